@@ -1,0 +1,63 @@
+# Sets up, checks, tests and shows the project. Each target stands alone on a fresh clone.
+
+ifeq ($(OS),Windows_NT)
+  SYSTEM_PYTHON ?= py -3.11
+  BIN := .venv/Scripts
+else
+  SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3)
+  BIN := .venv/bin
+endif
+PYTHON := $(BIN)/python
+
+# The runtime for NVIDIA cards where one answers, else the one for any machine: both in one environment break each other.
+RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+
+# How long the demo fits: optimizer steps in each epoch.
+STEPS ?= 2
+
+.PHONY: install demo test check format test-gpu-wheel constraints clean
+
+install: .venv/installed-$(RUNTIME)
+
+.venv/installed-$(RUNTIME): pyproject.toml constraints.txt
+	$(call make_environment,.venv)
+	$(call install_into,.venv,-c constraints.txt -e ".[$(RUNTIME),train,export,dev]")
+	@touch $@
+
+demo: install
+	$(PYTHON) examples/demo.py --out runs/demo --steps $(STEPS)
+
+test: install
+	$(PYTHON) -m pytest
+
+check: install
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+# The wheel for NVIDIA cards on a machine that has none: answers on the CPU, says why, and finds the same.
+test-gpu-wheel: install
+	$(call make_environment,.venv-gpu-wheel)
+	$(call install_into,.venv-gpu-wheel,-c constraints.txt onnxruntime-gpu pytest .)
+	$(PYTHON) -m tests.gpu_wheel.make_answers runs/gpu-wheel
+	HPA_GPU_WHEEL_FIXTURES=runs/gpu-wheel .venv-gpu-wheel/$(notdir $(BIN))/python -m pytest -p no:cacheprovider tests/gpu_wheel
+
+constraints:
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \
+	  --constraint constraints.in --output-file constraints.txt
+
+clean:
+	rm -rf .venv .venv-gpu-wheel runs
+
+# uv where present, else what Python brings.
+define make_environment
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --clear --python "$(SYSTEM_PYTHON)" $(1); else $(SYSTEM_PYTHON) -m venv --clear $(1); fi
+endef
+define install_into
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(1)/$(notdir $(BIN))/python $(2); else $(1)/$(notdir $(BIN))/python -m pip install --quiet $(2); fi
+endef

@@ -1,0 +1,50 @@
+"""``hpa doctor``: which device would be used here, and why no better one."""
+
+from __future__ import annotations
+
+import json
+import platform
+
+import click
+
+from hpa_sdk import __version__
+from hpa_sdk.devices import AUTOMATIC, PROVIDERS, Device, installed_runtime, obstacles
+from hpa_sdk.errors import DeviceError
+from hpa_sdk.session import try_device
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes options so
+    """Say which device would be used, and for each other one what keeps it from being used.
+
+    Every device that seems ready is tried with a very small network.
+    """
+    devices = {kind: _reason_against(Device(kind)) for kind in PROVIDERS}
+    told: dict[str, object] = {
+        "hpa_sdk": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "onnxruntime": installed_runtime(),
+        "auto": next((kind for kind in AUTOMATIC if devices[kind] is None), "nothing"),
+        "devices": devices,
+    }
+    click.echo(json.dumps(told, indent=2) if as_json else _as_text(told, devices))
+
+
+def _reason_against(device: Device) -> str | None:
+    known = "; ".join(obstacles(device))
+    if known:
+        return known
+    try:
+        try_device(device)
+    except DeviceError as error:
+        return error.what
+    return None
+
+
+def _as_text(told: dict[str, object], devices: dict[str, str | None]) -> str:
+    lines = [f"{name:<12} {told[name]}" for name in ("hpa_sdk", "python", "platform", "onnxruntime")]
+    lines += ["", f"device='auto' would use: {told['auto']}"]
+    lines += [f"  {kind:<10} {'works' if reason is None else reason}" for kind, reason in devices.items()]
+    return "\n".join(lines)

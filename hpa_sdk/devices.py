@@ -1,0 +1,149 @@
+"""Finds out which devices can run a model here, and why the others can't."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import io
+import re
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+from hpa_sdk.errors import DeviceError
+
+PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""The provider of onnxruntime for each kind of device, fastest kind first."""
+
+AUTOMATIC = ("cuda", "cpu")
+"""What ``device="auto"`` tries, best first. The others take long to start or a wheel of their own: by name only."""
+
+_EXTRAS = {"tensorrt": "gpu", "cuda": "gpu", "openvino": "openvino", "cpu": "cpu"}
+_NVIDIA = ("tensorrt", "cuda")
+_WINDOWS = sys.platform == "win32"
+_DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
+_CUDNN = "cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9"
+_TENSORRT = "nvinfer_10.dll" if _WINDOWS else "libnvinfer.so.10"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A kind of device and, where a machine can have several, which one.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `PROVIDERS`.
+    index : int
+        Number of the device of its kind, from 0.
+    """
+
+    kind: str
+    index: int = 0
+
+    @classmethod
+    def parse(cls, name: str) -> Device:
+        """Read a name such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+
+        Raises
+        ------
+        DeviceError
+            There is no such kind of device, or no such number of it.
+        """
+        kind, separator, number = name.partition(":")
+        if kind not in PROVIDERS or (separator and (kind not in _NVIDIA or not number.isdecimal())):
+            raise DeviceError(f"{name!r} is no device", remedy=f"Name one of: auto, {', '.join(PROVIDERS)}, cuda:1.")
+        return cls(kind, int(number or 0))
+
+    @property
+    def provider(self) -> str:
+        """Name of the onnxruntime provider that serves this device."""
+        return PROVIDERS[self.kind]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}" if self.index else self.kind
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import onnxruntime on first use.
+
+    Raises
+    ------
+    DeviceError
+        It is not installed or can't start. The message prints the install line.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise DeviceError(
+            f"onnxruntime can't be used ({error})",
+            remedy="Install it with one of: pip install 'hpa-sdk[cpu]' (any machine),"
+            " pip install 'hpa-sdk[gpu]' (NVIDIA graphics card).",
+        ) from error
+
+
+def obstacles(device: Device) -> tuple[str, ...]:
+    """Say what keeps a device from running a model here.
+
+    Parameters
+    ----------
+    device : Device
+        The device in question.
+
+    Returns
+    -------
+    tuple of str
+        Each obstacle in a few words, the first to overcome first; empty where none is known.
+    """
+    onnxruntime = load_onnxruntime()
+    if device.provider not in onnxruntime.get_available_providers():
+        return (f"the installed onnxruntime is built without it (pip install 'hpa-sdk[{_EXTRAS[device.kind]}]')",)
+    if device.kind not in _NVIDIA:
+        return ()
+    driver = _driver_obstacle(device.index)
+    libraries = _missing_libraries(onnxruntime, device.kind)
+    missing = (f"missing library {', '.join(libraries)} (pip install 'hpa-sdk[gpu]' brings it)",) if libraries else ()
+    return (driver, *missing) if driver else missing
+
+
+def _driver_obstacle(index: int) -> str | None:
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError:
+        return f"no NVIDIA driver ({_DRIVER} is missing)"
+    status = driver.cuInit(0)
+    if status:
+        return f"the NVIDIA driver finds no usable card (cuInit answers {status})"
+    count = ctypes.c_int()
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    return None if index < count.value else f"there is no card number {index}; the driver finds {count.value}"
+
+
+def _missing_libraries(onnxruntime: ModuleType, kind: str) -> list[str]:
+    # preload_dlls tells what it can't find by printing it, and by nothing else.
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        onnxruntime.preload_dlls()
+    missing = re.findall(r"Failed to load (\S+):", told.getvalue())
+    needed = (_CUDNN, _TENSORRT) if kind == "tensorrt" else (_CUDNN,)
+    return sorted({*missing, *(name for name in needed if not _loads(name))})
+
+
+def _loads(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def installed_runtime() -> str:
+    """Name the installed onnxruntime wheel and its version, such as ``"onnxruntime-gpu 1.31.1"``."""
+    onnxruntime = load_onnxruntime()
+    return f"{onnxruntime.package_name} {onnxruntime.__version__}"

@@ -1,0 +1,64 @@
+"""The errors a caller can act on: each says what was wrong, where, and what to do next."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+
+class HpaError(Exception):
+    """Base of every error that this project raises on purpose.
+
+    Parameters
+    ----------
+    what : str
+        What was wrong, as a clause without a full stop.
+    where : str or os.PathLike, optional
+        The file, folder, table row or setting it was found in.
+    remedy : str
+        What the reader can do about it, as a full sentence.
+    """
+
+    def __init__(self, what: str, *, where: str | PathLike[str] | None = None, remedy: str) -> None:
+        self.what = what
+        self.where = None if where is None else fspath(where)
+        self.remedy = remedy
+        place = "" if self.where is None else f"{self.where}: "
+        super().__init__(f"{place}{what}. {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by attributes, so that an error crosses a process boundary whole."""
+        return (_rebuild, (type(self), self.what, self.where, self.remedy), self.__dict__)
+
+
+def _rebuild(kind: type[HpaError], what: str, where: str | None, remedy: str) -> HpaError:
+    error = kind.__new__(kind)
+    HpaError.__init__(error, what, where=where, remedy=remedy)
+    return error
+
+
+class SampleError(HpaError):
+    """No sample is where one was asked for, or its name does not tell its channel."""
+
+
+class PlaneError(HpaError):
+    """A sample's planes can't be read, or are not what the preprocessing takes."""
+
+
+class TableError(HpaError):
+    """A table of ids or labels can't be used."""
+
+
+class ModelFileError(HpaError):
+    """A file is not an ONNX model that this package runs."""
+
+
+class ModelCardError(HpaError):
+    """A model says nothing of itself, or something that this version can't read."""
+
+
+class DeviceError(HpaError):
+    """A device that was asked for by name can't be had, or failed while running."""
+
+
+class OutputError(HpaError):
+    """A result can't be written where it was asked for."""

@@ -1,0 +1,218 @@
+"""Holds all that a model says about itself, and reads and writes it as the JSON inside the model file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from hpa_sdk.errors import ModelCardError
+from hpa_sdk.labels import Label
+from hpa_sdk.preprocessing import Preprocessing
+
+METADATA_KEY = "hpa_model_card"
+"""Key of the card in the ONNX file's ``metadata_props``."""
+
+SCHEMA_MAJOR = 1
+"""The card's major schema version that this package reads. A minor version may add fields, never change one."""
+
+STUDY_THRESHOLD = 0.2
+"""The probability from which the study's closing comparison counts a class as present."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """Where the weights come from.
+
+    Attributes
+    ----------
+    recipe : str
+        Name of the recipe, such as ``"study"``.
+    backend : str
+        Keras backend that fitted the weights.
+    versions : dict of str to str
+        Versions of Python and the packages that took part.
+    seed : int
+        Seed of the run.
+    steps : int
+        Optimizer steps in all stages.
+    fields_seen : int
+        Field presentations in all stages: steps times batch size.
+    initial_weights : str
+        ``"imagenet"``, ``"none"``, or the name of a file.
+    data : str
+        Name of the training data.
+    data_fingerprint : str
+        SHA-256, in hexadecimal, of the label table and the sizes of its planes.
+    code_revision : str
+        Git revision of the training code, or ``"unknown"``.
+    """
+
+    recipe: str
+    backend: str
+    versions: dict[str, str]
+    seed: int
+    steps: int
+    fields_seen: int
+    initial_weights: str
+    data: str
+    data_fingerprint: str
+    code_revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """How the network did on data it was not fitted on, at the card's thresholds.
+
+    Attributes
+    ----------
+    data : str
+        Name of the data and of the part of it.
+    fields : int
+        Number of fields.
+    micro_f1, macro_f1 : float
+        F1 over all decisions, and the mean of `class_f1` over the classes that occur.
+    class_f1 : tuple of float or None
+        F1 of each class; None where the class does not occur.
+    support : tuple of int
+        Number of fields that have each class.
+    """
+
+    data: str
+    fields: int
+    micro_f1: float
+    macro_f1: float
+    class_f1: tuple[float | None, ...]
+    support: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How far the exported file is from the network it was made of.
+
+    Attributes
+    ----------
+    samples : int
+        Fields that both answered.
+    max_difference, mean_difference : float
+        Of the probabilities, absolute.
+    same_label_sets : float
+        Share of the fields with the same label set, 0 to 1.
+    """
+
+    samples: int
+    max_difference: float
+    mean_difference: float
+    same_label_sets: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """All that a model says about itself.
+
+    Attributes
+    ----------
+    name, architecture : str
+        What the model is called, and the network: ``"inception_resnet_v2"`` or ``"vgg16"``.
+    training : Training
+        Where the weights come from.
+    created : str
+        Time of the fit or export, ISO 8601 in UTC.
+    labels : tuple of str
+        The HPA names of the outputs, in order.
+    thresholds : tuple of float
+        The probability from which each class counts as present, 0 to 1.
+    preprocessing : Preprocessing
+        How planes become the network's input.
+    precision : str
+        ``"fp32"``, ``"fp16"`` or ``"int8"``.
+    metrics : Metrics, optional
+        How the network did on held-out fields.
+    parity : Parity, optional
+        How far the file is from the network it was made of.
+    weights_sha256 : str
+        SHA-256, in hexadecimal, of the serialized graph with its weights; empty until exported.
+    licence, citation : str
+        Terms of use, and what to cite.
+    schema_version : str
+        ``major.minor``.
+    """
+
+    name: str
+    architecture: str
+    training: Training
+    created: str
+    labels: tuple[str, ...] = field(default=tuple(label.hpa_name for label in Label))
+    thresholds: tuple[float, ...] = (STUDY_THRESHOLD,) * len(Label)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    metrics: Metrics | None = None
+    parity: Parity | None = None
+    weights_sha256: str = ""
+    licence: str = "not stated"
+    citation: str = "doi:10.1038/s41592-019-0658-6"
+    schema_version: str = f"{SCHEMA_MAJOR}.0"
+
+    def to_json(self) -> str:
+        """Write the card as JSON text with two spaces of indentation."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str | None = None) -> ModelCard:
+        """Read a card.
+
+        Parameters
+        ----------
+        text : str or bytes
+            The JSON. Fields that this version does not know are passed over.
+        where : str, optional
+            Name of the file it comes from, for messages.
+
+        Raises
+        ------
+        ModelCardError
+            The text is no card, its major schema version is unknown, its labels are not the 28 classes in order, or
+            there is not one threshold between 0 and 1 for each of them.
+        """
+        try:
+            version = msgspec.json.decode(text, type=_Version).schema_version
+            if version.partition(".")[0] != str(SCHEMA_MAJOR):
+                raise ModelCardError(
+                    f"the model card has schema version {version}; this version of hpa_sdk reads {SCHEMA_MAJOR}.x",
+                    where=where,
+                    remedy="Use the hpa_sdk that the model was made for, or export the model again.",
+                )
+            card = msgspec.json.decode(text, type=cls)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ModelCardError(
+                f"the model card can't be read ({error})", where=where, remedy=_EXPORT_AGAIN
+            ) from error
+        _check(card, where)
+        return card
+
+
+def _check(card: ModelCard, where: str | None) -> None:
+    expected = [label.hpa_name for label in Label]
+    if list(card.labels) != expected:
+        raise ModelCardError(
+            f"the model card names {len(card.labels)} labels that are not the {len(expected)} classes in order",
+            where=where,
+            remedy=_EXPORT_AGAIN,
+        )
+    if len(card.thresholds) != len(expected) or not all(0 <= threshold <= 1 for threshold in card.thresholds):
+        raise ModelCardError(
+            f"the model card needs {len(expected)} thresholds between 0 and 1", where=where, remedy=_EXPORT_AGAIN
+        )
+    if card.preprocessing.size < 1 or card.preprocessing.scale <= 0:
+        raise ModelCardError(
+            "the model card's preprocessing has no positive size and scale", where=where, remedy=_EXPORT_AGAIN
+        )
+
+
+@dataclass(frozen=True)
+class _Version:
+    schema_version: str
+
+
+_EXPORT_AGAIN = "Export the model again with python -m export onnx."

@@ -1,0 +1,157 @@
+"""Reads the four planes of a sample safely: size and form are checked before a pixel is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.samples import Channel, Sample
+
+Planes = npt.NDArray[np.uint8 | np.uint16]
+"""The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
+
+MAX_PIXELS = 64 * 1024 * 1024
+"""Largest plane that is decoded: 8192 x 8192. The largest confocal fields are 4096 x 4096."""
+
+MIN_SIDE = 16
+"""Shortest side of a plane in pixels; below it there is no picture of a cell."""
+
+# The plugin is chosen by the file's first bytes, so that neither a wrong extension nor one of Pillow's sixty other
+# formats ever reaches a decoder, and so that the size limit is ours alone and needs no process-wide setting.
+_FORMATS: dict[bytes, type[ImageFile.ImageFile]] = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
+    b"II*\x00": TiffImagePlugin.TiffImageFile,
+    b"MM\x00*": TiffImagePlugin.TiffImageFile,
+}
+
+_GREY_MODES = ("L", "I;16", "I;16B", "I;16L")
+
+_MODE_NAMES = {
+    "1": "a black-and-white picture",
+    "LA": "a grey picture with an alpha channel",
+    "P": "a palette picture",
+    "RGB": "a colour (RGB) picture",
+    "RGBA": "a colour picture with an alpha channel",
+    "F": "a floating-point picture",
+    "I": "a 32-bit picture",
+}
+
+
+def read_planes(sample: Sample) -> Planes:
+    """Read the four planes of a sample.
+
+    Parameters
+    ----------
+    sample : Sample
+        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
+
+    Raises
+    ------
+    PlaneError
+        A plane is missing, empty, damaged, not grey, too large or too small, or the four differ in size or depth.
+    """
+    planes = []
+    for channel, file in zip(Channel, sample.files, strict=True):
+        if not file.is_file():
+            raise PlaneError(
+                f"the {channel} plane is missing", where=file, remedy="A field needs its four planes side by side."
+            )
+        planes.append(read_plane(file))
+    if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
+        forms = ", ".join(
+            f"{channel} {plane.shape[1]}x{plane.shape[0]} {plane.dtype}"
+            for channel, plane in zip(Channel, planes, strict=True)
+        )
+        raise PlaneError(
+            f"the four planes differ in size or depth ({forms})",
+            where=sample.files[0],
+            remedy="Export the four channels of the field with the same settings.",
+        )
+    return cast("Planes", np.stack(planes))
+
+
+def read_plane(path: Path) -> Planes:
+    """Read one grey plane.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A PNG, JPEG or single-plane TIFF of 8 or 16 bits a pixel. Its first bytes count, not its extension.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16 of shape (H, W).
+
+    Raises
+    ------
+    PlaneError
+        The file can't be read, is not such a picture, or is larger than `MAX_PIXELS` or smaller than `MIN_SIDE`.
+    """
+    try:
+        with path.open("rb") as file, _open_image(file, path) as image:
+            _check_form(image, path)
+            plane = np.asarray(image)
+            return plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False)
+    except PlaneError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PlaneError(f"the plane can't be read ({reason})", where=path, remedy=_COPY_AGAIN) from error
+    except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
+        raise PlaneError(f"the plane is damaged ({error})", where=path, remedy=_COPY_AGAIN) from error
+
+
+_COPY_AGAIN = "Copy or export the file again; if it still fails, leave the field out."
+
+
+def _open_image(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
+    start = file.read(8)
+    file.seek(0)
+    if not start:
+        raise PlaneError("the file is empty", where=path, remedy=_COPY_AGAIN)
+    for magic, open_format in _FORMATS.items():
+        if start.startswith(magic):
+            return open_format(file, path.name)
+    raise PlaneError(
+        "this is no PNG, JPEG or TIFF file",
+        where=path,
+        remedy="Export the plane as a grey PNG or TIFF of 8 or 16 bits.",
+    )
+
+
+def _check_form(image: ImageFile.ImageFile, path: Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PlaneError(
+            f"the plane has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read",
+            where=path,
+            remedy="Cut it into fields of view first.",
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PlaneError(
+            f"the plane has {width}x{height} pixels; a side needs at least {MIN_SIDE}",
+            where=path,
+            remedy="Give a whole field of view.",
+        )
+    if image.mode not in _GREY_MODES:
+        raise PlaneError(
+            f"the plane is {_MODE_NAMES.get(image.mode, f'of mode {image.mode}')}, not grey of 8 or 16 bits",
+            where=path,
+            remedy="Export each channel as one grey picture, without colour table or alpha channel.",
+        )
+    if getattr(image, "n_frames", 1) > 1:
+        raise PlaneError(
+            "the TIFF file holds more than one picture", where=path, remedy="Export each channel as a file of its own."
+        )

@@ -1,0 +1,104 @@
+"""What a predictor answers for one field: a set of labels with the numbers behind it, or the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import HpaError
+from hpa_sdk.labels import Label
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Prediction(AbstractSet[Label]):
+    """The label set of one field of view; itself a set of `Label`.
+
+    Compares equal to any set with the same labels, and works with ``in``, ``len``, ``&``, ``|`` and ``-``.
+
+    Attributes
+    ----------
+    id : str
+        The sample's id.
+    labels : frozenset of Label
+        The classes whose probability reaches their threshold; can be empty.
+    probabilities : numpy.ndarray
+        float32 of shape (28,), 0 to 1, in the order of `Label`; read-only, as are the arrays below.
+    thresholds : numpy.ndarray
+        float32 of shape (28,), 0 to 1.
+    embedding : numpy.ndarray
+        float32 of shape (512,): what the network saw, for search and maps.
+    white : numpy.ndarray
+        float32 of shape (4,): the grey level of each plane that counted as 1.
+    """
+
+    id: str
+    labels: frozenset[Label]
+    probabilities: npt.NDArray[np.float32]
+    thresholds: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+    white: npt.NDArray[np.float32]
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        probabilities: npt.NDArray[np.float32],
+        *,
+        id: str,  # noqa: A002 - the field's own word
+        thresholds: npt.NDArray[np.float32],
+        embedding: npt.NDArray[np.float32],
+        white: npt.NDArray[np.float32],
+    ) -> Prediction:
+        """Make the label set: every class with probability >= threshold."""
+        for array in (probabilities, thresholds, embedding, white):
+            array.flags.writeable = False
+        return cls(
+            id=id,
+            labels=frozenset(Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)),
+            probabilities=probabilities,
+            thresholds=thresholds,
+            embedding=embedding,
+            white=white,
+        )
+
+    def top(self, k: int) -> list[tuple[Label, float]]:
+        """Give the `k` likeliest labels with their probabilities, likeliest first, whatever the thresholds."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(Label(int(index)), float(self.probabilities[index])) for index in order]
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
+        # The result of & or | has no field of view of its own, so it is a plain set.
+        return frozenset(it)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self.labels
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(sorted(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.id!r}: {'; '.join(map(str, self)) or 'no label'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer for one field.
+
+    Attributes
+    ----------
+    id : str
+        The sample's id, or the path where none was found.
+    error : HpaError
+        What was wrong, where, and what to do about it.
+    """
+
+    id: str
+    error: HpaError

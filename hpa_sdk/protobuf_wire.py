@@ -1,0 +1,80 @@
+"""Walks the wire format of a protobuf message without copying it, for messages too large to parse whole.
+
+The format is that of https://protobuf.dev/programming-guides/encoding: a varint key (field number and wire type), then
+a varint, eight bytes, four bytes, or a varint length and that many bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED_LENGTH = {_FIXED64: 8, _FIXED32: 4}
+_VARINT_BITS, _VARINT_MORE, _VARINT_LONGEST = 7, 0x80, 10
+
+
+class MalformedMessageError(ValueError):
+    """The bytes are no protobuf message."""
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Walk the fields of a message in file order.
+
+    Yields
+    ------
+    number : int
+        The field's number.
+    value : int or memoryview
+        Its integer, or its bytes as a view into `message`.
+
+    Raises
+    ------
+    MalformedMessageError
+        The bytes are no message, or are cut short.
+    """
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if wire_type == _BYTES:
+            length, position = _varint(message, position)
+        else:
+            length = _FIXED_LENGTH.get(wire_type, 0)
+        if not number or (not length and wire_type != _BYTES) or position + length > len(message):
+            raise MalformedMessageError("its bytes are no protobuf message, or are cut short")
+        yield number, message[position : position + length]
+        position += length
+
+
+def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
+    """Give the sub-messages (or strings) at a path of field numbers, in file order."""
+    number, *below = path
+    for found, value in fields(message):
+        if found == number and isinstance(value, memoryview):
+            if below:
+                yield from messages(value, *below)
+            else:
+                yield value
+
+
+def text(message: memoryview, number: int) -> str:
+    """Give a string field, or the empty string where it is not set."""
+    return next((str(value, "utf-8", "replace") for value in messages(message, number)), "")
+
+
+def integer(message: memoryview, number: int) -> int:
+    """Give an integer field, or 0 where it is not set."""
+    return next((value for found, value in fields(message) if found == number and isinstance(value, int)), 0)
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for offset, byte in enumerate(message[position : position + _VARINT_LONGEST]):
+        value |= (byte & ~_VARINT_MORE) << (_VARINT_BITS * offset)
+        if byte < _VARINT_MORE:
+            return value, position + offset + 1
+    raise MalformedMessageError("its bytes are no protobuf message, or are cut short")

@@ -1,0 +1,198 @@
+"""Finds samples: where the four channels of one field of view lie on the disk."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpa_sdk.errors import SampleError
+from hpa_sdk.tables import read_columns
+
+
+class Channel(enum.StrEnum):
+    """One of the four fluorescence channels, in the order in which planes are stacked."""
+
+    RED = "red"  # microtubules
+    GREEN = "green"  # the protein of interest
+    BLUE = "blue"  # nucleus
+    YELLOW = "yellow"  # endoplasmic reticulum
+
+
+# Where a channel lies there in two formats, the first of these counts.
+EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One field of view and the files of its four channels.
+
+    A sample says where planes should be. Whether they are there, and can be read, shows when they are read: so one
+    incomplete field is one failure among the answers and does not stop a batch.
+
+    Attributes
+    ----------
+    id : str
+        What the four file names have in common, with the folder below the searched one in front, if any.
+    files : tuple of pathlib.Path
+        The four planes in the order of `Channel`: red, green, blue, yellow.
+    """
+
+    id: str
+    files: tuple[Path, Path, Path, Path]
+
+
+def find_samples(
+    path: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    recursive: bool = False,
+) -> Iterator[Sample]:
+    """Find the samples that a path means.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        - a stem: ``Dataset/train/0007`` means ``Dataset/train/0007_red.png`` and its three siblings;
+        - any one of the four files of a sample;
+        - a folder: every sample in it, sorted by id;
+        - a table in the Kaggle form (``.csv`` with a column ``Id``): its ids, in the order of the table.
+    root : str or os.PathLike, optional
+        Folder in which a table's ids are looked for. Default: the folder of the table.
+    recursive : bool
+        Search the folders below a folder too, in sorted order.
+
+    Yields
+    ------
+    Sample
+        Files are PNG, TIFF or JPEG, named ``<id>_<channel>.<extension>``. A channel whose file is missing is named
+        as it was expected.
+
+    Raises
+    ------
+    SampleError
+        Nothing lies at `path`, a file name does not end with a channel, or a folder holds no sample.
+    TableError
+        The table has no column ``Id``, or can't be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        yield from _samples_in_folder(path, recursive=recursive)
+    elif path.suffix.lower() == ".csv":
+        yield from _samples_in_table(path, Path(root) if root is not None else path.parent)
+    elif path.suffix.lower() in EXTENSIONS:
+        yield _sample_of_file(path)
+    else:
+        yield _sample_of_stem(path)
+
+
+def _samples_in_folder(folder: Path, *, recursive: bool) -> Iterator[Sample]:
+    found = False
+    for below in _folders(folder) if recursive else (folder,):
+        prefix = below.relative_to(folder).as_posix()
+        for stem, names in sorted(_channels_by_stem(below).items()):
+            found = True
+            yield _sample(stem if prefix == "." else f"{prefix}/{stem}", below / stem, names)
+    if not found:
+        raise SampleError(
+            "the folder holds no sample",
+            where=folder,
+            remedy="Planes are named <id>_red.png, <id>_green.png, <id>_blue.png and <id>_yellow.png (or .tif, .jpg)"
+            + ("." if recursive else "; to search the folders below it too, ask for a recursive search."),
+        )
+
+
+def _samples_in_table(table: Path, root: Path) -> Iterator[Sample]:
+    if not root.is_dir():
+        raise SampleError("no such folder", where=root, remedy="Name the folder that holds the planes of the table.")
+    listed: dict[Path, dict[str, dict[Channel, str]]] = {}
+    for _, (sample_id,) in read_columns(table, "Id"):
+        stem = root / sample_id
+        if stem.parent not in listed:
+            listed[stem.parent] = _channels_by_stem(stem.parent) if stem.parent.is_dir() else {}
+        yield _sample(sample_id, stem, listed[stem.parent].get(stem.name, {}))
+
+
+def _sample_of_file(path: Path) -> Sample:
+    stem, channel = _split_name(path.name)
+    if channel is None:
+        raise SampleError(
+            "the file name does not end with a channel",
+            where=path,
+            remedy="A plane is named <id>_red, <id>_green, <id>_blue or <id>_yellow, then .png, .tif or .jpg.",
+        )
+    if not path.is_file():
+        raise SampleError("no such file", where=path, remedy="Check the path.")
+    names = _look_for_channels(path.with_name(stem), (path.suffix, *EXTENSIONS))
+    return _sample(stem, path.with_name(stem), names | {channel: path.name})
+
+
+def _sample_of_stem(stem: Path) -> Sample:
+    names = _look_for_channels(stem, EXTENSIONS)
+    if not names:
+        raise SampleError(
+            "no sample lies here",
+            where=stem,
+            remedy=f"Name a folder, a table, a plane, or what four planes such as {stem.name}_red.png share.",
+        )
+    return _sample(stem.name, stem, names)
+
+
+def _sample(sample_id: str, stem: Path, names: Mapping[Channel, str]) -> Sample:
+    extension = Path(next(iter(names.values()))).suffix if names else EXTENSIONS[0]
+    red, green, blue, yellow = (
+        stem.with_name(names.get(channel, f"{stem.name}_{channel}{extension}")) for channel in Channel
+    )
+    return Sample(sample_id, (red, green, blue, yellow))
+
+
+def _look_for_channels(stem: Path, extensions: tuple[str, ...]) -> dict[Channel, str]:
+    names: dict[Channel, str] = {}
+    for channel in Channel:
+        candidates = (f"{stem.name}_{channel}{extension}" for extension in extensions)
+        name = next((name for name in candidates if stem.with_name(name).is_file()), None)
+        if name is not None:
+            names[channel] = name
+    return names
+
+
+def _channels_by_stem(folder: Path) -> dict[str, dict[Channel, str]]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file()]
+    except OSError as error:
+        raise SampleError(
+            f"the folder can't be listed ({error.strerror})", where=folder, remedy="Check that you may read it."
+        ) from error
+    by_stem: dict[str, dict[Channel, str]] = defaultdict(dict)
+    for name in sorted(names, key=_preference):
+        stem, channel = _split_name(name)
+        if channel is not None:
+            by_stem[stem].setdefault(channel, name)
+    return by_stem
+
+
+def _preference(name: str) -> tuple[int, str]:
+    _, extension = os.path.splitext(name)  # noqa: PTH122 - a Path for each of 400,000 names costs seconds
+    known = extension.lower() in EXTENSIONS
+    return (EXTENSIONS.index(extension.lower()) if known else len(EXTENSIONS), name)
+
+
+def _split_name(name: str) -> tuple[str, Channel | None]:
+    base, extension = os.path.splitext(name)  # noqa: PTH122 - as above
+    stem, _, colour = base.rpartition("_")
+    if not stem or extension.lower() not in EXTENSIONS or colour.lower() not in _COLOURS:
+        return base, None
+    return stem, Channel(colour.lower())
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    for path, below, _ in os.walk(folder):
+        below.sort()
+        yield Path(path)
+
+
+_COLOURS = frozenset(channel.value for channel in Channel)

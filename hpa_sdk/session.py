@@ -1,0 +1,225 @@
+"""Opens a model on a device that really runs it, and runs it on batches of images."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.devices import AUTOMATIC, PROVIDERS, Device, load_onnxruntime, obstacles
+from hpa_sdk.errors import DeviceError, ModelFileError
+
+Probabilities = npt.NDArray[np.float32]
+"""float32 of shape (N, 28), 0 to 1."""
+
+Embeddings = npt.NDArray[np.float32]
+"""float32 of shape (N, 512): the output of the dense layer before the last."""
+
+BATCH_SIZE = {"tensorrt": 32, "cuda": 32, "openvino": 1, "cpu": 1}
+"""Fields a run unless the caller says otherwise. On a CPU larger batches are no faster, only later."""
+
+_FIXED_SHAPE = ("tensorrt", "cuda")
+_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
+    "cuda": {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
+}
+_ERRORS_ONLY = 3
+
+# The smallest ONNX file with the contract's names: a 1x1 convolution, so that cuDNN is asked for too, and a Relu.
+_PROBE = base64.b64decode(
+    "CAg60QEKHwoFaW1hZ2UKAXcSDXByb2JhYmlsaXRpZXMiBENvbnYKIAoNcHJvYmFiaWxpdGllcxIJZW1iZWRkaW5nIgRSZWx1EgVw"
+    "cm9iZSoTCAEIAQgBCAEQAUIBd0oEAACAP1ogCgVpbWFnZRIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiKAoNcHJvYmFiaWxpdGll"
+    "cxIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiJAoJZW1iZWRkaW5nEhcKFQgBEhEKAxIBTgoCCAEKAggBCgIIAUIECgAQEg=="
+)
+
+_log = logging.getLogger("hpa_sdk")
+_said: set[str] = set()
+
+
+class Session:
+    """A model on a device.
+
+    Runs come from any thread, one at a time. Where the device likes equal shapes, a short batch is padded and the
+    answers to the padding are cut off.
+
+    Parameters
+    ----------
+    model : pathlib.Path or bytes
+        An ONNX file or its content.
+    device : Device
+        Where to run it.
+    batch_size : int, optional
+        Fields a run. Default: `BATCH_SIZE` of the device.
+    fixed_shape : bool, optional
+        Whether every run has exactly `batch_size` fields. Default: as the device likes it.
+
+    Attributes
+    ----------
+    device : Device
+        Read back from the runtime.
+    providers : tuple of str
+        onnxruntime's providers in use, read back from the runtime, first choice first.
+    batch_size : int
+        Fields a run.
+
+    Raises
+    ------
+    DeviceError
+        The runtime does not run the model on this device, or there is no runtime.
+    ModelFileError
+        The runtime can't open the model on any device.
+    """
+
+    def __init__(
+        self, model: Path | bytes, device: Device, *, batch_size: int | None = None, fixed_shape: bool | None = None
+    ) -> None:
+        self._runtime = _open_runtime(model, device)
+        self.providers: tuple[str, ...] = tuple(self._runtime.get_providers())
+        self.device = _read_back(self._runtime)
+        if self.device.kind != device.kind:
+            raise DeviceError(f"onnxruntime put the model on {self.device}, not on {device}", remedy=_ASK_DOCTOR)
+        self.batch_size = batch_size or BATCH_SIZE[device.kind]
+        self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
+        self._lock = threading.Lock()
+
+    def run(self, images: npt.NDArray[np.float32]) -> tuple[Probabilities, Embeddings]:
+        """Run the model.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            float32 of shape (N, 299, 299, 3), 0 to 1; any N.
+
+        Returns
+        -------
+        probabilities : numpy.ndarray
+            float32 of shape (N, 28), 0 to 1.
+        embeddings : numpy.ndarray
+            float32 of shape (N, 512).
+
+        Raises
+        ------
+        DeviceError
+            The device failed.
+        """
+        runs = [self._run_once(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
+        probabilities, embeddings = zip(*runs, strict=True)
+        return np.concatenate(probabilities), np.concatenate(embeddings)
+
+    def warm_up(self, image_shape: tuple[int, ...]) -> None:
+        """Run once on a full batch of empty images, so that the first real run is not slow."""
+        if self._fixed_shape:
+            self._run_once(np.zeros((self.batch_size, *image_shape), np.float32))
+
+    def _run_once(self, images: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        count = len(images)
+        if self._fixed_shape and count < self.batch_size:
+            images = np.concatenate([images, np.zeros((self.batch_size - count, *images.shape[1:]), np.float32)])
+        try:
+            with self._lock:
+                outputs = self._runtime.run(["probabilities", "embedding"], {"image": images})
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise DeviceError(
+                f"{self.device} failed while running the model ({error})",
+                remedy="Try a smaller batch size, or device='cpu'.",
+            ) from error
+        return [output[:count] for output in outputs]
+
+
+def open_session(model: Path, device: str, *, batch_size: int | None = None, image_shape: tuple[int, ...]) -> Session:
+    """Open a model on a named device, or on the best one that really works.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        An ONNX file.
+    device : str
+        ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
+    batch_size : int, optional
+        Fields a run.
+    image_shape : tuple of int
+        Shape of one image.
+
+    Raises
+    ------
+    DeviceError
+        A device that was asked for by name can't be had.
+    ModelFileError
+        The runtime can't open the model.
+    """
+    if device != "auto":
+        return _try(model, Device.parse(device), batch_size, image_shape)
+    reasons: list[str] = []
+    *better, last_resort = AUTOMATIC
+    for kind in better:
+        try:
+            session = _try(model, Device(kind), batch_size, image_shape)
+        except DeviceError as error:
+            reasons.append(error.what)
+        else:
+            break
+    else:
+        session = _try(model, Device(last_resort), batch_size, image_shape)
+    if reasons:
+        _say_once(f"Using {session.device}: {'; '.join(reasons)}.")
+    return session
+
+
+def try_device(device: Device) -> None:
+    """Run a very small network on a device.
+
+    Raises
+    ------
+    DeviceError
+        The device can't be used; the message says why.
+    """
+    _try(_PROBE, device, 1, (1, 1, 1)).run(np.zeros((1, 1, 1, 1), np.float32))
+
+
+def _try(model: Path | bytes, device: Device, batch_size: int | None, image_shape: tuple[int, ...]) -> Session:
+    found = obstacles(device)
+    if found:
+        raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=_ASK_DOCTOR)
+    session = Session(model, device, batch_size=batch_size)
+    session.warm_up(image_shape)
+    return session
+
+
+_ASK_DOCTOR = "Run 'hpa doctor' to see what each device needs, or use device='auto' or 'cpu'."
+
+
+def _open_runtime(model: Path | bytes, device: Device) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    onnxruntime = load_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    provider_options = dict(_PROVIDER_OPTIONS.get(device.kind, {}))
+    if device.kind in _FIXED_SHAPE:
+        provider_options["device_id"] = str(device.index)
+    try:
+        return onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=[(device.provider, provider_options)]
+        )
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        if device.kind == "cpu":
+            raise ModelFileError(
+                f"onnxruntime can't open the model ({error})",
+                where=None if isinstance(model, bytes) else model,
+                remedy="Export it again with python -m export onnx.",
+            ) from error
+        raise DeviceError(f"{device} can't open the model ({error})", remedy=_ASK_DOCTOR) from error
+
+
+def _read_back(runtime: Any) -> Device:  # noqa: ANN401 - onnxruntime has no types
+    provider = runtime.get_providers()[0]
+    kind = next((kind for kind, name in PROVIDERS.items() if name == provider), provider)
+    return Device(kind, int(runtime.get_provider_options()[provider].get("device_id", 0)))
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        _log.warning(line)

@@ -1,0 +1,60 @@
+"""Reads named columns of a comma-separated table, with errors that name the line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpa_sdk.errors import TableError
+
+
+def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Read some columns of a table, row by row.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        A UTF-8 comma-separated file with a header line.
+    *columns : str
+        The columns to read, as the header names them.
+
+    Yields
+    ------
+    line : int
+        Number of the row's last line in the file, from 1, for messages.
+    values : tuple of str
+        One value for each of `columns`, without spaces around; never empty.
+
+    Raises
+    ------
+    TableError
+        The table is missing or is no UTF-8 text, a column is missing, a cell is empty, or there is no row.
+    """
+    line = 0
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            missing = [column for column in columns if column not in (rows.fieldnames or [])]
+            if missing:
+                raise TableError(
+                    f"the table has no column {missing[0]!r}",
+                    where=table,
+                    remedy=f"Its first line should name {','.join(columns)}, as in the Kaggle set.",
+                )
+            for row in rows:
+                line = rows.line_num
+                values = tuple((row[column] or "").strip() for column in columns)
+                if not all(values):
+                    raise TableError(
+                        f"line {line} has an empty {columns[values.index('')]!r}",
+                        where=table,
+                        remedy="Complete the row or delete it.",
+                    )
+                yield line, values
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TableError(
+            f"the table can't be read ({error})", where=table, remedy="Name a UTF-8 comma-separated file."
+        ) from error
+    if not line:
+        raise TableError("the table has no row", where=table, remedy="Name a table with at least one field.")

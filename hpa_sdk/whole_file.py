@@ -1,0 +1,65 @@
+"""Lets a file appear whole or not at all, so that an interrupted run leaves no half result."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpa_sdk.errors import OutputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a partial file to write; move it to its place when the block ends well.
+
+    The partial file lies beside the final one (a move within one folder is atomic on POSIX and on NTFS), starts with a
+    dot and keeps the final suffix. When the block raises, it is removed and the final path is left as it was.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Where the file is to appear. Its folder must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        The partial file, created and empty.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing or not writable, the path is a folder, or the disk filled up.
+    """
+    final = Path(path)
+    if final.is_dir():
+        raise OutputError("this is a folder, not a file", where=final, remedy="Name a file to write.")
+    partial = final.with_name(f".{uuid.uuid4().hex[:8]}.{final.name}")
+    try:
+        partial.touch(exist_ok=False)
+    except OSError as error:
+        raise OutputError(
+            f"no file can be written here ({error.strerror})",
+            where=final,
+            remedy="Name a file in an existing folder that you may write to.",
+        ) from error
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(final)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OutputError(
+                "the disk is full",
+                where=final,
+                remedy="Free some space and run again: what stood here before is unchanged.",
+            ) from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
