@@ -45,7 +45,7 @@ test-gpu-wheel: install
 	$(call make_environment,.venv-gpu-wheel)
 	$(call install_into,.venv-gpu-wheel,-c constraints.txt onnxruntime-gpu pytest .)
 	$(PYTHON) -m tests.gpu_wheel.make_answers runs/gpu-wheel
-	HPA_GPU_WHEEL_FIXTURES=runs/gpu-wheel .venv-gpu-wheel/$(notdir $(BIN))/python -m pytest -p no:cacheprovider tests/gpu_wheel
+	HPA_GPU_WHEEL_FIXTURES=runs/gpu-wheel .venv-gpu-wheel/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/gpu_wheel tests/gpu_wheel
 
 constraints:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \

@@ -14,6 +14,9 @@ OPSET = 18
 EMBEDDING_SIZE = 512
 """Width of the dense layer before the last."""
 
+RUN_NETWORK, RUN_CARD, RUN_RECORD = "network.keras", "card.json", "run.json"
+"""What a finished run folder holds for the export: the fitted network, its card, and where its data lies."""
+
 BATCH = "N"
 """Name of the open batch dimension."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ def run_in_batches(
     run: Callable[[list[Prepared]], list[Answer]],
     batch_size: int,
     workers: int,
-) -> Iterator[Answer | Failure]:
+) -> Generator[Answer | Failure]:
     """Prepare items on threads a little ahead of running them in batches.
 
     Parameters
@@ -31,7 +31,7 @@ def run_in_batches(
     prepare : callable
         Makes one item ready, on a thread. A `Failure` that it returns keeps its place and takes no part in a batch.
     run : callable
-        Answers a batch of prepared items, in this thread.
+        Answers a batch of prepared items, which can be empty, in this thread.
     batch_size, workers : int
         Items a batch, and threads.
 
@@ -66,7 +66,6 @@ def _prepare_ahead(
 
 
 def _run(batch: list[Prepared | Failure], run: Callable[[list[Prepared]], list[Answer]]) -> Iterator[Answer | Failure]:
-    ready = [item for item in batch if not isinstance(item, Failure)]
-    answers = iter(run(ready) if ready else [])
+    answers = iter(run([item for item in batch if not isinstance(item, Failure)]))
     for item in batch:
         yield item if isinstance(item, Failure) else next(answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, overload
@@ -220,10 +221,12 @@ class Predictor:
             batch_size=self._session.batch_size,
             workers=self._decoders,
         )
-        for answer in answers:
-            if on_error == "raise" and isinstance(answer, Failure):
-                raise answer.error
-            yield answer
+        # Closed by hand: a raised error would keep the generator, and so its threads, alive in its traceback.
+        with closing(answers):
+            for answer in answers:
+                if on_error == "raise" and isinstance(answer, Failure):
+                    raise answer.error
+                yield answer
 
     def predict_planes(self, planes: Planes | Sequence[Planes], *, white: White | None = None) -> list[Prediction]:
         """Predict planes that are in memory, as from a camera.
@@ -262,6 +265,8 @@ class Predictor:
         return _Prepared(sample_id, self.card.preprocessing(planes, white=tuple(levels)), levels)
 
     def _run(self, prepared: list[_Prepared]) -> list[Prediction]:
+        if not prepared:
+            return []
         probabilities, embeddings = self._session.run(np.stack([item.image for item in prepared]))
         return [
             Prediction.from_probabilities(

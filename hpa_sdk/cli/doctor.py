@@ -15,7 +15,7 @@ from hpa_sdk.session import try_device
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes options so
+def doctor(as_json: bool) -> None:
     """Say which device would be used, and for each other one what keeps it from being used.
 
     Every device that seems ready is tried with a very small network.

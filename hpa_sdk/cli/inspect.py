@@ -16,7 +16,7 @@ from hpa_sdk.onnx_file import OnnxFile, read_onnx
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(model: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes options so
+def inspect(model: Path, as_json: bool) -> None:
     """Print the card of MODEL, its inputs and outputs, and the operators it needs.
 
     Needs no runtime and no device.

@@ -65,7 +65,7 @@ def predict(
     threshold: float | Literal["card"],
     white: White | None,
     on_error: str,
-    recursive: bool,  # noqa: FBT001 - click passes options so
+    recursive: bool,
     root: Path | None,
     batch_size: int | None,
 ) -> None:

@@ -1,0 +1,70 @@
+"""Converts a Keras network to ONNX with the names, forms and card of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import onnx
+import tensorflow as tf
+import tf2onnx
+
+from export.errors import RunFolderError
+from hpa_sdk.contract import BATCH, OPSET, inputs, outputs
+from hpa_sdk.model_card import METADATA_KEY, ModelCard
+
+
+def convert(network: keras.Model, card: ModelCard) -> onnx.ModelProto:
+    """Convert a network; the card is not embedded yet.
+
+    Parameters
+    ----------
+    network : keras.Model
+        As `export.fitted.FittedNetwork` holds it, under the TensorFlow backend.
+    card : ModelCard
+        Says the input's form.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Opset 18; input ``image``, outputs ``probabilities`` and ``embedding``, batch dimension ``N``; checked.
+
+    Raises
+    ------
+    RunFolderError
+        Keras runs on another backend than TensorFlow, from which alone tf2onnx converts.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RunFolderError(
+            f"Keras runs on {keras.backend.backend()}, and only TensorFlow networks can be converted",
+            remedy="Set KERAS_BACKEND=tensorflow; networks fitted on any backend load there.",
+        )
+    ((name, form),) = inputs(card.preprocessing).items()
+    image = tf.TensorSpec((None, *form.shape[1:]), tf.as_dtype(form.dtype), name=name)
+
+    @tf.function(input_signature=[image])  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def answer(image: Any) -> dict[str, Any]:  # noqa: ANN401
+        told: dict[str, Any] = network(image, training=False)
+        return told
+
+    model: onnx.ModelProto
+    model, _ = tf2onnx.convert.from_function(answer, input_signature=[image], opset=OPSET)
+    _order_and_name(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
+    """Write a card into a model and serialize both."""
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
+
+
+def _order_and_name(model: onnx.ModelProto) -> None:
+    by_name = {value.name: value for value in model.graph.output}
+    del model.graph.output[:]
+    model.graph.output.extend(by_name[name] for name in outputs())
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH

@@ -1,0 +1,72 @@
+"""Reads what a fit left in its run folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from export.errors import RunFolderError
+from hpa_sdk.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class FittedNetwork:
+    """A finished run.
+
+    Attributes
+    ----------
+    network : keras.Model
+        Input float32 (N, 299, 299, 3); outputs probabilities (N, 28) and embedding (N, 512), both float32.
+    card : ModelCard
+        What the fit says of it.
+    data : pathlib.Path
+        Where the data of the fit lay.
+    """
+
+    network: keras.Model
+    card: ModelCard
+    data: Path
+
+
+def read_fitted(run: Path) -> FittedNetwork:
+    """Read a finished run.
+
+    Raises
+    ------
+    RunFolderError
+        The folder holds no finished run, or a network with another input or other last layers.
+    ModelCardError
+        The run's card can't be used.
+    """
+    for name in (RUN_RECORD, RUN_NETWORK, RUN_CARD):
+        if not (run / name).is_file():
+            raise RunFolderError(
+                f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
+            )
+    card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
+    data = Path(json.loads((run / RUN_RECORD).read_text(encoding="utf-8"))["data"])
+    try:
+        model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
+    except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+        raise RunFolderError(
+            f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
+        ) from error
+    return FittedNetwork(_with_embedding(model, card, run), card, data)
+
+
+def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Model:
+    layers = {layer.name: layer for layer in model.layers}
+    expected = {"probabilities": (None, len(Label)), "embedding": (None, EMBEDDING_SIZE)}
+    shapes = {name: tuple(layers[name].output.shape) for name in expected if name in layers}
+    if shapes != expected or model.input_shape != (None, *image_shape(card.preprocessing)):
+        raise RunFolderError(
+            f"the network takes {model.input_shape} and ends in {shapes}, not in {expected}",
+            where=run / RUN_NETWORK,
+            remedy="Only networks made by training.networks.build_network can be exported.",
+        )
+    return keras.Model(model.input, {name: layers[name].output for name in expected})

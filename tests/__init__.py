@@ -1,0 +1,1 @@
+"""Checks what the rooms promise, through their public doors."""

@@ -1,0 +1,73 @@
+"""With the wheel for NVIDIA cards and no card: answers on the CPU, the reason in one line, the same answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FIXTURES = os.environ.get("HPA_GPU_WHEEL_FIXTURES")
+pytestmark = pytest.mark.skipif(FIXTURES is None, reason="run by make test-gpu-wheel, in an environment of its own")
+
+
+@pytest.fixture
+def folder() -> Path:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert onnxruntime.package_name == "onnxruntime-gpu"
+    return Path(str(FIXTURES))
+
+
+def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True, encoding="utf-8"
+    )
+
+
+def test_auto_answers_on_the_cpu_with_one_line_of_reason_and_the_same_numbers(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np; from hpa_sdk import Predictor\n"
+        "for _ in range(2): predictor = Predictor.load(sys.argv[1])\n"
+        "print(predictor.device, *predictor.providers)\n"
+        "np.save(sys.argv[3], [item.probabilities for item in predictor.predict(sys.argv[2])])"
+    )
+    told = python(code, folder / "model.onnx", folder / "fields", tmp_path / "found.npy")
+    assert told.stdout == "cpu CPUExecutionProvider\n"
+    (line,) = told.stderr.splitlines()
+    assert line.startswith("Using cpu: cuda can't be used: ")
+    found, expected = np.load(tmp_path / "found.npy"), np.load(folder / "probabilities.npy")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "tensorrt"])
+def test_a_named_device_raises(folder: Path, device: str) -> None:
+    from hpa_sdk import Predictor
+    from hpa_sdk.errors import DeviceError
+
+    with pytest.raises(DeviceError, match=rf"{device} can't be used: .*hpa doctor"):
+        Predictor.load(folder / "model.onnx", device=device)
+
+
+def test_doctor_names_the_missing_libraries(folder: Path) -> None:
+    del folder
+    told = json.loads(python("from hpa_sdk.cli import main; main(['doctor', '--json'])").stdout)
+    assert told["auto"] == "cpu"
+    assert told["devices"]["cpu"] is None
+    assert "no NVIDIA driver" in told["devices"]["cuda"]
+    for library in ("cublas", "cudnn"):
+        assert library in told["devices"]["cuda"]
+    assert "nvinfer" in told["devices"]["tensorrt"]
+
+
+def test_the_command_line_tells_the_same(folder: Path) -> None:
+    hpa = [sys.executable, "-m", "hpa_sdk.cli", "predict", str(folder / "model.onnx"), str(folder / "fields")]
+    told = subprocess.run([*hpa, "--device", "cuda"], check=False, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert "cuda can't be used" in told.stderr
+    told = subprocess.run(hpa, check=True, capture_output=True, text=True)
+    assert len(told.stderr.splitlines()) == 1
+    assert len(told.stdout.splitlines()) == 9

@@ -1,0 +1,142 @@
+"""The commands answer on stdout or in a file, talk on stderr, and end with the promised exit code."""
+
+import csv
+import json
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from click.testing import CliRunner, Result
+
+from hpa_sdk import Predictor, Sample, __version__
+from hpa_sdk.cli import main
+from hpa_sdk.labels import Label
+from tests.small import make_model
+
+
+def hpa(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_predict_writes_what_the_api_answers(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    folder = fields[0].files[0].parent
+    out = tmp_path / "out.csv"
+    result = hpa("predict", model, folder, "-o", out, "--device", "cpu")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    found = rows(out.read_text(encoding="utf-8"))
+    expected = Predictor.load(model, device="cpu").predict(folder)
+    assert [row["id"] for row in found] == [prediction.id for prediction in expected]
+    assert [row["labels"] for row in found] == [";".join(map(str, prediction)) for prediction in expected]
+    assert not any(row["error"] for row in found)
+
+
+def test_predict_answers_on_stdout(model: Path, fields: list[Sample]) -> None:
+    result = hpa("predict", model, *fields[1].files[:1], fields[0].files[0], "--device", "cpu", "--format", "kaggle")
+    assert result.exit_code == 0
+    assert [row["Id"] for row in rows(result.stdout)] == ["field-1", "field-0"]
+
+
+def test_the_format_follows_the_file(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert hpa("predict", model, fields[0].files[0].parent, "-o", out, "--device", "cpu").exit_code == 0
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == [sample.id for sample in fields]
+
+
+def test_a_bad_field_is_a_row_with_its_reason_and_exit_code_1(
+    model: Path, fields: list[Sample], tmp_path: Path
+) -> None:
+    fields[2].files[1].write_bytes(b"")
+    out = tmp_path / "out.csv"
+    result = hpa("predict", model, fields[0].files[0].parent, tmp_path / "gone", "-o", out, "--device", "cpu")
+    assert result.exit_code == 1
+    found = rows(out.read_text(encoding="utf-8"))
+    assert [bool(row["error"]) for row in found] == [False, False, True, False, False, True]
+    assert str(fields[2].files[1]) in found[2]["error"]
+    assert found[5]["id"] == str(tmp_path / "gone")
+    assert "2 fields failed" in result.stderr
+
+
+def test_on_error_stop_ends_the_run_and_writes_nothing(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    fields[2].files[1].write_bytes(b"")
+    out = tmp_path / "out.csv"
+    result = hpa("predict", model, fields[0].files[0].parent, "-o", out, "--on-error", "stop", "--device", "cpu")
+    assert result.exit_code == 1
+    assert "the file is empty" in result.stderr
+    assert not out.exists()
+
+
+def test_what_can_t_start_ends_with_exit_code_2(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    folder = fields[0].files[0].parent
+    out = tmp_path / "out.csv"
+    bare = make_model(tmp_path / "bare.onnx", card=None)
+    for arguments, message in (
+        ((model, tmp_path / "empty"), "the folder holds no sample"),
+        ((model, tmp_path / "gone"), "no sample lies here"),
+        ((tmp_path / "gone.onnx", folder), "no such file"),
+        ((fields[0].files[0], folder), "no ONNX model"),
+        ((bare, folder), "carries no card"),
+        ((model, folder, "--device", "gpu"), "is no device"),
+        ((model, folder, "--threshold", "2"), "Invalid value"),
+        ((model, folder, "--white", "bright"), "Invalid value"),
+        ((model,), "Missing argument"),
+    ):
+        result = hpa("predict", *arguments, "-o", out)
+        assert result.exit_code == 2, arguments
+        assert message in result.stderr
+        assert result.stdout == ""
+        assert not out.exists()
+
+
+def test_thresholds_white_root_and_recursion_reach_the_predictor(
+    model: Path, fields: list[Sample], tmp_path: Path
+) -> None:
+    folder = fields[0].files[0].parent
+    table = tmp_path / "ids.csv"
+    table.write_text("Id\nfield-3\n", encoding="utf-8")
+    (row,) = rows(hpa("predict", model, table, "--root", folder, "--threshold", "0", "--device", "cpu").stdout)
+    assert row["indices"].split() == [str(int(label)) for label in Label]
+    assert hpa("predict", model, tmp_path, "--device", "cpu").exit_code == 2
+    assert len(rows(hpa("predict", model, tmp_path, "-r", "--device", "cpu").stdout)) == 5
+
+
+def test_inspect_tells_the_card(model: Path) -> None:
+    result = hpa("inspect", model)
+    assert result.exit_code == 0
+    for told in ("small", "opset 18", "image float32 (N, 299, 299, 3)", "Rods & rings", "0.500", "MatMul 2"):
+        assert told in result.stdout
+    told = json.loads(hpa("inspect", model, "--json").stdout)
+    assert told["card"]["labels"][27] == "Rods & rings"
+    assert told["opset"] == 18
+
+
+def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
+    assert hpa("inspect", tmp_path / "gone.onnx").exit_code == 2
+
+
+def test_doctor_tells_which_device_and_why_no_better_one() -> None:
+    told = json.loads(hpa("doctor", "--json").stdout)
+    assert told["hpa_sdk"] == __version__
+    assert told["onnxruntime"].endswith(onnxruntime.__version__)
+    assert set(told["devices"]) == {"tensorrt", "cuda", "openvino", "cpu"}
+    assert told["devices"]["cpu"] is None
+    assert told["devices"][told["auto"]] is None
+    text = hpa("doctor").stdout
+    assert f"device='auto' would use: {told['auto']}" in text
+    for kind, reason in told["devices"].items():
+        assert f"{kind:<10} {reason or 'works'}" in text
+
+
+@pytest.mark.parametrize("command", ["predict", "inspect", "doctor"])
+def test_every_command_has_help(command: str) -> None:
+    assert hpa(command, "--help").exit_code == 0
+    assert command in hpa("--help").stdout
+
+
+def test_version() -> None:
+    assert hpa("--version").stdout == f"hpa, version {__version__}\n"
+    assert hpa("dance").exit_code == 2

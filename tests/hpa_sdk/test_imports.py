@@ -1,0 +1,46 @@
+"""The SDK stays light: nothing heavy is imported before it is needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("export", "keras", "onnx", "sklearn", "tensorflow", "tf2onnx", "training")
+
+
+def modules_after(code: str) -> set[str]:
+    code = f"import json, sys\n{code}\nprint(json.dumps(sorted(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return set(json.loads(told.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hpa_sdk",
+        "from hpa_sdk import *",
+        "from hpa_sdk.cli import main\nmain(['--version'], standalone_mode=False)",
+        "from hpa_sdk.cli import main\nmain(['predict', '--help'], standalone_mode=False)",
+    ],
+)
+def test_neither_training_nor_a_runtime_is_imported(code: str) -> None:
+    loaded = modules_after(code)
+    assert not loaded.intersection({*HEAVY, "onnxruntime"})
+
+
+def test_version_does_not_wait_for_numpy() -> None:
+    assert "numpy" not in modules_after("from hpa_sdk.cli import main\nmain(['--version'], standalone_mode=False)")
+
+
+def test_a_loaded_model_needs_the_runtime_alone(model: Path) -> None:
+    loaded = modules_after(f"from hpa_sdk import Predictor\nPredictor.load({str(model)!r}, device='cpu')")
+    assert "onnxruntime" in loaded
+    assert not loaded.intersection(HEAVY)
+
+
+def test_everything_promised_is_there() -> None:
+    code = "import hpa_sdk\nassert all(hasattr(hpa_sdk, name) for name in hpa_sdk.__all__)\nhpa_sdk.nothing"
+    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "module 'hpa_sdk' has no attribute 'nothing'" in told.stderr

@@ -1,0 +1,73 @@
+"""A card survives the way through JSON, and a bad one is refused."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hpa_sdk.errors import ModelCardError
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import Metrics, ModelCard, Parity
+from tests.small import CARD
+
+
+def test_a_card_comes_back_from_json_as_it_was() -> None:
+    card = ModelCard(
+        name="ü",
+        architecture="vgg16",
+        created="2026-01-01T00:00:00+00:00",
+        training=CARD.training,
+        metrics=Metrics(
+            data="d", fields=2, micro_f1=0.5, macro_f1=0.25, class_f1=(None,) * 27 + (0.25,), support=(0,) * 27 + (2,)
+        ),
+        parity=Parity(samples=64, max_difference=1e-7, mean_difference=1e-8, same_label_sets=1.0),
+    )
+    assert ModelCard.from_json(card.to_json()) == card
+
+
+def test_the_default_preprocessing_and_thresholds_are_the_study_s() -> None:
+    told = json.loads(CARD.to_json())
+    assert told["preprocessing"] == {
+        "channels": ["red", "green", "blue", "yellow"],
+        "blend": [[0.5, 0, 0, 0.5], [0, 0.5, 0, 0.5], [0, 0, 0.5, 0]],
+        "size": 299,
+        "interpolation": "bilinear",
+        "scale": 255,
+        "place": "host",
+    }
+    fresh = ModelCard(name="", architecture="", created="", training=CARD.training)
+    assert fresh.thresholds == (0.2,) * 28
+
+
+def test_fields_of_a_later_minor_version_are_passed_over() -> None:
+    told = json.loads(CARD.to_json()) | {"schema_version": "1.7", "mood": "good"}
+    assert ModelCard.from_json(json.dumps(told)).name == CARD.name
+
+
+def changed(**changes: Any) -> str:
+    return json.dumps(json.loads(CARD.to_json()) | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (changed(schema_version="2.0"), "schema version 2.0"),
+        (changed(schema_version="10.0"), "schema version 10.0"),
+        (changed(labels=[label.hpa_name for label in Label][:27]), "names 27 labels"),
+        (changed(labels=[label.hpa_name for label in reversed(Label)]), "not the 28 classes in order"),
+        (changed(thresholds=[0.5] * 27), "28 thresholds"),
+        (changed(thresholds=[0.5] * 27 + [1.5]), "28 thresholds"),
+        (changed(thresholds="high"), r"thresholds"),
+        (changed(preprocessing={"size": 0}), "no positive size"),
+        (changed(preprocessing={"channels": ["green", "red", "blue", "yellow"]}), "channels"),
+        (changed(precision="fp4"), "precision"),
+        ("{}", "schema_version"),
+        ("[]", "can't be read"),
+        ("", "can't be read"),
+        ("{", "can't be read"),
+    ],
+)
+def test_a_card_that_can_t_be_used_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ModelCardError, match=message) as caught:
+        ModelCard.from_json(text, where="model.onnx")
+    assert caught.value.where == "model.onnx"

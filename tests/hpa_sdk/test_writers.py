@@ -1,0 +1,100 @@
+"""Each format says what its readers expect."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.labels import Label
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.writers import WRITERS, open_writer
+
+PROBABILITIES = np.random.default_rng(0).random(28).astype(np.float32)
+
+
+@pytest.fixture
+def answers() -> list[Prediction | Failure]:
+    prediction = Prediction.from_probabilities(
+        PROBABILITIES.copy(),
+        id="fält, 1",
+        thresholds=np.full(28, 0.8, np.float32),
+        embedding=np.zeros(512, np.float32),
+        white=np.full(4, 4095, np.float32),
+    )
+    return [prediction, Failure("2", PlaneError("the file is empty", where="2_red.png", remedy="Copy it again."))]
+
+
+def written(path: Path, form: str, answers: list[Prediction | Failure]) -> str:
+    with open_writer(path, form) as writer:
+        for answer in answers:
+            writer.write(answer)
+    assert b"\r" not in path.read_bytes()
+    return path.read_text(encoding="utf-8")
+
+
+def test_csv(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
+    rows = list(csv.DictReader(written(tmp_path / "a.csv", "csv", answers).splitlines()))
+    assert list(rows[0]) == ["id", "labels", "indices", "error", *(label.hpa_name for label in Label)]
+    expected = np.flatnonzero(np.float32(0.8) <= PROBABILITIES)
+    assert rows[0]["id"] == "fält, 1"
+    assert rows[0]["labels"] == ";".join(Label(int(at)).hpa_name for at in expected)
+    assert rows[0]["indices"] == " ".join(map(str, expected))
+    assert rows[0]["error"] == ""
+    found = np.array([rows[0][label.hpa_name] for label in Label], np.float32)
+    np.testing.assert_array_equal(found, PROBABILITIES)
+    assert rows[1]["id"] == "2"
+    assert rows[1]["error"] == "2_red.png: the file is empty. Copy it again."
+    assert {rows[1][label.hpa_name] for label in Label} | {rows[1]["labels"]} == {""}
+
+
+def test_json_lines(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
+    first, second = map(json.loads, written(tmp_path / "a.jsonl", "jsonl", answers).splitlines())
+    assert first["id"] == "fält, 1"
+    assert first["labels"] == [str(label) for label in answers[0]]  # type: ignore[union-attr]
+    assert first["white"] == [4095] * 4
+    found = np.array([first["probabilities"][label.hpa_name] for label in Label], np.float32)
+    np.testing.assert_array_equal(found, PROBABILITIES)
+    assert second == {"id": "2", "error": "2_red.png: the file is empty. Copy it again."}
+
+
+def test_kaggle(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
+    expected = " ".join(map(str, np.flatnonzero(np.float32(0.8) <= PROBABILITIES)))
+    assert written(tmp_path / "a.csv", "kaggle", answers) == f'Id,Predicted\n"fält, 1",{expected}\n2,\n'
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_the_output_appears_whole_or_not_at_all(tmp_path: Path, form: str, answers: list[Prediction | Failure]) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("before", encoding="utf-8")
+
+    def interrupted() -> None:
+        with open_writer(path, form) as writer:
+            writer.write(answers[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text(encoding="utf-8") == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_a_place_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone" / "out.csv", tmp_path):
+        with pytest.raises(OutputError) as caught, open_writer(path, "csv"):
+            pass
+        assert caught.value.where == str(path)
+
+
+def test_a_disk_that_fills_up_is_an_output_error(
+    tmp_path: Path, answers: list[Prediction | Failure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        written(tmp_path / "out.csv", "csv", answers)
+    assert not list(tmp_path.iterdir())

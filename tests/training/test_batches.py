@@ -1,0 +1,69 @@
+"""Batches are drawn and augmented as in the study."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpa_sdk.samples import Sample
+from tests.small import make_field
+from training.augmentation import AugmentationName, study_view
+from training.batches import FieldBatches, read_image
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
+    folder: Path = tmp_path_factory.mktemp("fields")
+    rng = np.random.default_rng(0)
+    return tuple(make_field(folder, f"{number}", rng) for number in range(6))
+
+
+TARGETS = np.eye(6, 28, dtype=np.float32)
+
+
+def batches(samples: tuple[Sample, ...], *, seed: int = 0, augmentation: AugmentationName = "none") -> FieldBatches:
+    return FieldBatches(samples, TARGETS, batch_size=4, steps=3, augmentation=augmentation, seed=seed)
+
+
+def test_a_batch_holds_fields_with_their_own_labels(samples: tuple[Sample, ...]) -> None:
+    images, targets = batches(samples)[0]
+    assert images.shape == (4, 299, 299, 3)
+    assert images.dtype == targets.dtype == np.float32
+    for image, target in zip(images, targets, strict=True):
+        np.testing.assert_array_equal(image, read_image(samples[int(target.argmax())]))
+
+
+def test_fields_are_drawn_evenly_with_replacement(samples: tuple[Sample, ...]) -> None:
+    drawn = FieldBatches(samples, TARGETS, batch_size=300, steps=1, augmentation="none", seed=1)[0][1].sum(axis=0)[:6]
+    assert drawn.sum() == 300
+    assert drawn.min() > 25
+    assert drawn.max() < 80
+
+
+def test_the_same_seed_gives_the_same_batches_in_any_order(samples: tuple[Sample, ...]) -> None:
+    first, second = batches(samples, augmentation="study"), batches(samples, augmentation="study")
+    last_first = [second[step] for step in (2, 1, 0)][::-1]
+    for step in range(3):
+        for found, expected in zip(last_first[step], first[step], strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert len(first) == 3
+
+
+def test_steps_epochs_and_seeds_differ(samples: tuple[Sample, ...]) -> None:
+    some = batches(samples)
+    before = [some[0][1], some[1][1], batches(samples, seed=1)[0][1]]
+    some.on_epoch_end()
+    labels = [tuple(targets.argmax(axis=1)) for targets in (*before, some[0][1])]
+    assert len(set(labels)) == 4
+
+
+def test_the_study_s_five_views_come_evenly_and_never_none() -> None:
+    image = np.random.default_rng(0).random((5, 5, 3)).astype(np.float32)
+    views = [image[:, ::-1], image[::-1], *(np.rot90(image, turns) for turns in (1, 2, 3))]
+    rng = np.random.default_rng(1)
+    counts = [0] * 5
+    for _ in range(1000):
+        found = study_view(image, rng)
+        (at,) = [at for at, view in enumerate(views) if np.array_equal(found, view)]
+        counts[at] += 1
+    assert min(counts) > 150

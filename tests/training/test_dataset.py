@@ -1,0 +1,78 @@
+"""Label tables are read as they are, and a bad row is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.model_selection import train_test_split
+
+from hpa_sdk.errors import TableError
+from hpa_sdk.labels import Label
+from tests.small import make_field
+from training.dataset import read_dataset, read_label_table
+from training.split import study_split
+
+
+def make_set(folder: Path, *, below: str = "") -> Path:
+    rng = np.random.default_rng(0)
+    for sample_id in ("b", "a", "c"):
+        make_field(folder / below, sample_id, rng)
+    (folder / "train.csv").write_text("Id,Target\nb,16 0\na,7 1 2 0\nc,27\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("below", ["", "train"])
+def test_a_data_set_is_its_table_with_the_planes(tmp_path: Path, below: str) -> None:
+    dataset = read_dataset(make_set(tmp_path / "lab", below=below))
+    assert dataset.name == "lab"
+    assert [sample.id for sample in dataset.samples] == ["b", "a", "c"]
+    assert [np.flatnonzero(target).tolist() for target in dataset.targets] == [[0, 16], [0, 1, 2, 7], [27]]
+    assert all(file.is_file() for sample in dataset.samples for file in sample.files)
+    assert read_dataset(tmp_path / "lab" / "train.csv").samples == dataset.samples
+
+
+def test_the_fingerprint_tells_data_apart(tmp_path: Path) -> None:
+    folder = make_set(tmp_path)
+    before = read_dataset(folder).fingerprint
+    assert read_dataset(folder).fingerprint == before
+    make_field(folder, "a", np.random.default_rng(9), side=65)
+    changed_planes = read_dataset(folder).fingerprint
+    (folder / "train.csv").write_text("Id,Target\nb,16 0\na,7 1 2\nc,27\n", encoding="utf-8")
+    assert len({before, changed_planes, read_dataset(folder).fingerprint}) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,28", "line 2 has the label '28'"),
+        ("a,0\nb,-1", "line 3 has the label '-1'"),
+        ("a,0 x", "label 'x'"),
+        ("a,0\na,1", "line 3 repeats the id a"),
+        ("a,", "line 2 has an empty 'Target'"),
+        ("", "no row"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, rows: str, message: str) -> None:
+    table = tmp_path / "train.csv"
+    table.write_text(f"Id,Target\n{rows}\n" if rows else "Id,Target\n", encoding="utf-8")
+    with pytest.raises(TableError, match=message):
+        read_label_table(table)
+
+
+def test_a_field_without_its_files_is_named(tmp_path: Path) -> None:
+    folder = make_set(tmp_path)
+    (folder / "a_blue.png").unlink()
+    with pytest.raises(TableError, match=r"the field a has no a_blue\.png"):
+        read_dataset(folder)
+
+
+def test_the_split_is_scikit_learn_s_on_the_kaggle_table(real_data: Path) -> None:
+    ids, targets = read_label_table(real_data / "kaggle" / "train.csv")
+    assert len(ids) == 31_072
+    assert targets.sum(axis=0).astype(int)[[0, 15, 25, 27]].tolist() == [12_885, 21, 8228, 11]
+    found = [[ids[row] for row in part] for part in study_split(len(ids))]
+    # The study hands ids and targets to scikit-learn, as text.
+    told = [" ".join(map(str, np.flatnonzero(target))) for target in targets]
+    expected = train_test_split(list(ids), told, random_state=101, test_size=0.2, shuffle=True)[:2]
+    assert found == expected
+    assert len(Label) == targets.shape[1]

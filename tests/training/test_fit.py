@@ -1,0 +1,85 @@
+"""A fit leaves a run folder that says all that was done."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hpa_sdk.model_card import ModelCard
+from training.__main__ import main
+from training.batches import read_images
+from training.dataset import read_dataset
+from training.metrics import judge
+from training.networks import build_network
+from training.split import study_split
+
+
+def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulated: Path) -> None:
+    assert {file.name for file in run.iterdir()} == {"network.keras", "card.json", "run.json", "history.csv"}
+    card = ModelCard.from_json((run / "card.json").read_text(encoding="utf-8"))
+    dataset = read_dataset(simulated)
+    stages = 2 if run.name == "inception_resnet_v2" else 1
+    assert card.architecture == run.name
+    assert (card.training.recipe, card.training.seed, card.training.initial_weights) == ("study", 5, "none")
+    assert (card.training.steps, card.training.fields_seen) == (stages, 2 * stages)
+    assert card.training.data_fingerprint == dataset.fingerprint
+    assert {"python", "keras", "tensorflow"} <= set(card.training.versions)
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert Path(record["data"]) == simulated.resolve()
+    rows = list(csv.DictReader((run / "history.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(stages)]
+    assert all(np.isfinite(float(row[name])) for row in rows for name in ("loss", "val_loss", "val_batch_f1"))
+
+
+def test_the_kept_network_gives_the_card_s_figures(run: Path, simulated: Path) -> None:
+    card = ModelCard.from_json((run / "card.json").read_text(encoding="utf-8"))
+    network = keras.saving.load_model(run / "network.keras")
+    assert network.optimizer is None
+    dataset = read_dataset(simulated)
+    validation = study_split(len(dataset.samples))[1]
+    rows = np.random.default_rng([5, 3]).choice(validation, 3)
+    probabilities = network.predict(read_images(dataset.pick(rows)), verbose=0)
+    assert card.metrics is not None
+    assert card.metrics == judge(
+        dataset.targets[rows], probabilities, thresholds=card.thresholds, data=card.metrics.data
+    )
+
+
+def test_every_weight_moved_but_for_the_frozen_stage(run: Path) -> None:
+    keras.utils.set_random_seed(5)
+    start = build_network(run.name)  # type: ignore[arg-type]
+    fitted = keras.saving.load_model(run / "network.keras")
+    for before, after in zip(start.trainable_weights, fitted.trainable_weights, strict=True):
+        assert not np.array_equal(before.numpy(), after.numpy()), before.path
+
+
+def test_a_folder_that_holds_a_run_is_refused(run: Path, simulated: Path) -> None:
+    before = (run / "card.json").read_bytes()
+    arguments = ["fit", str(simulated), "--network", "vgg16", "--out", str(run), "--weights", "none"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "already holds a run" in result.stderr
+    assert (run / "card.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "soup"], "there is no recipe"),
+        (["--weights", "gone.h5"], "can't be had"),
+        (["--epochs", "0"], "Invalid value"),
+        (["--network", "lenet"], "Invalid value"),
+    ],
+)
+def test_a_fit_that_can_t_start_leaves_nothing(
+    simulated: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    out = tmp_path / "run"
+    result = CliRunner().invoke(main, ["fit", str(simulated), "--network", "vgg16", "--out", str(out), *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not out.exists()

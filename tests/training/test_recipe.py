@@ -1,0 +1,27 @@
+"""The study's recipe is what its notebook did."""
+
+import pytest
+
+from training.errors import RecipeError
+from training.recipe import read_recipe
+
+
+def test_the_study_s_stages() -> None:
+    recipe = read_recipe("study")
+    assert (recipe.initial_weights, recipe.batch_size, recipe.steps_per_epoch) == ("imagenet", 10, 100)
+    assert recipe.validation_fields == 256
+    resnet, vgg = recipe.adjusted("inception_resnet_v2"), recipe.adjusted("vgg16")
+    told = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in resnet.stages]
+    assert told == [("frozen", 1e-3, 20, "none"), ("trained", 1e-4, 150, "study")]
+    assert [(stage.backbone, stage.learning_rate, stage.epochs) for stage in vgg.stages] == [("trained", 1e-4, 150)]
+
+
+def test_numbers_can_be_adjusted() -> None:
+    recipe = read_recipe("study").adjusted("vgg16", epochs=2, steps_per_epoch=3, batch_size=4, validation_fields=5)
+    assert [stage.epochs for stage in recipe.stages] == [2]
+    assert (recipe.steps_per_epoch, recipe.batch_size, recipe.validation_fields) == (3, 4, 5)
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match=r"there is no recipe 'soup'.*study"):
+        read_recipe("soup")

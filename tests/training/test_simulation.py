@@ -1,0 +1,196 @@
+"""Checks that simulated fields carry the real set's labels and have its form on disk."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.labels import Label
+from training.simulation import draw_labels, simulate, simulate_field
+from training.simulation.contact_sheet import contact_sheet
+from training.simulation.label_draw import FIELDS_BY_LABEL, FIELDS_IN_TABLE, ConditionalPoisson, fitted_law
+
+# --- labels ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_law_has_the_real_marginal_frequencies() -> None:
+    wanted = np.array([FIELDS_BY_LABEL[label] for label in Label]) / FIELDS_IN_TABLE
+    # Two fields of five labels count as four, so the labels are 2 in 50,782 too many.
+    np.testing.assert_allclose(fitted_law().frequencies(), wanted, rtol=1e-4)
+
+
+def test_frequencies_agree_with_summing_over_all_label_sets() -> None:
+    weights = np.random.default_rng(0).lognormal(0, 1, len(Label))
+    chances = np.array([0, 0.5, 0.3, 0.2])
+    expected = np.zeros(len(Label))
+    for count in (1, 2, 3):
+        sets = np.array(list(itertools.combinations(range(len(Label)), count)))
+        products = weights[sets].prod(axis=1)
+        for place in range(count):
+            np.add.at(expected, sets[:, place], chances[count] * products / products.sum())
+    np.testing.assert_allclose(ConditionalPoisson(weights, chances).frequencies(), expected)
+
+
+def test_drawn_labels_have_the_real_frequencies_and_numbers() -> None:
+    rng = np.random.default_rng(1)
+    draws = [draw_labels(rng) for _ in range(20_000)]
+    counts = np.bincount([label for labels in draws for label in labels], minlength=len(Label))
+    shares = np.array([FIELDS_BY_LABEL[label] for label in Label]) / FIELDS_IN_TABLE
+    spread = np.sqrt(len(draws) * shares * (1 - shares))
+    assert np.all(np.abs(counts - len(draws) * shares) < 4.5 * spread + 1)
+    numbers = np.bincount([len(labels) for labels in draws]) / len(draws)
+    np.testing.assert_allclose(numbers, np.array([0, 15_126, 12_485, 3_160, 301]) / FIELDS_IN_TABLE, atol=0.015)
+    assert all(list(labels) == sorted(set(labels)) for labels in draws)
+
+
+# --- fields ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [64, 128, 200])
+def test_a_field_has_four_grey_planes_of_the_asked_size(size: int) -> None:
+    field = simulate_field([Label.NUCLEOPLASM, 25], np.random.default_rng(0), size=size)
+    assert field.shape == (4, size, size)
+    assert field.dtype == np.uint8
+    assert np.all(field.max(axis=(1, 2)) > 30)
+
+
+def test_lengths_scale_with_the_size_of_the_field() -> None:
+    shares = []
+    for size in (64, 256):
+        field = simulate_field([Label.MITOCHONDRIA], np.random.default_rng(2), size=size)
+        blue = cv2.GaussianBlur(field[2], (0, 0), size / 128)
+        shares.append(np.mean(blue > 0.4 * np.quantile(blue, 0.97)))
+    assert shares[0] == pytest.approx(shares[1], rel=0.2)
+    assert shares[0] > 0.05
+
+
+def test_equal_generators_give_equal_fields_and_others_do_not() -> None:
+    first, same, other = (simulate_field([7], np.random.default_rng(seed), size=64) for seed in (3, 3, 4))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_the_order_of_labels_does_not_matter() -> None:
+    one, other = (simulate_field(labels, np.random.default_rng(3), size=64) for labels in ([2, 25], [25, 2, 2]))
+    assert np.array_equal(one, other)
+
+
+def test_an_unknown_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="28"):
+        simulate_field([28], np.random.default_rng(0), size=64)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_nuclear_protein_lights_up_the_blue_nuclei_and_a_cytosolic_one_does_not(seed: int) -> None:
+    means = []
+    for label in (Label.NUCLEOPLASM, Label.CYTOSOL):
+        _, green, blue, yellow = simulate_field([label], np.random.default_rng(seed), size=128).astype(np.float64)
+        nucleus = blue > 0.4 * np.quantile(blue, 0.98)
+        cytoplasm = (yellow > 0.4 * np.quantile(yellow, 0.95)) & ~nucleus
+        means.append(green[nucleus].mean() / green[cytoplasm].mean())
+    assert means[0] > 2
+    assert means[1] < 0.8
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_workers_do_not_change_the_files_and_seeds_do(tmp_path: Path) -> None:
+    for name, seed, workers in (("one", 5, 1), ("two", 5, 2), ("other", 6, 1)):
+        simulate(tmp_path / name, count=5, seed=seed, size=64, workers=workers)
+    one, two, other = (files(tmp_path / name) for name in ("one", "two", "other"))
+    assert len(one) == len(set(one.values())) == 21
+    assert one == two
+    assert not set(one.values()) & set(other.values())
+
+
+def test_a_shorter_set_is_the_beginning_of_a_longer_one(tmp_path: Path) -> None:
+    simulate(tmp_path / "short", count=2, seed=5, size=64, workers=1)
+    simulate(tmp_path / "long", count=3, seed=5, size=64, workers=1)
+    short, long = files(tmp_path / "short"), files(tmp_path / "long")
+    assert long.pop("train.csv").startswith(short.pop("train.csv"))
+    assert short.items() < long.items()
+
+
+def test_files_have_the_form_of_the_real_set(tmp_path: Path) -> None:
+    wanted = [{Label.RODS_AND_RINGS, Label.NUCLEOPLASM}, [25], (2, 7)]
+    table = simulate(tmp_path / "new" / "set", count=3, seed=0, size=64, workers=1, labels=wanted)  # type: ignore[arg-type]
+    assert table == tmp_path / "new" / "set" / "train.csv"
+    assert b"\r" not in table.read_bytes()
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["Target"] for row in rows] == ["0 27", "25", "2 7"]
+    assert all(str(uuid.UUID(row["Id"])) == row["Id"] for row in rows)
+    names = {f"{row['Id']}_{colour}.png" for row in rows for colour in ("red", "green", "blue", "yellow")}
+    assert {path.name for path in table.parent.iterdir()} == names | {"train.csv"}
+    for name in names:
+        with Image.open(table.parent / name) as plane:
+            assert (plane.format, plane.mode, plane.size) == ("PNG", "L", (64, 64))
+
+
+def test_planes_are_written_under_their_own_colour(tmp_path: Path) -> None:
+    table = simulate(tmp_path, count=1, seed=0, size=128, workers=1, labels=[[Label.NUCLEAR_BODIES]])
+    field_id = table.read_text().splitlines()[1].split(",")[0]
+    planes = {name: np.asarray(Image.open(tmp_path / f"{field_id}_{name}.png")) for name in ("red", "blue", "yellow")}
+    inside = planes["blue"] > 0.5 * np.quantile(planes["blue"], 0.98)
+    for name in ("red", "yellow"):
+        assert planes[name][inside].mean() < planes[name][~inside & (planes[name] > 0)].mean() * 1.2
+    assert planes["blue"][inside].mean() > 5 * planes["blue"][~inside].mean()
+
+
+def test_an_existing_set_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("precious")
+    with pytest.raises(OutputError, match=re.escape(str(tmp_path / "train.csv"))):
+        simulate(tmp_path, count=1, seed=0, size=64, workers=1)
+    assert files(tmp_path) == {"train.csv": b"precious"}
+
+
+def test_an_interrupted_run_leaves_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        message = "interrupted"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("training.simulation.dataset.simulate_field", fail)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        simulate(tmp_path, count=1, seed=0, size=64, workers=1)
+    assert files(tmp_path) == {}
+
+
+def test_label_sets_must_be_as_many_as_fields(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="1 label sets were given for 2 fields"):
+        simulate(tmp_path, count=2, seed=0, size=64, workers=1, labels=[[Label.CYTOSOL]])
+    assert files(tmp_path) == {}
+
+
+def test_importing_leaves_the_threads_of_opencv_alone() -> None:
+    code = "import cv2; before = cv2.getNumThreads(); import training.simulation; assert cv2.getNumThreads() == before"
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_the_contact_sheet_shows_every_label(tmp_path: Path) -> None:
+    path = contact_sheet(tmp_path / "sheet.png", seed=0, tile=64, size=128)
+    with Image.open(path) as sheet:
+        assert sheet.mode == "RGB"
+        pixels = np.asarray(sheet)
+    assert pixels.shape == (4 * (64 + 20), 7 * 64, 3)
+    for row, column in itertools.product(range(4), range(7)):
+        tile = pixels[row * 84 : row * 84 + 64, column * 64 : column * 64 + 64]
+        caption = pixels[row * 84 + 64 : row * 84 + 84, column * 64 : column * 64 + 64]
+        assert tile[..., 1].max() > 150
+        assert caption.max() > 150

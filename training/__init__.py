@@ -1,0 +1,1 @@
+"""Fits the two networks; run from a checkout as ``python -m training``."""

@@ -1,0 +1,124 @@
+"""Reads a labelled data set in the Kaggle form."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import TableError
+from hpa_sdk.labels import Label
+from hpa_sdk.samples import Sample, find_samples
+from hpa_sdk.tables import read_columns
+
+Targets = npt.NDArray[np.float32]
+"""float32 of shape (fields, 28): 1 where the field has the class, else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled fields.
+
+    Attributes
+    ----------
+    name : str
+        What the data is called in cards and tables.
+    samples : tuple of Sample
+        The fields, in the order of the table.
+    targets : numpy.ndarray
+        float32 of shape (fields, 28).
+    fingerprint : str
+        SHA-256, in hexadecimal, of ids, labels, and sizes of the planes.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    targets: Targets
+    fingerprint: str
+
+    def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
+        """Give the samples in these rows, in their order."""
+        return tuple(self.samples[row] for row in rows)
+
+
+def read_dataset(data: Path) -> Dataset:
+    """Read a labelled data set.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes beside it.
+
+    Raises
+    ------
+    TableError
+        The table or a plane is missing, an id occurs twice, or a label is none of 0 to 27.
+    """
+    table = data if data.suffix.lower() == ".csv" else data / "train.csv"
+    ids, targets = read_label_table(table)
+    below = table.parent / "train"
+    samples = tuple(find_samples(table, root=below if below.is_dir() else table.parent))
+    return Dataset(table.parent.name, samples, targets, _fingerprint(ids, targets, samples, table))
+
+
+def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
+    """Read a table of labels.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        Comma-separated, with the columns ``Id`` and ``Target``: class indices with spaces between.
+
+    Returns
+    -------
+    ids : tuple of str
+        In the order of the table.
+    targets : numpy.ndarray
+        float32 of shape (fields, 28).
+
+    Raises
+    ------
+    TableError
+        The table can't be read, an id occurs twice, or a label is none of 0 to 27. The message names the line.
+    """
+    rows: dict[str, list[int]] = {}
+    for line, (sample_id, target) in read_columns(table, "Id", "Target"):
+        if sample_id in rows:
+            raise TableError(
+                f"line {line} repeats the id {sample_id}",
+                where=table,
+                remedy="Give each field one row with all labels.",
+            )
+        rows[sample_id] = [_index(label, line, table) for label in target.split()]
+    targets = np.zeros((len(rows), len(Label)), np.float32)
+    for row, indices in enumerate(rows.values()):
+        targets[row, indices] = 1
+    return tuple(rows), targets
+
+
+def _index(label: str, line: int, table: Path) -> int:
+    if not label.isdecimal() or int(label) >= len(Label):
+        raise TableError(
+            f"line {line} has the label {label!r}",
+            where=table,
+            remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
+        )
+    return int(label)
+
+
+def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path) -> str:
+    digest = hashlib.sha256()
+    for sample_id, target, sample in zip(ids, targets, samples, strict=True):
+        try:
+            sizes = [file.stat().st_size for file in sample.files]
+        except FileNotFoundError as error:
+            raise TableError(
+                f"the field {sample_id} has no {Path(error.filename).name}",
+                where=table,
+                remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
+            ) from error
+        digest.update(f"{sample_id} {np.flatnonzero(target).tolist()} {sizes}\n".encode())
+    return digest.hexdigest()

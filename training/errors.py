@@ -1,0 +1,17 @@
+"""What can go wrong in training beyond what the SDK names."""
+
+from __future__ import annotations
+
+from hpa_sdk.errors import HpaError
+
+
+class WeightsError(HpaError):
+    """Initial weights can't be had."""
+
+
+class RecipeError(HpaError):
+    """A recipe can't be read, or does not serve this network."""
+
+
+class RunError(HpaError):
+    """A run folder can't be used."""

@@ -1,0 +1,81 @@
+"""Builds the study's two networks, layer for layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import keras
+from keras import layers
+
+from hpa_sdk.contract import EMBEDDING_SIZE, image_shape
+from hpa_sdk.labels import Label
+from hpa_sdk.preprocessing import Preprocessing
+from training.errors import WeightsError
+
+NetworkName = Literal["inception_resnet_v2", "vgg16"]
+
+NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
+"""The networks of the study."""
+
+_BACKBONES = {"inception_resnet_v2": keras.applications.InceptionResNetV2, "vgg16": keras.applications.VGG16}
+
+
+def build_network(
+    name: NetworkName, *, weights: Literal["imagenet"] | Path | None = None, extra_kernel: int = 1
+) -> keras.Model:
+    """Build one of the study's networks.
+
+    Input normalization, a backbone without its top, a convolution with 128 filters, then dense layers of 512 and 28
+    units behind dropout. The extra convolution is 1x1, as in the study's printed summary (196,736 parameters after
+    Inception-ResNet-V2), to which its published F1 belongs; its code cell says 3x3.
+
+    Parameters
+    ----------
+    name : str
+        ``"inception_resnet_v2"`` or ``"vgg16"``.
+    weights : "imagenet" or pathlib.Path, optional
+        Start of the backbone: ImageNet weights (downloaded by Keras, then kept), a Keras weights file of the backbone
+        without its top, or None for random weights.
+    extra_kernel : int
+        Side of the extra convolution's kernel.
+
+    Returns
+    -------
+    keras.Model
+        Input float32 (N, 299, 299, 3), 0 to 1; output float32 (N, 28), probabilities. The layer ``backbone`` holds the
+        backbone and the layer ``embedding`` gives the 512 numbers before the last layer.
+
+    Raises
+    ------
+    WeightsError
+        The weights can't be downloaded or don't fit.
+    """
+    image = keras.Input(image_shape(Preprocessing()), name="image")
+    x = layers.BatchNormalization(name="input_normalization")(image)
+    x = _backbone(name, weights)(x)
+    x = layers.Conv2D(128, extra_kernel, padding="same", activation="relu", name="extra_convolution")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dropout(0.5, name="dropout_before_embedding")(x)
+    x = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding")(x)
+    x = layers.Dropout(0.5, name="dropout_after_embedding")(x)
+    probabilities = layers.Dense(len(Label), activation="sigmoid", dtype="float32", name="probabilities")(x)
+    return keras.Model(image, probabilities, name=name)
+
+
+def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> keras.Model:
+    try:
+        return _BACKBONES[name](
+            include_top=False,
+            weights=str(weights) if isinstance(weights, Path) else weights,
+            input_shape=image_shape(Preprocessing()),
+            name="backbone",
+        )
+    except Exception as error:  # Keras raises whatever the network, the file system or h5py does
+        if weights is None:
+            raise
+        raise WeightsError(
+            f"the {weights} weights of {name} can't be had ({error})",
+            remedy="Without a network, copy the '..._notop.h5' file that Keras names for this backbone from another"
+            " machine and give it as --weights FILE, or start from random weights with --weights none.",
+        ) from error
