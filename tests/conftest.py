@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from export.parity import LEAST_SAMPLES
 from hpa_sdk.samples import Sample
 from tests.small import make_field, make_model
 from training.__main__ import main as training_command
-from training.networks import NETWORK_NAMES
+from training.networks import NETWORK_NAMES, NetworkName
 from training.simulation import simulate
 
 ROOT = Path(__file__).parents[1]
@@ -51,21 +52,54 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=NETWORK_NAMES)
-def run(request: pytest.FixtureRequest, simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder of each real network, fitted for a step a stage."""
-    folder = tmp_path_factory.mktemp("runs") / str(request.param)
-    arguments = f"fit {simulated} --network {request.param} --out {folder} --weights none --seed 5"
-    sizes = "--epochs 1 --steps 1 --batch-size 2 --validation-fields 3"
-    result = CliRunner().invoke(training_command, [*arguments.split(), *sizes.split()], catch_exceptions=False)
+class RealNetworks:
+    """Both real networks, fitted for a step a stage and exported; each made once, when a test first asks."""
+
+    def __init__(self, data: Path, folder: Path) -> None:
+        self._data = data
+        self._folder = folder
+
+    def run(self, name: NetworkName) -> Path:
+        """Give the run folder of a network."""
+        folder = self._folder / name
+        if folder.exists():
+            return folder
+        sizes = "--weights none --seed 5 --epochs 1 --steps 1 --batch-size 2 --validation-fields 3"
+        command(training_command, "fit", self._data, "--network", name, "--out", folder, *sizes.split())
+        return folder
+
+    def exported(self, name: NetworkName) -> Path:
+        """Give the ONNX file of a network."""
+        path = self._folder / f"{name}.onnx"
+        if not path.exists():
+            command(export_command, "onnx", self.run(name), "-o", path)
+        return path
+
+
+def command(group: click.Group, *arguments: object) -> None:
+    result = CliRunner().invoke(group, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return folder
 
 
 @pytest.fixture(scope="session")
-def exported(run: Path) -> Path:
-    """The ONNX file of each real network."""
-    path = run.with_suffix(".onnx")
-    result = CliRunner().invoke(export_command, ["onnx", str(run), "-o", str(path)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return path
+def real_networks(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> RealNetworks:
+    return RealNetworks(simulated, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(params=NETWORK_NAMES)
+def network_name(request: pytest.FixtureRequest) -> NetworkName:
+    """Each real network; a test that needs one alone says so by ``parametrize``."""
+    name: NetworkName = request.param
+    return name
+
+
+@pytest.fixture
+def run(network_name: NetworkName, real_networks: RealNetworks) -> Path:
+    """The run folder of a real network."""
+    return real_networks.run(network_name)
+
+
+@pytest.fixture
+def exported(network_name: NetworkName, real_networks: RealNetworks) -> Path:
+    """The ONNX file of a real network."""
+    return real_networks.exported(network_name)

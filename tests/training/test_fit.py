@@ -38,7 +38,7 @@ def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulat
 def test_the_kept_network_gives_the_card_s_figures(run: Path, simulated: Path) -> None:
     card = ModelCard.from_json((run / "card.json").read_text(encoding="utf-8"))
     network = keras.saving.load_model(run / "network.keras")
-    assert network.optimizer is None
+    assert not network.compiled
     dataset = read_dataset(simulated)
     validation = study_split(len(dataset.samples))[1]
     rows = np.random.default_rng([5, 3]).choice(validation, 3)

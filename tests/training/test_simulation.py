@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -128,8 +129,12 @@ def test_a_shorter_set_is_the_beginning_of_a_longer_one(tmp_path: Path) -> None:
 
 
 def test_files_have_the_form_of_the_real_set(tmp_path: Path) -> None:
-    wanted = [{Label.RODS_AND_RINGS, Label.NUCLEOPLASM}, [25], (2, 7)]
-    table = simulate(tmp_path / "new" / "set", count=3, seed=0, size=64, workers=1, labels=wanted)  # type: ignore[arg-type]
+    wanted: list[Collection[Label]] = [
+        {Label.RODS_AND_RINGS, Label.NUCLEOPLASM},
+        [Label.CYTOSOL],
+        (Label.NUCLEOLI, Label.GOLGI_APPARATUS),
+    ]
+    table = simulate(tmp_path / "new" / "set", count=3, seed=0, size=64, workers=1, labels=wanted)
     assert table == tmp_path / "new" / "set" / "train.csv"
     assert b"\r" not in table.read_bytes()
     with table.open(newline="") as stream:

@@ -15,20 +15,7 @@ if TYPE_CHECKING:
 
 
 def plasma_membrane(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw a thin bright outline of each cell with ruffles, over a faint surface.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw a thin bright outline of each cell with ruffles, over a faint surface."""
     inside = scene.owner >= 0
     uneven = np.clip(0.8 + 0.35 * smooth_noise(scene.shape, 12 * scene.scale, rng), 0.25, 1.6)
     outline = np.exp(-scene.depth / rng.uniform(1.2, 2.0)) * uneven
@@ -41,20 +28,7 @@ def plasma_membrane(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def cell_junctions(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw a bright, slightly broken line only where two cells touch.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw a bright, slightly broken line only where two cells touch."""
     apart = np.ones(scene.shape, dtype=np.uint8)
     for (here, there), (apart_here, _) in zip(neighbours(scene.owner), neighbours(apart), strict=True):
         apart_here[(here != there) & (here >= 0) & (there >= 0)] = 0

@@ -15,20 +15,7 @@ if TYPE_CHECKING:
 
 
 def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw a fuzzy spot at each centrosome with the beginnings of an aster.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw a fuzzy spot at each centrosome with the beginnings of an aster."""
     middles = _poles(scene)
     sizes = scene.scale * rng.uniform(2.6, 3.8) * rng.lognormal(0, 0.15, len(middles))
     spot = spots(scene.shape, middles, sizes, rng.uniform(0.6, 1, len(middles)))
@@ -42,20 +29,7 @@ def microtubule_organizing_center(scene: Scene, rng: np.random.Generator) -> Ima
 
 
 def centrosome(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw one or two tiny dots beside each nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw one or two tiny dots beside each nucleus."""
     first = _poles(scene)
     angles = rng.uniform(0, 2 * np.pi, len(first))
     apart = scene.scale * rng.uniform(3.5, 7, len(first))

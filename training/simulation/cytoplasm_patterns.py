@@ -16,20 +16,7 @@ if TYPE_CHECKING:
 
 
 def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the meshes of the reticulum, densest round the nucleus, with the nuclear envelope that belongs to it.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw the meshes of the reticulum, densest round the nucleus, with the nuclear envelope that belongs to it."""
     floor = rng.uniform(0.1, 0.3)
     near = floor + (1 - floor) * scene.near_nucleus(rng.uniform(20, 40))
     mesh = scene.cytoplasm * (0.25 + 0.75 * scene.reticulum) * near * scene.thickness
@@ -38,20 +25,7 @@ def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw a ribbon of wavy strands close to one side of each nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw a ribbon of wavy strands close to one side of each nucleus."""
     ribbon = np.zeros(scene.shape, dtype=np.float32)
     arc = rng.uniform(0.3, 0.75)
     along = np.linspace(-1, 1, 40)
@@ -72,20 +46,7 @@ def golgi_apparatus(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def mitochondria(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw curvy threads through the cytoplasm, denser near the nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw curvy threads through the cytoplasm, denser near the nucleus."""
     near = scene.near_nucleus(rng.uniform(25, 50)) * scene.cytoplasm * (scene.depth > 4)
     starts = scatter(scene, rng.uniform(0.010, 0.018) * near, rng)
     usual_length = rng.uniform(16, 38) * scene.scale
@@ -107,20 +68,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def aggresome(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw one big compact inclusion beside most nuclei.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw one big compact inclusion beside most nuclei."""
     carriers = [number for number in scene.nucleated if rng.random() < rng.uniform(0.6, 1.0)]
     parts, radii = [np.empty((0, 2))], [np.empty(0)]
     for number in carriers:
@@ -137,20 +85,7 @@ def aggresome(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def cytosol(scene: Scene, rng: np.random.Generator) -> Image:
-    """Fill the cytoplasm evenly, thinner towards the edge, sparing the nucleus and scattered vesicles.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Fill the cytoplasm evenly, thinner towards the edge, sparing the nucleus and scattered vesicles."""
     grain = 1 + rng.uniform(0.05, 0.15) * smooth_noise(scene.shape, 2.5 * scene.scale, rng)
     holes = smooth_noise(scene.shape, 3 * scene.scale, rng) > rng.uniform(2.0, 3.0)
     inside = rng.uniform(0.08, 0.3) * scene.nucleus

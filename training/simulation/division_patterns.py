@@ -16,20 +16,7 @@ if TYPE_CHECKING:
 
 
 def cytokinetic_bridge(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the thin bridge between two daughter cells, with its midbody.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1; faint cytosol where no cell divides.
-    """
+    """Draw the thin bridge between two daughter cells, with its midbody."""
     midbody = bridge_bundles(scene, gap=-0.2 if rng.random() < 1 / 2 else 0.12)
     middles = np.array([0.5 * (one + other) for one, other in _bridges(scene)]).reshape(-1, 2)
     ring = spots(scene.shape, middles, np.full(len(middles), 2.2 * scene.scale), np.full(len(middles), 0.9))
@@ -66,38 +53,12 @@ def bridge_bundles(scene: Scene, *, gap: float) -> Image:
 
 
 def mitotic_spindle(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the bipolar spindle of each cell in metaphase.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1; faint cytosol in cells that do not divide.
-    """
+    """Draw the bipolar spindle of each cell in metaphase."""
     return as_image(spindles(scene, rng) + rng.uniform(0.03, 0.12) * scene.thickness)
 
 
 def spindles(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw bowed fibres between the poles of each spindle, and short asters round the poles.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The spindles, at most about 1.
-    """
+    """Draw bowed fibres between the poles of each spindle, and short asters round the poles."""
     image = np.zeros(scene.shape, dtype=np.float32)
     fibres = 44
     along = np.linspace(-1, 1, 90)
@@ -119,20 +80,7 @@ def spindles(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def metaphase_plates(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the condensed chromosomes of each cell in metaphase, across the middle of its spindle.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The plates, at most about 1.
-    """
+    """Draw the condensed chromosomes of each cell in metaphase, across the middle of its spindle."""
     centres, sizes = [np.empty((0, 2))], [np.empty(0)]
     for number in scene.numbers(Phase.METAPHASE):
         cell = scene.cells[number]

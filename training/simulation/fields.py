@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_sdk.labels import Label
-from training.simulation.drawing import Image, as_image, spots
+from training.simulation.drawing import Image, as_image, smooth_noise, spots
 from training.simulation.optics import brightest, expose, focus
 from training.simulation.patterns import PATTERNS
 from training.simulation.reference_planes import blue_plane, red_plane, yellow_plane
@@ -78,8 +78,9 @@ def _green_plane(scene: Scene, labels: list[Label], rng: np.random.Generator) ->
         light = focus(PATTERNS[label](scene, rng), scene.scale, rng)
         share = rng.uniform(0.35, 0.7) if label in _DIFFUSE and len(labels) > 1 else rng.uniform(0.65, 1.0)
         total += as_image(share / brightest(light) * light)
-    unspecific = scene.thickness * (1 - rng.uniform(-0.3, 0.6) * scene.nucleus)
-    total = as_image(total * expression + rng.uniform(0.01, 0.06) * unspecific)
+    grain = np.clip(1 + rng.uniform(0, 0.8) * smooth_noise(scene.shape, 1.2 * scene.scale, rng), 0, None)
+    unspecific = scene.thickness * (1 - rng.uniform(-0.3, 0.6) * scene.nucleus) * grain
+    total = as_image(total * expression + rng.uniform(0.01, 0.08) * unspecific)
     specks = rng.poisson(2)
     places = rng.uniform(0, scene.shape[1], (specks, 2))
     return total + spots(scene.shape, places, np.full(specks, 1.2 * scene.scale), rng.uniform(0.1, 0.6, specks))

@@ -16,20 +16,7 @@ if TYPE_CHECKING:
 
 
 def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw wavy filaments that wind round the nucleus as a cage, thickest on one side.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw wavy filaments that wind round the nucleus as a cage, thickest on one side."""
     starts, directions, lengths = [np.empty((0, 2))], [np.empty(0)], [np.empty(0)]
     usual_count = rng.uniform(110, 190)
     usual_length = rng.uniform(0.9, 1.6)
@@ -61,20 +48,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def actin_filaments(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw long straight parallel stress fibres, and the cortex.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw long straight parallel stress fibres, and the cortex."""
     starts = scatter(scene, (scene.depth > 2) * rng.uniform(0.0025, 0.005), rng)
     fibre_axis = np.array([cell.axis for cell in scene.cells]) + rng.normal(0, 0.1, len(scene.cells))
     own_axis = values_at(scene.per_cell(fibre_axis), starts)
@@ -92,20 +66,7 @@ def actin_filaments(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def focal_adhesions(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw short bright streaks near the cell's edge that point outwards.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw short bright streaks near the cell's edge that point outwards."""
     fronts = np.clip(smooth_noise(scene.shape, 14 * scene.scale, rng) + 0.3, 0, 2)
     close_to_edge = np.exp(-0.5 * ((scene.depth - 9) / 5) ** 2) * (scene.depth > 3)
     starts = scatter(scene, rng.uniform(0.007, 0.014) * close_to_edge * fronts, rng)
@@ -117,20 +78,7 @@ def focal_adhesions(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def microtubules(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the microtubules, dimmer over the nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw the microtubules, dimmer over the nucleus."""
     over_nucleus = rng.uniform(0.55, 0.85) * scene.nucleus
     thin_edge = rng.uniform(0, 0.6) * (1 - scene.thickness)
     drawn = _sharpen(scene, scene.microtubules, rng) * (1 - over_nucleus) * (1 - thin_edge)
@@ -138,20 +86,7 @@ def microtubules(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw short comets at the tips of the microtubules, and at those of others that the red plane does not resolve.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw short comets at the tips of the microtubules, and at those of others that the red plane does not resolve."""
     tubules = scene.microtubules
     last = tubules.last_step()
     each = np.arange(len(last))

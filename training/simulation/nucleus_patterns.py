@@ -15,40 +15,14 @@ if TYPE_CHECKING:
 
 
 def nucleoplasm(scene: Scene, rng: np.random.Generator) -> Image:
-    """Fill the nucleus with fine grain, sparing the nucleoli.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Fill the nucleus with fine grain, sparing the nucleoli."""
     grain = smooth_noise(scene.shape, rng.uniform(1.2, 3) * scene.scale, rng)
     spared = rng.uniform(0.4, 0.9) * scene.nucleoli
     return as_image(scene.nucleus * np.clip(0.75 + rng.uniform(0.06, 0.2) * grain, 0.2, 1.4) * (1 - spared))
 
 
 def nuclear_membrane(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the nuclear rim, uneven in brightness, over a faint inside.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw the nuclear rim, uneven in brightness, over a faint inside."""
     width = rng.uniform(0.9, 1.5)
     rim = np.exp(-0.5 * ((scene.nucleus_depth - 1.5) / width) ** 2) * (scene.nucleus_depth > 0)
     uneven = np.clip(1 + 0.25 * smooth_noise(scene.shape, 5 * scene.scale, rng), 0.3, 1.6)
@@ -56,39 +30,13 @@ def nuclear_membrane(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def nucleoli(scene: Scene, rng: np.random.Generator) -> Image:
-    """Fill the nucleoli, over faint nucleoplasm.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Fill the nucleoli, over faint nucleoplasm."""
     grain = 1 + 0.15 * smooth_noise(scene.shape, 2 * scene.scale, rng)
     return as_image(scene.nucleoli * grain + rng.uniform(0.03, 0.15) * scene.nucleus)
 
 
 def fibrillar_centers(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw clusters of small spots inside the nucleoli.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw clusters of small spots inside the nucleoli."""
     parents = np.repeat(np.arange(len(scene.nucleolus_radii)), rng.integers(1, 5, len(scene.nucleolus_radii)))
     angles = rng.uniform(0, 2 * np.pi, len(parents))
     away = scene.nucleolus_radii[parents] * np.sqrt(rng.uniform(0, 0.7, len(parents)))
@@ -99,20 +47,7 @@ def fibrillar_centers(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw 20 to 40 irregular spots in each nucleus outside its nucleoli.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw 20 to 40 irregular spots in each nucleus outside its nucleoli."""
     numbers = scene.nucleated
     region = (scene.nucleus_depth > 3) & (scene.nucleoli == 0)
     middles = choose(scene, region, numbers, rng.integers(20, 41, len(numbers)).astype(np.float64), rng)
@@ -125,23 +60,10 @@ def nuclear_speckles(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def nuclear_bodies(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw 2 to 8 small crisp dots in each nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw 2 to 8 small crisp dots in each nucleus."""
     numbers = scene.nucleated
     region = (scene.nucleus_depth > 4) & (scene.nucleoli == 0)
     middles = choose(scene, region, numbers, rng.integers(2, 9, len(numbers)).astype(np.float64), rng)
     sizes = scene.scale * rng.uniform(1.5, 2.3) * rng.lognormal(0, 0.15, len(middles))
-    dots = discs(scene.shape, middles, sizes, rng.uniform(0.7, 1, len(middles)))
+    dots = np.minimum(discs(scene.shape, middles, sizes, rng.uniform(0.7, 1, len(middles))), 1.1)
     return as_image(dots + rng.uniform(0.03, 0.15) * scene.nucleus * (1 - 0.6 * scene.nucleoli))

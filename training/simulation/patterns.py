@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +19,27 @@ from training.simulation import (
 from training.simulation.drawing import Image
 from training.simulation.scene import Scene
 
-Pattern: TypeAlias = Callable[[Scene, np.random.Generator], Image]
+
+class Pattern(Protocol):
+    """What every function of the pattern modules, and of `reference_planes`, takes and gives."""
+
+    def __call__(self, scene: Scene, rng: np.random.Generator) -> Image:
+        """Draw where a protein of the organelle gives light.
+
+        Parameters
+        ----------
+        scene : Scene
+            The cells and their maps.
+        rng : numpy.random.Generator
+            Source of randomness, for what cells and fields do not share.
+
+        Returns
+        -------
+        ndarray, float32, shape (side, side)
+            Light before optics, of the size of the scene's canvas: 0 where there is none, around 1 where structures
+            are brightest.
+        """
+
 
 PATTERNS: dict[Label, Pattern] = {
     Label.NUCLEOPLASM: nucleus_patterns.nucleoplasm,

@@ -19,20 +19,7 @@ _CHROMOCENTER_SHARE = 0.3
 
 
 def red_plane(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw tubulin: microtubules, spindles and the bundles of bridges.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The plane before optics.
-    """
+    """Draw tubulin: microtubules, spindles and the bundles of bridges."""
     staining = scene.per_cell(rng.lognormal(0, 0.25, len(scene.cells)))
     diffuse = rng.uniform(0.05, 0.2) * scene.thickness * (1 - 0.7 * scene.nucleus)
     divisions = 1.6 * spindles(scene, rng) + 1.8 * bridge_bundles(scene, gap=0.1)
@@ -40,20 +27,7 @@ def red_plane(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def blue_plane(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw DNA: nuclei with chromatin grain and dark nucleoli, and the plates of metaphase.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The plane before optics.
-    """
+    """Draw DNA: nuclei with chromatin grain and dark nucleoli, and the plates of metaphase."""
     content = scene.per_cell(rng.lognormal(0, 0.2, len(scene.cells)))
     grain = smooth_noise(scene.shape, rng.uniform(1.2, 2.4) * scene.scale, rng)
     chromatin = 0.6 + rng.uniform(0.08, 0.2) * grain
@@ -68,18 +42,5 @@ def blue_plane(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def yellow_plane(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the endoplasmic reticulum.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The plane before optics.
-    """
+    """Draw the endoplasmic reticulum."""
     return endoplasmic_reticulum(scene, rng) * scene.per_cell(rng.lognormal(0, 0.25, len(scene.cells)))

@@ -17,20 +17,7 @@ if TYPE_CHECKING:
 
 
 def peroxisomes(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw many tiny dots of even size all over the cytoplasm.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw many tiny dots of even size all over the cytoplasm."""
     evenly = (scene.cytoplasm & (scene.depth > 4)) * rng.uniform(0.013, 0.024)
     middles = scatter(scene, evenly * scene.per_cell(rng.lognormal(0, 0.25, len(scene.cells))), rng)
     sizes = np.full(len(middles), scene.scale * rng.uniform(0.7, 1.0))
@@ -38,20 +25,7 @@ def peroxisomes(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def endosomes(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw some dots of varied size, more of them towards the nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw some dots of varied size, more of them towards the nucleus."""
     near = scene.near_nucleus(rng.uniform(18, 30)) * (scene.cytoplasm & (scene.depth > 3))
     density = rng.uniform(0.004, 0.007) * near
     middles = scatter(scene, density * scene.per_cell(rng.lognormal(0, 0.3, len(scene.cells))), rng)
@@ -60,20 +34,7 @@ def endosomes(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def lysosomes(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw large round bodies in clusters close to the nucleus.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw large round bodies in clusters close to the nucleus."""
     near = scene.near_nucleus(rng.uniform(10, 18)) * (scene.cytoplasm & (scene.depth > 4))
     seeds = scatter(scene, 0.0016 * near, rng)
     middles = _clusters(scene, seeds, rng, most=9, apart=6.0)
@@ -83,20 +44,7 @@ def lysosomes(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw groups of droplets: rings where they are large enough to show a surface, else bright dots.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw groups of droplets: rings where they are large enough to show a surface, else bright dots."""
     region = (scene.cytoplasm & (scene.depth > 6)) * rng.uniform(0.0006, 0.0012)
     seeds = scatter(scene, region * scene.per_cell(rng.lognormal(0, 0.6, len(scene.cells))), rng)
     middles = _clusters(scene, seeds, rng, most=8, apart=9.0)
@@ -107,42 +55,17 @@ def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw 3 to 10 crisp dots in each cell.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw 3 to 10 crisp dots in each cell."""
     numbers = scene.nucleated
     region = scene.cytoplasm & (scene.depth > 6) & (scene.from_nucleus > 3)
     middles = choose(scene, region, numbers, rng.integers(3, 11, len(numbers)).astype(np.float64), rng)
     sizes = scene.scale * rng.uniform(2.0, 3.0) * rng.lognormal(0, 0.15, len(middles))
-    return as_image(discs(scene.shape, middles, sizes, rng.uniform(0.7, 1, len(middles))) + _faint_cytosol(scene, rng))
+    dots = np.minimum(discs(scene.shape, middles, sizes, rng.uniform(0.7, 1, len(middles))), 1.1)
+    return as_image(dots + _faint_cytosol(scene, rng))
 
 
 def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw a few rods of 3 to 10 micrometres and rings of 2 to 5 micrometres in the cytoplasm.
-
-    Parameters
-    ----------
-    scene : Scene
-        The scene.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, float32, shape (side, side)
-        The pattern, at most about 1.
-    """
+    """Draw a few rods of 3 to 10 micrometres and rings of 2 to 5 micrometres in the cytoplasm."""
     numbers = scene.nucleated
     region = scene.cytoplasm & (scene.depth > 8)
     ends = choose(scene, region, numbers, rng.integers(1, 4, len(numbers)).astype(np.float64), rng)
