@@ -21,7 +21,7 @@ install: .venv/installed-$(RUNTIME)
 
 .venv/installed-$(RUNTIME): pyproject.toml constraints.txt
 	$(call make_environment,.venv)
-	$(call install_into,.venv,-c constraints.txt -e ".[$(RUNTIME),train,export,dev]")
+	$(call install_into,.venv) -c constraints.txt -e ".[$(RUNTIME),train,export,dev]"
 	@touch $@
 
 demo: install
@@ -43,7 +43,7 @@ format: install
 # The wheel for NVIDIA cards on a machine that has none: answers on the CPU, says why, and finds the same.
 test-gpu-wheel: install
 	$(call make_environment,.venv-gpu-wheel)
-	$(call install_into,.venv-gpu-wheel,-c constraints.txt onnxruntime-gpu pytest .)
+	$(call install_into,.venv-gpu-wheel) -c constraints.txt onnxruntime-gpu pytest .
 	$(PYTHON) -m tests.gpu_wheel.make_answers runs/gpu-wheel
 	HPA_GPU_WHEEL_FIXTURES=runs/gpu-wheel .venv-gpu-wheel/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/gpu_wheel tests/gpu_wheel
 
@@ -55,9 +55,11 @@ clean:
 	rm -rf .venv .venv-gpu-wheel runs
 
 # uv where present, else what Python brings.
-define make_environment
-	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --clear --python "$(SYSTEM_PYTHON)" $(1); else $(SYSTEM_PYTHON) -m venv --clear $(1); fi
-endef
-define install_into
-	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(1)/$(notdir $(BIN))/python $(2); else $(1)/$(notdir $(BIN))/python -m pip install --quiet $(2); fi
-endef
+UV := $(shell command -v uv 2>/dev/null)
+ifdef UV
+  make_environment = uv venv --quiet --clear --python 3.11 $(1)
+  install_into = uv pip install --quiet --python $(1)
+else
+  make_environment = $(SYSTEM_PYTHON) -m venv --clear $(1)
+  install_into = $(1)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check
+endif
