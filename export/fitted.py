@@ -25,7 +25,7 @@ class FittedNetwork:
     card : ModelCard
         What the fit says of it.
     data : pathlib.Path
-        Where the data of the fit lay.
+        Where the data of the fit lay; the first of several sources.
     """
 
     network: keras.Model
@@ -49,7 +49,7 @@ def read_fitted(run: Path) -> FittedNetwork:
                 f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
             )
     card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
-    data = Path(json.loads((run / RUN_RECORD).read_text(encoding="utf-8"))["data"])
+    data = Path(json.loads((run / RUN_RECORD).read_text(encoding="utf-8"))["data"][0])
     try:
         model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
     except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do

@@ -88,6 +88,29 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How far the probabilities are from frequencies, and the temperature that brings them closer.
+
+    For a reader who wants calibrated numbers: sigmoid(logit(probability) / temperature). Neither a model's output
+    `probabilities` nor the card's thresholds are changed by it.
+
+    Attributes
+    ----------
+    temperature : float
+        Above 0; more than 1 where the network is too sure of itself.
+    fields : int
+        Number of fields that it was fitted on.
+    error_before, error_after : float
+        Expected calibration error on these fields, 0 to 1, at temperature 1 and at `temperature`.
+    """
+
+    temperature: float
+    fields: int
+    error_before: float
+    error_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
     """How far the exported file is from the network it was made of.
 
@@ -129,6 +152,8 @@ class ModelCard:
         ``"fp32"``, ``"fp16"`` or ``"int8"``.
     metrics : Metrics, optional
         How the network did on held-out fields.
+    calibration : Calibration, optional
+        How far its probabilities are from frequencies.
     parity : Parity, optional
         How far the file is from the network it was made of.
     weights_sha256 : str
@@ -148,6 +173,7 @@ class ModelCard:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     metrics: Metrics | None = None
+    calibration: Calibration | None = None
     parity: Parity | None = None
     weights_sha256: str = ""
     licence: str = "not stated"
@@ -207,6 +233,10 @@ def _check(card: ModelCard, where: str | None) -> None:
     if card.preprocessing.size < 1 or card.preprocessing.scale <= 0:
         raise ModelCardError(
             "the model card's preprocessing has no positive size and scale", where=where, remedy=_EXPORT_AGAIN
+        )
+    if card.calibration is not None and card.calibration.temperature <= 0:
+        raise ModelCardError(
+            "the model card's calibration has no positive temperature", where=where, remedy=_EXPORT_AGAIN
         )
 
 

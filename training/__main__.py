@@ -9,7 +9,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 main = CommandGroup(
     name="python -m training",
     home="training.cli",
-    modules={"fit": "fit", "simulate": "simulate"},
+    modules={
+        "compare": "compare",
+        "download": "download",
+        "evaluate": "evaluate",
+        "fit": "fit",
+        "prepare": "prepare",
+        "simulate": "simulate",
+    },
     help="Simulate fields and fit the networks.",
 )
 

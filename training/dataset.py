@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,35 @@ class Dataset:
     def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
         """Give the samples in these rows, in their order."""
         return tuple(self.samples[row] for row in rows)
+
+
+def read_datasets(sources: Sequence[Path]) -> Dataset:
+    """Read several labelled data sets as one, in the order given; see `read_dataset`.
+
+    Raises
+    ------
+    TableError
+        A source can't be used, or two of them have a field of the same id.
+    """
+    datasets = [read_dataset(source) for source in sources]
+    seen: dict[str, Path] = {}
+    for source, dataset in zip(sources, datasets, strict=True):
+        for sample in dataset.samples:
+            if sample.id in seen:
+                raise TableError(
+                    f"the field {sample.id} is in {seen[sample.id]} too",
+                    where=source,
+                    remedy="Take it out of one of the tables, so that no field is both fitted on and judged by.",
+                )
+            seen[sample.id] = source
+    if len(datasets) == 1:
+        return datasets[0]
+    return Dataset(
+        " + ".join(dataset.name for dataset in datasets),
+        tuple(sample for dataset in datasets for sample in dataset.samples),
+        np.concatenate([dataset.targets for dataset in datasets]),
+        hashlib.sha256(" ".join(dataset.fingerprint for dataset in datasets).encode()).hexdigest(),
+    )
 
 
 def read_dataset(data: Path) -> Dataset:

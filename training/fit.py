@@ -1,51 +1,52 @@
-"""Fits a network by a recipe and leaves a run folder."""
+"""Fits a network by a plan and leaves a run folder."""
 
 from __future__ import annotations
 
+import math
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from hpa_sdk.model_card import ModelCard, Training
-from training.batches import FieldBatches, Images, read_images
-from training.dataset import Dataset, Targets, read_dataset
-from training.errors import RunError
-from training.metrics import batch_f1, judge
-from training.networks import NetworkName, build_network
-from training.recipe import Recipe, Stage
-from training.run import Run, code_revision, versions
-from training.split import study_split
-
-InitialWeights = Literal["imagenet", "none"] | Path
+from hpa_sdk.model_card import ModelCard
+from training.batches import FieldBatches
+from training.card import make_card
+from training.checkpoints import HISTORY, Progress, callbacks
+from training.dataset import Dataset, Targets, read_datasets
+from training.devices import Devices, data_parallel
+from training.fit_pictures import draw_history
+from training.networks import build_network
+from training.prepared import DecodedImages, Images, ImageSource, prepare
+from training.run import Plan, Run
+from training.sampling import draw_probabilities
+from training.split import Rows, split
+from training.stage import compile_stage
 
 
 def fit(
-    data: Path, out: Path, *, network: NetworkName, recipe: Recipe, weights: InitialWeights, seed: int = 0
+    plan: Plan, out: Path, *, prepared: Path | None = None, resume: bool = False, devices: Devices = "one"
 ) -> ModelCard:
-    """Fit a network on a data set.
+    """Fit a network.
 
-    After each epoch the network is judged on the same validation fields. At the end of the last stage the weights with
-    the lowest validation loss of that stage are kept, as in the study.
+    After each epoch the network is judged on the same validation fields, and all that is needed to go on is saved. At
+    the end the weights with the lowest validation loss of the last stage are kept, as in the study.
 
     Parameters
     ----------
-    data : pathlib.Path
-        A folder or table as `read_dataset` takes it.
+    plan : Plan
+        What to do.
     out : pathlib.Path
-        The run folder to make.
-    network : str
-        ``"inception_resnet_v2"`` or ``"vgg16"``.
-    recipe : Recipe
-        Stages, steps and sizes, adjusted to the network.
-    weights : "imagenet", "none" or pathlib.Path
-        Start of the backbone.
-    seed : int
-        Draws fields, views, initial weights and dropout.
+        The run folder.
+    prepared : pathlib.Path, optional
+        Folder in which preprocessed images are kept, so that each plane is decoded once. Default: each plane is decoded
+        whenever its field is drawn.
+    resume : bool
+        Go on with a fit of the same plan that was stopped.
+    devices : str
+        ``"one"``, or ``"all"`` to share each batch among all devices of the machine.
 
     Returns
     -------
@@ -54,97 +55,83 @@ def fit(
 
     Raises
     ------
-    TableError, PlaneError, WeightsError, RunError
-        The data, the weights or the run folder can't be used.
+    TableError, PlaneError, WeightsError, RunError, OutputError
+        The data, the weights, the run folder or the folder of prepared images can't be used, or the loss is no number.
     """
-    dataset = read_dataset(data)
-    keras.utils.set_random_seed(seed)
-    model = build_network(network, weights=None if weights == "none" else weights)
-    run = Run(out)
-    run.record(recipe=recipe, data=data, seed=seed)
-    training, validation = study_split(len(dataset.samples))
-    judged = np.random.default_rng([seed, recipe.validation_fields]).choice(validation, recipe.validation_fields)
-    validation_images = read_images(dataset.pick(judged)), dataset.targets[judged]
-    epochs_before = 0
-    for number, stage in enumerate(recipe.stages):
-        batches = FieldBatches(
-            dataset.pick(training),
-            dataset.targets[training],
-            batch_size=recipe.batch_size,
-            steps=recipe.steps_per_epoch,
-            augmentation=stage.augmentation,
-            seed=seed + number,
-        )
-        best = _fit_stage(model, stage, batches, validation_images, run.folder, epochs_before=epochs_before)
-        epochs_before += stage.epochs
-    # A network of its own, since Keras saves a compiled one with its optimizer: three times the size.
-    fitted = build_network(network)
-    fitted.load_weights(best)
-    card = _card(fitted, dataset, recipe, weights=weights, seed=seed)
-    probabilities = fitted.predict(validation_images[0], batch_size=recipe.batch_size, verbose=0)
-    judged_on = f"{dataset.name}, {recipe.validation_fields} draws from the study split's validation part"
-    metrics = judge(dataset.targets[judged], probabilities, thresholds=card.thresholds, data=judged_on)
-    card = replace(card, metrics=metrics)
+    dataset = read_datasets(plan.data)
+    keras.utils.set_random_seed(plan.seed)
+    keras.mixed_precision.set_global_policy(plan.recipe.precision)
+    with data_parallel(devices):
+        network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
+        run = Run(out, plan, dataset.fingerprint, resume=resume)
+        images = DecodedImages(dataset.samples) if prepared is None else prepare(dataset, prepared)
+        training, validation = split(dataset.targets, plan.split)
+        progress = Progress.read(out)
+        fields = _Fields(images, dataset.targets, _draw_probabilities(plan, dataset, training), validation)
+        for number in range(len(plan.recipe.stages)):
+            _fit_stage(network, plan, number, fields, progress, out)
+    # A network of its own: in full precision, and not compiled, since Keras saves a compiled one with its optimizer.
+    keras.mixed_precision.set_global_policy("float32")
+    fitted = build_network(plan.network)
+    fitted.load_weights(out / progress.best)
+    card = make_card(fitted, plan, dataset, images, validation)
+    draw_history(out / HISTORY, out / "history.png")
     run.finish(fitted, card)
-    best.unlink()
+    progress.discard(out)
     return card
 
 
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    images: ImageSource
+    targets: Targets
+    probabilities: npt.NDArray[np.float64]
+    validation: Rows
+
+    def validation_draw(self, plan: Plan) -> tuple[Images, Targets]:
+        count = plan.recipe.validation_fields
+        drawn = np.random.default_rng([plan.seed, count]).choice(self.validation, count)
+        return self.images[drawn], self.targets[drawn]
+
+
+def _draw_probabilities(plan: Plan, dataset: Dataset, training: Rows) -> npt.NDArray[np.float64]:
+    probabilities = np.zeros(len(dataset.samples))
+    probabilities[training] = draw_probabilities(dataset.targets[training], plan.recipe.sampling)
+    return probabilities
+
+
 def _fit_stage(
-    model: keras.Model,
-    stage: Stage,
-    batches: FieldBatches,
-    validation: tuple[Images, Targets],
-    folder: Path,
-    *,
-    epochs_before: int,
-) -> Path:
-    """Fit one stage and give the file of its weights with the lowest validation loss."""
-    model.get_layer("backbone").trainable = stage.backbone == "trained"
-    model.compile(
-        optimizer=keras.optimizers.Adam(stage.learning_rate),
-        loss="binary_crossentropy",
-        metrics=["binary_accuracy", batch_f1],
+    network: keras.Model, plan: Plan, number: int, fields: _Fields, progress: Progress, folder: Path
+) -> None:
+    """Fit what is left to do of a stage; `progress` then names the best weights."""
+    recipe, stage = plan.recipe, plan.recipe.stages[number]
+    last_epoch = sum(before.epochs for before in recipe.stages[: number + 1])
+    if progress.epochs >= last_epoch:
+        return
+    if progress.stage != number:
+        # Read back even where the network is still in memory, so that a resumed fit starts the stage from the same.
+        network.load_weights(folder / progress.state)
+        progress.stage, progress.best_loss = number, math.inf
+    compile_stage(network, recipe, stage)
+    if progress.epochs > last_epoch - stage.epochs:
+        network.optimizer.build(network.trainable_variables)
+        network.load_weights(folder / progress.state)
+    batches = FieldBatches(
+        fields.images,
+        fields.targets,
+        batch_size=recipe.batch_size,
+        steps=recipe.steps_per_epoch,
+        augmentation=stage.augmentation,
+        seed=plan.seed,
+        probabilities=fields.probabilities,
     )
-    best = folder / "best.weights.h5"
-    best.unlink(missing_ok=True)
-    model.fit(
+    network.fit(
         batches,
-        initial_epoch=epochs_before,
-        epochs=epochs_before + stage.epochs,
-        validation_data=validation,
-        validation_batch_size=batches.batch_size,
+        shuffle=False,
+        initial_epoch=progress.epochs,
+        epochs=last_epoch,
+        validation_data=fields.validation_draw(plan),
+        validation_batch_size=recipe.batch_size,
         verbose=1 if sys.stderr.isatty() else 2,
-        callbacks=[
-            keras.callbacks.ModelCheckpoint(best, save_best_only=True, save_weights_only=True),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=epochs_before > 0),
-        ],
-    )
-    if not best.exists():
-        raise RunError(
-            "the validation loss never was a number",
-            where=folder,
-            remedy="Look at history.csv; a lower learning rate in the recipe is the usual cure.",
-        )
-    return best
-
-
-def _card(model: keras.Model, dataset: Dataset, recipe: Recipe, *, weights: InitialWeights, seed: int) -> ModelCard:
-    steps = recipe.steps_per_epoch * sum(stage.epochs for stage in recipe.stages)
-    return ModelCard(
-        name=f"{model.name} on {dataset.name}",
-        architecture=model.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        training=Training(
-            recipe=recipe.name,
-            backend=keras.backend.backend(),
-            versions=versions(),
-            seed=seed,
-            steps=steps,
-            fields_seen=steps * recipe.batch_size,
-            initial_weights=weights.name if isinstance(weights, Path) else weights,
-            data=dataset.name,
-            data_fingerprint=dataset.fingerprint,
-            code_revision=code_revision(),
-        ),
+        callbacks=callbacks(progress, folder, batches=batches, seed=plan.seed, averaged=recipe.weight_average > 0),
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from training.augmentation import AugmentationName
 from training.errors import RecipeError
 from training.networks import NetworkName
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,9 @@ class Stage:
     backbone : str
         ``"frozen"`` or ``"trained"``.
     learning_rate : float
-        Of Adam.
+        Of Adam; the highest of the stage.
+    schedule : str
+        ``"constant"``, or ``"warmup_cosine"``: a linear rise over a twentieth of the steps, then half a cosine to 0.
     epochs : int
         Number of epochs.
     augmentation : str
@@ -34,6 +38,7 @@ class Stage:
     networks: tuple[NetworkName, ...]
     backbone: Literal["frozen", "trained"]
     learning_rate: float
+    schedule: Literal["constant", "warmup_cosine"]
     epochs: int
     augmentation: AugmentationName
 
@@ -51,8 +56,20 @@ class Recipe:
     batch_size, steps_per_epoch : int
         Fields a step, and steps an epoch.
     validation_fields : int
-        Fields drawn once, with replacement, from the validation part; the checkpoint with the lowest loss on them
-        is kept.
+        Fields drawn once, with replacement, from the validation part; the weights with the lowest loss on them are
+        kept.
+    sampling : str
+        ``"even"``: every field as likely; ``"repeat_factor"``: fields with rare classes more often.
+    loss : str
+        ``"binary_crossentropy"`` or ``"asymmetric"``.
+    precision : str
+        Keras' dtype policy while fitting; weights are float32 in any case.
+    weight_average : float
+        Momentum of an exponential moving average of the weights, which is then what is judged and kept; 0 for none.
+    views : int
+        Views of each image whose answers are averaged when the fitted network is judged: 1 or 8.
+    thresholds : str
+        ``"study"``: 0.2 for every class; ``"tuned"``: tuned on the validation part.
     stages : tuple of Stage
         One after the other.
     """
@@ -62,17 +79,20 @@ class Recipe:
     batch_size: int
     steps_per_epoch: int
     validation_fields: int
+    sampling: Literal["even", "repeat_factor"]
+    loss: Literal["binary_crossentropy", "asymmetric"]
+    precision: Precision
+    weight_average: float
+    views: Literal[1, 8]
+    thresholds: Literal["study", "tuned"]
     stages: tuple[Stage, ...]
 
-    def adjusted(
-        self,
-        network: NetworkName,
-        *,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        batch_size: int | None = None,
-        validation_fields: int | None = None,
-    ) -> Recipe:
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all stages."""
+        return self.steps_per_epoch * sum(stage.epochs for stage in self.stages)
+
+    def adjusted(self, network: NetworkName, *, epochs: int | None = None, **changes: Any) -> Recipe:  # noqa: ANN401
         """Give the recipe for one network, with other numbers where they are given.
 
         Parameters
@@ -81,8 +101,8 @@ class Recipe:
             Stages of other networks are left out.
         epochs : int, optional
             Epochs of each stage.
-        steps_per_epoch, batch_size, validation_fields : int, optional
-            Steps an epoch, fields a step, and fields to judge on.
+        **changes : optional
+            New values of other attributes; None leaves the recipe's own.
 
         Raises
         ------
@@ -98,13 +118,7 @@ class Recipe:
             raise RecipeError(
                 f"the recipe {self.name!r} has no stage for {network}", remedy="Add the network to one of its stages."
             )
-        return replace(
-            self,
-            stages=stages,
-            steps_per_epoch=steps_per_epoch or self.steps_per_epoch,
-            batch_size=batch_size or self.batch_size,
-            validation_fields=validation_fields or self.validation_fields,
-        )
+        return replace(self, stages=stages, **{name: value for name, value in changes.items() if value is not None})
 
 
 def read_recipe(name: str) -> Recipe:

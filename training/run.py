@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import msgspec
@@ -15,45 +17,118 @@ from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.whole_file import whole_file
 from training.errors import RunError
+from training.networks import NetworkName
 from training.recipe import Recipe
+from training.split import SplitName
+
+InitialWeights = Literal["imagenet", "none"] | Path
 
 _PACKAGES = ("keras", "numpy", "opencv-python", "pillow", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a fit is to do.
+
+    Attributes
+    ----------
+    network : str
+        ``"inception_resnet_v2"`` or ``"vgg16"``.
+    recipe : Recipe
+        Stages, steps and sizes, adjusted to the network.
+    data : tuple of pathlib.Path
+        Folders or tables as `training.dataset.read_dataset` takes them.
+    weights : "imagenet", "none" or pathlib.Path
+        Start of the backbone.
+    split : str
+        ``"study"`` or ``"stratified"``.
+    seed : int
+        Draws fields, views, initial weights and dropout.
+    """
+
+    network: NetworkName
+    recipe: Recipe
+    data: tuple[Path, ...]
+    weights: InitialWeights
+    split: SplitName = "study"
+    seed: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """Give the plan as it is written down."""
+        data = [str(source.resolve()) for source in self.data]
+        weights = str(self.weights)
+        plain: dict[str, Any] = json.loads(
+            msgspec.json.encode(
+                {
+                    "network": self.network,
+                    "recipe": self.recipe,
+                    "data": data,
+                    "weights": weights,
+                    "split": self.split,
+                    "seed": self.seed,
+                }
+            )
+        )
+        return plain
 
 
 class Run:
     """A run folder.
 
-    It is finished when it holds a card, which is written last.
+    It is begun when it holds the plan, and finished when it holds a card, which is written last.
 
     Parameters
     ----------
     folder : pathlib.Path
         Made where it is missing.
+    plan : Plan
+        What is about to be done.
+    fingerprint : str
+        The data set's.
+    resume : bool
+        Go on with a fit that was stopped; begins where none was.
 
     Raises
     ------
     RunError
-        The folder already holds a run.
+        The folder holds a run and `resume` is False, or holds one of another plan or of other data, or a finished one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        if (folder / RUN_RECORD).exists():
-            raise RunError("the folder already holds a run", where=folder, remedy="Name another folder, or remove it.")
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, plan: Plan, fingerprint: str, *, resume: bool = False) -> None:
         self.folder = folder
+        record = {**plan.told(), "data_fingerprint": fingerprint}
+        path = folder / RUN_RECORD
+        if path.exists():
+            self._check(json.loads(path.read_text(encoding="utf-8")), record, resume=resume)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.write(RUN_RECORD, json.dumps(record, indent=2, ensure_ascii=False))
 
-    def record(self, *, recipe: Recipe, data: Path, seed: int) -> None:
-        """Write down what is about to be done, and with what."""
-        told = {"data": str(data.resolve()), "seed": seed, "recipe": msgspec.to_builtins(recipe)}
-        self._write(RUN_RECORD, json.dumps(told, indent=2, ensure_ascii=False))
+    def _check(self, found: dict[str, Any], asked: dict[str, Any], *, resume: bool) -> None:
+        if not resume:
+            raise RunError(
+                "the folder already holds a run",
+                where=self.folder,
+                remedy="Name another folder, or go on with that run by --resume.",
+            )
+        differing = [name for name in asked if found.get(name) != asked[name]]
+        if differing:
+            raise RunError(
+                f"the folder holds a run with another {' and another '.join(differing)}",
+                where=self.folder,
+                remedy=f"Resume with what {RUN_RECORD} says, or name another folder.",
+            )
+        if (self.folder / RUN_CARD).exists():
+            raise RunError("the run is finished", where=self.folder, remedy="There is nothing to resume.")
 
     def finish(self, network: keras.Model, card: ModelCard) -> None:
         """Keep the fitted network, then the card that makes the run complete."""
         with whole_file(self.folder / RUN_NETWORK) as partial:
             network.save(partial)
-        self._write(RUN_CARD, card.to_json())
+        self.write(RUN_CARD, card.to_json())
 
-    def _write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
+        """Write a text file into the folder."""
         with whole_file(self.folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
 

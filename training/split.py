@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+import logging
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
+from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 from sklearn.model_selection import train_test_split
+
+from hpa_sdk.labels import Label
+from training.dataset import Targets
+
+SplitName = Literal["study", "stratified"]
 
 STUDY_SHARE = 0.2
 """Share of the fields that the study keeps for validation."""
@@ -16,6 +23,8 @@ STUDY_STATE = 101
 
 Rows = npt.NDArray[np.intp]
 """Row numbers into a data set."""
+
+_log = logging.getLogger(__name__)
 
 
 def study_split(count: int) -> tuple[Rows, Rows]:
@@ -35,3 +44,47 @@ def study_split(count: int) -> tuple[Rows, Rows]:
         np.arange(count), test_size=STUDY_SHARE, random_state=STUDY_STATE, shuffle=True
     )
     return cast("Rows", training), cast("Rows", validation)
+
+
+def stratified_split(targets: Targets) -> tuple[Rows, Rows]:
+    """Split rows so that each class has its share in both parts, as far as its fields go.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD
+    2011), by the package iterative-stratification; share and random state are the study's.
+
+    Parameters
+    ----------
+    targets : numpy.ndarray
+        float32 of shape (fields, 28).
+
+    Returns
+    -------
+    training, validation : numpy.ndarray
+        Row numbers, rising.
+    """
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=STUDY_SHARE, random_state=STUDY_STATE)
+    ((training, validation),) = splitter.split(np.zeros(len(targets)), targets)
+    return cast("Rows", np.sort(training)), cast("Rows", np.sort(validation))
+
+
+def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
+    """Split rows by the split of that name, and warn of classes that one part lacks.
+
+    Parameters
+    ----------
+    targets : numpy.ndarray
+        float32 of shape (fields, 28).
+    name : str
+        ``"study"`` or ``"stratified"``.
+
+    Returns
+    -------
+    training, validation : numpy.ndarray
+        Row numbers.
+    """
+    parts = study_split(len(targets)) if name == "study" else stratified_split(targets)
+    for part, rows in zip(("training", "validation"), parts, strict=True):
+        lacking = [label for label in Label if targets[:, label].any() and not targets[rows, label].any()]
+        if lacking:
+            _log.warning("The %s part has no field of: %s.", part, "; ".join(map(str, lacking)))
+    return parts

@@ -7,7 +7,7 @@ import pytest
 
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import Metrics, ModelCard, Parity
+from hpa_sdk.model_card import Calibration, Metrics, ModelCard, Parity
 from tests.small import CARD
 
 
@@ -20,6 +20,7 @@ def test_a_card_comes_back_from_json_as_it_was() -> None:
         metrics=Metrics(
             data="d", fields=2, micro_f1=0.5, macro_f1=0.25, class_f1=(None,) * 27 + (0.25,), support=(0,) * 27 + (2,)
         ),
+        calibration=Calibration(temperature=1.25, fields=2, error_before=0.5, error_after=0.25),
         parity=Parity(samples=64, max_difference=1e-7, mean_difference=1e-8, same_label_sets=1.0),
     )
     assert ModelCard.from_json(card.to_json()) == card
@@ -44,6 +45,12 @@ def test_fields_of_a_later_minor_version_are_passed_over() -> None:
     assert ModelCard.from_json(json.dumps(told)).name == CARD.name
 
 
+def test_a_card_from_before_calibration_is_read() -> None:
+    told = json.loads(CARD.to_json())
+    del told["calibration"]
+    assert ModelCard.from_json(json.dumps(told)) == CARD
+
+
 def changed(**changes: Any) -> str:
     return json.dumps(json.loads(CARD.to_json()) | changes)
 
@@ -60,6 +67,8 @@ def changed(**changes: Any) -> str:
         (changed(thresholds="high"), r"thresholds"),
         (changed(preprocessing={"size": 0}), "no positive size"),
         (changed(preprocessing={"channels": ["green", "red", "blue", "yellow"]}), "channels"),
+        (changed(calibration={"temperature": 0, "fields": 2, "error_before": 0, "error_after": 0}), "temperature"),
+        (changed(calibration={"temperature": 1.5}), "calibration"),
         (changed(precision="fp4"), "precision"),
         ("{}", "schema_version"),
         ("[]", "can't be read"),

@@ -11,15 +11,17 @@ from click.testing import CliRunner
 
 from hpa_sdk.model_card import ModelCard
 from training.__main__ import main
-from training.batches import read_images
+from training.calibration import calibrate
 from training.dataset import read_dataset
 from training.metrics import judge
 from training.networks import build_network
+from training.prepared import DecodedImages
 from training.split import study_split
 
 
 def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulated: Path) -> None:
-    assert {file.name for file in run.iterdir()} == {"network.keras", "card.json", "run.json", "history.csv"}
+    names = {"network.keras", "card.json", "run.json", "history.csv", "history.png"}
+    assert {file.name for file in run.iterdir()} == names
     card = ModelCard.from_json((run / "card.json").read_text(encoding="utf-8"))
     dataset = read_dataset(simulated)
     stages = 2 if run.name == "inception_resnet_v2" else 1
@@ -29,10 +31,13 @@ def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulat
     assert card.training.data_fingerprint == dataset.fingerprint
     assert {"python", "keras", "tensorflow"} <= set(card.training.versions)
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    assert Path(record["data"]) == simulated.resolve()
+    assert record["data"] == [str(simulated.resolve())]
+    assert record["recipe"]["stages"][-1]["learning_rate"] == 1e-4
     rows = list(csv.DictReader((run / "history.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(stages)]
     assert all(np.isfinite(float(row[name])) for row in rows for name in ("loss", "val_loss", "val_batch_f1"))
+    if stages == 2:
+        assert float(rows[0]["val_loss"]) < 1
 
 
 def test_the_kept_network_gives_the_card_s_figures(run: Path, simulated: Path) -> None:
@@ -41,12 +46,15 @@ def test_the_kept_network_gives_the_card_s_figures(run: Path, simulated: Path) -
     assert not network.compiled
     dataset = read_dataset(simulated)
     validation = study_split(len(dataset.samples))[1]
-    rows = np.random.default_rng([5, 3]).choice(validation, 3)
-    probabilities = network.predict(read_images(dataset.pick(rows)), verbose=0)
+    probabilities = network.predict(DecodedImages(dataset.pick(validation))[np.arange(len(validation))], verbose=0)
     assert card.metrics is not None
+    assert card.metrics.fields == len(validation) == 13
     assert card.metrics == judge(
-        dataset.targets[rows], probabilities, thresholds=card.thresholds, data=card.metrics.data
+        dataset.targets[validation], probabilities, thresholds=card.thresholds, data=card.metrics.data
     )
+    assert card.calibration is not None
+    expected = calibrate(dataset.targets[validation], probabilities)
+    assert card.calibration.temperature == pytest.approx(expected.temperature, rel=1e-3)
 
 
 def test_every_weight_moved_but_for_the_frozen_stage(run: Path) -> None:

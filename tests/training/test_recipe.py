@@ -25,3 +25,14 @@ def test_numbers_can_be_adjusted() -> None:
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RecipeError, match=r"there is no recipe 'soup'.*study"):
         read_recipe("soup")
+
+
+def test_the_strong_recipe_has_the_study_s_budget() -> None:
+    strong, study = (read_recipe(name).adjusted("inception_resnet_v2") for name in ("strong", "study"))
+    assert strong.steps * strong.batch_size == study.steps * study.batch_size == 170_000
+    assert (strong.loss, strong.sampling, strong.views, strong.thresholds) == (
+        "asymmetric",
+        "repeat_factor",
+        8,
+        "tuned",
+    )

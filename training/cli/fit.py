@@ -3,52 +3,75 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import click
 
-from training.fit import InitialWeights
+from training.devices import Devices
 from training.fit import fit as fit_network
 from training.networks import NETWORK_NAMES, NetworkName
-from training.recipe import read_recipe
+from training.prepared import prepared_folder
+from training.recipe import Precision, read_recipe
+from training.run import InitialWeights, Plan
+from training.split import SplitName
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.argument("data", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
 @click.option("--network", type=click.Choice(NETWORK_NAMES), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to make.")
 @click.option("--recipe", default="study", show_default=True, help="A file in training/recipes, without .toml.")
 @click.option("--weights", help="Start of the backbone: imagenet, none or a file. Default: the recipe's.")
+@click.option("--split", type=click.Choice(get_args(SplitName)), default="study", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each stage. Default: the recipe's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps an epoch. Default: the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a step. Default: the recipe's.")
 @click.option("--validation-fields", type=click.IntRange(min=1), help="Fields to judge on. Default: the recipe's.")
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Default: the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--devices", type=click.Choice(get_args(Devices)), default="one", show_default=True)
+@click.option(
+    "--prepared",
+    type=click.Path(path_type=Path),
+    help="Folder for preprocessed images, or 'none' to decode each plane anew. Default: .prepared beside the table.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a fit that was stopped.")
 def fit(
-    data: Path,
+    data: tuple[Path, ...],
     network: NetworkName,
     out: Path,
     recipe: str,
     weights: str | None,
+    split: SplitName,
     epochs: int | None,
     steps: int | None,
     batch_size: int | None,
     validation_fields: int | None,
+    precision: Precision | None,
     seed: int,
+    devices: Devices,
+    prepared: Path | None,
+    resume: bool,
 ) -> None:
-    """Fit a network on DATA, a folder with train.csv and its planes."""
+    """Fit a network on DATA: folders with train.csv and its planes."""
     adjusted = read_recipe(recipe).adjusted(
-        network, epochs=epochs, steps_per_epoch=steps, batch_size=batch_size, validation_fields=validation_fields
+        network,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        batch_size=batch_size,
+        validation_fields=validation_fields,
+        precision=precision,
     )
-    card = fit_network(
-        data,
-        out,
+    plan = Plan(
         network=network,
         recipe=adjusted,
+        data=data,
         weights=_initial_weights(weights or adjusted.initial_weights),
+        split=split,
         seed=seed,
     )
-    metrics = card.metrics
+    folder = None if prepared == Path("none") else prepared or prepared_folder(data[0])
+    metrics = fit_network(plan, out, prepared=folder, resume=resume, devices=devices).metrics
     if metrics is not None:
         click.echo(
             f"{out}: micro F1 {metrics.micro_f1:.4f}, macro F1 {metrics.macro_f1:.4f} on {metrics.fields} fields of"

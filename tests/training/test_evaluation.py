@@ -1,0 +1,322 @@
+"""An evaluation's figures are their formulas, and the command gives those of the network on the data."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import Calibration, ModelCard
+from tests.small import CARD
+from training.__main__ import main
+from training.dataset import read_dataset
+from training.evaluation import judge_fields
+from training.metrics import RECALLS, JudgementError, judge
+from training.networks import build_network
+from training.prepared import DecodedImages
+from training.simulation import simulate
+from training.split import stratified_split, study_split
+
+THRESHOLDS = tuple(np.linspace(0.3, 0.6, len(Label)).tolist())
+HISTORY = """epoch,batch_f1,binary_accuracy,loss,val_batch_f1,val_binary_accuracy,val_loss
+0,0.1,0.9,0.5,0.1,0.9,190.5
+1,0.2,0.92,0.3,0.15,0.91,NA
+"""
+
+
+def make_network(classes: int = len(Label)) -> keras.Model:
+    """Make a network that sees only the mean colour of each quarter of an image."""
+    image = keras.Input((299, 299, 3))
+    colours = keras.layers.Flatten()(keras.layers.AveragePooling2D(149)(image))
+    spread = keras.initializers.RandomNormal(stddev=8)
+    return keras.Model(image, keras.layers.Dense(classes, activation="sigmoid", kernel_initializer=spread)(colours))
+
+
+def make_run(folder: Path, *, seed: int, network: Callable[[], keras.Model] = make_network) -> Path:
+    """Make a run folder of an unfitted network."""
+    keras.utils.set_random_seed(seed)
+    folder.mkdir(parents=True)
+    network().save(folder / "network.keras")
+    calibration = Calibration(temperature=2.0, fields=3, error_before=0.2, error_after=0.1)
+    card = replace(CARD, thresholds=THRESHOLDS, calibration=calibration)
+    (folder / "card.json").write_text(card.to_json(), encoding="utf-8")
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    (folder / "history.csv").write_text(HISTORY, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("evaluated") / "körning", seed=1)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "fält"
+    simulate(folder, count=12, seed=1, size=128, workers=1)
+    return folder
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)], catch_exceptions=False)
+
+
+def draw(fields: int = 57) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    rng = np.random.default_rng(3)
+    truth = (rng.random((fields, len(Label))) < 0.15).astype(np.float32)
+    truth[:, [4, 15]] = 0
+    # Two digits, so that probabilities tie, and some are 0.5.
+    return truth, np.clip(0.3 * truth + 0.7 * rng.random(truth.shape), 0, 1).round(2).astype(np.float32)
+
+
+def counts(truth: npt.NDArray[np.float32], predicted: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Precision, recall and F1 from hits, false alarms and misses."""
+    hits = np.sum(predicted & (truth == 1))
+    alarms, misses = np.sum(predicted & (truth == 0)), np.sum(~predicted & (truth == 1))
+    return np.array(
+        [
+            hits / (hits + alarms) if hits + alarms else 0,
+            hits / (hits + misses),
+            2 * hits / (2 * hits + alarms + misses),
+        ]
+    )
+
+
+def area(truth: npt.NDArray[np.float32], probabilities: npt.NDArray[np.float32]) -> float:
+    """Average precision: the sum over falling thresholds of precision times the gain in recall."""
+    total, before = 0.0, 0.0
+    for threshold in np.unique(probabilities)[::-1]:
+        precision, recall, _ = counts(truth, probabilities >= threshold)
+        total, before = total + precision * (recall - before), recall
+    return total
+
+
+def test_the_figures_are_their_formulas() -> None:
+    truth, probabilities = draw()
+    found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    predicted = probabilities >= np.asarray(THRESHOLDS, np.float32)
+    occurring = [label for label in Label if truth[:, label].any()]
+    by_class = {label: counts(truth[:, label], predicted[:, label]) for label in occurring}
+    areas = {label: area(truth[:, label], probabilities[:, label]) for label in occurring}
+    for label in occurring:
+        figures = found.classes[label]
+        assert [figures.precision, figures.recall, figures.f1] == pytest.approx(by_class[label])
+        assert figures.average_precision == pytest.approx(areas[label])
+        assert (figures.support, figures.predicted) == (truth[:, label].sum(), predicted[:, label].sum())
+    micro, macro = found.micro, found.macro
+    np.testing.assert_allclose([micro.precision, micro.recall, micro.f1], counts(truth, predicted))
+    np.testing.assert_allclose([macro.precision, macro.recall, macro.f1], np.mean(list(by_class.values()), axis=0))
+    assert micro.average_precision == pytest.approx(area(truth.ravel(), probabilities.ravel()))
+    assert macro.average_precision == pytest.approx(np.mean(list(areas.values())))
+    assert (found.data, found.fields) == ("d", 57)
+
+
+def test_a_class_without_a_field_is_told_and_not_counted() -> None:
+    truth, probabilities = draw()
+    found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    assert found.without_field == ("Nuclear speckles", "Microtubule ends")
+    silent = found.classes[4]
+    assert silent.support == 0
+    assert silent.predicted > 0
+    assert {silent.f1, silent.precision, silent.recall, silent.average_precision, silent.precision_at_recall} == {None}
+    quiet = probabilities.copy()
+    quiet[:, [4, 15]] = 0
+    # Its false alarms weigh in the micro figures, and not in the macro ones.
+    better = judge_fields(truth, quiet, thresholds=THRESHOLDS, data="d")
+    assert better.macro == found.macro
+    assert better.micro.precision > found.micro.precision
+
+
+def test_accuracy_and_batch_f1_are_keras_and_the_study_s() -> None:
+    truth, probabilities = draw()
+    found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    accuracy = keras.metrics.BinaryAccuracy()
+    accuracy.update_state(truth, probabilities)
+    assert found.binary_accuracy == pytest.approx(float(accuracy.result()), abs=1e-6)
+    f1 = [counts(truth[at : at + 10], probabilities[at : at + 10] > 0.5)[2] for at in range(0, 57, 10)]
+    assert found.batch_f1 == pytest.approx(np.mean(f1), abs=1e-6)
+
+
+def test_the_curve_holds_the_precision_where_each_recall_is_reached() -> None:
+    truth, probabilities = draw()
+    truth[0, 2], probabilities[0, 2] = 0, 1
+    found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d").classes
+    for label in (label for label in Label if truth[:, label].any()):
+        held, scores = truth[:, label], probabilities[:, label]
+        points = [counts(held, scores >= cut)[:2] for cut in np.unique(scores)[::-1]]
+        expected = [next(precision for precision, recall in points if recall >= wanted) for wanted in RECALLS]
+        assert found[label].precision_at_recall == pytest.approx(expected)
+
+
+def test_pairs_are_counted_in_truth_and_as_predicted() -> None:
+    truth, probabilities = draw()
+    found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    assert found.pairs[0][3] == sum(row[0] == 1 == row[3] for row in truth)
+    assert found.pairs[7][7] == truth[:, 7].sum()
+    assert found.predicted_pairs[1][2] == sum(
+        row[1] >= np.float32(THRESHOLDS[1]) and row[2] >= np.float32(THRESHOLDS[2]) for row in probabilities
+    )
+
+
+def test_reliability_is_shown_at_the_card_s_temperature_too() -> None:
+    truth, probabilities = draw()
+    plain = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    warm = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d", temperature=2.0)
+    assert [found.temperature for found in plain.reliability] == [1]
+    assert [found.temperature for found in warm.reliability] == [1, 2]
+    assert replace(warm, reliability=()) == replace(plain, reliability=())
+
+
+def test_the_card_s_metrics_are_the_same_figures() -> None:
+    truth, probabilities = draw()
+    found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    metrics = judge(truth, probabilities, thresholds=THRESHOLDS, data="d")
+    assert (metrics.micro_f1, metrics.macro_f1) == (found.micro.f1, found.macro.f1)
+    assert metrics.class_f1 == tuple(figures.f1 for figures in found.classes)
+
+
+def test_a_network_that_diverged_is_not_judged() -> None:
+    truth, probabilities = draw()
+    with pytest.raises(JudgementError, match="diverged"):
+        judge_fields(truth, probabilities * np.nan, thresholds=THRESHOLDS, data="d")
+
+
+def test_the_command_judges_the_network_of_the_run(run: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = evaluate(run, data, "--json", "--out", out)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert json.loads((out / "evaluation.json").read_text(encoding="utf-8")) == told
+    dataset = read_dataset(data)
+    probabilities = keras.saving.load_model(run / "network.keras").predict(
+        DecodedImages(dataset.samples)[np.arange(12)], verbose=0
+    )
+    expected = judge_fields(dataset.targets, probabilities, thresholds=THRESHOLDS, data="fält", temperature=2.0)
+    found = told["evaluation"]
+    assert (found["data"], found["fields"], told["failures"]) == ("fält", 12, [])
+    assert found["micro"]["f1"] == pytest.approx(expected.micro.f1)
+    assert found["macro"]["average_precision"] == pytest.approx(expected.macro.average_precision)
+    assert [figures["predicted"] for figures in found["classes"]] == [figures.predicted for figures in expected.classes]
+    assert [figures["threshold"] for figures in found["classes"]] == pytest.approx(THRESHOLDS)
+    assert found["reliability"][1]["error"] == pytest.approx(expected.reliability[1].error, abs=1e-4)
+    rows = list(csv.DictReader((out / "classes.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["label"] for row in rows] == [str(label) for label in Label]
+    for row, figures in zip(rows, found["classes"], strict=True):
+        assert row["f1"] == ("" if figures["f1"] is None else str(figures["f1"]))
+        assert int(row["support"]) == figures["support"]
+    pictures = ["history", "label_pairs", "precision_recall", "reliability", "training_images"]
+    assert sorted(file.name for file in out.iterdir()) == sorted(
+        ["classes.csv", "evaluation.json", *(f"{name}.png" for name in pictures)]
+    )
+    for name in pictures:
+        with Image.open(out / f"{name}.png") as picture:
+            picture.load()
+
+
+def test_the_table_shows_every_class_of_the_validation_part(run: Path, data: Path) -> None:
+    result = evaluate(run, data, "--part", "validation", "--views", "3", "--threshold", "0.5")
+    assert result.exit_code == 0, result.output
+    out = run / "evaluation-fält-validation"
+    told = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    dataset = read_dataset(data)
+    rows = np.sort(study_split(12)[1])
+    images = DecodedImages(dataset.samples)[rows]
+    network = keras.saving.load_model(run / "network.keras")
+    views = [np.rot90(images, turns, axes=(1, 2)) for turns in range(3)]
+    probabilities = np.mean([network.predict(view, verbose=0) for view in views], axis=0)
+    expected = judge_fields(dataset.targets[rows], probabilities, thresholds=(0.5,) * len(Label), data="")
+    occurring = sum(figures.support > 0 for figures in expected.classes)
+    assert told["evaluation"]["fields"] == 3
+    assert told["evaluation"]["micro"]["average_precision"] == pytest.approx(expected.micro.average_precision)
+    assert told["evaluation"]["reliability"][0]["error"] == pytest.approx(expected.reliability[0].error, abs=1e-5)
+    assert all(str(label) in result.stdout for label in Label)
+    lines = {line.split("  ")[0].strip(): line.split() for line in result.stdout.splitlines()}
+    for name, averages in (("micro, all decisions", expected.micro), (f"macro, {occurring} classes", expected.macro)):
+        told_averages = [averages.precision, averages.recall, averages.f1, averages.average_precision]
+        assert lines[name][3:] == [f"{value:.4f}" for value in told_averages]
+    assert f"No field has, so not judged: {'; '.join(expected.without_field)}" in result.stdout
+    assert str(out) in result.stderr
+
+
+def test_a_field_that_can_t_be_read_costs_no_other_its_judgement(run: Path, data: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(data)
+    broken = dataset.samples[np.sort(study_split(12)[1])[0]]
+    broken.files[2].write_bytes(b"no picture")
+    (run / "history.csv").rename(run / "kept.csv")
+    (run / "history.csv").write_text("epoch\n0\n", encoding="utf-8")
+    try:
+        result = evaluate(run, data, "--part", "validation", "--out", tmp_path / "out")
+    finally:
+        (run / "kept.csv").replace(run / "history.csv")
+    assert result.exit_code == 1
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert told["evaluation"]["fields"] == 2
+    assert [failure["id"] for failure in told["failures"]] == [broken.id]
+    assert f"{broken.id}: " in result.stderr
+    assert "no picture of the fit" in result.stderr
+    assert not (tmp_path / "out" / "history.png").exists()
+
+
+def test_what_can_t_start_leaves_nothing(run: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for arguments, message in (
+        ((tmp_path / "gone", data), "holds no run.json"),
+        ((run, tmp_path / "gone"), "can't be read"),
+        ((run, data, "--views", "9"), "Invalid value"),
+        ((run, data, "--threshold", "1.5"), "Invalid value"),
+    ):
+        result = evaluate(*arguments, "--out", out)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert not out.exists()
+
+
+def test_a_network_of_another_form_is_refused(data: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=0, network=lambda: make_network(classes=19))
+    result = evaluate(run, data)
+    assert result.exit_code == 2
+    assert "(None, 19)" in result.stderr
+    (run / "network.keras").write_bytes(b"no network")
+    result = evaluate(run, data)
+    assert result.exit_code == 2
+    assert "the network can't be read" in result.stderr
+    (run / "run.json").write_text('{"split": "by hand"}', encoding="utf-8")
+    result = evaluate(run, data)
+    assert result.exit_code == 2
+    assert "the record can't be read" in result.stderr
+
+
+def test_a_network_of_the_study_is_judged_on_the_part_it_was_not_fitted_on(data: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "vgg", seed=1, network=lambda: build_network("vgg16"))
+    dataset = read_dataset(data)
+    card = ModelCard.from_json((run / "card.json").read_bytes())
+    fitted = replace(card, training=replace(card.training, data_fingerprint=dataset.fingerprint))
+    (run / "card.json").write_text(fitted.to_json(), encoding="utf-8")
+    (run / "run.json").write_text('{"split": "stratified"}', encoding="utf-8")
+    result = evaluate(run, data, "--part", "validation", "--json")
+    assert result.exit_code == 0, result.output
+    assert "too good" not in result.stderr
+    rows = stratified_split(dataset.targets)[1]
+    network = keras.saving.load_model(run / "network.keras")
+    probabilities = network.predict(DecodedImages(dataset.samples)[rows], verbose=0)
+    expected = judge_fields(dataset.targets[rows], probabilities, thresholds=THRESHOLDS, data="")
+    found = json.loads(result.stdout)["evaluation"]
+    assert (found["fields"], found["data"]) == (len(rows), "fält, validation part of the stratified split")
+    assert found["micro"]["average_precision"] == pytest.approx(expected.micro.average_precision)
+    assert found["reliability"][0]["error"] == pytest.approx(expected.reliability[0].error, abs=1e-5)
+
+
+def test_figures_on_the_fields_of_the_fit_are_called_too_good(data: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1)
+    text = (run / "card.json").read_text(encoding="utf-8")
+    fingerprint = read_dataset(data).fingerprint
+    (run / "card.json").write_text(text.replace('fingerprint": ""', f'fingerprint": "{fingerprint}"'), encoding="utf-8")
+    assert "the figures are too good" in evaluate(run, data).stderr

@@ -1,0 +1,142 @@
+"""A fit that was killed goes on as if nothing had happened, and never overwrites what it should not."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from hpa_sdk.errors import OutputError
+from tests.training.small_fit import build_small_network, start, weights_of
+from training import fit as fit_module
+from training.checkpoints import Progress
+from training.errors import RunError
+from training.fit import fit
+from training.networks import NetworkName
+from training.recipe import Recipe, read_recipe
+from training.run import Plan
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_module, "build_network", build_small_network)
+
+
+def plan(data: Path, **changes: Any) -> Plan:
+    recipe = read_recipe("study").adjusted("vgg16", epochs=2, steps_per_epoch=2, batch_size=2, validation_fields=3)
+    told: dict[str, Any] = {"network": "vgg16", "recipe": recipe, "data": (data,), "weights": "none"}
+    return Plan(**(told | changes))
+
+
+def with_rate(recipe: Recipe, learning_rate: float, epochs: int) -> Recipe:
+    return replace(recipe, stages=(replace(recipe.stages[0], learning_rate=learning_rate, epochs=epochs),))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("recipe", "network"), [("study", "inception_resnet_v2"), ("strong", "vgg16")])
+def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(
+    simulated: Path, tmp_path: Path, recipe: str, network: NetworkName
+) -> None:
+    sizes: dict[str, object] = {
+        "epochs": 3,
+        "steps": 3,
+        "batch-size": 4,
+        "validation-fields": 8,
+        "precision": "float32",
+    }
+    killed = tmp_path / "killed"
+    options = [part for name, value in sizes.items() for part in (f"--{name}", value)]
+    options += ["--prepared", "none", "--precision", "float32"]
+    process = start(
+        simulated, "--network", network, "--recipe", recipe, "--weights", "none", "--seed", 4, "--out", killed, *options
+    )
+    while Progress.read(killed).epochs < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (killed / "card.json").exists()
+
+    adjusted = read_recipe(recipe).adjusted(
+        network, epochs=3, steps_per_epoch=3, batch_size=4, validation_fields=8, precision="float32"
+    )
+    same = plan(simulated, network=network, recipe=adjusted, seed=4)
+    undisturbed = tmp_path / "undisturbed"
+    cards = [fit(same, killed, resume=True), fit(same, undisturbed)]
+    assert cards[0].metrics == cards[1].metrics
+    for found, expected in zip(weights_of(killed), weights_of(undisturbed), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    histories = [np.genfromtxt(run / "history.csv", delimiter=",", names=True) for run in (killed, undisturbed)]
+    for column in histories[1].dtype.names or ():
+        np.testing.assert_allclose(histories[0][column], histories[1][column], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_loss_that_is_no_number_stops_the_fit_and_keeps_the_last_good_state(simulated: Path, tmp_path: Path) -> None:
+    good = plan(simulated)
+    wild = plan(simulated, recipe=with_rate(good.recipe, 1e30, 4))
+    with pytest.raises(RunError, match=r"the loss is (nan|inf) in step \d of epoch \d.*Lower the learning rate"):
+        fit(wild, tmp_path / "run")
+    assert not (tmp_path / "run" / "card.json").exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_full_disk_leaves_the_old_state_and_the_fit_can_go_on(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = 0
+
+    def save_until_full(network: keras.Model, path: Path, **options: Any) -> None:
+        nonlocal saved
+        saved += 1
+        if saved > 2:
+            raise OSError(28, "No space left on device")
+        save(network, path, **options)
+
+    save = keras.Model.save_weights
+    monkeypatch.setattr(keras.Model, "save_weights", save_until_full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        fit(plan(simulated), tmp_path / "run")
+    monkeypatch.undo()
+    monkeypatch.setattr(fit_module, "build_network", build_small_network)
+    assert Progress.read(tmp_path / "run").epochs == 1
+    fit(plan(simulated), tmp_path / "run", resume=True)
+    fit(plan(simulated), tmp_path / "undisturbed")
+    for found, expected in zip(weights_of(tmp_path / "run"), weights_of(tmp_path / "undisturbed"), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("small")
+def test_another_plan_or_other_data_or_a_finished_run_is_not_resumed(simulated: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    fit(plan(simulated), out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    other_data = tmp_path / "data"
+    shutil.copytree(simulated, other_data, ignore=shutil.ignore_patterns(".prepared"))
+    for changed, told in (
+        (plan(simulated, recipe=with_rate(plan(simulated).recipe, 1e-3, 2)), "another recipe"),
+        (plan(simulated, seed=9), "another seed"),
+        (plan(other_data), "another data"),
+        (plan(simulated), "the run is finished"),
+    ):
+        with pytest.raises(RunError, match=told):
+            fit(changed, out, resume=True)
+    with pytest.raises(RunError, match="already holds a run"):
+        fit(plan(simulated), out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+@pytest.mark.usefixtures("small")
+def test_the_frozen_stage_s_validation_loss_stays_small(simulated: Path, tmp_path: Path) -> None:
+    recipe = read_recipe("study").adjusted(
+        "inception_resnet_v2", epochs=6, steps_per_epoch=10, batch_size=4, validation_fields=16
+    )
+    fit(plan(simulated, network="inception_resnet_v2", recipe=recipe), tmp_path / "run")
+    history = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
+    losses = history["val_loss"][history["stage"] == 0]
+    assert len(losses) == 6
+    assert (losses < 1).all()

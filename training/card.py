@@ -1,0 +1,78 @@
+"""Writes the card of a fitted network: judged, calibrated, and with its thresholds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import STUDY_THRESHOLD, ModelCard, Training
+from training.calibration import calibrate
+from training.dataset import Dataset
+from training.evaluation import predict_views
+from training.metrics import Probabilities, judge
+from training.prepared import ImageSource
+from training.run import Plan, code_revision, versions
+from training.split import Rows
+from training.thresholds import tune_thresholds
+
+_PREDICTED_AT_ONCE = 16
+
+
+def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows) -> ModelCard:
+    """Judge a fitted network on the validation part, and write its card.
+
+    Tuned thresholds and the temperature are fitted on the same fields that the figures come from: the figures of a
+    recipe with tuned thresholds are a little too good, and those for a paper come from ``python -m training evaluate``
+    on other data.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The fitted network.
+    plan : Plan
+        What the fit did.
+    dataset : Dataset
+        All fields of the fit.
+    images : ImageSource
+        Their images.
+    validation : numpy.ndarray
+        Rows of the validation part.
+    """
+    truth = dataset.targets[validation]
+    probabilities = _predict(network, images, validation, views=plan.recipe.views)
+    tuned = plan.recipe.thresholds == "tuned"
+    thresholds = tune_thresholds(truth, probabilities) if tuned else (STUDY_THRESHOLD,) * len(Label)
+    return ModelCard(
+        name=f"{network.name} on {dataset.name}",
+        architecture=network.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        thresholds=thresholds,
+        calibration=calibrate(truth, probabilities),
+        metrics=judge(
+            truth,
+            probabilities,
+            thresholds=thresholds,
+            data=f"{dataset.name}, validation part of the {plan.split} split",
+        ),
+        training=Training(
+            recipe=plan.recipe.name,
+            backend=keras.backend.backend(),
+            versions=versions(),
+            seed=plan.seed,
+            steps=plan.recipe.steps,
+            fields_seen=plan.recipe.steps * plan.recipe.batch_size,
+            initial_weights=plan.weights.name if isinstance(plan.weights, Path) else plan.weights,
+            data=dataset.name,
+            data_fingerprint=dataset.fingerprint,
+            code_revision=code_revision(),
+        ),
+    )
+
+
+def _predict(network: keras.Model, images: ImageSource, rows: Rows, *, views: int) -> Probabilities:
+    parts = np.array_split(rows, -(-len(rows) // _PREDICTED_AT_ONCE))
+    return np.concatenate([predict_views(network, images[part], views) for part in parts])

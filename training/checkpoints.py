@@ -1,0 +1,167 @@
+"""Keeps a fit safe: after each epoch all that it needs to go on lies on the disk, whole."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+
+from hpa_sdk.whole_file import whole_file
+from training.batches import FieldBatches
+from training.errors import RunError
+
+HISTORY = "history.csv"
+"""File in a run folder with what Keras measured in each epoch."""
+
+_PROGRESS = "progress.json"
+_CALLS_AN_EPOCH = 1_000_000
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a fit has come.
+
+    Attributes
+    ----------
+    stage : int
+        Number of the stage it is in, from 0.
+    epochs : int
+        Finished epochs of all stages.
+    state : str
+        File of weights and optimizer after the last of them; empty before the first.
+    best : str
+        File of the weights with the lowest validation loss of this stage.
+    best_loss : float
+        That loss.
+    history : list of dict
+        What Keras measured in each epoch.
+    """
+
+    stage: int = 0
+    epochs: int = 0
+    state: str = ""
+    best: str = ""
+    best_loss: float = math.inf
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> Progress:
+        """Read how far the fit in a run folder has come; a fresh one where it has not begun."""
+        path = folder / _PROGRESS
+        if not path.exists():
+            return cls()
+        told = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        # JSON has no infinity: it is written as null.
+        return cls(**(told | {"best_loss": math.inf if told["best_loss"] is None else told["best_loss"]}))
+
+    def write(self, folder: Path) -> None:
+        """Write progress and history, then remove the weights that neither names any more."""
+        with whole_file(folder / _PROGRESS) as partial:
+            partial.write_bytes(msgspec.json.encode(self))
+        with whole_file(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.DictWriter(file, fieldnames=list(self.history[0]), lineterminator="\n")
+            rows.writeheader()
+            rows.writerows(self.history)
+        for weights in folder.glob("*.weights.h5"):
+            if weights.name not in {self.state, self.best}:
+                weights.unlink()
+
+    def discard(self, folder: Path) -> None:
+        """Remove what only an unfinished fit needs."""
+        for weights in folder.glob("*.weights.h5"):
+            weights.unlink()
+        (folder / _PROGRESS).unlink(missing_ok=True)
+
+
+class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    def __init__(self, progress: Progress, folder: Path) -> None:
+        super().__init__()
+        self._progress = progress
+        self._folder = folder
+
+    def _save(self, name: str) -> str:
+        with whole_file(self._folder / name) as partial:
+            self.model.save_weights(partial)
+        return name
+
+
+class KeepState(_OnEpochs):
+    """Saves weights and optimizer after each epoch, and makes batches and dropout those of the epoch.
+
+    Dropout is seeded by run and epoch, since Keras does not save how far its random state has come: a resumed fit then
+    drops what an undisturbed one drops.
+
+    Parameters
+    ----------
+    progress : Progress
+        Brought up to date here.
+    folder : pathlib.Path
+        The run folder.
+    batches : FieldBatches
+        Told which epoch begins.
+    seed : int
+        Seed of the run.
+
+    Raises
+    ------
+    RunError
+        The loss is no number. The last good state stays.
+    """
+
+    def __init__(self, progress: Progress, folder: Path, *, batches: FieldBatches, seed: int) -> None:
+        super().__init__(progress, folder)
+        self._batches = batches
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Begin the epoch's batches, and seed its dropout."""
+        del logs
+        self._batches.begin_epoch(epoch)
+        for number, layer in enumerate(self.model.layers):
+            if isinstance(layer, keras.layers.Dropout):
+                layer.seed_generator.state.assign([self._seed + number, epoch * _CALLS_AN_EPOCH])
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Stop at a loss that is no number."""
+        if logs is not None and not math.isfinite(float(logs["loss"])):
+            kept = f"the state after epoch {self._progress.epochs} is kept" if self._progress.state else "none is kept"
+            raise RunError(
+                f"the loss is {logs['loss']} in step {batch + 1} of epoch {self._progress.epochs + 1} ({kept})",
+                where=self._folder,
+                remedy="Lower the learning rate in the recipe; with mixed precision try --precision float32.",
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save the state."""
+        self._progress.state = self._save(f"state-{epoch + 1}.weights.h5")
+        self._progress.epochs = epoch + 1
+        self._progress.history.append({"epoch": epoch, "stage": self._progress.stage} | dict(logs or {}))
+
+
+class KeepBest(_OnEpochs):
+    """Saves the weights when the validation loss is the lowest so far, and writes the progress of the epoch.
+
+    Stands behind `KeepState` and, where weights are averaged, behind Keras' SwapEMAWeights, so that the average is
+    what is saved.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save the weights, if they are the best."""
+        loss = float((logs or {})["val_loss"])
+        if loss < self._progress.best_loss:
+            self._progress.best = self._save(f"best-{epoch + 1}.weights.h5")
+            self._progress.best_loss = loss
+        self._progress.write(self._folder)
+
+
+def callbacks(
+    progress: Progress, folder: Path, *, batches: FieldBatches, seed: int, averaged: bool
+) -> list[keras.callbacks.Callback]:
+    """Give the callbacks that keep a fit safe, in the order in which Keras must call them."""
+    swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []
+    return [KeepState(progress, folder, batches=batches, seed=seed), *swap, KeepBest(progress, folder)]

@@ -1,0 +1,134 @@
+"""``python -m training compare``: two networks side by side, as the study ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+import numpy as np
+
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import STUDY_THRESHOLD
+from hpa_sdk.samples import Sample
+from training.cli.evaluate import (
+    Threshold,
+    ThresholdType,
+    data_name,
+    failures_as_json,
+    json_option,
+    part_option,
+    print_text,
+    report_failures,
+    thresholds_of,
+    warn_of_fitted_fields,
+)
+from training.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
+from training.dataset import read_dataset
+from training.errors import RunError
+from training.evaluation import FittedRun, Part, part_rows, predict_fields, read_run
+from training.split import SplitName
+
+
+@click.command()
+@click.argument("first_run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("second_run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@part_option
+@click.option(
+    "--threshold",
+    type=ThresholdType(),
+    default=STUDY_THRESHOLD,
+    show_default=True,
+    help="Probability that counts; the default is the study's.",
+)
+@json_option
+def compare(first_run: Path, second_run: Path, data: Path, part: Part, threshold: Threshold, *, as_json: bool) -> None:
+    """Compare the networks in two RUN folders on DATA, a folder with train.csv and its planes.
+
+    Prints the figures of both, then both label sets and the truth for the first ten fields of the table, whatever part
+    they belong to. The exit code is 0 when every field was judged, 1 when some could not be read, 2 when nothing could
+    start.
+    """
+    dataset = read_dataset(data)
+    runs = [read_run(first_run), read_run(second_run)]
+    part_of_data = part_rows(dataset, part, _common_split(runs, part))
+    # Sorted, so that the first fields of the table come first.
+    rows = np.union1d(np.arange(min(FIRST_FIELDS, len(dataset.samples))), part_of_data)
+    samples = dataset.pick(rows)
+    for run in runs:
+        warn_of_fitted_fields(run, dataset, part)
+    contenders = [_answer(run, samples, threshold) for run in runs]
+    failures = {failure.id: failure for contender in contenders for failure in contender.answers.failures}.values()
+    report_failures(list(failures))
+    comparison = compare_networks(
+        samples,
+        dataset.targets[rows],
+        contenders,
+        judged=np.isin(rows, part_of_data),
+        data=data_name(dataset, part, runs[0].split),
+    )
+    if as_json:
+        told = {"threshold": threshold, "comparison": comparison, "failures": failures_as_json(list(failures))}
+        print_text(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    else:
+        print_text(as_text(comparison, threshold))
+    click.get_current_context().exit(1 if failures else 0)
+
+
+def _common_split(runs: Sequence[FittedRun], part: Part) -> SplitName:
+    first, second = runs
+    if part != "all" and first.split != second.split:
+        raise RunError(
+            f"the runs part their data by the {first.split} and by the {second.split} split",
+            where=second.folder,
+            remedy="One would be judged by fields that it was fitted on. Compare them on other data, with --part all.",
+        )
+    return first.split
+
+
+def _answer(run: FittedRun, samples: tuple[Sample, ...], threshold: Threshold) -> Contender:
+    return Contender(
+        run=str(run.folder),
+        architecture=run.card.architecture,
+        parameters=run.network.count_params(),
+        thresholds=thresholds_of(run, threshold),
+        answers=predict_fields(run, samples),
+    )
+
+
+def as_text(comparison: Comparison, threshold: Threshold) -> str:
+    """Write a comparison for people."""
+    rows = [
+        ("", *(network.run for network in comparison.networks)),
+        ("network", *(network.architecture for network in comparison.networks)),
+        ("micro F1", *(f"{network.micro_f1:.4f}" for network in comparison.networks)),
+        ("macro F1", *(f"{network.macro_f1:.4f}" for network in comparison.networks)),
+        ("batch F1 (above 0.5)", *(f"{network.batch_f1:.4f}" for network in comparison.networks)),
+        ("binary accuracy (above 0.5)", *(f"{network.binary_accuracy:.4f}" for network in comparison.networks)),
+        ("parameters", *(f"{network.parameters:,}" for network in comparison.networks)),
+    ]
+    width = 2 + max(len(cell) for row in rows for cell in row[1:])
+    counted = "the card's thresholds" if threshold == "card" else f"a probability of {threshold:g} or more"
+    lines = [f"{comparison.fields:,} fields of {comparison.data}; a class counts from {counted}", ""]
+    lines += [f"{name:<28}" + "".join(f"{cell:>{width}}" for cell in cells) for name, *cells in rows]
+    lines += ["", f"The first {len(comparison.first)} fields of the table"]
+    for number, field in enumerate(comparison.first, start=1):
+        lines += _first(number, field, comparison)
+    return "\n".join(lines)
+
+
+def _first(number: int, field: ComparedField, comparison: Comparison) -> list[str]:
+    width = max(len("truth"), *(len(network.run) for network in comparison.networks))
+    sets = field.predicted or (None,) * len(comparison.networks)
+    lines = [f"{number:>3}  {field.id}"]
+    lines += [
+        f"     {network.run:<{width}}  {'can not be read' if found is None else _names(found)}"
+        for network, found in zip(comparison.networks, sets, strict=True)
+    ]
+    return [*lines, f"     {'truth':<{width}}  {_names(field.truth)}"]
+
+
+def _names(indices: Iterable[int]) -> str:
+    return "; ".join(f"{Label(index)} [{index}]" for index in indices) or "no class"

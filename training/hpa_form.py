@@ -1,0 +1,221 @@
+"""Turns what the Human Protein Atlas publishes, coloured JPEGs and tables of label names, into the Kaggle form."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.labels import Label
+from hpa_sdk.planes import MAX_PIXELS
+from hpa_sdk.samples import Channel
+from hpa_sdk.tables import read_columns
+
+Plane = npt.NDArray[np.uint8]
+"""One channel of one field: uint8 of shape (H, W)."""
+
+MIN_PUBLISHED_SIDE = 256
+"""Shortest side in pixels that counts as a published field and not as a preview or a placeholder."""
+
+MAX_ASPECT = 1.1
+"""Longest side over shortest side of a field; the microscope's fields are square."""
+
+MAX_STRAY = 3.0
+"""Mean grey levels, over 16 x 16 blocks, that a colour may have in a picture of another channel.
+
+Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 planes of the Kaggle set painted in their colours; the
+composites of 71 fields of HPA cells have at least 4.8.
+"""
+
+MIN_YELLOW_SHARE = 0.5
+"""Least mean of the weaker of red and green, over the stronger, in a yellow picture."""
+
+_COLOURS: dict[Channel, tuple[int, ...]] = {
+    Channel.RED: (0,),
+    Channel.GREEN: (1,),
+    Channel.BLUE: (2,),
+    Channel.YELLOW: (0, 1),
+}
+
+_BLOCK = 16
+_NAME_SEPARATORS = re.compile(r"[;,|]")
+
+# ITU-T T.871 (JFIF), section 7. Applied to means of blocks, before anything is clipped to 0..255: a colour that is
+# absent then comes out as 0 on average, whereas decoded pixels keep the positive half of the rounding noise.
+_RGB_FROM_YCBCR = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
+
+
+class DamagedPictureError(PlaneError):
+    """A picture starts as it should and can't be decoded: another copy may serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class HpaLabels:
+    """The labels of published fields.
+
+    Attributes
+    ----------
+    labels : mapping of str to tuple of Label
+        Labels of each field by its id, in the order of the table.
+    left_out : mapping of str to tuple of str
+        Fields that carry a label outside the 28 classes, with those labels.
+    """
+
+    labels: Mapping[str, tuple[Label, ...]]
+    left_out: Mapping[str, tuple[str, ...]]
+
+    def left_out_names(self) -> Counter[str]:
+        """Count the fields that were left out by each name that has no counterpart among the 28 classes."""
+        return Counter(name for names in self.left_out.values() for name in names)
+
+
+def read_hpa_labels(table: Path) -> HpaLabels:
+    """Read a table of published fields and their labels.
+
+    A field with one label outside the 28 classes is left out whole: without that label it would claim that its protein
+    is nowhere else.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        Comma-separated, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA names with
+        ``;``, ``,`` or ``|`` between.
+
+    Raises
+    ------
+    TableError
+        The table can't be read, an id occurs twice (letter case does not count: it does not on Windows), or a class
+        index is none of 0 to 27.
+    """
+    labels: dict[str, tuple[Label, ...]] = {}
+    left_out: dict[str, tuple[str, ...]] = {}
+    seen: set[str] = set()
+    for line, (field_id, target) in read_columns(table, "Id", "Target"):
+        if field_id.casefold() in seen:
+            raise TableError(
+                f"line {line} repeats the id {field_id}",
+                where=table,
+                remedy="Give each field one row with all labels.",
+            )
+        seen.add(field_id.casefold())
+        known, unknown = _parse_target(target, line, table)
+        if unknown:
+            left_out[field_id] = unknown
+        else:
+            labels[field_id] = known
+    return HpaLabels(labels, left_out)
+
+
+def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
+    """Take the plane out of a published picture of one channel.
+
+    Parameters
+    ----------
+    content : bytes
+        A JPEG painted in the channel's colour: red in R, green in G, blue in B, yellow in R and G alike; or grey.
+    channel : Channel
+        The channel that the picture should show.
+    size : int
+        Height and width to reduce the plane to, in pixels, by averaging areas; 0 keeps what it is.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of shape (H, W), or (size, size). Yellow is the mean of R and G.
+
+    Raises
+    ------
+    DamagedPictureError
+        The JPEG can't be decoded to its end.
+    PlaneError
+        This is no JPEG of a field, other colours carry signal too, or the plane is smaller than `size`.
+    """
+    if not content.startswith(b"\xff\xd8\xff"):
+        raise PlaneError("this is no JPEG picture", remedy="Open the address in a browser to see what the server says.")
+    try:
+        with JpegImageFile(BytesIO(content)) as image:
+            _check_sides(image.size, size)
+            plane = _grey_plane(image, channel)
+    except PlaneError:
+        raise
+    except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
+        raise DamagedPictureError(f"the JPEG is damaged ({error})", remedy="Fetch it again.") from error
+    if size:
+        plane = cast("Plane", cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA))
+    return plane
+
+
+def _parse_target(target: str, line: int, table: Path) -> tuple[tuple[Label, ...], tuple[str, ...]]:
+    if all(part.isdecimal() for part in target.split()):
+        return tuple(_label_of_index(int(part), line, table) for part in target.split()), ()
+    known: list[Label] = []
+    unknown: list[str] = []
+    for name in filter(None, map(str.strip, _NAME_SEPARATORS.split(target))):
+        try:
+            known.append(Label.from_name(name))
+        except TableError:
+            unknown.append(name)
+    # A target of nothing but separators names no label at all.
+    return tuple(sorted(set(known))), tuple(unknown) if known or unknown else (target,)
+
+
+def _label_of_index(index: int, line: int, table: Path) -> Label:
+    if index >= len(Label):
+        raise TableError(
+            f"line {line} has the label {index}",
+            where=table,
+            remedy=f"Class indices are those of the Kaggle set, 0 to {len(Label) - 1}; for another scheme give names.",
+        )
+    return Label(index)
+
+
+def _check_sides(sides: tuple[int, int], size: int) -> None:
+    width, height = sides
+    form = f"the picture has {width}x{height} pixels"
+    remedy = "Check that the address is that of a whole field at full size."
+    if width * height > MAX_PIXELS:
+        raise PlaneError(f"{form}, more than the {MAX_PIXELS:,} that are read", remedy=remedy)
+    if min(sides) < MIN_PUBLISHED_SIDE or max(sides) > MAX_ASPECT * min(sides):
+        raise PlaneError(f"{form}, which is no field of view", remedy=remedy)
+    if min(sides) < size:
+        raise PlaneError(f"{form}, fewer than the {size}x{size} asked for", remedy="Ask for a smaller --size.")
+
+
+def _grey_plane(image: Image.Image, channel: Channel) -> Plane:
+    if image.mode == "L":
+        return np.asarray(image, np.uint8)
+    if image.mode != "RGB":
+        raise PlaneError(f"the picture has the colours {image.mode}, not RGB", remedy="Give the published JPEG.")
+    image.draft("YCbCr", None)
+    _check_colours(np.asarray(image), channel)
+    colours = np.asarray(image.convert("RGB"))[..., list(_COLOURS[channel])].astype(np.uint16)
+    plane: Plane = ((colours.sum(axis=-1) + colours.shape[-1] // 2) // colours.shape[-1]).astype(np.uint8)
+    return plane
+
+
+def _check_colours(luma_chroma: Plane, channel: Channel) -> None:
+    height, width = luma_chroma.shape[:2]
+    blocks = cv2.resize(
+        luma_chroma.astype(np.float32), (width // _BLOCK, height // _BLOCK), interpolation=cv2.INTER_AREA
+    )
+    blocks -= np.array([0, 128, 128], np.float32)
+    means = np.abs(cv2.transform(blocks, _RGB_FROM_YCBCR)).mean(axis=(0, 1))
+    own = means[list(_COLOURS[channel])]
+    stray = float(np.delete(means, _COLOURS[channel]).max())
+    if stray > MAX_STRAY or (own.max() > MAX_STRAY and own.min() < MIN_YELLOW_SHARE * own.max()):
+        red, green, blue = means
+        raise PlaneError(
+            f"the picture is not painted in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
+            remedy="Check that the address is that of a single channel.",
+        )

@@ -1,0 +1,45 @@
+"""The losses that recipes name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from keras import losses, ops
+
+LossName = Literal["binary_crossentropy", "asymmetric"]
+
+_FOCUS = 4.0
+_MARGIN = 0.05
+_EPSILON = 1e-7
+
+
+def asymmetric(truth: Any, probabilities: Any) -> Any:  # noqa: ANN401 - tensors of any Keras backend
+    """Compute the asymmetric loss: binary cross-entropy in which easy negatives count little.
+
+    Of 28 classes a field has one or two, so nearly all terms of the cross-entropy are negatives that the network has
+    long understood. Each negative is weighed by p_m^4, with p_m = max(p - 0.05, 0); positives count in full
+    (Ridnik et al., "Asymmetric Loss for Multi-Label Classification", ICCV 2021, arXiv:2009.14119, equations 4 to 7,
+    with gamma+ = 0, gamma- = 4 and m = 0.05).
+
+    Parameters
+    ----------
+    truth, probabilities : tensor
+        Of shape (N, 28).
+
+    Returns
+    -------
+    tensor
+        The loss of each field, of shape (N,): the mean over the classes.
+    """
+    present = truth * ops.log(ops.maximum(probabilities, _EPSILON))
+    shifted = ops.maximum(probabilities - _MARGIN, 0.0)
+    absent = (1 - truth) * shifted**_FOCUS * ops.log(ops.maximum(1 - shifted, _EPSILON))
+    return -ops.mean(present + absent, axis=-1)
+
+
+LOSSES: dict[LossName, Callable[[Any, Any], Any]] = {
+    "binary_crossentropy": losses.binary_crossentropy,
+    "asymmetric": asymmetric,
+}
+"""The losses by the names that recipes give them."""

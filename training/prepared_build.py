@@ -1,0 +1,200 @@
+"""Builds a file of prepared images so that it can be stopped at any moment and goes on where it was."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from hpa_sdk.contract import image_shape
+from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.pipeline import run_in_batches
+from hpa_sdk.planes import read_planes
+from hpa_sdk.prediction import Failure
+from hpa_sdk.samples import Sample
+from hpa_sdk.whole_file import whole_file
+from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, Times, plane_times
+
+_FIELDS_A_FLUSH = 64
+"""34 MB: few enough to lose little and to hold in memory, enough that waiting for the disk costs little."""
+
+_STORED = np.dtype("<u2")
+_SHAPE = image_shape(PREPROCESSING)
+_ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
+
+_Encoded = tuple[int, npt.NDArray[np.uint16]]
+"""A row, and its image as it is stored."""
+
+_size = partial(tqdm.format_sizeof, suffix="B")
+_log = logging.getLogger("training")
+
+
+def build(samples: tuple[Sample, ...], files: PreparedFiles, *, workers: int | None) -> None:
+    """Prepare the fields that are not prepared yet; the finished file of images appears when all are.
+
+    Parameters
+    ----------
+    samples : tuple of Sample
+        All fields, in the order of their rows.
+    files : PreparedFiles
+        Where they go.
+    workers : int, optional
+        Threads that decode. Default: one a processor core.
+
+    Raises
+    ------
+    PlaneError
+        Some fields can't be read; all others are prepared.
+    OutputError
+        The folder can't be written to, or there is not enough space.
+    """
+    folder = files.images.parent
+    with _output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_builder(files.lock):
+            # Looked up before a plane is read: one that is written to meanwhile then counts as changed.
+            times = plane_times(samples)
+            if files.complete(times):
+                return
+            _clear(files)
+            _check_space(files, len(samples))
+            failures = _prepare_rows(samples, times, files, workers or os.cpu_count() or 1)
+            if not failures:
+                files.partial.replace(files.images)
+    if failures:
+        raise _all_failures(failures, len(samples), folder)
+
+
+def _clear(files: PreparedFiles) -> None:
+    """Remove what no build goes on from: finished images of changed planes, and what a kill left of a record."""
+    if not files.partial.exists():
+        files.record.unlink(missing_ok=True)
+        files.images.unlink(missing_ok=True)
+    for left in files.record.parent.glob(f".*.{files.images.stem}.*"):
+        left.unlink()
+
+
+def _check_space(files: PreparedFiles, fields: int) -> None:
+    folder = files.partial.parent
+    there = files.partial.stat().st_size if files.partial.exists() else 0
+    needed, free = fields * _ROW_BYTES - there, shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"the images of {fields:,} fields need {_size(needed)} more and {_size(free)} are free",
+            where=folder,
+            remedy="Free some space (files of data that has changed since are never used again), or name a folder on"
+            " another disk.",
+        )
+
+
+def _prepare_rows(samples: tuple[Sample, ...], times: Times, files: PreparedFiles, workers: int) -> list[Failure]:
+    """Write the images of all fields that are not in the partial file yet, and give those that can't be read."""
+    rows = files.unprepared(times)
+    with _PartialImages(files, times) as images:
+        outcomes = run_in_batches(
+            ((row, samples[row]) for row in rows.tolist()),
+            prepare=_decode,
+            run=images.keep,
+            batch_size=_FIELDS_A_FLUSH,
+            workers=workers,
+        )
+        done = len(samples) - len(rows)
+        shown = tqdm(outcomes, initial=done, total=len(samples), unit="field", disable=None)
+        return [outcome for outcome in shown if isinstance(outcome, Failure)]
+
+
+def _decode(field: tuple[int, Sample]) -> _Encoded | Failure:
+    row, sample = field
+    try:
+        image = PREPROCESSING(read_planes(sample))
+    except PlaneError as error:
+        return Failure(sample.id, error)
+    return row, np.rint(image * np.float32(WHITE)).astype(_STORED)
+
+
+class _PartialImages:
+    """The file of images while it grows; plain writes, since a full disk under a memory map ends the process."""
+
+    def __init__(self, files: PreparedFiles, times: Times) -> None:
+        header = _header(len(times))
+        if not files.partial.exists():
+            with whole_file(files.partial) as start:
+                start.write_bytes(header)
+        self._first = len(header)
+        self._file = files.partial.open("rb+")
+        self._times = times
+        self._record_path = files.record
+        self._record = files.read_record(len(times))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def keep(self, encoded: list[_Encoded]) -> list[int]:
+        """Write some rows, and note them once they are safely on the disk."""
+        for row, image in encoded:
+            self._file.seek(self._first + row * _ROW_BYTES)
+            self._file.write(image.data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        rows = [row for row, _ in encoded]
+        self._record[rows] = self._times[rows]
+        with whole_file(self._record_path) as record:
+            np.save(record, self._record)
+        return rows
+
+
+def _header(fields: int) -> bytes:
+    """Give the first bytes of an NPY file of images."""
+    told = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        told, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *_SHAPE)}
+    )
+    return told.getvalue()
+
+
+def _all_failures(failures: list[Failure], fields: int, folder: Path) -> PlaneError:
+    lines = "".join(f"\n  {failure.id}: {failure.error.where}: {failure.error.what}" for failure in failures)
+    return PlaneError(
+        f"{len(failures):,} of {fields:,} fields can't be prepared; the others are:{lines}\n",
+        where=folder,
+        remedy="Take these fields out of the table, or put whole planes in their place, and prepare again.",
+    )
+
+
+@contextmanager
+def _only_builder(lock_file: Path) -> Iterator[None]:
+    lock = FileLock(lock_file)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        _log.warning("%s: another process prepares the same images; this one waits for it.", lock_file)
+        held = lock.acquire()
+    with held:
+        yield
+
+
+@contextmanager
+def _output_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the prepared images can't be written ({error.strerror})",
+            where=folder,
+            remedy="Mend that (free some space, or name another folder) and prepare again: it goes on where it was.",
+        ) from error
