@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
 from hpa_sdk.planes import read_plane, read_planes
 from hpa_sdk.samples import Channel
-from tests.training.plane_server import invoke, (
+from tests.training.plane_server import (
     Answer,
     Handler,
     Site,
     cut,
     cut_without_version,
     html,
+    invoke,
     no_length,
     promise_less,
     promise_more,
@@ -38,7 +38,6 @@ from tests.training.plane_server import invoke, (
     wrong_part,
 )
 from tests.training.test_hpa_form import jpeg, make_plane, paint
-from training.__main__ import main as training_command
 from training.dataset import read_dataset
 from training.download import partial_file
 from training.download.errors import DownloadError, UnreachableError
