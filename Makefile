@@ -34,6 +34,7 @@ check: install
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy examples/demo.py
 	$(BIN)/lint-imports
 
 format: install

@@ -9,7 +9,6 @@ network, and the medians are printed with their ratio.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -18,9 +17,8 @@ from typing import Any
 
 import click
 import keras
-import numpy as np
 
-from training.augmentation import AUGMENTATIONS
+from training.batches import FieldBatches
 from training.dataset import Dataset, Targets, read_dataset
 from training.networks import NETWORK_NAMES, NetworkName, build_network
 from training.prepared import DecodedImages, Images, ImageSource, prepare
@@ -67,18 +65,18 @@ def measure(
     network = build_network(name)
     network.get_layer("backbone").trainable = backbone_trained
     network.compile(optimizer="adam", loss="binary_crossentropy")
-    sources: dict[str, ImageSource | None] = {
-        "one repeated batch": None,
-        "prepared images": prepared,
-        "decoded each time": DecodedImages(dataset.samples),
+    sources: dict[str, ImageSource] = {"prepared images": prepared, "decoded each time": DecodedImages(dataset.samples)}
+    forms: dict[str, keras.utils.PyDataset] = {
+        form: FieldBatches(source, dataset.targets, batch_size=batch_size, steps=steps, augmentation="study", seed=0)
+        for form, source in sources.items()
     }
-    rates: dict[str, list[float]] = {form: [] for form in sources}
+    forms = {"one repeated batch": RepeatedBatch(forms["prepared images"][0], steps=steps)} | forms
+    rates: dict[str, list[float]] = {form: [] for form in forms}
     # Not measured: the first steps of a network, in which it is traced and its memory allocated.
-    fields_a_second(network, StudyBatches(prepared, dataset.targets, batch_size, steps=2))
+    fields_a_second(network, RepeatedBatch(forms["prepared images"][0], steps=2), batch_size)
     for _ in range(pairs):
-        for form, source in sources.items():
-            batches = StudyBatches(source or prepared, dataset.targets, batch_size, steps=steps, repeat=source is None)
-            rates[form].append(fields_a_second(network, batches))
+        for form, batches in forms.items():
+            rates[form].append(fields_a_second(network, batches, batch_size))
     click.echo(f"{name}, backbone {'trained' if backbone_trained else 'frozen'}, batches of {batch_size}:")
     bare = rates["one repeated batch"]
     for form, found in rates.items():
@@ -87,30 +85,19 @@ def measure(
         click.echo(f"  {form:20}{rate:8.1f} fields/s {rate / batch_size:7.2f} steps/s  ratio {ratio:.3f}")
 
 
-class StudyBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches drawn and augmented as in the study's second stage, or one of them over and over."""
+class RepeatedBatch(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+    """One batch over and over, at no cost."""
 
-    def __init__(
-        self, source: ImageSource, targets: Targets, batch_size: int, *, steps: int, repeat: bool = False
-    ) -> None:
-        super().__init__(workers=os.cpu_count() or 1, use_multiprocessing=False, max_queue_size=8)
-        self._source = source
-        self._targets = targets
-        self.batch_size = batch_size
+    def __init__(self, batch: tuple[Images, Targets], *, steps: int) -> None:
+        super().__init__()
+        self._batch = batch
         self._steps = steps
-        self._repeated = self._draw(0) if repeat else None
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, index: int) -> tuple[Images, Targets]:
-        return self._repeated or self._draw(index)
-
-    def _draw(self, index: int) -> tuple[Images, Targets]:
-        rng = np.random.default_rng(index)
-        rows = rng.integers(len(self._source), size=self.batch_size)
-        images = [AUGMENTATIONS["study"](image, rng) for image in self._source[rows]]
-        return np.stack(images), self._targets[rows]
+        return self._batch
 
 
 class StepTimes(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -125,11 +112,11 @@ class StepTimes(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         self.ends.append(time.perf_counter())
 
 
-def fields_a_second(network: keras.Model, batches: StudyBatches) -> float:
+def fields_a_second(network: keras.Model, batches: keras.utils.PyDataset, batch_size: int) -> float:
     """Fit for one epoch and give its rate, from the end of the first step on."""
     times = StepTimes()
-    network.fit(batches, epochs=1, verbose=0, callbacks=[times])
-    return (len(times.ends) - 1) * batches.batch_size / (times.ends[-1] - times.ends[0])
+    network.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[times])
+    return (len(times.ends) - 1) * batch_size / (times.ends[-1] - times.ends[0])
 
 
 if __name__ == "__main__":

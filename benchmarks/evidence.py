@@ -1,0 +1,192 @@
+"""Fits both networks at one budget on simulated and real fields, and writes down how they did on fields held out.
+
+    python benchmarks/evidence.py --presentations 150000 --real-cells FOLDER --out docs/evidence
+
+Each network is fitted by the `study` recipe from random weights, and the better one by `strong`, on each data set, with
+the same number of field presentations. Runs that are finished are kept, so that the script goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import STUDY_THRESHOLD
+from hpa_sdk.whole_file import whole_file
+from training.dataset import read_dataset
+from training.evaluation import judge_fields, predict_fields, read_run
+from training.fit import fit
+from training.networks import NETWORK_NAMES, NetworkName
+from training.prepared import prepared_folder
+from training.recipe import Precision, Recipe, read_recipe
+from training.run import Plan
+from training.simulation import simulate
+from training.split import stratified_split
+from training.thresholds import tune_thresholds
+
+_HALF = 0.5
+
+
+def main() -> None:
+    """Fit, judge, and write the evidence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presentations", type=int, default=150_000, help="fields seen by each network")
+    parser.add_argument("--epochs", type=int, default=150, help="epochs that the presentations are parted into")
+    parser.add_argument("--fields", type=int, default=4000, help="simulated fields to fit on")
+    parser.add_argument("--size", type=int, default=512, help="side of a simulated plane in pixels")
+    parser.add_argument("--real-cells", type=Path, help="labelled folder of real fields; a fifth is held out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--precision", default="float32", help="of the strong recipe, such as mixed_bfloat16 on a GPU")
+    parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="folder for data and runs")
+    parser.add_argument("--out", type=Path, default=Path("docs/evidence"))
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for name, (fields, held_out) in _data_sets(options).items():
+        for seed in options.seeds:
+            studies = [_measure(options, name, fields, held_out, network, "study", seed) for network in NETWORK_NAMES]
+            better = max(studies, key=lambda row: float(row["macro_f1"]))
+            strong = _measure(options, name, fields, held_out, better["network"], "strong", seed)
+            rows += [*studies, strong]
+            _write(options.out, rows)
+
+
+def _data_sets(options: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
+    """Give the fields to fit on and those held out, by the name of the data."""
+    work: Path = options.work
+    simulated, unseen = work / "simulated-28", work / "simulated-28-held-out"
+    for folder, count, seed in ((simulated, options.fields, 1), (unseen, options.fields // 4, 2)):
+        if not (folder / "train.csv").exists():
+            simulate(folder, count=count, seed=seed, size=options.size)
+    sets = {"simulated-28": (simulated, unseen)}
+    if options.real_cells is not None:
+        sets["real_cells"] = _part_real_cells(options.real_cells, work)
+    return sets
+
+
+def _part_real_cells(source: Path, work: Path) -> tuple[Path, Path]:
+    dataset = read_dataset(source)
+    folders = work / "real-cells", work / "real-cells-held-out"
+    for folder, rows in zip(folders, stratified_split(dataset.targets), strict=True):
+        if (folder / "train.csv").exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = ["Id,Target"]
+        for row in rows:
+            for file in dataset.samples[row].files:
+                shutil.copyfile(file, folder / file.name)
+            indices = " ".join(str(int(label)) for label in Label if dataset.targets[row, label])
+            lines.append(f"{dataset.samples[row].id},{indices}")
+        with whole_file(folder / "train.csv") as partial:
+            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folders
+
+
+def _measure(
+    options: argparse.Namespace,
+    data: str,
+    fields: Path,
+    held_out: Path,
+    network: NetworkName,
+    recipe_name: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Fit one network, unless that is done, and judge it on the held-out fields at three kinds of threshold."""
+    folder: Path = options.work / f"{data}-{network}-{recipe_name}-{seed}"
+    recipe = _budgeted(read_recipe(recipe_name).adjusted(network), options)
+    if not (folder / "card.json").exists():
+        click.echo(f"{folder}: {recipe.steps} steps of {recipe.batch_size}", err=True)
+        plan = Plan(network=network, recipe=recipe, data=(fields,), weights="none", split="stratified", seed=seed)
+        fit(plan, folder, prepared=prepared_folder(fields), resume=True)
+    run = read_run(folder)
+    validation, judged = read_dataset(fields), read_dataset(held_out)
+    _, rows = stratified_split(validation.targets)
+    views = recipe.views
+    tuned = tune_thresholds(
+        validation.targets[rows], predict_fields(run, validation.pick(rows), views=views).probabilities
+    )
+    probabilities = predict_fields(run, judged.samples, views=views).probabilities
+    by_thresholds = {
+        name: judge_fields(judged.targets, probabilities, thresholds=thresholds, data=data)
+        for name, thresholds in (
+            ("tuned", tuned),
+            ("0.2", (STUDY_THRESHOLD,) * len(Label)),
+            ("0.5", (_HALF,) * len(Label)),
+        )
+    }
+    shutil.copyfile(folder / "history.png", _made(options.out) / f"{folder.name}.png")
+    return {
+        "network": network,
+        "recipe": recipe_name,
+        "data": data,
+        "held_out_fields": len(judged.samples),
+        "budget": recipe.steps * recipe.batch_size,
+        "device": _device(),
+        "backend": keras.backend.backend(),
+        "seed": seed,
+        "thresholds": "tuned",
+        "micro_f1": by_thresholds["tuned"].micro.f1,
+        "macro_f1": by_thresholds["tuned"].macro.f1,
+        "macro_f1_by_thresholds": {name: evaluation.macro.f1 for name, evaluation in by_thresholds.items()},
+    }
+
+
+def _budgeted(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """Give the recipe with its stages scaled to the budget, each in proportion."""
+    precision: Precision = options.precision if recipe.name == "strong" else recipe.precision
+    steps = max(1, round(options.presentations / options.epochs / recipe.batch_size))
+    whole = sum(stage.epochs for stage in recipe.stages)
+    *first, last = recipe.stages
+    scaled = [replace(stage, epochs=max(1, round(stage.epochs * options.epochs / whole))) for stage in first]
+    rest = max(1, options.epochs - sum(stage.epochs for stage in scaled))
+    stages = (*scaled, replace(last, epochs=rest))
+    return replace(recipe, steps_per_epoch=steps, precision=precision, stages=stages)
+
+
+def _device() -> str:
+    processor = platform.processor() or platform.machine()
+    if keras.backend.backend() == "jax":
+        import jax  # noqa: PLC0415 - one backend of several
+
+        return str(jax.devices()[0].device_kind)
+    return f"CPU, {os.cpu_count()} cores, {processor}"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(out: Path, rows: list[dict[str, Any]]) -> None:
+    with whole_file(_made(out) / "evidence.json") as partial:
+        partial.write_text(json.dumps(rows, indent=2), encoding="utf-8")
+    with whole_file(out / "README.md") as partial:
+        partial.write_text("\n".join(_page(rows)) + "\n", encoding="utf-8")
+
+
+def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "# Evidence"
+    yield ""
+    yield "Written by `python benchmarks/evidence.py`. F1 on held-out fields. simulated-28 is simulated: no biology."
+    yield ""
+    yield "| data | network | recipe | fields seen | device | seed | micro F1 | macro F1 | at 0.2 | at 0.5 |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        cut = row["macro_f1_by_thresholds"]
+        told = [row["data"], row["network"], row["recipe"], f"{row['budget']:,}", row["device"], row["seed"]]
+        figures = [row["micro_f1"], row["macro_f1"], cut["0.2"], cut["0.5"]]
+        yield f"| {' | '.join(map(str, told))} | {' | '.join(f'{figure:.4f}' for figure in figures)} |"
+
+
+if __name__ == "__main__":
+    main()
