@@ -54,8 +54,8 @@ def main() -> None:
     )
     print(f"All of it took {time.monotonic() - start:.0f} s.")
     print(
-        f"\nEach stage was {options.steps} steps of 10 simulated fields, from random weights; the study's stages are 2,000"
-        "\nand 15,000 steps from ImageNet weights. So short a fit makes no biology: it shows that every part works, on the"
+        f"\nEach stage was {options.steps} steps of 10 simulated fields, from random weights; the study's are 2,000 and"
+        "\n15,000 steps, from ImageNet weights. So short a fit makes no biology: it shows that every part works, on the"
         "\nreal networks and real files, and that the ONNX files answer as the trained networks do."
     )
 
