@@ -27,7 +27,7 @@ def convert(network: keras.Model, card: ModelCard) -> onnx.ModelProto:
     Returns
     -------
     onnx.ModelProto
-        Opset 18; input ``image``, outputs ``probabilities`` and ``embedding``, batch dimension ``N``; checked.
+        Opset 18; input ``image``, outputs ``probabilities`` and ``embedding``, batch dimension ``N``.
 
     Raises
     ------
@@ -50,12 +50,11 @@ def convert(network: keras.Model, card: ModelCard) -> onnx.ModelProto:
     model: onnx.ModelProto
     model, _ = tf2onnx.convert.from_function(answer, input_signature=[image], opset=OPSET)
     _order_and_name(model)
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    """Write a card into a model and serialize both."""
+    """Write a card into a model, check it in full, and serialize it."""
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.checker.check_model(model, full_check=True)
     serialized: bytes = model.SerializeToString(deterministic=True)

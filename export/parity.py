@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -46,9 +47,9 @@ def read_images(data: Path, card: ModelCard, count: int) -> npt.NDArray[np.float
     TableError
         There are fewer fields.
     """
-    below = data / "train"
-    samples = find_samples(below if below.is_dir() else data)
-    images = [card.preprocessing(read_planes(sample)) for sample, _ in zip(samples, range(count), strict=False)]
+    table = data / "train.csv"
+    samples = islice(find_samples(table if table.is_file() else data), count)
+    images = [card.preprocessing(read_planes(sample), where=sample.files[0]) for sample in samples]
     if len(images) < count:
         raise TableError(
             f"there are {len(images)} fields, and the comparison needs {count}",

@@ -24,11 +24,12 @@ PROVIDERS = {
 AUTOMATIC = ("cuda", "cpu")
 """What ``device="auto"`` tries, best first. The others take long to start or a wheel of their own: by name only."""
 
-_EXTRAS = {"tensorrt": "gpu", "cuda": "gpu", "openvino": "openvino", "cpu": "cpu"}
+_EXTRAS = {"tensorrt": "gpu", "cuda": "gpu", "cpu": "cpu"}
 _NVIDIA = ("tensorrt", "cuda")
 _WINDOWS = sys.platform == "win32"
 _DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
 _CUDNN = "cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9"
+_NOT_LOADED = re.compile(r"Failed to load (.+?\.(?:dll|so[.\d]*)):")
 _TENSORRT = "nvinfer_10.dll" if _WINDOWS else "libnvinfer.so.10"
 
 
@@ -79,13 +80,19 @@ def load_onnxruntime() -> ModuleType:
         It is not installed or can't start. The message prints the install line.
     """
     try:
-        return importlib.import_module("onnxruntime")
+        onnxruntime = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise DeviceError(
             f"onnxruntime can't be used ({error})",
             remedy="Install it with one of: pip install 'hpa-sdk[cpu]' (any machine),"
             " pip install 'hpa-sdk[gpu]' (NVIDIA graphics card).",
         ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise DeviceError(
+            "onnxruntime is damaged, as when one of two of its wheels was removed",
+            remedy="Uninstall onnxruntime and onnxruntime-gpu, then install one of them.",
+        )
+    return onnxruntime
 
 
 def obstacles(device: Device) -> tuple[str, ...]:
@@ -103,13 +110,17 @@ def obstacles(device: Device) -> tuple[str, ...]:
     """
     onnxruntime = load_onnxruntime()
     if device.provider not in onnxruntime.get_available_providers():
-        return (f"the installed onnxruntime is built without it (pip install 'hpa-sdk[{_EXTRAS[device.kind]}]')",)
+        extra = _EXTRAS.get(device.kind)
+        remedy = f" (pip install 'hpa-sdk[{extra}]')" if extra else ""
+        return (f"the installed onnxruntime is built without it{remedy}",)
     if device.kind not in _NVIDIA:
         return ()
     driver = _driver_obstacle(device.index)
     libraries = _missing_libraries(onnxruntime, device.kind)
-    missing = (f"missing library {', '.join(libraries)} (pip install 'hpa-sdk[gpu]' brings it)",) if libraries else ()
-    return (driver, *missing) if driver else missing
+    found = [driver] if driver else []
+    if libraries:
+        found.append(f"missing library {', '.join(libraries)} (pip install 'hpa-sdk[gpu]' brings CUDA and cuDNN)")
+    return tuple(found)
 
 
 def _driver_obstacle(index: int) -> str | None:
@@ -130,7 +141,7 @@ def _missing_libraries(onnxruntime: ModuleType, kind: str) -> list[str]:
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
         onnxruntime.preload_dlls()
-    missing = re.findall(r"Failed to load (\S+):", told.getvalue())
+    missing = [re.split(r"[\\/]", path)[-1] for path in _NOT_LOADED.findall(told.getvalue())]
     needed = (_CUDNN, _TENSORRT) if kind == "tensorrt" else (_CUDNN,)
     return sorted({*missing, *(name for name in needed if not _loads(name))})
 

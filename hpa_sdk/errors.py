@@ -62,3 +62,7 @@ class DeviceError(HpaError):
 
 class OutputError(HpaError):
     """A result can't be written where it was asked for."""
+
+
+class SettingError(HpaError):
+    """A setting is out of its range."""

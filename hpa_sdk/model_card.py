@@ -214,30 +214,41 @@ class ModelCard:
             raise ModelCardError(
                 f"the model card can't be read ({error})", where=where, remedy=_EXPORT_AGAIN
             ) from error
-        _check(card, where)
+        card.check(where)
         return card
 
+    def check(self, where: str | None = None) -> None:
+        """Check what the types can't: labels, thresholds, metrics and preprocessing.
 
-def _check(card: ModelCard, where: str | None) -> None:
-    expected = [label.hpa_name for label in Label]
-    if list(card.labels) != expected:
-        raise ModelCardError(
-            f"the model card names {len(card.labels)} labels that are not the {len(expected)} classes in order",
-            where=where,
-            remedy=_EXPORT_AGAIN,
-        )
-    if len(card.thresholds) != len(expected) or not all(0 <= threshold <= 1 for threshold in card.thresholds):
-        raise ModelCardError(
-            f"the model card needs {len(expected)} thresholds between 0 and 1", where=where, remedy=_EXPORT_AGAIN
-        )
-    if card.preprocessing.size < 1 or card.preprocessing.scale <= 0:
-        raise ModelCardError(
-            "the model card's preprocessing has no positive size and scale", where=where, remedy=_EXPORT_AGAIN
-        )
-    if card.calibration is not None and card.calibration.temperature <= 0:
-        raise ModelCardError(
-            "the model card's calibration has no positive temperature", where=where, remedy=_EXPORT_AGAIN
-        )
+        Raises
+        ------
+        ModelCardError
+            As for `from_json`.
+        """
+        expected = [label.hpa_name for label in Label]
+        if list(self.labels) != expected:
+            raise ModelCardError(
+                f"the model card names {len(self.labels)} labels that are not the {len(expected)} classes in order",
+                where=where,
+                remedy=_EXPORT_AGAIN,
+            )
+        if len(self.thresholds) != len(expected) or not all(0 <= threshold <= 1 for threshold in self.thresholds):
+            raise ModelCardError(
+                f"the model card needs {len(expected)} thresholds between 0 and 1", where=where, remedy=_EXPORT_AGAIN
+            )
+        if self.preprocessing.size < 1 or self.preprocessing.scale <= 0:
+            raise ModelCardError(
+                "the model card's preprocessing has no positive size and scale", where=where, remedy=_EXPORT_AGAIN
+            )
+        if self.calibration is not None and self.calibration.temperature <= 0:
+            raise ModelCardError(
+                "the model card's calibration has no positive temperature", where=where, remedy=_EXPORT_AGAIN
+            )
+        lengths = () if self.metrics is None else (len(self.metrics.class_f1), len(self.metrics.support))
+        if any(length != len(expected) for length in lengths):
+            raise ModelCardError(
+                f"the model card's metrics are not of {len(expected)} classes", where=where, remedy=_EXPORT_AGAIN
+            )
 
 
 @dataclass(frozen=True)

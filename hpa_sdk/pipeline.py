@@ -27,7 +27,7 @@ def run_in_batches(
     Parameters
     ----------
     items : iterator
-        What to work on; drawn one at a time, in this thread, at most ``batch_size + workers`` ahead of the answers.
+        What to work on; drawn in this thread, at most ``2 * (batch_size + workers)`` ahead of the answers.
     prepare : callable
         Makes one item ready, on a thread. A `Failure` that it returns keeps its place and takes no part in a batch.
     run : callable
@@ -43,11 +43,17 @@ def run_in_batches(
     pool = ThreadPoolExecutor(workers, thread_name_prefix="hpa-decoder")
     try:
         batch: list[Prepared | Failure] = []
+        ready = 0
         for prepared in _prepare_ahead(pool, items, prepare, batch_size + workers):
+            if isinstance(prepared, Failure) and not batch:
+                yield prepared
+                continue
             batch.append(prepared)
-            if len(batch) - sum(isinstance(item, Failure) for item in batch) == batch_size:
+            ready += not isinstance(prepared, Failure)
+            # Failures in between count too, or a row of them would be held back without end.
+            if ready == batch_size or len(batch) == batch_size + workers:
                 yield from _run(batch, run)
-                batch = []
+                batch, ready = [], 0
         yield from _run(batch, run)
     finally:
         pool.shutdown(cancel_futures=True)

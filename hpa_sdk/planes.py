@@ -63,11 +63,12 @@ def read_planes(sample: Sample) -> Planes:
     """
     planes = []
     for channel, file in zip(Channel, sample.files, strict=True):
-        if not file.is_file():
+        try:
+            planes.append(read_plane(file))
+        except FileNotFoundError as error:
             raise PlaneError(
                 f"the {channel} plane is missing", where=file, remedy="A field needs its four planes side by side."
-            )
-        planes.append(read_plane(file))
+            ) from error
     if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
         forms = ", ".join(
             f"{channel} {plane.shape[1]}x{plane.shape[0]} {plane.dtype}"
@@ -98,13 +99,15 @@ def read_plane(path: Path) -> Planes:
     ------
     PlaneError
         The file can't be read, is not such a picture, or is larger than `MAX_PIXELS` or smaller than `MIN_SIDE`.
+    FileNotFoundError
+        There is no such file.
     """
     try:
         with path.open("rb") as file, _open_image(file, path) as image:
             _check_form(image, path)
             plane = np.asarray(image)
             return plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False)
-    except PlaneError:
+    except (PlaneError, FileNotFoundError):
         raise
     except OSError as error:
         reason = error.strerror or str(error)
@@ -153,5 +156,5 @@ def _check_form(image: ImageFile.ImageFile, path: Path) -> None:
         )
     if getattr(image, "n_frames", 1) > 1:
         raise PlaneError(
-            "the TIFF file holds more than one picture", where=path, remedy="Export each channel as a file of its own."
+            "the file holds more than one picture", where=path, remedy="Export each channel as a file of its own."
         )

@@ -54,15 +54,13 @@ class Prediction(AbstractSet[Label]):
         white: npt.NDArray[np.float32],
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
-        for array in (probabilities, thresholds, embedding, white):
-            array.flags.writeable = False
         return cls(
             id=id,
             labels=frozenset(Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)),
-            probabilities=probabilities,
-            thresholds=thresholds,
-            embedding=embedding,
-            white=white,
+            probabilities=_frozen(probabilities),
+            thresholds=_frozen(thresholds),
+            embedding=_frozen(embedding),
+            white=_frozen(white),
         )
 
     def top(self, k: int) -> list[tuple[Label, float]]:
@@ -86,6 +84,13 @@ class Prediction(AbstractSet[Label]):
 
     def __repr__(self) -> str:
         return f"Prediction({self.id!r}: {'; '.join(map(str, self)) or 'no label'})"
+
+
+def _frozen(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    # A copy: a view would keep the whole batch in memory, and freeze what belongs to the caller.
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    return frozen
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.contract import check_contract, image_shape, read_card
-from hpa_sdk.errors import HpaError
+from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import read_onnx
@@ -116,9 +116,13 @@ class Predictor:
             The file has no card and none is given, or its card can't be used.
         DeviceError
             The device can't be had, or onnxruntime is not installed.
+        SettingError
+            A number is out of its range.
         """
+        _check_settings(threshold, batch_size, decoders)
         file = read_onnx(Path(model))
         card = card or read_card(file)
+        card.check(str(file.path))
         check_contract(file, card)
         thresholds = np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32)
         return cls(
@@ -249,20 +253,22 @@ class Predictor:
         PlaneError
             An array is not such planes, or is 16-bit and no white level is known.
         """
-        return self._run([self._image(str(at), field, white) for at, field in enumerate(planes)])
+        chosen = self._white if white is None else white
+        return self._run([self._image(str(at), field, f"array {at}", chosen) for at, field in enumerate(planes)])
 
     def _prepare(self, item: _Found | Failure) -> _Prepared | Failure:
         if isinstance(item, Failure):
             return item
         try:
-            planes = read_planes(item.source) if isinstance(item.source, Sample) else item.source
-            return self._image(item.id, planes, None)
+            if isinstance(item.source, Sample):
+                return self._image(item.id, read_planes(item.source), item.source.files[0], self._white)
+            return self._image(item.id, item.source, f"array {item.id}", self._white)
         except HpaError as error:
             return Failure(item.id, error)
 
-    def _image(self, sample_id: str, planes: Planes, white: White | None) -> _Prepared:
-        levels = self.card.preprocessing.white_levels(planes, white=self._white if white is None else white)
-        return _Prepared(sample_id, self.card.preprocessing(planes, white=tuple(levels)), levels)
+    def _image(self, sample_id: str, planes: Planes, where: str | Path, white: White | None) -> _Prepared:
+        levels = self.card.preprocessing.white_levels(planes, white=white, where=where)
+        return _Prepared(sample_id, self.card.preprocessing(planes, white=levels.tolist()), levels)
 
     def _run(self, prepared: list[_Prepared]) -> list[Prediction]:
         if not prepared:
@@ -274,6 +280,14 @@ class Predictor:
             )
             for at, item in enumerate(prepared)
         ]
+
+
+def _check_settings(threshold: float | str, batch_size: int | None, decoders: int | None) -> None:
+    if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
+        raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
+    for name, value in (("batch_size", batch_size), ("decoders", decoders)):
+        if value is not None and value < 1:
+            raise SettingError(f"{name}={value} is too small", remedy="Give 1 or more, or leave it out.")
 
 
 @dataclass(frozen=True, slots=True)

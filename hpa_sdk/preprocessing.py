@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 import cv2
@@ -62,7 +63,7 @@ class Preprocessing:
     scale: float = 255.0
     place: Literal["host", "graph"] = "host"
 
-    def __call__(self, planes: Planes, *, white: White | None = None) -> Image:
+    def __call__(self, planes: Planes, *, white: White | None = None, where: str | Path | None = None) -> Image:
         """Turn the planes of one field into an image.
 
         Parameters
@@ -71,6 +72,8 @@ class Preprocessing:
             uint8 or uint16 of shape (4, H, W), in the order of `channels`.
         white : optional
             The intensity of 16-bit planes that counts as 1; see `white_levels`. Brighter pixels count as 1 too.
+        where : str or pathlib.Path, optional
+            Where the planes come from, for messages.
 
         Returns
         -------
@@ -82,14 +85,16 @@ class Preprocessing:
         PlaneError
             The array is not such planes, or is 16-bit and `white` is not given.
         """
-        levels = self.white_levels(planes, white=white)
+        levels = self.white_levels(planes, white=white, where=where)
         merged = cv2.merge(list(planes)).astype(np.float32)
         if planes.dtype != np.uint8:
             np.minimum(merged, levels, out=merged)
         resized = cv2.resize(merged, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         return cast("Image", cv2.transform(resized, np.asarray(self.blend, np.float32) / levels))
 
-    def white_levels(self, planes: Planes, *, white: White | None = None) -> npt.NDArray[np.float32]:
+    def white_levels(
+        self, planes: Planes, *, white: White | None = None, where: str | Path | None = None
+    ) -> npt.NDArray[np.float32]:
         """Say which intensity of each plane counts as 1.
 
         The depth of a camera does not show in its files (12 bits arrive as 16), so it is taken from the caller's word
@@ -102,6 +107,8 @@ class Preprocessing:
         white : optional
             A number such as 4095 for a 12-bit camera, four numbers for the four channels, ``"dtype"`` for 65535, or
             ``"percentile"`` for the 99.9th percentile of each plane. 8-bit planes always use `scale`.
+        where : str or pathlib.Path, optional
+            Where the planes come from, for messages.
 
         Returns
         -------
@@ -113,9 +120,14 @@ class Preprocessing:
         PlaneError
             The array is not uint8 or uint16 of shape (4, H, W), or is 16-bit and `white` is missing or no such value.
         """
+        if not isinstance(planes, np.ndarray):
+            raise PlaneError(
+                f"{type(planes).__name__} is no array of planes", where=where, remedy="Give a NumPy array (4, H, W)."
+            )
         if planes.ndim != 3 or planes.shape[0] != len(self.channels) or 0 in planes.shape:  # noqa: PLR2004 - (4, H, W)
             raise PlaneError(
                 f"the array has shape {planes.shape}, not (4, H, W)",
+                where=where,
                 remedy="Stack the planes of one field in the order red, green, blue, yellow.",
             )
         if planes.dtype == np.uint8:
@@ -123,22 +135,24 @@ class Preprocessing:
         if planes.dtype != np.uint16:
             raise PlaneError(
                 f"the planes are {planes.dtype}, not uint8 or uint16",
+                where=where,
                 remedy="Give the camera's own numbers, without scaling them.",
             )
         if white is None:
             raise PlaneError(
                 "the planes have 16 bits and nobody said which intensity is white",
+                where=where,
                 remedy="Give white=4095 for a 12-bit camera, white='dtype' for 65535, or white='percentile'"
                 " (on the command line: --white).",
             )
-        return _levels_of_16_bits(planes, white)
+        return _levels_of_16_bits(planes, white, where)
 
 
-def _levels_of_16_bits(planes: Planes, white: White) -> npt.NDArray[np.float32]:
-    if white == "percentile":
+def _levels_of_16_bits(planes: Planes, white: White, where: str | Path | None) -> npt.NDArray[np.float32]:
+    if isinstance(white, str) and white == "percentile":
         # An empty plane has percentile 0; dividing by 1 keeps it black.
         return np.maximum(np.percentile(planes, PERCENTILE, axis=(1, 2)), 1).astype(np.float32)
-    if white == "dtype":
+    if isinstance(white, str) and white == "dtype":
         return np.full(planes.shape[0], np.iinfo(planes.dtype).max, np.float32)
     try:
         levels = np.broadcast_to(np.asarray(white, np.float32), planes.shape[:1])
@@ -147,6 +161,7 @@ def _levels_of_16_bits(planes: Planes, white: White) -> npt.NDArray[np.float32]:
     if not (np.isfinite(levels) & (levels > 0)).all():
         raise PlaneError(
             f"white={white!r} is no white level",
+            where=where,
             remedy="Give a number above 0, four such numbers, 'dtype' or 'percentile'.",
         )
     return levels

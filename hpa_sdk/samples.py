@@ -61,7 +61,7 @@ def find_samples(
         - a folder: every sample in it, sorted by id;
         - a table in the Kaggle form (``.csv`` with a column ``Id``): its ids, in the order of the table.
     root : str or os.PathLike, optional
-        Folder in which a table's ids are looked for. Default: the folder of the table.
+        Folder in which a table's ids are looked for. Default: ``train/`` beside the table, or its own folder.
     recursive : bool
         Search the folders below a folder too, in sorted order.
 
@@ -79,14 +79,23 @@ def find_samples(
         The table has no column ``Id``, or can't be read.
     """
     path = Path(path)
-    if path.is_dir():
-        yield from _samples_in_folder(path, recursive=recursive)
-    elif path.suffix.lower() == ".csv":
-        yield from _samples_in_table(path, Path(root) if root is not None else path.parent)
-    elif path.suffix.lower() in EXTENSIONS:
-        yield _sample_of_file(path)
-    else:
-        yield _sample_of_stem(path)
+    try:
+        if path.is_dir():
+            yield from _samples_in_folder(path, recursive=recursive)
+        elif path.suffix.lower() == ".csv":
+            yield from _samples_in_table(path, planes_folder(path) if root is None else Path(root))
+        elif path.suffix.lower() in EXTENSIONS:
+            yield _sample_of_file(path)
+        else:
+            yield _sample_of_stem(path)
+    except (OSError, ValueError) as error:  # a path that the system refuses, or that names no file
+        raise SampleError(f"the path can't be followed ({error})", where=path, remedy="Check the path.") from error
+
+
+def planes_folder(table: Path) -> Path:
+    """Give the folder in which a table's planes lie: ``train/`` beside it, as in the Kaggle set, or its own."""
+    below = table.parent / "train"
+    return below if below.is_dir() else table.parent
 
 
 def _samples_in_folder(folder: Path, *, recursive: bool) -> Iterator[Sample]:

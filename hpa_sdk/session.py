@@ -201,7 +201,11 @@ def _open_runtime(model: Path | bytes, device: Device) -> Any:  # noqa: ANN401 -
         provider_options["device_id"] = str(device.index)
     try:
         return onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=[(device.provider, provider_options)]
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=[(device.provider, provider_options)],
+            # Left on, it would move a failing session to another provider with a line on stdout and no error.
+            enable_fallback=0,
         )
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         if device.kind == "cpu":

@@ -41,18 +41,19 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError("this is a folder, not a file", where=final, remedy="Name a file to write.")
     partial = final.with_name(f".{uuid.uuid4().hex[:8]}.{final.name}")
     try:
+        if final.exists():
+            # Windows lets nobody replace a file that another program holds: better told now than after hours of work.
+            final.open("r+b").close()
         partial.touch(exist_ok=False)
     except OSError as error:
         raise OutputError(
             f"no file can be written here ({error.strerror})",
             where=final,
-            remedy="Name a file in an existing folder that you may write to.",
+            remedy="Name a file in an existing folder that you may write to, and that no program holds open.",
         ) from error
     try:
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(final)
+        _move(partial, final)
     except OSError as error:
         if error.errno in _FULL:
             raise OutputError(
@@ -63,3 +64,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _move(partial: Path, final: Path) -> None:
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    try:
+        partial.replace(final)
+    except PermissionError as error:
+        raise OutputError(
+            "the file can't be replaced", where=final, remedy="Close the program that holds it open, and run again."
+        ) from error

@@ -98,7 +98,11 @@ def open_writer(path: Path, form: str) -> Iterator[Writer]:
     OutputError
         No file can be written there.
     """
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    # A file name that is no Unicode is written escaped, so that it costs no other field its row.
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         yield WRITERS[form](file)
 
 

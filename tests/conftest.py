@@ -52,6 +52,14 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one real network in one process, so that it is fitted and exported once."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and "network_name" in parameters.params:
+            item.add_marker(pytest.mark.xdist_group(parameters.params["network_name"]))
+
+
 class RealNetworks:
     """Both real networks, fitted for a step a stage and exported; each made once, when a test first asks."""
 

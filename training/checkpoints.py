@@ -6,7 +6,6 @@ import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import msgspec
@@ -55,18 +54,21 @@ class Progress:
         path = folder / _PROGRESS
         if not path.exists():
             return cls()
-        told = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        # JSON has no infinity: it is written as null.
-        return cls(**(told | {"best_loss": math.inf if told["best_loss"] is None else told["best_loss"]}))
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except msgspec.DecodeError as error:
+            raise RunError(
+                f"the record of progress can't be read ({error})", where=path, remedy="Fit anew in another folder."
+            ) from error
 
     def write(self, folder: Path) -> None:
-        """Write progress and history, then remove the weights that neither names any more."""
-        with whole_file(folder / _PROGRESS) as partial:
-            partial.write_bytes(msgspec.json.encode(self))
+        """Write history, then progress, then remove the weights that neither names any more."""
         with whole_file(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             rows = csv.DictWriter(file, fieldnames=list(self.history[0]), lineterminator="\n")
             rows.writeheader()
             rows.writerows(self.history)
+        with whole_file(folder / _PROGRESS) as partial:
+            partial.write_bytes(msgspec.json.encode(self))
         for weights in folder.glob("*.weights.h5"):
             if weights.name not in {self.state, self.best}:
                 weights.unlink()
@@ -76,6 +78,15 @@ class Progress:
         for weights in folder.glob("*.weights.h5"):
             weights.unlink()
         (folder / _PROGRESS).unlink(missing_ok=True)
+
+
+def _no_number(name: str, loss: float, at: str, kept: Progress, folder: Path) -> RunError:
+    state = f"the state after epoch {kept.epochs} is kept" if kept.state else "no state is kept yet"
+    return RunError(
+        f"the {name} is {loss} in {at} ({state})",
+        where=folder,
+        remedy="Lower the learning rate in the recipe; with mixed precision try --precision float32.",
+    )
 
 
 class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -128,13 +139,10 @@ class KeepState(_OnEpochs):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stop at a loss that is no number."""
-        if logs is not None and not math.isfinite(float(logs["loss"])):
-            kept = f"the state after epoch {self._progress.epochs} is kept" if self._progress.state else "none is kept"
-            raise RunError(
-                f"the loss is {logs['loss']} in step {batch + 1} of epoch {self._progress.epochs + 1} ({kept})",
-                where=self._folder,
-                remedy="Lower the learning rate in the recipe; with mixed precision try --precision float32.",
-            )
+        loss = float((logs or {"loss": 0.0})["loss"])
+        if not math.isfinite(loss):
+            at = f"step {batch + 1} of epoch {self._progress.epochs + 1}"
+            raise _no_number("loss", loss, at, Progress.read(self._folder), self._folder)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Save the state."""
@@ -153,6 +161,8 @@ class KeepBest(_OnEpochs):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Save the weights, if they are the best."""
         loss = float((logs or {})["val_loss"])
+        if not math.isfinite(loss):
+            raise _no_number("validation loss", loss, f"epoch {epoch + 1}", self._progress, self._folder)
         if loss < self._progress.best_loss:
             self._progress.best = self._save(f"best-{epoch + 1}.weights.h5")
             self._progress.best_loss = loss

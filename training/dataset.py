@@ -89,9 +89,8 @@ def read_dataset(data: Path) -> Dataset:
     """
     table = data if data.suffix.lower() == ".csv" else data / "train.csv"
     ids, targets = read_label_table(table)
-    below = table.parent / "train"
-    samples = tuple(find_samples(table, root=below if below.is_dir() else table.parent))
-    return Dataset(table.parent.name, samples, targets, _fingerprint(ids, targets, samples, table))
+    samples = tuple(find_samples(table))
+    return Dataset(table.resolve().parent.name, samples, targets, _fingerprint(ids, targets, samples, table))
 
 
 def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
@@ -144,9 +143,9 @@ def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, 
     for sample_id, target, sample in zip(ids, targets, samples, strict=True):
         try:
             sizes = [file.stat().st_size for file in sample.files]
-        except FileNotFoundError as error:
+        except OSError as error:
             raise TableError(
-                f"the field {sample_id} has no {Path(error.filename).name}",
+                f"the field {sample_id} has no {Path(str(error.filename)).name}",
                 where=table,
                 remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
             ) from error

@@ -259,7 +259,7 @@ def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1)
 
     def read(sample: Sample) -> Image | Failure:
         try:
-            return run.card.preprocessing(read_planes(sample))
+            return run.card.preprocessing(read_planes(sample), where=sample.files[0])
         except HpaError as error:
             return Failure(sample.id, error)
 

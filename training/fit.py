@@ -63,8 +63,8 @@ def fit(
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
     with data_parallel(devices):
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
-        run = Run(out, plan, dataset.fingerprint, resume=resume)
         images = DecodedImages(dataset.samples) if prepared is None else prepare(dataset, prepared)
+        run = Run(out, plan, dataset.fingerprint, resume=resume)
         training, validation = split(dataset.targets, plan.split)
         progress = Progress.read(out)
         fields = _Fields(images, dataset.targets, _draw_probabilities(plan, dataset, training), validation)
@@ -132,6 +132,6 @@ def _fit_stage(
         epochs=last_epoch,
         validation_data=fields.validation_draw(plan),
         validation_batch_size=recipe.batch_size,
-        verbose=1 if sys.stderr.isatty() else 2,
+        verbose=1 if sys.stdout.isatty() else 2,
         callbacks=callbacks(progress, folder, batches=batches, seed=plan.seed, averaged=recipe.weight_average > 0),
     )

@@ -57,7 +57,8 @@ class DecodedImages:
     def __getitem__(self, rows: Rows) -> Images:
         images = np.empty((len(rows), *image_shape(PREPROCESSING)), np.float32)
         for image, row in zip(images, rows, strict=True):
-            image[:] = PREPROCESSING(read_planes(self._samples[row]))
+            sample = self._samples[row]
+            image[:] = PREPROCESSING(read_planes(sample), where=sample.files[0])
         return images
 
 

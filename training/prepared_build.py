@@ -118,7 +118,7 @@ def _prepare_rows(samples: tuple[Sample, ...], times: Times, files: PreparedFile
 def _decode(field: tuple[int, Sample]) -> _Encoded | Failure:
     row, sample = field
     try:
-        image = PREPROCESSING(read_planes(sample))
+        image = PREPROCESSING(read_planes(sample), where=sample.files[0])
     except PlaneError as error:
         return Failure(sample.id, error)
     return row, np.rint(image * np.float32(WHITE)).astype(_STORED)

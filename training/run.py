@@ -56,7 +56,7 @@ class Plan:
     def told(self) -> dict[str, Any]:
         """Give the plan as it is written down."""
         data = [str(source.resolve()) for source in self.data]
-        weights = str(self.weights)
+        weights = str(self.weights.resolve() if isinstance(self.weights, Path) else self.weights)
         plain: dict[str, Any] = json.loads(
             msgspec.json.encode(
                 {

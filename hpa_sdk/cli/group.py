@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -25,7 +27,7 @@ class CommandGroup(click.Group):
     ----------
     home : str
         Package that holds one module a command.
-    commands : mapping of str to str
+    modules : mapping of str to str
         The module of each command; the command object in it has the module's name.
     """
 
@@ -48,6 +50,10 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that says what to do next becomes one line and exit code 2."""
+        for stream in (sys.stdout, sys.stderr):
+            # Windows would otherwise write in the console's own code page, which lacks most ids and names.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         try:
             return super().invoke(ctx)
         except HpaError as error:

@@ -110,16 +110,17 @@ def _require_a_sample(paths: Sequence[str], *, recursive: bool, root: Path | Non
 
 
 def _form_of(output: Path | None) -> str:
-    extension = "" if output is None else output.suffix.lower().removeprefix(".")
-    return extension if extension in WRITERS else "csv"
+    if output is None:
+        return "csv"
+    extension = output.suffix.lower().removeprefix(".")
+    if extension not in WRITERS:
+        raise click.UsageError(f"{output.name} does not tell the form of the output: name it with --format.")
+    return extension
 
 
 @contextmanager
 def _writer(output: Path | None, form: str) -> Iterator[Writer]:
     if output is None:
-        # Windows would otherwise write the ids in the console's own code page, and its own line ends.
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
         yield WRITERS[form](sys.stdout)
     else:
         with open_writer(output, form) as writer:

@@ -43,7 +43,8 @@ def test_predict_answers_on_stdout(model: Path, fields: list[Sample]) -> None:
 def test_the_format_follows_the_file(model: Path, fields: list[Sample], tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     assert hpa("predict", model, fields[0].files[0].parent, "-o", out, "--device", "cpu").exit_code == 0
-    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == [sample.id for sample in fields]
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [sample.id for sample in fields]
 
 
 def test_a_bad_field_is_a_row_with_its_reason_and_exit_code_1(
@@ -84,8 +85,9 @@ def test_what_can_t_start_ends_with_exit_code_2(model: Path, fields: list[Sample
         ((model, folder, "--threshold", "2"), "Invalid value"),
         ((model, folder, "--white", "bright"), "Invalid value"),
         ((model,), "Missing argument"),
+        ((model, folder, "-o", tmp_path / "out.parquet"), "name it with --format"),
     ):
-        result = hpa("predict", *arguments, "-o", out)
+        result = hpa("predict", "-o", out, *arguments)
         assert result.exit_code == 2, arguments
         assert message in result.stderr
         assert result.stdout == ""

@@ -70,6 +70,10 @@ def changed(**changes: Any) -> str:
         (changed(calibration={"temperature": 0, "fields": 2, "error_before": 0, "error_after": 0}), "temperature"),
         (changed(calibration={"temperature": 1.5}), "calibration"),
         (changed(precision="fp4"), "precision"),
+        (
+            changed(metrics={"data": "d", "fields": 1, "micro_f1": 0, "macro_f1": 0, "class_f1": [1], "support": [1]}),
+            "metrics are not of 28 classes",
+        ),
         ("{}", "schema_version"),
         ("[]", "can't be read"),
         ("", "can't be read"),

@@ -4,6 +4,7 @@ import itertools
 import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import onnxruntime
 import pytest
 
 from hpa_sdk import Failure, Label, Prediction, PredictionError, Predictor, Preprocessing, Sample
-from hpa_sdk.errors import ModelCardError, ModelFileError, PlaneError, SampleError
+from hpa_sdk.errors import ModelCardError, ModelFileError, PlaneError, SampleError, SettingError
 from hpa_sdk.planes import read_planes
-from tests.small import CARD, make_field, make_model, random_planes
+from tests.small import CARD, build_model, make_field, make_model, random_planes
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +199,61 @@ def test_predictor_can_be_shared_by_threads(predictor: Predictor, fields: list[S
     for thread in threads:
         thread.join()
     assert list(found.values()) == [expected] * 4
+
+
+def test_failures_alone_are_answered_as_they_come(predictor: Predictor) -> None:
+    drawn = 0
+
+    def endless() -> Iterator[Any]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield np.zeros((4, 32, 32), np.uint16)
+
+    stream = predictor.stream(endless())
+    failures = [next(stream) for _ in range(5)]
+    assert all(isinstance(failure, Failure) for failure in failures)
+    assert drawn < 30
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_what_is_no_path_at_all_costs_no_other_field(predictor: Predictor, fields: list[Sample]) -> None:
+    asked: list[Any] = ["a" * 5000, None, fields[0], [1, 2]]
+    answers = predictor.predict(asked, on_error="yield")
+    assert [type(answer) for answer in answers] == [Failure, Failure, Prediction, Failure]
+
+
+def test_a_failure_names_the_file_or_the_array(predictor: Predictor, tmp_path: Path) -> None:
+    sample = make_field(tmp_path, "x", np.random.default_rng(0), dtype=np.uint16)
+    failures = predictor.predict([sample, read_planes(sample)], on_error="yield")
+    places = [failure.error.where for failure in failures if isinstance(failure, Failure)]
+    assert places == [str(sample.files[0]), "array 1"]
+
+
+def test_white_levels_of_a_prediction_can_be_used_again(predictor: Predictor) -> None:
+    planes = random_planes(np.random.default_rng(1), dtype=np.uint16)
+    (first,) = predictor.predict_planes([planes], white="percentile")
+    (second,) = predictor.predict_planes([planes], white=first.white)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+
+
+@pytest.mark.parametrize("settings", [{"threshold": 1.5}, {"threshold": "study"}, {"batch_size": 0}, {"decoders": -1}])
+def test_a_setting_out_of_range_is_refused(model: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="Give"):
+        Predictor.load(model, device="cpu", **settings)
+
+
+def test_a_card_from_the_caller_is_checked_too(model: Path) -> None:
+    with pytest.raises(ModelCardError, match="28 thresholds"):
+        Predictor.load(model, device="cpu", card=replace(CARD, thresholds=(0.5,) * 27))
+
+
+def test_a_fixed_batch_or_another_input_is_refused(tmp_path: Path) -> None:
+    fixed = build_model()
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    more = build_model()
+    more.graph.input.append(onnx.helper.make_tensor_value_info("mask", onnx.TensorProto.FLOAT, ["N"]))
+    for model in (fixed, more):
+        (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ModelFileError, match="needs the input image"):
+            Predictor.load(tmp_path / "model.onnx", card=CARD)

@@ -67,9 +67,12 @@ def test_a_table_gives_its_ids_in_its_own_order(tmp_path: Path) -> None:
     assert found[2].files[0] == tmp_path / "train" / "gone_red.png"
 
 
-def test_a_table_looks_beside_itself_by_default(tmp_path: Path) -> None:
+def test_a_table_looks_in_train_or_beside_itself_by_default(tmp_path: Path) -> None:
     files = touch_field(tmp_path, "a")
     (tmp_path / "t.csv").write_text("Id\na\n", encoding="utf-8")
+    (sample,) = find_samples(tmp_path / "t.csv")
+    assert list(sample.files) == files
+    files = touch_field(tmp_path / "train", "a")
     (sample,) = find_samples(tmp_path / "t.csv")
     assert list(sample.files) == files
 

@@ -98,3 +98,19 @@ def test_a_disk_that_fills_up_is_an_output_error(
     with pytest.raises(OutputError, match="the disk is full"):
         written(tmp_path / "out.csv", "csv", answers)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_another_program_holds_is_told(
+    tmp_path: Path, answers: list[Prediction | Failure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", held)
+    with pytest.raises(OutputError, match="Close the program that holds it open"):
+        written(tmp_path / "out.csv", "csv", answers)
+
+
+def test_an_id_that_is_no_unicode_is_written_escaped(tmp_path: Path) -> None:
+    failure = Failure("f\udcff", PlaneError("x", remedy="Y."))
+    assert written(tmp_path / "out.csv", "csv", [failure]).splitlines()[1].startswith("f\\udcff,")
