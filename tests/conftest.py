@@ -53,11 +53,10 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one real network in one process, so that it is fitted and exported once."""
+    """Keep the tests of the real networks in one process: each is fitted and exported once, one at a time."""
     for item in items:
-        parameters = getattr(item, "callspec", None)
-        if parameters is not None and "network_name" in parameters.params:
-            item.add_marker(pytest.mark.xdist_group(parameters.params["network_name"]))
+        if "real_networks" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("real networks"))
 
 
 class RealNetworks:
