@@ -28,7 +28,7 @@ demo: install
 	$(PYTHON) examples/demo.py --out runs/demo --steps $(STEPS)
 
 test: install
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
+	$(PYTHON) -m pytest
 
 check: install
 	$(PYTHON) -m ruff check .

@@ -52,14 +52,6 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the real networks in one process: each is fitted and exported once, one at a time."""
-    for item in items:
-        if "real_networks" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("real networks"))
-
-
 class RealNetworks:
     """Both real networks, fitted for a step a stage and exported; each made once, when a test first asks."""
 
