@@ -55,7 +55,7 @@ def test_answers_are_keras_own(exported: Path, run: Path, simulated: Path) -> No
     predictor = Predictor.load(exported, device="cpu")
     images = read_images(simulated, predictor.card, 8)
     expected = network.predict(images, verbose=0)
-    predictions = predictor.predict(islice(find_samples(simulated), 8))
+    predictions = predictor.predict(islice(find_samples(simulated / "train.csv"), 8))
     np.testing.assert_allclose([item.probabilities for item in predictions], expected, rtol=0, atol=1e-5)
     assert [set(map(int, item)) for item in predictions] == [
         set(np.flatnonzero(row >= np.float32(0.2)).tolist()) for row in expected
