@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -20,39 +21,47 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
 from training.simulation import draw_labels, simulate, simulate_field
 from training.simulation.contact_sheet import contact_sheet
-from training.simulation.label_draw import FIELDS_BY_LABEL, FIELDS_IN_TABLE, ConditionalPoisson, fitted_law
+from training.simulation.label_draw import label_sets
 
 # --- labels ---------------------------------------------------------------------------------------------------------
 
-
-def test_the_law_has_the_real_marginal_frequencies() -> None:
-    wanted = np.array([FIELDS_BY_LABEL[label] for label in Label]) / FIELDS_IN_TABLE
-    # Two fields of five labels count as four, so the labels are 2 in 50,782 too many.
-    np.testing.assert_allclose(fitted_law().frequencies(), wanted, rtol=1e-4)
-
-
-def test_frequencies_agree_with_summing_over_all_label_sets() -> None:
-    weights = np.random.default_rng(0).lognormal(0, 1, len(Label))
-    chances = np.array([0, 0.5, 0.3, 0.2])
-    expected = np.zeros(len(Label))
-    for count in (1, 2, 3):
-        sets = np.array(list(itertools.combinations(range(len(Label)), count)))
-        products = weights[sets].prod(axis=1)
-        for place in range(count):
-            np.add.at(expected, sets[:, place], chances[count] * products / products.sum())
-    np.testing.assert_allclose(ConditionalPoisson(weights, chances).frequencies(), expected)
+# Facts of the label table of 2018, as its users publish them.
+FIELDS = 31_072
+FIELDS_BY_LABEL = [
+    12885, 1254, 3621, 1561, 1858, 2513, 1008, 2822, 53, 45, 28, 1093, 688, 537,
+    1066, 21, 530, 210, 902, 1482, 172, 3777, 802, 2965, 322, 8228, 328, 11,
+]  # fmt: skip
+FIELDS_BY_NUMBER_OF_LABELS = [0, 15_126, 12_485, 3_160, 299, 2]
 
 
-def test_drawn_labels_have_the_real_frequencies_and_numbers() -> None:
+def test_the_label_sets_are_those_of_the_real_table() -> None:
+    counts = np.zeros(len(Label), int)
+    numbers = np.zeros(len(FIELDS_BY_NUMBER_OF_LABELS), int)
+    for labels, fields in label_sets().items():
+        counts[list(labels)] += fields
+        numbers[len(labels)] += fields
+    assert counts.tolist() == FIELDS_BY_LABEL
+    assert numbers.tolist() == FIELDS_BY_NUMBER_OF_LABELS
+
+
+def test_the_label_sets_add_up_to_the_table_at_hand(real_data: Path) -> None:
+    with (real_data / "kaggle" / "train.csv").open(encoding="utf-8", newline="") as table:
+        real = Counter(tuple(sorted(map(int, row["Target"].split()))) for row in csv.DictReader(table))
+    assert {tuple(map(int, labels)): fields for labels, fields in label_sets().items()} == dict(real)
+
+
+def test_drawn_labels_have_the_real_frequencies_and_company() -> None:
     rng = np.random.default_rng(1)
     draws = [draw_labels(rng) for _ in range(20_000)]
-    counts = np.bincount([label for labels in draws for label in labels], minlength=len(Label))
-    shares = np.array([FIELDS_BY_LABEL[label] for label in Label]) / FIELDS_IN_TABLE
-    spread = np.sqrt(len(draws) * shares * (1 - shares))
-    assert np.all(np.abs(counts - len(draws) * shares) < 4.5 * spread + 1)
-    numbers = np.bincount([len(labels) for labels in draws]) / len(draws)
-    np.testing.assert_allclose(numbers, np.array([0, 15_126, 12_485, 3_160, 301]) / FIELDS_IN_TABLE, atol=0.015)
     assert all(list(labels) == sorted(set(labels)) for labels in draws)
+    drawn = np.zeros((len(Label), len(Label)))
+    for labels in draws:
+        drawn[np.ix_(labels, labels)] += 1
+    real = np.zeros_like(drawn)
+    for labels, fields in label_sets().items():
+        real[np.ix_(labels, labels)] += fields / FIELDS
+    spread = np.sqrt(len(draws) * real * (1 - real))
+    assert np.all(np.abs(drawn - len(draws) * real) < 4.5 * spread + 2)
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------

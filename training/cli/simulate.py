@@ -20,8 +20,8 @@ from training.simulation.contact_sheet import contact_sheet as draw_contact_shee
 def simulate(out: Path, count: int, seed: int, size: int, workers: int | None, contact_sheet: Path | None) -> None:
     """Simulate fields of four planes with their label table into OUT.
 
-    They have the form and the label frequencies of the Kaggle set of 2018. They are drawings of cells, not pictures of
-    cells: what a network learns of them says nothing of biology.
+    They have the form, the label frequencies and the co-occurrence of the Kaggle set of 2018. They are drawings of
+    cells, not pictures of cells: what a network learns of them says nothing of biology.
     """
     table = simulation.simulate(out, count=count, seed=seed, size=size, workers=workers)
     click.echo(f"{count} simulated fields: {table}", err=True)
