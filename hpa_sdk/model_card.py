@@ -131,6 +131,45 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """How far a file of lower precision is from the fp32 file it was made of, and what that cost.
+
+    Attributes
+    ----------
+    parent_sha256 : str
+        The parent's `ModelCard.weights_sha256`.
+    settings : dict of str to str
+        What was chosen in making it, such as the signedness of int8, and the measurements that decided.
+    data : str
+        Name of the data that both files answered.
+    fields : int
+        Number of fields.
+    max_difference, mean_difference : float
+        Of the probabilities, absolute.
+    same_label_sets : float
+        Share of the fields with the same label set, 0 to 1.
+    micro_f1, macro_f1, parent_micro_f1, parent_macro_f1 : float or None
+        F1 of the file and of its parent on these fields at the card's thresholds; None where the data has no labels.
+    shortfalls : tuple of str
+        The gates that the file did not pass, each in words. It was written all the same because somebody insisted;
+        empty for a file that passed.
+    """
+
+    parent_sha256: str
+    settings: dict[str, str]
+    data: str
+    fields: int
+    max_difference: float
+    mean_difference: float
+    same_label_sets: float
+    micro_f1: float | None
+    macro_f1: float | None
+    parent_micro_f1: float | None
+    parent_macro_f1: float | None
+    shortfalls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """All that a model says about itself.
 
@@ -155,7 +194,9 @@ class ModelCard:
     calibration : Calibration, optional
         How far its probabilities are from frequencies.
     parity : Parity, optional
-        How far the file is from the network it was made of.
+        How far the file, or its fp32 parent, is from the network it was made of.
+    variant : Variant, optional
+        How far a file of lower precision is from its fp32 parent.
     weights_sha256 : str
         SHA-256, in hexadecimal, of the serialized graph with its weights; empty until exported.
     licence, citation : str
@@ -175,10 +216,11 @@ class ModelCard:
     metrics: Metrics | None = None
     calibration: Calibration | None = None
     parity: Parity | None = None
+    variant: Variant | None = None
     weights_sha256: str = ""
     licence: str = "not stated"
     citation: str = "doi:10.1038/s41592-019-0658-6"
-    schema_version: str = f"{SCHEMA_MAJOR}.0"
+    schema_version: str = f"{SCHEMA_MAJOR}.1"
 
     def to_json(self) -> str:
         """Write the card as JSON text with two spaces of indentation."""
