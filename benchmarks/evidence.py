@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -24,9 +24,11 @@ import keras
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD
 from hpa_sdk.whole_file import whole_file
+from training.answers import predict_fields
 from training.dataset import read_dataset
-from training.evaluation import judge_fields, predict_fields, read_run
+from training.evaluation import judge_fields
 from training.fit import fit
+from training.fitted_run import read_run
 from training.networks import NETWORK_NAMES, NetworkName
 from training.prepared import prepared_folder
 from training.recipe import Precision, Recipe, read_recipe
@@ -35,6 +37,7 @@ from training.simulation import simulate
 from training.split import stratified_split
 from training.thresholds import tune_thresholds
 
+_REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"
 _HALF = 0.5
 _COLUMNS = (
     *("data", "network", "recipe", "fields seen", "precision", "device", "seed"),
@@ -49,7 +52,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=150, help="epochs that the presentations are parted into")
     parser.add_argument("--fields", type=int, default=4000, help="simulated fields to fit on")
     parser.add_argument("--size", type=int, default=512, help="side of a simulated plane in pixels")
-    parser.add_argument("--real-cells", type=Path, help="labelled folder of real fields; a fifth is held out")
+    parser.add_argument("--real-cells", type=Path, default=_REAL_CELLS, help="labelled fields; a fifth is held out")
+    parser.add_argument("--data", nargs="+", choices=_DATA, default=list(_DATA), help="data sets, in this order")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--held-out", type=int, default=1000, help="fields to judge on, of those simulated to be held out"
@@ -60,7 +64,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/evidence"))
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for name, (fields, held_out) in _data_sets(options).items():
+    for name in options.data:
+        fields, held_out = _DATA[name](options)
         for seed in options.seeds:
             for network in NETWORK_NAMES:
                 rows.append(_measure(options, name, fields, held_out, network, "study", seed))
@@ -70,22 +75,20 @@ def main() -> None:
             _write(options.out, rows)
 
 
-def _data_sets(options: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
-    """Give the fields to fit on and those held out, by the name of the data."""
+def _simulated(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Give the simulated fields to fit on and those held out."""
     work: Path = options.work
-    simulated, unseen = work / "simulated-28", work / "simulated-28-held-out"
-    for folder, count, seed in ((simulated, options.fields, 1), (unseen, options.held_out, 2)):
+    folders = work / "simulated-28", work / "simulated-28-held-out"
+    for folder, count, seed in zip(folders, (options.fields, options.held_out), (1, 2), strict=True):
         if not (folder / "train.csv").exists():
             simulate(folder, count=count, seed=seed, size=options.size)
-    sets = {"simulated-28": (simulated, unseen)}
-    if options.real_cells is not None:
-        sets["real_cells"] = _part_real_cells(options.real_cells, work)
-    return sets
+    return folders
 
 
-def _part_real_cells(source: Path, work: Path) -> tuple[Path, Path]:
-    dataset = read_dataset(source)
-    folders = work / "real-cells", work / "real-cells-held-out"
+def _real_cells(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Give four fifths of the real fields to fit on, and the fifth held out."""
+    dataset = read_dataset(options.real_cells)
+    folders = options.work / "real-cells", options.work / "real-cells-held-out"
     for folder, rows in zip(folders, stratified_split(dataset.targets), strict=True):
         if (folder / "train.csv").exists():
             continue
@@ -99,6 +102,12 @@ def _part_real_cells(source: Path, work: Path) -> tuple[Path, Path]:
         with whole_file(folder / "train.csv") as partial:
             partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folders
+
+
+_DATA: dict[str, Callable[[argparse.Namespace], tuple[Path, Path]]] = {
+    "simulated-28": _simulated,
+    "real_cells": _real_cells,
+}
 
 
 def _measure(

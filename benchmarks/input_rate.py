@@ -1,88 +1,96 @@
-"""Measures whether reading prepared images keeps up with the networks: the step rate with it and without.
+"""Measures whether reading keeps up with the networks, and how much of the machine's arithmetic a fit uses.
 
-    python benchmarks/input_rate.py --steps 50
+    python benchmarks/input_rate.py
+    python benchmarks/input_rate.py --steps 200 --precision mixed_bfloat16      # on a GPU
 
-Without it means one batch over and over, which costs nothing to read. Both are measured in turn on the same compiled
-network, and the medians are printed with their ratio.
+Both networks are fitted as a recipe's last stage fits them, in turn on prepared images and on one batch over and over,
+which costs nothing to read; the medians of the pairs are printed with their ratio. The images lie in the page cache.
+
+The peak is the fastest of several products of square matrices in the same precision, measured in the same run. A field
+costs 3 times the multiply-adds of its way forward (Conv2D and Dense; forward, gradient by inputs, gradient by weights),
+each of them two operations.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import keras
+from keras import ops
 
 from training.batches import FieldBatches
 from training.dataset import Dataset, Targets, read_dataset
 from training.networks import NETWORK_NAMES, NetworkName, build_network
-from training.prepared import DecodedImages, Images, ImageSource, prepare
+from training.prepared import Images, ImageSource, prepare
+from training.recipe import Precision, read_recipe
 from training.simulation import simulate
+from training.stage import compile_stage
+
+_WANTED = 0.9
+_SIDES = (1024, 2048, 4096, 8192)
+_PRODUCTS = 4
+_LONG = 5.0
 
 
 def main() -> None:
     """Run the measurement for each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=50, help="steps of each run")
-    parser.add_argument("--pairs", type=int, default=3, help="how often each pair is measured")
-    parser.add_argument("--batch-size", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=12, help="steps of each fit; reading is up to 8 of them ahead")
+    parser.add_argument("--pairs", type=int, default=2, help="how often each pair is measured")
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32")
     parser.add_argument("--network", choices=NETWORK_NAMES, action="append", help="default: both")
-    parser.add_argument("--backbone", choices=("frozen", "trained"), default="trained")
-    parser.add_argument("--fields", type=int, default=64, help="simulated fields of 512 x 512 to draw from")
+    parser.add_argument("--fields", type=int, default=64, help="simulated fields to draw from")
     options = parser.parse_args()
+    keras.mixed_precision.set_global_policy(options.precision)
+    peak = peak_rate()
+    click.echo(f"{keras.backend.backend()}, {options.precision}: peak {peak / 1e12:.3f} TFLOP/s")
     with tempfile.TemporaryDirectory() as folder:
-        simulate(Path(folder), count=options.fields, seed=1, workers=1)
+        simulate(Path(folder), count=options.fields, seed=1, size=128, workers=1)
         dataset = read_dataset(Path(folder))
-        prepared = prepare(dataset, Path(folder) / ".prepared")
+        images = prepare(dataset, Path(folder) / ".prepared")
         for name in options.network or NETWORK_NAMES:
-            measure(
-                name,
-                dataset,
-                prepared,
-                backbone_trained=options.backbone == "trained",
-                batch_size=options.batch_size,
-                steps=options.steps,
-                pairs=options.pairs,
-            )
+            measure(name, dataset, images, steps=options.steps, pairs=options.pairs, peak=peak)
 
 
-def measure(
-    name: NetworkName,
-    dataset: Dataset,
-    prepared: ImageSource,
-    *,
-    backbone_trained: bool,
-    batch_size: int,
-    steps: int,
-    pairs: int,
-) -> None:
-    """Print the step rates of one network."""
+def measure(name: NetworkName, dataset: Dataset, images: ImageSource, *, steps: int, pairs: int, peak: float) -> None:
+    """Print the rates of one network."""
+    recipe = read_recipe("study").adjusted(name)
+    stage = recipe.stages[-1]
     network = build_network(name)
-    network.get_layer("backbone").trainable = backbone_trained
-    network.compile(optimizer="adam", loss="binary_crossentropy")
-    sources: dict[str, ImageSource] = {"prepared images": prepared, "decoded each time": DecodedImages(dataset.samples)}
-    forms: dict[str, keras.utils.PyDataset] = {
-        form: FieldBatches(source, dataset.targets, batch_size=batch_size, steps=steps, augmentation="study", seed=0)
-        for form, source in sources.items()
-    }
-    forms = {"one repeated batch": RepeatedBatch(forms["prepared images"][0], steps=steps)} | forms
-    rates: dict[str, list[float]] = {form: [] for form in forms}
+    compile_stage(network, recipe, stage)
+    batches = FieldBatches(
+        images,
+        dataset.targets,
+        batch_size=recipe.batch_size,
+        steps=steps,
+        augmentation=stage.augmentation,
+        seed=0,
+    )
+    start = time.perf_counter()
+    read = [batches[step] for step in range(steps)]
+    reading = steps / (time.perf_counter() - start)
+    bare_batches = RepeatedBatch(read[0], steps=steps)
     # Not measured: the first steps of a network, in which it is traced and its memory allocated.
-    fields_a_second(network, RepeatedBatch(forms["prepared images"][0], steps=2), batch_size)
-    for _ in range(pairs):
-        for form, batches in forms.items():
-            rates[form].append(fields_a_second(network, batches, batch_size))
-    click.echo(f"{name}, backbone {'trained' if backbone_trained else 'frozen'}, batches of {batch_size}:")
-    bare = rates["one repeated batch"]
-    for form, found in rates.items():
-        ratio = statistics.median(rate / other for rate, other in zip(found, bare, strict=True))
-        rate = statistics.median(found)
-        click.echo(f"  {form:20}{rate:8.1f} fields/s {rate / batch_size:7.2f} steps/s  ratio {ratio:.3f}")
+    step_rate(network, RepeatedBatch(read[0], steps=2))
+    runs = [(step_rate(network, bare_batches), step_rate(network, batches)) for _ in range(pairs)]
+    bare, fed = (statistics.median(rates) for rates in zip(*runs, strict=True))
+    ratio = statistics.median(fed / bare for bare, fed in runs)
+    forward = multiply_adds(network)
+    used = 2 * 3 * forward * fed * recipe.batch_size
+    click.echo(f"{name}, batches of {recipe.batch_size}:")
+    for what, rate in (("one repeated batch", bare), ("prepared images", fed), ("reading alone, one thread", reading)):
+        click.echo(f"  {what:28}{rate:9.3f} steps/s {rate * recipe.batch_size:10.2f} fields/s")
+    click.echo(f"  {'with input / without':28}{ratio:9.3f} ({'at least' if ratio >= _WANTED else 'BELOW'} {_WANTED})")
+    click.echo(f"  {'multiply-adds, forward':28}{forward / 1e9:9.3f} G a field")
+    click.echo(f"  {'arithmetic':28}{used / 1e12:9.3f} TFLOP/s, {used / peak:.0%} of the peak")
 
 
 class RepeatedBatch(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
@@ -108,15 +116,58 @@ class StepTimes(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         self.ends: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Note the time; Keras has fetched the loss by now, so the device has done the step."""
+        """Fetch the loss, as a fit does to see whether it is a number, so that the device has done the step."""
+        float((logs or {})["loss"])
         self.ends.append(time.perf_counter())
 
 
-def fields_a_second(network: keras.Model, batches: keras.utils.PyDataset, batch_size: int) -> float:
-    """Fit for one epoch and give its rate, from the end of the first step on."""
+def step_rate(network: keras.Model, batches: keras.utils.PyDataset) -> float:
+    """Fit for one epoch and give its steps a second, from the end of the first step on."""
     times = StepTimes()
     network.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[times])
-    return (len(times.ends) - 1) * batch_size / (times.ends[-1] - times.ends[0])
+    return (len(times.ends) - 1) / (times.ends[-1] - times.ends[0])
+
+
+def multiply_adds(network: keras.Model) -> int:
+    """Count the multiply-adds of convolutions and dense layers for one field, forward."""
+    return sum(
+        math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+        for layer in _layers(network)
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+    )
+
+
+def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def peak_rate() -> float:
+    """Give the operations a second of the fastest matrix product in the precision of the networks."""
+    dtype = keras.mixed_precision.dtype_policy().compute_dtype
+    best = 0.0
+    for side in _SIDES:
+        # Scaled so that a product of products neither grows nor vanishes.
+        matrix = ops.cast(keras.random.normal((side, side), stddev=side**-0.5), dtype)
+        fetch(ops.matmul(matrix, matrix))
+        start = time.perf_counter()
+        product = matrix
+        for _ in range(_PRODUCTS):
+            product = ops.matmul(matrix, product)
+        fetch(product)
+        seconds = time.perf_counter() - start
+        best = max(best, _PRODUCTS * 2 * side**3 / seconds)
+        if seconds > _LONG:
+            break
+    return best
+
+
+def fetch(matrix: Any) -> None:  # noqa: ANN401 - a tensor of any Keras backend
+    """Wait until a matrix is computed."""
+    float(ops.convert_to_numpy(ops.cast(matrix[0, 0], "float32")))
 
 
 if __name__ == "__main__":

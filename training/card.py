@@ -10,16 +10,14 @@ import numpy as np
 
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD, ModelCard, Training
+from training.answers import predict_images
 from training.calibration import calibrate
 from training.dataset import Dataset
-from training.evaluation import predict_views
-from training.metrics import Probabilities, judge
+from training.metrics import judge
 from training.prepared import ImageSource
 from training.run import Plan, code_revision, versions
 from training.split import Rows
 from training.thresholds import tune_thresholds
-
-_PREDICTED_AT_ONCE = 16
 
 
 def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows) -> ModelCard:
@@ -43,7 +41,9 @@ def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageS
         Rows of the validation part.
     """
     truth = dataset.targets[validation]
-    probabilities = _predict(network, images, validation, views=plan.recipe.views)
+    probabilities = predict_images(
+        network, validation.tolist(), lambda row: images[np.array([row])][0], views=plan.recipe.views
+    ).probabilities
     tuned = plan.recipe.thresholds == "tuned"
     thresholds = tune_thresholds(truth, probabilities) if tuned else (STUDY_THRESHOLD,) * len(Label)
     return ModelCard(
@@ -71,8 +71,3 @@ def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageS
             code_revision=code_revision(),
         ),
     )
-
-
-def _predict(network: keras.Model, images: ImageSource, rows: Rows, *, views: int) -> Probabilities:
-    parts = np.array_split(rows, -(-len(rows) // _PREDICTED_AT_ONCE))
-    return np.concatenate([predict_views(network, images[part], views) for part in parts])

@@ -1,4 +1,4 @@
-"""Keeps a fit safe: after each epoch all that it needs to go on lies on the disk, whole."""
+"""Keeps a fit safe: at each checkpoint all that it needs to go on lies on the disk, whole."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ class Progress:
         (folder / _PROGRESS).unlink(missing_ok=True)
 
 
-def _no_number(name: str, loss: float, at: str, kept: Progress, folder: Path) -> RunError:
+def _no_number(name: str, loss: float, at: str, folder: Path) -> RunError:
+    kept = Progress.read(folder)
     state = f"the state after epoch {kept.epochs} is kept" if kept.state else "no state is kept yet"
     return RunError(
         f"the {name} is {loss} in {at} ({state})",
@@ -90,19 +91,24 @@ def _no_number(name: str, loss: float, at: str, kept: Progress, folder: Path) ->
 
 
 class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    def __init__(self, progress: Progress, folder: Path) -> None:
+    def __init__(self, progress: Progress, folder: Path, every: int) -> None:
         super().__init__()
         self._progress = progress
         self._folder = folder
+        self._every = every
 
     def _save(self, name: str) -> str:
         with whole_file(self._folder / name) as partial:
             self.model.save_weights(partial)
         return name
 
+    def _is_checkpoint(self, epoch: int) -> bool:
+        """Say whether an epoch is kept; the last one of a stage is in any case, since the next stage starts from it."""
+        return (epoch + 1) % self._every == 0 or epoch + 1 == self.params["epochs"]
+
 
 class KeepState(_OnEpochs):
-    """Saves weights and optimizer after each epoch, and makes batches and dropout those of the epoch.
+    """Saves weights and optimizer at each checkpoint, and makes batches and dropout those of the epoch.
 
     Dropout is seeded by run and epoch, since Keras does not save how far its random state has come: a resumed fit then
     drops what an undisturbed one drops.
@@ -113,6 +119,8 @@ class KeepState(_OnEpochs):
         Brought up to date here.
     folder : pathlib.Path
         The run folder.
+    every : int
+        Epochs from one checkpoint to the next.
     batches : FieldBatches
         Told which epoch begins.
     seed : int
@@ -124,8 +132,8 @@ class KeepState(_OnEpochs):
         The loss is no number. The last good state stays.
     """
 
-    def __init__(self, progress: Progress, folder: Path, *, batches: FieldBatches, seed: int) -> None:
-        super().__init__(progress, folder)
+    def __init__(self, progress: Progress, folder: Path, every: int, *, batches: FieldBatches, seed: int) -> None:
+        super().__init__(progress, folder, every)
         self._batches = batches
         self._seed = seed
 
@@ -141,18 +149,18 @@ class KeepState(_OnEpochs):
         """Stop at a loss that is no number."""
         loss = float((logs or {"loss": 0.0})["loss"])
         if not math.isfinite(loss):
-            at = f"step {batch + 1} of epoch {self._progress.epochs + 1}"
-            raise _no_number("loss", loss, at, Progress.read(self._folder), self._folder)
+            raise _no_number("loss", loss, f"step {batch + 1} of epoch {self._progress.epochs + 1}", self._folder)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Save the state."""
-        self._progress.state = self._save(f"state-{epoch + 1}.weights.h5")
+        if self._is_checkpoint(epoch):
+            self._progress.state = self._save(f"state-{epoch + 1}.weights.h5")
         self._progress.epochs = epoch + 1
         self._progress.history.append({"epoch": epoch, "stage": self._progress.stage} | dict(logs or {}))
 
 
 class KeepBest(_OnEpochs):
-    """Saves the weights when the validation loss is the lowest so far, and writes the progress of the epoch.
+    """Saves the weights when the validation loss is the lowest so far, and writes the progress at each checkpoint.
 
     Stands behind `KeepState` and, where weights are averaged, behind Keras' SwapEMAWeights, so that the average is
     what is saved.
@@ -162,16 +170,21 @@ class KeepBest(_OnEpochs):
         """Save the weights, if they are the best."""
         loss = float((logs or {})["val_loss"])
         if not math.isfinite(loss):
-            raise _no_number("validation loss", loss, f"epoch {epoch + 1}", self._progress, self._folder)
+            raise _no_number("validation loss", loss, f"epoch {epoch + 1}", self._folder)
         if loss < self._progress.best_loss:
             self._progress.best = self._save(f"best-{epoch + 1}.weights.h5")
             self._progress.best_loss = loss
-        self._progress.write(self._folder)
+        if self._is_checkpoint(epoch):
+            self._progress.write(self._folder)
 
 
 def callbacks(
-    progress: Progress, folder: Path, *, batches: FieldBatches, seed: int, averaged: bool
+    progress: Progress, folder: Path, *, every: int, batches: FieldBatches, seed: int, averaged: bool
 ) -> list[keras.callbacks.Callback]:
     """Give the callbacks that keep a fit safe, in the order in which Keras must call them."""
     swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []
-    return [KeepState(progress, folder, batches=batches, seed=seed), *swap, KeepBest(progress, folder)]
+    return [
+        KeepState(progress, folder, every, batches=batches, seed=seed),
+        *swap,
+        KeepBest(progress, folder, every),
+    ]

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.samples import Sample
+from training.answers import Answers
 from training.dataset import Targets
-from training.evaluation import Answers, Evaluation, judge_fields
+from training.evaluation import Evaluation, judge_fields
 
 FIRST_FIELDS = 10
 """Fields at the top of the table whose label sets the study prints."""

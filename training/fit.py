@@ -17,22 +17,30 @@ from training.card import make_card
 from training.checkpoints import HISTORY, Progress, callbacks
 from training.dataset import Dataset, Targets, read_datasets
 from training.devices import Devices, data_parallel
-from training.fit_pictures import draw_history
+from training.fit_pictures import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
 from training.networks import build_network
 from training.prepared import DecodedImages, Images, ImageSource, prepare
+from training.recipe import Stage
 from training.run import Plan, Run
 from training.sampling import draw_probabilities
 from training.split import Rows, split
 from training.stage import compile_stage
+from training.tensorboard import EVENTS, write_events
 
 
 def fit(
-    plan: Plan, out: Path, *, prepared: Path | None = None, resume: bool = False, devices: Devices = "one"
+    plan: Plan,
+    out: Path,
+    *,
+    prepared: Path | None = None,
+    resume: bool = False,
+    devices: Devices = "one",
+    checkpoint_every: int = 1,
 ) -> ModelCard:
     """Fit a network.
 
-    After each epoch the network is judged on the same validation fields, and all that is needed to go on is saved. At
-    the end the weights with the lowest validation loss of the last stage are kept, as in the study.
+    After each epoch the network is judged on the same validation fields; at each checkpoint all that is needed to go
+    on is saved. At the end the weights with the lowest validation loss of the last stage are kept, as in the study.
 
     Parameters
     ----------
@@ -47,6 +55,8 @@ def fit(
         Go on with a fit of the same plan that was stopped.
     devices : str
         ``"one"``, or ``"all"`` to share each batch among all devices of the machine.
+    checkpoint_every : int
+        Epochs from one checkpoint to the next: a fit that is stopped loses at most so many.
 
     Returns
     -------
@@ -68,14 +78,15 @@ def fit(
         training, validation = split(dataset.targets, plan.split)
         progress = Progress.read(out)
         fields = _Fields(images, dataset.targets, _draw_probabilities(plan, dataset, training), validation)
+        draw_training_images(fields.batches(plan, plan.recipe.stages[-1]), out / TRAINING_PICTURE)
         for number in range(len(plan.recipe.stages)):
-            _fit_stage(network, plan, number, fields, progress, out)
+            _fit_stage(network, plan, number, fields, progress, out, checkpoint_every)
     # A network of its own: in full precision, and not compiled, since Keras saves a compiled one with its optimizer.
     keras.mixed_precision.set_global_policy("float32")
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
     card = make_card(fitted, plan, dataset, images, validation)
-    draw_history(out / HISTORY, out / "history.png")
+    draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)
     return card
@@ -87,6 +98,17 @@ class _Fields:
     targets: Targets
     probabilities: npt.NDArray[np.float64]
     validation: Rows
+
+    def batches(self, plan: Plan, stage: Stage) -> FieldBatches:
+        return FieldBatches(
+            self.images,
+            self.targets,
+            batch_size=plan.recipe.batch_size,
+            steps=plan.recipe.steps_per_epoch,
+            augmentation=stage.augmentation,
+            seed=plan.seed,
+            probabilities=self.probabilities,
+        )
 
     def validation_draw(self, plan: Plan) -> tuple[Images, Targets]:
         count = plan.recipe.validation_fields
@@ -101,7 +123,13 @@ def _draw_probabilities(plan: Plan, dataset: Dataset, training: Rows) -> npt.NDA
 
 
 def _fit_stage(
-    network: keras.Model, plan: Plan, number: int, fields: _Fields, progress: Progress, folder: Path
+    network: keras.Model,
+    plan: Plan,
+    number: int,
+    fields: _Fields,
+    progress: Progress,
+    folder: Path,
+    checkpoint_every: int,
 ) -> None:
     """Fit what is left to do of a stage; `progress` then names the best weights."""
     recipe, stage = plan.recipe, plan.recipe.stages[number]
@@ -116,22 +144,22 @@ def _fit_stage(
     if progress.epochs > last_epoch - stage.epochs:
         network.optimizer.build(network.trainable_variables)
         network.load_weights(folder / progress.state)
-    batches = FieldBatches(
-        fields.images,
-        fields.targets,
-        batch_size=recipe.batch_size,
-        steps=recipe.steps_per_epoch,
-        augmentation=stage.augmentation,
-        seed=plan.seed,
-        probabilities=fields.probabilities,
-    )
-    network.fit(
-        batches,
-        shuffle=False,
-        initial_epoch=progress.epochs,
-        epochs=last_epoch,
-        validation_data=fields.validation_draw(plan),
-        validation_batch_size=recipe.batch_size,
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=callbacks(progress, folder, batches=batches, seed=plan.seed, averaged=recipe.weight_average > 0),
-    )
+    batches = fields.batches(plan, stage)
+    averaged = recipe.weight_average > 0
+    with write_events(folder / EVENTS, first_epoch=progress.epochs) as events:
+        network.fit(
+            batches,
+            shuffle=False,
+            initial_epoch=progress.epochs,
+            epochs=last_epoch,
+            validation_data=fields.validation_draw(plan),
+            validation_batch_size=recipe.batch_size,
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                # First: what is kept has then been written, so that a fit which goes on leaves no epoch out.
+                events,
+                *callbacks(
+                    progress, folder, every=checkpoint_every, batches=batches, seed=plan.seed, averaged=averaged
+                ),
+            ],
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -75,7 +76,16 @@ def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> 
         if weights is None:
             raise
         raise WeightsError(
-            f"the {weights} weights of {name} can't be had ({error})",
-            remedy="Without a network, copy the '..._notop.h5' file that Keras names for this backbone from another"
-            " machine and give it as --weights FILE, or start from random weights with --weights none.",
+            f"the {weights} weights of {name} can't be had ({error})", remedy=_remedy(name, weights)
         ) from error
+
+
+def _remedy(name: NetworkName, weights: Literal["imagenet"] | Path) -> str:
+    if isinstance(weights, Path):
+        return f"Name a Keras weights file of {name} without its top, or start from --weights imagenet or none."
+    file = f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    models = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    return (
+        f"Without a network, get {file} on another machine (Keras leaves it in .keras/models) and put it into {models},"
+        " or name it by --weights FILE. Random weights need no file: --weights none."
+    )

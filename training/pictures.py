@@ -60,7 +60,8 @@ def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
     with rc_context(_STYLE), whole_file(path) as partial:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(partial, format="png", dpi=110)
+        # Little compression: half the time for a file that is a fifth larger.
+        figure.savefig(partial, format="png", dpi=110, pil_kwargs={"compress_level": 1})
 
 
 def draw_precision_recall(evaluation: Evaluation, path: Path) -> None:

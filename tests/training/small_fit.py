@@ -1,22 +1,26 @@
-"""Runs ``python -m training fit`` on a small network with the layers of the real ones, in a process of its own.
-
-python -m tests.training.small_fit DATA --network vgg16 --out RUN ...
-"""
+"""Runs ``python -m training fit`` on a small network with the layers of the real ones, in a process of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import layers
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.__main__ import main
+from training.dataset import read_dataset
+from training.metrics import Probabilities
+from training.prepared import DecodedImages
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,20 +48,55 @@ def build_small_network(name: str, *, weights: object = None) -> keras.Model:
     return keras.Model(image, x, name=name)
 
 
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Start such a fit."""
-    command = [sys.executable, "-m", "tests.training.small_fit", *map(str, arguments)]
+def start(*fits: Sequence[object], **environment: str) -> subprocess.Popen[str]:
+    """Start such fits, one after the other; the answers of each network are kept beside its run."""
+    told = json.dumps([[str(argument) for argument in arguments] for arguments in fits])
+    command = [sys.executable, "-m", "tests.training.small_fit", told]
     return subprocess.Popen(
         command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def finish(*arguments: object, **environment: str) -> str:
-    """Run such a fit to its end."""
-    process = start(*arguments, **environment)
+def finish(process: subprocess.Popen[str]) -> None:
+    """Wait until such fits have come to their end."""
     told, _ = process.communicate()
     assert process.returncode == 0, told
-    return told
+
+
+def answers_of(run: Path, data: Path) -> Probabilities:
+    """Ask the network that a fit kept about the first fields of a data set."""
+    network = keras.saving.load_model(run / "network.keras")
+    answers: Probabilities = network.predict(DecodedImages(read_dataset(data).samples)[np.arange(8)], verbose=0)
+    return answers
+
+
+def read_history(run: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Read what Keras measured in each epoch."""
+    rows = np.genfromtxt(run / "history.csv", delimiter=",", names=True)
+    return {name: np.atleast_1d(rows[name]) for name in rows.dtype.names or ()}
+
+
+def read_events(folder: Path) -> dict[str, dict[int, float]]:
+    """Read a folder of events as TensorBoard does: name, epoch, value; each epoch is there once."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    points = {name: [(point.step, point.value) for point in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    assert all(len(dict(shown)) == len(shown) for shown in points.values())
+    return {name: dict(shown) for name, shown in points.items()}
+
+
+def assert_events_are_the_history(run: Path) -> None:
+    """Check that TensorBoard shows each epoch of a run, in training and in validation."""
+    history = read_history(run)
+    epochs = history.pop("epoch")
+    del history["stage"]
+    for part, prefix in (("training", ""), ("validation", "val_")):
+        shown = read_events(run / "tensorboard" / part)
+        names = {name.removeprefix("val_"): name for name in history if name.startswith("val_") == bool(prefix)}
+        assert set(shown) == set(names)
+        for tag, name in names.items():
+            assert list(shown[tag]) == epochs.tolist()
+            np.testing.assert_allclose(list(shown[tag].values()), history[name], rtol=1e-5)
 
 
 def weights_of(run: Path) -> list[np.ndarray[Any, Any]]:
@@ -80,5 +119,8 @@ def share_the_cpu(devices: int) -> None:
 if __name__ == "__main__":
     if "HPA_TEST_LOGICAL_DEVICES" in os.environ:
         share_the_cpu(int(os.environ["HPA_TEST_LOGICAL_DEVICES"]))
-    with patch("training.fit.build_network", build_small_network):
-        main(["fit", *sys.argv[1:]], prog_name="fit")
+    for arguments in json.loads(sys.argv[1]):
+        with patch("training.fit.build_network", build_small_network):
+            main(["fit", *arguments], prog_name="fit", standalone_mode=False)
+        run = Path(arguments[arguments.index("--out") + 1])
+        np.save(run.with_suffix(".npy"), answers_of(run, Path(arguments[0])))

@@ -1,18 +1,14 @@
 """The same fit runs on other Keras backends and on several devices."""
 
 import json
-import os
-import subprocess
-import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from tests.training.small_fit import finish
-from training.dataset import read_dataset
-from training.prepared import DecodedImages
+from tests.training.small_fit import answers_of, assert_events_are_the_history, finish, read_history, start
 
 FIT = ["--network", "vgg16", "--weights", "none", "--epochs", 2, "--steps", 3, "--batch-size", 4]
 FIT += ["--validation-fields", 8, "--prepared", "none"]
@@ -20,36 +16,43 @@ TWO_DEVICES = {
     "jax": {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
     "tensorflow": {"KERAS_BACKEND": "tensorflow", "HPA_TEST_LOGICAL_DEVICES": "2"},
 }
+DEVICES = ("one", "all")
+BACKENDS = [backend for backend in TWO_DEVICES if find_spec(backend)]
 
 
-def test_a_network_fitted_under_jax_answers_the_same_under_tensorflow(simulated: Path, tmp_path: Path) -> None:
-    pytest.importorskip("jax")
-    out = tmp_path / "run"
-    finish(simulated, "--out", out, *FIT, KERAS_BACKEND="jax")
-    card = json.loads((out / "card.json").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def runs(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of each backend on one device and on all, and with its answers under that backend."""
+    folder = tmp_path_factory.mktemp("runs")
+    fits = [
+        start(
+            *([simulated, "--out", folder / f"{backend}-{devices}", *FIT, "--devices", devices] for devices in DEVICES),
+            **TWO_DEVICES[backend],
+        )
+        for backend in BACKENDS
+    ]
+    for process in fits:
+        finish(process)
+    return folder
+
+
+@pytest.mark.skipif("jax" not in BACKENDS, reason="jax is not installed")
+def test_a_network_fitted_under_jax_answers_the_same_under_tensorflow(runs: Path, simulated: Path) -> None:
+    run = runs / "jax-one"
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     assert card["training"]["backend"] == "jax"
     assert "jax" in card["training"]["versions"]
-    images = DecodedImages(read_dataset(simulated).samples)[np.arange(8)]
-    here = keras.saving.load_model(out / "network.keras").predict(images, verbose=0)
-    code = (
-        "import sys, keras, numpy as np\n"
-        "network = keras.saving.load_model(sys.argv[1])\n"
-        "np.save(sys.argv[3], network.predict(np.load(sys.argv[2]), verbose=0))"
-    )
-    np.save(tmp_path / "images.npy", images)
-    arguments = [out / "network.keras", tmp_path / "images.npy", tmp_path / "there.npy"]
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    subprocess.run(command, check=True, env=os.environ | {"KERAS_BACKEND": "jax"})
     assert keras.backend.backend() == "tensorflow"
-    np.testing.assert_allclose(here, np.load(tmp_path / "there.npy"), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(answers_of(run, simulated), np.load(runs / "jax-one.npy"), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", TWO_DEVICES)
-def test_two_devices_fit_as_one_does(simulated: Path, tmp_path: Path, backend: str) -> None:
-    pytest.importorskip(backend)
-    histories = []
-    for devices in ("one", "all"):
-        finish(simulated, "--out", tmp_path / devices, *FIT, "--devices", devices, **TWO_DEVICES[backend])
-        histories.append(np.genfromtxt(tmp_path / devices / "history.csv", delimiter=",", names=True))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_devices_fit_as_one_does(runs: Path, backend: str) -> None:
+    one, both = (read_history(runs / f"{backend}-{devices}") for devices in DEVICES)
     for column in ("loss", "val_loss"):
-        np.testing.assert_allclose(histories[1][column], histories[0][column], rtol=2e-2)
+        np.testing.assert_allclose(both[column], one[column], rtol=2e-2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_events_are_written_under_every_backend(runs: Path, backend: str) -> None:
+    assert_events_are_the_history(runs / f"{backend}-one")

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 from tests.small import make_field
-from training.dataset import read_dataset, read_label_table
+from training.dataset import read_dataset, read_datasets, read_label_table
 from training.split import study_split
 
 
@@ -64,6 +64,27 @@ def test_a_field_without_its_files_is_named(tmp_path: Path) -> None:
     (folder / "a_blue.png").unlink()
     with pytest.raises(TableError, match=r"the field a has no a_blue\.png"):
         read_dataset(folder)
+
+
+def test_several_sources_are_one_data_set(tmp_path: Path) -> None:
+    first, second = make_set(tmp_path / "lab"), tmp_path / "andra"
+    make_field(second, "d", np.random.default_rng(1))
+    (second / "train.csv").write_text("Id,Target\nd,4\n", encoding="utf-8")
+    joined = read_datasets([first, second])
+    parts = [read_dataset(first), read_dataset(second)]
+    assert joined.name == "lab + andra"
+    assert joined.samples == parts[0].samples + parts[1].samples
+    np.testing.assert_array_equal(joined.targets, np.concatenate([part.targets for part in parts]))
+    fingerprints = {part.fingerprint for part in (*parts, joined, read_datasets([second, first]))}
+    assert len(fingerprints) == 4
+    assert read_datasets([first]).fingerprint == parts[0].fingerprint
+
+
+def test_a_field_of_two_sources_is_named(tmp_path: Path) -> None:
+    sources = [make_set(tmp_path / name) for name in ("one", "two")]
+    with pytest.raises(TableError, match=r"the field b is in .*one too") as caught:
+        read_datasets(sources)
+    assert caught.value.where == str(sources[1])
 
 
 def test_the_split_is_scikit_learn_s_on_the_kaggle_table(real_data: Path) -> None:

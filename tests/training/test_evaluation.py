@@ -20,7 +20,6 @@ from training.__main__ import main
 from training.dataset import read_dataset
 from training.evaluation import judge_fields
 from training.metrics import RECALLS, JudgementError, judge
-from training.networks import build_network
 from training.prepared import DecodedImages
 from training.simulation import simulate
 from training.split import stratified_split, study_split
@@ -294,8 +293,8 @@ def test_a_network_of_another_form_is_refused(data: Path, tmp_path: Path) -> Non
     assert "the record can't be read" in result.stderr
 
 
-def test_a_network_of_the_study_is_judged_on_the_part_it_was_not_fitted_on(data: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "vgg", seed=1, network=lambda: build_network("vgg16"))
+def test_a_network_is_judged_on_the_part_of_its_own_split_that_it_was_not_fitted_on(data: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1)
     dataset = read_dataset(data)
     card = ModelCard.from_json((run / "card.json").read_bytes())
     fitted = replace(card, training=replace(card.training, data_fingerprint=dataset.fingerprint))

@@ -20,7 +20,15 @@ from training.split import study_split
 
 
 def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulated: Path) -> None:
-    names = {"network.keras", "card.json", "run.json", "history.csv", "history.png"}
+    names = {
+        "network.keras",
+        "card.json",
+        "run.json",
+        "history.csv",
+        "history.png",
+        "training_images.png",
+        "tensorboard",
+    }
     assert {file.name for file in run.iterdir()} == names
     card = ModelCard.from_json((run / "card.json").read_text(encoding="utf-8"))
     dataset = read_dataset(simulated)

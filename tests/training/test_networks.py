@@ -81,17 +81,23 @@ def test_weights_of_a_file_reach_the_backbone(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_weights_that_can_t_be_had_are_an_error_that_says_what_to_do(
+def test_weights_that_can_t_be_had_are_an_error_that_says_where_to_put_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(WeightsError, match="--weights FILE"):
+    with pytest.raises(WeightsError, match=r"gone\.h5 weights of vgg16 can't be had.*without its top"):
         build_network("vgg16", weights=tmp_path / "gone.h5")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    asked: list[str] = []
+
+    def no_network(address: str, *_: object, **__: object) -> None:
+        asked.append(address.rpartition("/")[2])
+        raise OSError(101, "Network is unreachable")
+
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", no_network)
-    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path), raising=False)
-    with pytest.raises(WeightsError, match=r"imagenet weights of vgg16 can't be had.*_notop\.h5"):
-        build_network("vgg16", weights="imagenet")
-
-
-def no_network(*_: object, **__: object) -> None:
-    raise OSError(101, "Network is unreachable")
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for name in STUDY_ROWS:
+        with pytest.raises(WeightsError, match=f"imagenet weights of {name} can't be had") as caught:
+            build_network(name, weights="imagenet")  # type: ignore[arg-type]
+        # The file that Keras looks for, in the folder where it looks first.
+        assert f"get {asked[-1]} on another machine" in caught.value.remedy
+        assert f"put it into {tmp_path / 'models'}, or name it by --weights FILE" in caught.value.remedy

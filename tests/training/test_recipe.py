@@ -10,10 +10,14 @@ def test_the_study_s_stages() -> None:
     recipe = read_recipe("study")
     assert (recipe.initial_weights, recipe.batch_size, recipe.steps_per_epoch) == ("imagenet", 10, 100)
     assert recipe.validation_fields == 256
+    assert (recipe.sampling, recipe.loss, recipe.precision) == ("even", "binary_crossentropy", "float32")
+    assert (recipe.weight_average, recipe.views, recipe.thresholds) == (0, 1, "study")
+    assert {stage.schedule for stage in recipe.stages} == {"constant"}
     resnet, vgg = recipe.adjusted("inception_resnet_v2"), recipe.adjusted("vgg16")
     told = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in resnet.stages]
     assert told == [("frozen", 1e-3, 20, "none"), ("trained", 1e-4, 150, "study")]
-    assert [(stage.backbone, stage.learning_rate, stage.epochs) for stage in vgg.stages] == [("trained", 1e-4, 150)]
+    told = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in vgg.stages]
+    assert told == [("trained", 1e-4, 150, "study")]
 
 
 def test_numbers_can_be_adjusted() -> None:

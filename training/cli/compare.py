@@ -6,15 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
-import msgspec
 import numpy as np
 
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD
 from hpa_sdk.samples import Sample
-from training.cli.evaluate import (
+from training.answers import predict_fields
+from training.cli.judging import (
     Threshold,
     ThresholdType,
+    as_json_text,
+    data_argument,
     data_name,
     failures_as_json,
     json_option,
@@ -25,16 +27,16 @@ from training.cli.evaluate import (
     warn_of_fitted_fields,
 )
 from training.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
-from training.dataset import read_dataset
+from training.dataset import read_datasets
 from training.errors import RunError
-from training.evaluation import FittedRun, Part, part_rows, predict_fields, read_run
+from training.fitted_run import FittedRun, Part, part_rows, read_run
 from training.split import SplitName
 
 
 @click.command()
 @click.argument("first_run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("second_run", metavar="RUN", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@data_argument
 @part_option
 @click.option(
     "--threshold",
@@ -44,14 +46,16 @@ from training.split import SplitName
     help="Probability that counts; the default is the study's.",
 )
 @json_option
-def compare(first_run: Path, second_run: Path, data: Path, part: Part, threshold: Threshold, *, as_json: bool) -> None:
-    """Compare the networks in two RUN folders on DATA, a folder with train.csv and its planes.
+def compare(
+    first_run: Path, second_run: Path, data: tuple[Path, ...], part: Part, threshold: Threshold, *, as_json: bool
+) -> None:
+    """Compare the networks in two RUN folders on DATA: folders with train.csv and its planes.
 
     Prints the figures of both, then both label sets and the truth for the first ten fields of the table, whatever part
     they belong to. The exit code is 0 when every field was judged, 1 when some could not be read, 2 when nothing could
     start.
     """
-    dataset = read_dataset(data)
+    dataset = read_datasets(data)
     runs = [read_run(first_run), read_run(second_run)]
     part_of_data = part_rows(dataset, part, _common_split(runs, part))
     # Sorted, so that the first fields of the table come first.
@@ -71,7 +75,7 @@ def compare(first_run: Path, second_run: Path, data: Path, part: Part, threshold
     )
     if as_json:
         told = {"threshold": threshold, "comparison": comparison, "failures": failures_as_json(list(failures))}
-        print_text(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        print_text(as_json_text(told))
     else:
         print_text(as_text(comparison, threshold))
     click.get_current_context().exit(1 if failures else 0)

@@ -35,6 +35,13 @@ from training.split import SplitName
     type=click.Path(path_type=Path),
     help="Folder for preprocessed images, or 'none' to decode each plane anew. Default: .prepared beside the table.",
 )
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Epochs from one checkpoint to the next; a fit that is stopped loses at most so many.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a fit that was stopped.")
 def fit(
     data: tuple[Path, ...],
@@ -51,6 +58,7 @@ def fit(
     seed: int,
     devices: Devices,
     prepared: Path | None,
+    checkpoint_every: int,
     resume: bool,
 ) -> None:
     """Fit a network on DATA: folders with train.csv and its planes."""
@@ -71,7 +79,9 @@ def fit(
         seed=seed,
     )
     folder = None if prepared == Path("none") else prepared or prepared_folder(data[0])
-    metrics = fit_network(plan, out, prepared=folder, resume=resume, devices=devices).metrics
+    metrics = fit_network(
+        plan, out, prepared=folder, resume=resume, devices=devices, checkpoint_every=checkpoint_every
+    ).metrics
     if metrics is not None:
         click.echo(
             f"{out}: micro F1 {metrics.micro_f1:.4f}, macro F1 {metrics.macro_f1:.4f} on {metrics.fields} fields of"

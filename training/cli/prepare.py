@@ -8,22 +8,25 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from training.dataset import read_dataset
+from training.dataset import read_datasets
 from training.prepared import fields_to_prepare, prepared_folder
 from training.prepared import prepare as prepare_images
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path, exists=True))
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to keep the images. Default: .prepared in DATA.")
+@click.argument("data", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Where to keep the images. Default: .prepared in the first DATA."
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Threads. Default: one a core.")
-def prepare(data: Path, folder: Path | None, workers: int | None) -> None:
-    """Preprocess the fields of DATA, a folder with train.csv and its planes, into one file that fits read from.
+def prepare(data: tuple[Path, ...], folder: Path | None, workers: int | None) -> None:
+    """Preprocess the fields of DATA, folders with train.csv and its planes, into one file that fits read from.
 
-    It takes 536 kB a field. Stopped at any moment, it goes on where it was when it is called again.
+    A fit on several folders reads from the file of these folders in this order. It takes 536 kB a field. Stopped at
+    any moment, it goes on where it was when it is called again.
     """
-    dataset = read_dataset(data)
-    folder = folder or prepared_folder(data)
+    dataset = read_datasets(data)
+    folder = folder or prepared_folder(data[0])
     waiting = fields_to_prepare(dataset, folder)
     start = time.monotonic()
     images = prepare_images(dataset, folder, workers=workers)

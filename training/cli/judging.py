@@ -1,0 +1,86 @@
+"""What evaluate and compare share: options, names of what was judged, and what they say beside the result."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import click
+import msgspec
+
+from hpa_sdk.labels import Label
+from hpa_sdk.prediction import Failure
+from training.dataset import Dataset
+from training.fitted_run import FittedRun, Part
+from training.split import SplitName
+
+Threshold = float | Literal["card"]
+"""One threshold for all classes, or those of the card."""
+
+
+class ThresholdType(click.ParamType[Threshold]):
+    """An option that takes ``card`` or a number from 0 to 1."""
+
+    name = "card|FLOAT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Threshold:
+        """Read the option."""
+        return "card" if value == "card" else click.FloatRange(0, 1).convert(value, param, ctx)
+
+
+data_argument = click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True)
+part_option = click.option(
+    "--part",
+    type=click.Choice(get_args(Part)),
+    default="all",
+    show_default=True,
+    help="Fields to judge on; validation is the part that the fit of such data was not on.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def thresholds_of(fitted: FittedRun, threshold: Threshold) -> tuple[float, ...]:
+    """Give the 28 thresholds that an option means."""
+    return fitted.card.thresholds if threshold == "card" else (threshold,) * len(Label)
+
+
+def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
+    """Name a data set and the part of it that is judged on."""
+    return dataset.name if part == "all" else f"{dataset.name}, {part} part of the {split} split"
+
+
+def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> None:
+    """Say so where a network is judged by fields that it was fitted on."""
+    if part != "validation" and fitted.card.training.data_fingerprint == dataset.fingerprint:
+        click.echo(
+            f"{fitted.folder} was fitted on fields of this data: the figures are too good."
+            " --part validation leaves those fields out.",
+            err=True,
+        )
+
+
+def report_failures(failures: Sequence[Failure]) -> None:
+    """Say which fields could not be read, and why."""
+    for failure in failures:
+        click.echo(f"{failure.id}: {failure.error}", err=True)
+    if failures:
+        click.echo(f"{len(failures)} fields could not be read; the figures are on the others.", err=True)
+
+
+def failures_as_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
+    """Give the fields that could not be read, with the reasons."""
+    return [{"id": failure.id, "error": str(failure.error)} for failure in failures]
+
+
+def as_json_text(told: Mapping[str, object]) -> str:
+    """Write a result for programs."""
+    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+
+
+def print_text(text: str) -> None:
+    """Print a result; in a pipe as UTF-8, where Windows would use the console's code page."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")
+    click.echo(text)

@@ -1,0 +1,101 @@
+"""Reads what a fit left in its run folder, and which fields that network was not fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import keras
+import msgspec
+import numpy as np
+
+from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import ModelCard
+from training.dataset import Dataset
+from training.errors import RunError
+from training.split import Rows, SplitName, split
+
+Part = Literal["all", "training", "validation"]
+"""Which fields of a data set to judge on: all, or a part of the split that the run was fitted with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRun:
+    """A finished run.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The run folder.
+    network : keras.Model
+        Input float32 (N, 299, 299, 3), output float32 (N, 28): probabilities.
+    card : ModelCard
+        What the fit says of it.
+    split : str
+        How it parted its data; the study's split where the record says nothing.
+    """
+
+    folder: Path
+    network: keras.Model
+    card: ModelCard
+    split: SplitName
+
+
+@dataclass(frozen=True)
+class _Record:
+    split: SplitName = "study"
+
+
+def read_run(run: Path) -> FittedRun:
+    """Read what a fit left in its run folder.
+
+    Raises
+    ------
+    RunError
+        The folder holds no finished run, or a network of another form.
+    ModelCardError
+        The card can't be used.
+    """
+    for name in (RUN_RECORD, RUN_NETWORK, RUN_CARD):
+        if not (run / name).is_file():
+            raise RunError(
+                f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
+            )
+    card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
+    try:
+        record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
+    except msgspec.DecodeError as error:
+        raise RunError(f"the record can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again.") from error
+    try:
+        network = keras.saving.load_model(run / RUN_NETWORK, compile=False)
+    except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+        raise RunError(
+            f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
+        ) from error
+    shapes = network.input_shape, network.output_shape
+    expected = (None, *image_shape(card.preprocessing)), (None, len(Label))
+    if shapes != expected:
+        raise RunError(
+            f"the network turns {shapes[0]} into {shapes[1]}, not {expected[0]} into {expected[1]}",
+            where=run / RUN_NETWORK,
+            remedy="Name a run of one of the networks in training.networks.",
+        )
+    return FittedRun(folder=run, network=network, card=card, split=record.split)
+
+
+def part_rows(dataset: Dataset, part: Part, split_name: SplitName) -> Rows:
+    """Give the rows of a part of a data set, in the order of its table.
+
+    Raises
+    ------
+    RunError
+        The data set has one field only, which can't be split.
+    """
+    if part == "all":
+        return np.arange(len(dataset.samples))
+    if len(dataset.samples) == 1:
+        raise RunError("one field can't be split", where=dataset.name, remedy="Judge all of the data: --part all.")
+    training, validation = split(dataset.targets, split_name)
+    return np.sort(training if part == "training" else validation)
