@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hpa_sdk.errors import ModelCardError, ModelFileError
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard
-from hpa_sdk.onnx_file import OnnxFile, TensorForm
+from hpa_sdk.onnx_file import OnnxFile, TensorForm, map_file, read_onnx
 from hpa_sdk.preprocessing import Preprocessing
+from hpa_sdk.seal import check_seal, check_weights
 
 OPSET = 18
 """Version of the standard ONNX operators that exported files use."""
@@ -17,8 +20,11 @@ EMBEDDING_SIZE = 512
 RUN_NETWORK, RUN_CARD, RUN_RECORD = "network.keras", "card.json", "run.json"
 """What a finished run folder holds for the export: the fitted network, its card, and where its data lies."""
 
-BATCH = "N"
-"""Name of the open batch dimension."""
+BATCH, HEIGHT, WIDTH = "N", "H", "W"
+"""Names of the open dimensions."""
+
+LARGEST_IMAGE = 4096
+"""Longest side of the image, in pixels, that a card can ask for: a stranger's could ask for all of the memory."""
 
 
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
@@ -27,8 +33,13 @@ def image_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
 
 
 def inputs(preprocessing: Preprocessing) -> dict[str, TensorForm]:
-    """Give the inputs of a model with this preprocessing, by name."""
-    return {"image": TensorForm("float32", (BATCH, *image_shape(preprocessing)))}
+    """Give the inputs of a model with this preprocessing, by name.
+
+    An image where the host does the preprocessing, planes of any size where the graph does.
+    """
+    if preprocessing.place == "host":
+        return {"image": TensorForm("float32", (BATCH, *image_shape(preprocessing)))}
+    return {"planes": TensorForm("uint8", (BATCH, len(preprocessing.channels), HEIGHT, WIDTH))}
 
 
 def outputs() -> dict[str, TensorForm]:
@@ -37,6 +48,37 @@ def outputs() -> dict[str, TensorForm]:
         "probabilities": TensorForm("float32", (BATCH, len(Label))),
         "embedding": TensorForm("float32", (BATCH, EMBEDDING_SIZE)),
     }
+
+
+def check_model(path: Path, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:
+    """Check a model file in full, and give its card.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    card : ModelCard, optional
+        For a file that carries none; checked too.
+    verify : bool
+        Read the whole file and refuse one that is not as it was exported: see `hpa_sdk.seal`.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, no ONNX model, not of this contract, or not as it was exported.
+    ModelCardError
+        The file has no card and none is given, or its card can't be used.
+    """
+    # First of all: a damaged file is better told as such than by whatever the damage makes it say.
+    if verify:
+        check_seal(map_file(path), path)
+    file = read_onnx(path)
+    card = card or read_card(file)
+    card.check(str(path))
+    check_contract(file, card)
+    if verify:
+        check_weights(map_file(path), card, path)
+    return card
 
 
 def read_card(file: OnnxFile) -> ModelCard:
@@ -58,13 +100,21 @@ def read_card(file: OnnxFile) -> ModelCard:
 
 
 def check_contract(file: OnnxFile, card: ModelCard) -> None:
-    """Check that a file has the inputs and outputs that its card promises, with an open batch dimension.
+    """Check that a file has the inputs and outputs that its card promises, with the same dimensions open.
 
     Raises
     ------
     ModelFileError
         An input or output is missing or of another form, or there is another input.
+    ModelCardError
+        The card asks for images larger than `LARGEST_IMAGE`.
     """
+    if card.preprocessing.size > LARGEST_IMAGE:
+        raise ModelCardError(
+            f"the model card asks for images of {card.preprocessing.size:,} pixels a side, more than {LARGEST_IMAGE:,}",
+            where=file.path,
+            remedy="Export the model again with python -m export onnx.",
+        )
     for role, found, expected in (
         ("input", file.inputs, inputs(card.preprocessing)),
         ("output", file.outputs, outputs()),
@@ -81,5 +131,11 @@ def check_contract(file: OnnxFile, card: ModelCard) -> None:
 
 
 def _fits(found: TensorForm, expected: TensorForm) -> bool:
-    open_batch = isinstance(found.shape[0] if found.shape else 0, str)
-    return open_batch and found.dtype == expected.dtype and found.shape[1:] == expected.shape[1:]
+    return (
+        found.dtype == expected.dtype
+        and len(found.shape) == len(expected.shape)
+        and all(
+            isinstance(length, str) if isinstance(promised, str) else length == promised
+            for length, promised in zip(found.shape, expected.shape, strict=True)
+        )
+    )

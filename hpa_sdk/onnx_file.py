@@ -1,7 +1,7 @@
 """Reads what an ONNX file says of itself, without a runtime and without touching its weights.
 
 A file of hundreds of megabytes is understood in milliseconds, and one that this package does not run is refused before
-a runtime opens it. Field numbers are those of onnx.proto, https://github.com/onnx/onnx.
+a runtime opens it.
 """
 
 from __future__ import annotations
@@ -10,83 +10,47 @@ import hashlib
 import mmap
 from collections import Counter
 from dataclasses import dataclass
-from enum import IntEnum
+from itertools import chain
 from pathlib import Path
 
 from hpa_sdk.errors import ModelFileError
+from hpa_sdk.model_package import read_packed_model
+from hpa_sdk.onnx_fields import (
+    Attribute,
+    Dimension,
+    Entry,
+    Graph,
+    Model,
+    Node,
+    Opset,
+    Shape,
+    SparseTensor,
+    Tensor,
+    TensorType,
+    Value,
+    ValueType,
+)
 from hpa_sdk.protobuf_wire import MalformedMessageError, integer, messages, text
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 _DEEPEST_NESTING = 8
+_LARGEST_FILE = 2**31 - 1  # what one protobuf message can hold
+_LARGEST_METADATA = 2**20  # bytes of all metadata_props together; a card has about 5,000
+_LONGEST_NAME = 1000
+_MOST_DIMENSIONS = 16
 _PLAIN_EXPORT = "Export it as one file of standard operators: python -m export onnx."
 
 
-class _Model(IntEnum):
-    PRODUCER_NAME = 2
-    PRODUCER_VERSION = 3
-    GRAPH = 7
-    OPSET_IMPORT = 8
-    METADATA = 14
-    FUNCTIONS = 25
-
-
-class _Opset(IntEnum):
-    DOMAIN = 1
-    VERSION = 2
-
-
-class _Entry(IntEnum):
-    KEY = 1
-    VALUE = 2
-
-
-class _Graph(IntEnum):
-    NODE = 1
-    INITIALIZER = 5
-    INPUT = 11
-    OUTPUT = 12
-
-
-class _Node(IntEnum):
-    OPERATOR = 4
-    ATTRIBUTE = 5
-    DOMAIN = 7
-
-
-class _Attribute(IntEnum):
-    TENSOR = 5
-    GRAPH = 6
-    TENSORS = 10
-    GRAPHS = 11
-
-
-class _Tensor(IntEnum):
-    EXTERNAL_DATA = 13
-    DATA_LOCATION = 14
-
-
-class _Value(IntEnum):
-    NAME = 1
-    TYPE = 2
-
-
-class _Type(IntEnum):
-    TENSOR = 1
-
-
-class _TensorType(IntEnum):
-    ELEMENT_TYPE = 1
-    SHAPE = 2
-
-
-class _Shape(IntEnum):
-    DIMENSION = 1
-
-
-class _Dimension(IntEnum):
-    NUMBER = 1
-    NAME = 2
+# Where tensors lie in a graph and in an operator's attribute.
+_SPARSE_PARTS = tuple(SparseTensor)
+_IN_GRAPH = ((Graph.INITIALIZER,), *((Graph.SPARSE_INITIALIZER, part) for part in _SPARSE_PARTS))
+_IN_ATTRIBUTE = (
+    (Attribute.TENSOR,),
+    (Attribute.TENSORS,),
+    *((Attribute.SPARSE_TENSOR, part) for part in _SPARSE_PARTS),
+    *((Attribute.SPARSE_TENSORS, part) for part in _SPARSE_PARTS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +92,8 @@ class OnnxFile:
         By name, in order.
     operators : dict of str to int
         How often each operator occurs, commonest first.
+    weights : dict of str to int
+        Bytes of the file that weights and other constants take, by their element type, largest first.
     """
 
     path: Path
@@ -138,6 +104,7 @@ class OnnxFile:
     inputs: dict[str, TensorForm]
     outputs: dict[str, TensorForm]
     operators: dict[str, int]
+    weights: dict[str, int]
 
 
 def read_onnx(path: str | Path) -> OnnxFile:
@@ -146,15 +113,51 @@ def read_onnx(path: str | Path) -> OnnxFile:
     Raises
     ------
     ModelFileError
-        The file is missing or no ONNX model, keeps weights in other files, defines functions, or needs operators
-        beyond the standard ones.
+        The file is missing or no ONNX model, keeps weights in other files, defines functions, needs operators beyond
+        the standard ones, or holds something absurdly large beside its weights.
     """
     path = Path(path)
-    view = _map(path)
+    view = map_file(path)
     try:
         return _read_model(view, path)
     except MalformedMessageError as error:
         raise ModelFileError(f"this is no ONNX model ({error})", where=path, remedy=_NAME_A_MODEL) from error
+
+
+def map_file(path: Path) -> memoryview:
+    """Map a model file into memory, without reading it yet; or read the one that a bioimage.io package holds.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, empty, can't be read, or is larger than an ONNX file can be.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ModelFileError("the file is larger than an ONNX model can be", where=path, remedy=_NAME_A_MODEL)
+        with path.open("rb") as file:
+            packed = read_packed_model(file, path)
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if packed is None else packed)
+    except FileNotFoundError as error:
+        raise ModelFileError("no such file", where=path, remedy="Check the path of the model file.") from error
+    except OSError as error:
+        raise ModelFileError(
+            f"the file can't be read ({error.strerror})", where=path, remedy="Check that it is a file you may read."
+        ) from error
+    except ValueError as error:
+        raise ModelFileError("the file is empty", where=path, remedy=_NAME_A_MODEL) from error
+
+
+def runtime_source(path: Path) -> str | bytes:
+    """Give what onnxruntime opens: the path of a model file, or the content of the one that a package holds.
+
+    Raises
+    ------
+    ModelFileError
+        As for `map_file`.
+    """
+    content = map_file(path).obj
+    return content if isinstance(content, bytes) else str(path)
 
 
 def graph_sha256(model: bytes | memoryview) -> str:
@@ -171,7 +174,7 @@ def graph_sha256(model: bytes | memoryview) -> str:
         SHA-256 in hexadecimal.
     """
     digest = hashlib.sha256()
-    for graph in messages(memoryview(model), _Model.GRAPH):
+    for graph in messages(memoryview(model), Model.GRAPH):
         digest.update(graph)
     return digest.hexdigest()
 
@@ -179,76 +182,90 @@ def graph_sha256(model: bytes | memoryview) -> str:
 _NAME_A_MODEL = "Name a file made by python -m export onnx."
 
 
-def _map(path: Path) -> memoryview:
-    try:
-        with path.open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except FileNotFoundError as error:
-        raise ModelFileError("no such file", where=path, remedy="Check the path of the model file.") from error
-    except OSError as error:
-        raise ModelFileError(
-            f"the file can't be read ({error.strerror})", where=path, remedy="Check that it is a file you may read."
-        ) from error
-    except ValueError as error:
-        raise ModelFileError("the file is empty", where=path, remedy=_NAME_A_MODEL) from error
-
-
 def _read_model(view: memoryview, path: Path) -> OnnxFile:
-    graphs = list(messages(view, _Model.GRAPH))
-    opsets = {
-        text(entry, _Opset.DOMAIN): integer(entry, _Opset.VERSION) for entry in messages(view, _Model.OPSET_IMPORT)
-    }
+    graphs = list(messages(view, Model.GRAPH))
+    opsets = {text(entry, Opset.DOMAIN): integer(entry, Opset.VERSION) for entry in messages(view, Model.OPSET_IMPORT)}
     if len(graphs) != 1 or not opsets:
         raise MalformedMessageError("it has no graph or names no operator set")
-    if any(True for _ in messages(view, _Model.FUNCTIONS)):
+    if any(True for _ in messages(view, Model.FUNCTIONS)):
         raise ModelFileError("the model defines functions of its own", where=path, remedy=_PLAIN_EXPORT)
     operators: Counter[str] = Counter()
-    _check_graph(graphs[0], operators, path)
+    weights: Counter[str] = Counter()
+    _check_graph(graphs[0], operators, weights, path)
     return OnnxFile(
         path=path,
         size=len(view),
         opset=opsets.get("") or opsets.get("ai.onnx", 0),
-        producer=f"{text(view, _Model.PRODUCER_NAME)} {text(view, _Model.PRODUCER_VERSION)}".strip(),
-        metadata={text(entry, _Entry.KEY): text(entry, _Entry.VALUE) for entry in messages(view, _Model.METADATA)},
-        inputs={text(value, _Value.NAME): _form(value) for value in messages(graphs[0], _Graph.INPUT)},
-        outputs={text(value, _Value.NAME): _form(value) for value in messages(graphs[0], _Graph.OUTPUT)},
+        producer=f"{_name(view, Model.PRODUCER_NAME)} {_name(view, Model.PRODUCER_VERSION)}".strip(),
+        metadata=_metadata(view, path),
+        inputs={_name(value, Value.NAME): _form(value) for value in messages(graphs[0], Graph.INPUT)},
+        outputs={_name(value, Value.NAME): _form(value) for value in messages(graphs[0], Graph.OUTPUT)},
         operators=dict(operators.most_common()),
+        weights=dict(weights.most_common()),
     )
 
 
-def _check_graph(graph: memoryview, operators: Counter[str], path: Path, nesting: int = 0) -> None:
+def _metadata(view: memoryview, path: Path) -> dict[str, str]:
+    entries = list(messages(view, Model.METADATA))
+    size = sum(map(len, entries))
+    if size > _LARGEST_METADATA:
+        raise ModelFileError(
+            f"the model's card and other metadata take {size:,} bytes; up to {_LARGEST_METADATA:,} are read",
+            where=path,
+            remedy=_NAME_A_MODEL,
+        )
+    return {text(entry, Entry.KEY): text(entry, Entry.VALUE) for entry in entries}
+
+
+def _name(message: memoryview, number: int) -> str:
+    name = text(message, number)
+    if len(name) > _LONGEST_NAME:
+        raise MalformedMessageError(f"a name in it is longer than {_LONGEST_NAME:,} characters")
+    return name
+
+
+def _check_graph(
+    graph: memoryview, operators: Counter[str], weights: Counter[str], path: Path, nesting: int = 0
+) -> None:
     if nesting > _DEEPEST_NESTING:
         raise MalformedMessageError("its graphs are nested too deeply")
-    for tensor in messages(graph, _Graph.INITIALIZER):
-        _check_tensor(tensor, path)
-    for node in messages(graph, _Graph.NODE):
-        operator, domain = text(node, _Node.OPERATOR), text(node, _Node.DOMAIN)
+    _check_tensors(graph, _IN_GRAPH, weights, path)
+    for node in messages(graph, Graph.NODE):
+        operator, domain = _name(node, Node.OPERATOR), _name(node, Node.DOMAIN)
         if domain not in _STANDARD_DOMAINS:
             raise ModelFileError(
                 f"the model needs the custom operator {domain}.{operator}", where=path, remedy=_PLAIN_EXPORT
             )
         operators[operator] += 1
-        for attribute in messages(node, _Node.ATTRIBUTE):
-            for kind in (_Attribute.TENSOR, _Attribute.TENSORS):
-                for tensor in messages(attribute, kind):
-                    _check_tensor(tensor, path)
-            for kind in (_Attribute.GRAPH, _Attribute.GRAPHS):
+        for attribute in messages(node, Node.ATTRIBUTE):
+            _check_tensors(attribute, _IN_ATTRIBUTE, weights, path)
+            for kind in (Attribute.GRAPH, Attribute.GRAPHS):
                 for below in messages(attribute, kind):
-                    _check_graph(below, operators, path, nesting + 1)
+                    _check_graph(below, operators, weights, path, nesting + 1)
 
 
-def _check_tensor(tensor: memoryview, path: Path) -> None:
-    if integer(tensor, _Tensor.DATA_LOCATION) or any(True for _ in messages(tensor, _Tensor.EXTERNAL_DATA)):
-        raise ModelFileError("the model keeps weights in other files (external data)", where=path, remedy=_PLAIN_EXPORT)
+def _check_tensors(message: memoryview, places: tuple[tuple[int, ...], ...], weights: Counter[str], path: Path) -> None:
+    for tensor in chain.from_iterable(messages(message, *place) for place in places):
+        if integer(tensor, Tensor.DATA_LOCATION) or any(True for _ in messages(tensor, Tensor.EXTERNAL_DATA)):
+            raise ModelFileError(
+                "the model keeps weights in other files (external data)", where=path, remedy=_PLAIN_EXPORT
+            )
+        weights[_element_type(integer(tensor, Tensor.ELEMENT_TYPE))] += len(tensor)
 
 
 def _form(value: memoryview) -> TensorForm:
     shape: list[int | str] = []
     element_type = 0
-    for tensor_type in messages(value, _Value.TYPE, _Type.TENSOR):
-        element_type = integer(tensor_type, _TensorType.ELEMENT_TYPE)
+    for tensor_type in messages(value, Value.TYPE, ValueType.TENSOR):
+        element_type = integer(tensor_type, TensorType.ELEMENT_TYPE)
         shape += [
-            text(dimension, _Dimension.NAME) or integer(dimension, _Dimension.NUMBER)
-            for dimension in messages(tensor_type, _TensorType.SHAPE, _Shape.DIMENSION)
+            _name(dimension, Dimension.NAME) or integer(dimension, Dimension.NUMBER)
+            for dimension in messages(tensor_type, TensorType.SHAPE, Shape.DIMENSION)
         ]
-    return TensorForm(_ELEMENT_TYPES.get(element_type, f"type {element_type}"), tuple(shape))
+    if len(shape) > _MOST_DIMENSIONS:
+        raise MalformedMessageError(f"an input or output has {len(shape):,} dimensions")
+    return TensorForm(_element_type(element_type), tuple(shape))
+
+
+def _element_type(number: int) -> str:
+    return _ELEMENT_TYPES.get(number, f"type {number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,20 +13,16 @@ from typing import Literal, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.contract import check_contract, image_shape, read_card
+from hpa_sdk.contract import check_model
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.onnx_file import read_onnx
 from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import Image, White
-from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.session import Session, open_session
-
-Source = str | os.PathLike[str] | Sample | Planes
-"""What can be predicted: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""
+from hpa_sdk.sources import FoundField, Source, find_fields
 
 
 class PredictionError(HpaError):
@@ -87,31 +84,36 @@ class Predictor:
         batch_size: int | None = None,
         decoders: int | None = None,
         card: ModelCard | None = None,
+        verify: bool = False,
     ) -> Predictor:
         """Open a model file.
 
         Parameters
         ----------
         model : str or os.PathLike
-            An ONNX file made by ``python -m export onnx``.
+            An ONNX file made by ``python -m export onnx``, or a package made by ``python -m export bioimageio``.
         device : str
             ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"tensorrt"`` or ``"openvino"``. ``"auto"`` takes the
             best that really works and logs, once, why it took no better one.
         threshold : float or "card"
             One probability for all classes, or the card's own thresholds.
         white : optional
-            The intensity of 16-bit planes that counts as 1: 4095, four numbers, ``"dtype"`` or ``"percentile"``.
+            The intensity of 16-bit planes that counts as 1: 4095, four numbers, ``"dtype"`` or ``"percentile"``. A
+            model that does the preprocessing takes 8 bits a pixel, and 16-bit planes are rounded to them.
         batch_size : int, optional
             Fields a run. Default: what suits the device.
         decoders : int, optional
             Threads that read files. Default: one a core, four at most.
         card : ModelCard, optional
             For a file that carries none.
+        verify : bool
+            Read the whole file and refuse one that was altered after it was exported, or carries no SHA-256 to tell
+            that by. This finds damage and careless edits, not a forger, who can compute the SHA-256 again.
 
         Raises
         ------
         ModelFileError
-            The file is missing, no ONNX model, or not of this contract.
+            The file is missing, no ONNX model, not of this contract, or not as it was exported.
         ModelCardError
             The file has no card and none is given, or its card can't be used.
         DeviceError
@@ -120,15 +122,11 @@ class Predictor:
             A number is out of its range.
         """
         _check_settings(threshold, batch_size, decoders)
-        file = read_onnx(Path(model))
-        card = card or read_card(file)
-        card.check(str(file.path))
-        check_contract(file, card)
-        thresholds = np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32)
+        card = check_model(Path(model), card, verify=verify)
         return cls(
-            open_session(file.path, device, batch_size=batch_size, image_shape=image_shape(card.preprocessing)),
+            open_session(Path(model), device, batch_size=batch_size),
             card,
-            thresholds=thresholds,
+            thresholds=np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32),
             white=white,
             decoders=decoders or min(4, os.cpu_count() or 1),
         )
@@ -163,7 +161,7 @@ class Predictor:
         Parameters
         ----------
         sources : Source or iterable of Source
-            One source or several; a folder or table stands for all its samples.
+            One or several; a folder or table stands for all its samples.
         on_error : str
             ``"raise"``: when every field has had its turn and some failed, raise an error that holds all answers.
             ``"yield"``: give a `Failure` in the place of each field that failed.
@@ -194,7 +192,8 @@ class Predictor:
     ) -> Iterator[Prediction | Failure]:
         """Predict fields lazily, in the order asked, with bounded memory.
 
-        Files are read on threads, a few fields ahead of the device.
+        Files are read on threads, a few fields ahead of the device. Where the model does the preprocessing, the fields
+        of a batch that have the same size run together.
 
         Parameters
         ----------
@@ -219,7 +218,7 @@ class Predictor:
             The device failed while running.
         """
         answers = run_in_batches(
-            _expand(sources, recursive=recursive, root=root),
+            find_fields(sources, recursive=recursive, root=root),
             prepare=self._prepare,
             run=self._run,
             batch_size=self._session.batch_size,
@@ -254,32 +253,36 @@ class Predictor:
             An array is not such planes, or is 16-bit and no white level is known.
         """
         chosen = self._white if white is None else white
-        return self._run([self._image(str(at), field, f"array {at}", chosen) for at, field in enumerate(planes)])
+        return self._run([self._ready(FoundField(str(at), field), chosen) for at, field in enumerate(planes)])
 
-    def _prepare(self, item: _Found | Failure) -> _Prepared | Failure:
+    def _prepare(self, item: FoundField | Failure) -> _Prepared | Failure:
         if isinstance(item, Failure):
             return item
         try:
-            if isinstance(item.source, Sample):
-                return self._image(item.id, read_planes(item.source), item.source.files[0], self._white)
-            return self._image(item.id, item.source, f"array {item.id}", self._white)
+            return self._ready(item, self._white)
         except HpaError as error:
             return Failure(item.id, error)
 
-    def _image(self, sample_id: str, planes: Planes, where: str | Path, white: White | None) -> _Prepared:
-        levels = self.card.preprocessing.white_levels(planes, white=white, where=where)
-        return _Prepared(sample_id, self.card.preprocessing(planes, white=levels.tolist()), levels)
+    def _ready(self, found: FoundField, white: White | None) -> _Prepared:
+        field, levels = self.card.preprocessing.model_input(found.read(), white=white, where=found.where)
+        return _Prepared(found.id, field, levels)
 
     def _run(self, prepared: list[_Prepared]) -> list[Prediction]:
-        if not prepared:
-            return []
-        probabilities, embeddings = self._session.run(np.stack([item.image for item in prepared]))
-        return [
-            Prediction.from_probabilities(
-                probabilities[at], id=item.id, thresholds=self.thresholds, embedding=embeddings[at], white=item.white
-            )
-            for at, item in enumerate(prepared)
-        ]
+        by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for at, item in enumerate(prepared):
+            by_shape[item.field.shape].append(at)
+        predictions: dict[int, Prediction] = {}
+        for places in by_shape.values():
+            answers = self._session.run(np.stack([prepared[at].field for at in places]))
+            for at, probabilities, embedding in zip(places, *answers, strict=True):
+                predictions[at] = Prediction.from_probabilities(
+                    probabilities,
+                    id=prepared[at].id,
+                    thresholds=self.thresholds,
+                    embedding=embedding,
+                    white=prepared[at].white,
+                )
+        return [predictions[at] for at in range(len(prepared))]
 
 
 def _check_settings(threshold: float | str, batch_size: int | None, decoders: int | None) -> None:
@@ -291,36 +294,7 @@ def _check_settings(threshold: float | str, batch_size: int | None, decoders: in
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    id: str
-    source: Sample | Planes
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
     id: str
-    image: Image
+    field: Image | npt.NDArray[np.uint8]
     white: npt.NDArray[np.float32]
-
-
-_ONE_FIELD = 3  # dimensions of (4, H, W)
-
-
-def _expand(
-    sources: Source | Iterable[Source], *, recursive: bool, root: str | os.PathLike[str] | None
-) -> Iterator[_Found | Failure]:
-    if isinstance(sources, (str, os.PathLike, Sample)) or (
-        isinstance(sources, np.ndarray) and sources.ndim == _ONE_FIELD
-    ):
-        sources = [sources]
-    for position, source in enumerate(sources):
-        if isinstance(source, Sample):
-            yield _Found(source.id, source)
-        elif isinstance(source, (str, os.PathLike)):
-            try:
-                for sample in find_samples(source, recursive=recursive, root=root):
-                    yield _Found(sample.id, sample)
-            except HpaError as error:
-                yield Failure(os.fspath(source), error)
-        else:
-            yield _Found(str(position), source)

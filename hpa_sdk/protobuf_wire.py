@@ -6,6 +6,7 @@ a varint, eight bytes, four bytes, or a varint length and that many bytes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -62,13 +63,15 @@ def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
 
 
 def text(message: memoryview, number: int) -> str:
-    """Give a string field, or the empty string where it is not set."""
-    return next((str(value, "utf-8", "replace") for value in messages(message, number)), "")
+    """Give a string field, or the empty string where it is not set. Of several values the last counts."""
+    last = deque(messages(message, number), maxlen=1)
+    return str(last[0], "utf-8", "replace") if last else ""
 
 
 def integer(message: memoryview, number: int) -> int:
-    """Give an integer field, or 0 where it is not set."""
-    return next((value for found, value in fields(message) if found == number and isinstance(value, int)), 0)
+    """Give an integer field, or 0 where it is not set. Of several values the last counts."""
+    last = deque((value for found, value in fields(message) if found == number and isinstance(value, int)), maxlen=1)
+    return last[0] if last else 0
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

@@ -1,9 +1,10 @@
-"""Opens a model on a device that really runs it, and runs it on batches of images."""
+"""Opens a model on a device that really runs it, and runs it on batches of images or planes."""
 
 from __future__ import annotations
 
 import base64
 import logging
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from hpa_sdk.devices import AUTOMATIC, PROVIDERS, Device, load_onnxruntime, obstacles
 from hpa_sdk.errors import DeviceError, ModelFileError
+from hpa_sdk.onnx_file import runtime_source
 
 Probabilities = npt.NDArray[np.float32]
 """float32 of shape (N, 28), 0 to 1."""
@@ -23,7 +25,12 @@ Embeddings = npt.NDArray[np.float32]
 BATCH_SIZE = {"tensorrt": 32, "cuda": 32, "openvino": 1, "cpu": 1}
 """Fields a run unless the caller says otherwise. On a CPU larger batches are no faster, only later."""
 
+LARGEST_RUN = 256 * 1024 * 1024
+"""Largest input of one run in bytes. Planes come in any size: a batch of large ones is run in parts."""
+
 _FIXED_SHAPE = ("tensorrt", "cuda")
+_ELEMENT_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+_WARM_SIDE = 512
 _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
     "cuda": {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
 }
@@ -44,7 +51,7 @@ class Session:
     """A model on a device.
 
     Runs come from any thread, one at a time. Where the device likes equal shapes, a short batch is padded and the
-    answers to the padding are cut off.
+    answers to the padding are cut off; planes of another size are another shape all the same.
 
     Parameters
     ----------
@@ -78,6 +85,7 @@ class Session:
         self, model: Path | bytes, device: Device, *, batch_size: int | None = None, fixed_shape: bool | None = None
     ) -> None:
         self._runtime = _open_runtime(model, device)
+        self._input = self._runtime.get_inputs()[0]
         self.providers: tuple[str, ...] = tuple(self._runtime.get_providers())
         self.device = _read_back(self._runtime)
         if self.device.kind != device.kind:
@@ -86,13 +94,14 @@ class Session:
         self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
         self._lock = threading.Lock()
 
-    def run(self, images: npt.NDArray[np.float32]) -> tuple[Probabilities, Embeddings]:
+    def run(self, fields: npt.NDArray[np.float32 | np.uint8]) -> tuple[Probabilities, Embeddings]:
         """Run the model.
 
         Parameters
         ----------
-        images : numpy.ndarray
-            float32 of shape (N, 299, 299, 3), 0 to 1; any N.
+        fields : numpy.ndarray
+            What the model takes: images, float32 of shape (N, 299, 299, 3), 0 to 1; or planes, uint8 of shape
+            (N, 4, H, W). Any N.
 
         Returns
         -------
@@ -106,22 +115,27 @@ class Session:
         DeviceError
             The device failed.
         """
-        runs = [self._run_once(images[at : at + self.batch_size]) for at in range(0, len(images), self.batch_size)]
+        count = self._fields_a_run(fields)
+        runs = [self._run_once(fields[at : at + count], count) for at in range(0, len(fields), count)]
         probabilities, embeddings = zip(*runs, strict=True)
         return np.concatenate(probabilities), np.concatenate(embeddings)
 
-    def warm_up(self, image_shape: tuple[int, ...]) -> None:
-        """Run once on a full batch of empty images, so that the first real run is not slow."""
+    def warm_up(self) -> None:
+        """Run once on a full batch of empty fields, so that the first real run is not slow."""
         if self._fixed_shape:
-            self._run_once(np.zeros((self.batch_size, *image_shape), np.float32))
+            shape = [_WARM_SIDE if isinstance(length, str) else length for length in self._input.shape[1:]]
+            self.run(np.zeros((self.batch_size, *shape), _ELEMENT_TYPES[self._input.type]))
 
-    def _run_once(self, images: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
-        count = len(images)
-        if self._fixed_shape and count < self.batch_size:
-            images = np.concatenate([images, np.zeros((self.batch_size - count, *images.shape[1:]), np.float32)])
+    def _fields_a_run(self, fields: npt.NDArray[np.float32 | np.uint8]) -> int:
+        return min(self.batch_size, max(1, LARGEST_RUN // (fields.itemsize * math.prod(fields.shape[1:]))))
+
+    def _run_once(self, fields: npt.NDArray[np.float32 | np.uint8], full: int) -> list[npt.NDArray[np.float32]]:
+        count = len(fields)
+        if self._fixed_shape and count < full:
+            fields = np.concatenate([fields, np.zeros((full - count, *fields.shape[1:]), fields.dtype)])
         try:
             with self._lock:
-                outputs = self._runtime.run(["probabilities", "embedding"], {"image": images})
+                outputs = self._runtime.run(["probabilities", "embedding"], {self._input.name: fields})
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise DeviceError(
                 f"{self.device} failed while running the model ({error})",
@@ -130,7 +144,7 @@ class Session:
         return [output[:count] for output in outputs]
 
 
-def open_session(model: Path, device: str, *, batch_size: int | None = None, image_shape: tuple[int, ...]) -> Session:
+def open_session(model: Path, device: str, *, batch_size: int | None = None) -> Session:
     """Open a model on a named device, or on the best one that really works.
 
     Parameters
@@ -141,8 +155,6 @@ def open_session(model: Path, device: str, *, batch_size: int | None = None, ima
         ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
     batch_size : int, optional
         Fields a run.
-    image_shape : tuple of int
-        Shape of one image.
 
     Raises
     ------
@@ -152,18 +164,18 @@ def open_session(model: Path, device: str, *, batch_size: int | None = None, ima
         The runtime can't open the model.
     """
     if device != "auto":
-        return _try(model, Device.parse(device), batch_size, image_shape)
+        return _try(model, Device.parse(device), batch_size)
     reasons: list[str] = []
     *better, last_resort = AUTOMATIC
     for kind in better:
         try:
-            session = _try(model, Device(kind), batch_size, image_shape)
+            session = _try(model, Device(kind), batch_size)
         except DeviceError as error:
             reasons.append(error.what)
         else:
             break
     else:
-        session = _try(model, Device(last_resort), batch_size, image_shape)
+        session = _try(model, Device(last_resort), batch_size)
     if reasons:
         _say_once(f"Using {session.device}: {'; '.join(reasons)}.")
     return session
@@ -177,15 +189,15 @@ def try_device(device: Device) -> None:
     DeviceError
         The device can't be used; the message says why.
     """
-    _try(_PROBE, device, 1, (1, 1, 1)).run(np.zeros((1, 1, 1, 1), np.float32))
+    _try(_PROBE, device, 1).run(np.zeros((1, 1, 1, 1), np.float32))
 
 
-def _try(model: Path | bytes, device: Device, batch_size: int | None, image_shape: tuple[int, ...]) -> Session:
+def _try(model: Path | bytes, device: Device, batch_size: int | None) -> Session:
     found = obstacles(device)
     if found:
         raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=_ASK_DOCTOR)
     session = Session(model, device, batch_size=batch_size)
-    session.warm_up(image_shape)
+    session.warm_up()
     return session
 
 
@@ -199,9 +211,10 @@ def _open_runtime(model: Path | bytes, device: Device) -> Any:  # noqa: ANN401 -
     provider_options = dict(_PROVIDER_OPTIONS.get(device.kind, {}))
     if device.kind in _FIXED_SHAPE:
         provider_options["device_id"] = str(device.index)
+    source = model if isinstance(model, bytes) else runtime_source(model)
     try:
         return onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
+            source,
             options,
             providers=[(device.provider, provider_options)],
             # Left on, it would move a failing session to another provider with a line on stdout and no error.

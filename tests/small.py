@@ -14,7 +14,9 @@ from PIL import Image
 
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Training
+from hpa_sdk.onnx_file import graph_sha256
 from hpa_sdk.samples import Channel, Sample
+from hpa_sdk.seal import seal
 
 CARD = ModelCard(
     name="small",
@@ -57,8 +59,8 @@ def make_field(folder: Path, sample_id: str, rng: np.random.Generator, **form: A
     return write_planes(folder, sample_id, random_planes(rng, **form))
 
 
-def build_model(seed: int = 3) -> onnx.ModelProto:
-    """Build a network of the contract that sees only the mean colour of an image."""
+def build_model(seed: int = 3, *, every_pixel: bool = False) -> onnx.ModelProto:
+    """Build a network of the contract that sees only the mean colour of an image, or each pixel for itself."""
     rng = np.random.default_rng(seed)
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 299, 299, 3])
     outputs = [
@@ -80,6 +82,16 @@ def build_model(seed: int = 3) -> onnx.ModelProto:
         helper.make_node("MatMul", ["embedding", "last"], ["logits"]),
         helper.make_node("Sigmoid", ["logits"], ["probabilities"]),
     ]
+    if every_pixel:
+        # Each pixel has a weight of its own, so that a shifted grid or another border shows.
+        weights["mask"] = rng.normal(0, 1, (299, 299, 3)).astype(np.float32)
+        weights["first"] = rng.normal(0, 1, (23 * 23 * 3, 512)).astype(np.float32)
+        nodes[:4] = [
+            helper.make_node("Mul", ["image", "mask"], ["masked"]),
+            helper.make_node("Transpose", ["masked"], ["colours"], perm=[0, 3, 1, 2]),
+            helper.make_node("AveragePool", ["colours"], ["tiles"], kernel_shape=[13, 13], strides=[13, 13]),
+            helper.make_node("Flatten", ["tiles"], ["mean"]),
+        ]
     initializers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "small", [image], outputs, initializers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8, producer_name="small")
@@ -91,4 +103,13 @@ def make_model(path: Path, *, card: ModelCard | None = CARD, **changes: Any) -> 
     if card is not None:
         onnx.helper.set_model_props(model, {METADATA_KEY: replace(card, **changes).to_json()})
     onnx.save(model, path)
+    return path
+
+
+def make_sealed_model(path: Path, **changes: Any) -> Path:
+    """Write the small model as an export does: the card names the hash of the graph, and the file ends in its own."""
+    model = build_model()
+    card = replace(CARD, weights_sha256=graph_sha256(model.SerializeToString()))
+    onnx.helper.set_model_props(model, {METADATA_KEY: replace(card, **changes).to_json()})
+    path.write_bytes(seal(model.SerializeToString()))
     return path

@@ -56,6 +56,7 @@ class _White(click.ParamType[White]):
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: the table's own.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
+@click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
 def predict(
     model: Path,
     paths: tuple[str, ...],
@@ -68,6 +69,7 @@ def predict(
     recursive: bool,
     root: Path | None,
     batch_size: int | None,
+    verify: bool,
 ) -> None:
     """Say in which organelles the protein sits, for each field that PATH... name.
 
@@ -75,7 +77,9 @@ def predict(
     is 0 when every field was answered, 1 when some failed (the output says why), 2 when nothing could start.
     """
     _require_a_sample(paths, recursive=recursive, root=root)
-    predictor = Predictor.load(model, device=device, threshold=threshold, white=white, batch_size=batch_size)
+    predictor = Predictor.load(
+        model, device=device, threshold=threshold, white=white, batch_size=batch_size, verify=verify
+    )
     answers = predictor.stream(paths, recursive=recursive, root=root)
     failed = 0
     with _writer(output, form or _form_of(output)) as writer:

@@ -9,8 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hpa_sdk import onnx_file
 from hpa_sdk.errors import ModelFileError
 from hpa_sdk.onnx_file import graph_sha256, read_onnx
+from hpa_sdk.protobuf_wire import integer, text
 from tests.small import build_model, make_model
 
 
@@ -104,3 +106,61 @@ def test_graphs_nested_without_end_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(helper.make_model(branch, opset_imports=opsets).SerializeToString())
     with pytest.raises(ModelFileError, match="nested too deeply"):
         read_onnx(tmp_path / "model.onnx")
+
+
+def test_the_weights_are_measured_by_their_type(tmp_path: Path) -> None:
+    model = build_model()
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(9000, np.int8), "more"))
+    constant = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.zeros(800, np.float16)))
+    model.graph.node.append(constant)
+    onnx.save(model, tmp_path / "model.onnx")
+    weights = read_onnx(tmp_path / "model.onnx").weights
+    tensors = [*model.graph.initializer, constant.attribute[0].t]
+    assert list(weights) == ["float32", "int8", "float16"]
+    for dtype, number in (("float32", TensorProto.FLOAT), ("int8", TensorProto.INT8), ("float16", TensorProto.FLOAT16)):
+        assert weights[dtype] == sum(tensor.ByteSize() for tensor in tensors if tensor.data_type == number)
+
+
+def test_external_data_in_sparse_weights_is_refused(tmp_path: Path) -> None:
+    values = numpy_helper.from_array(np.ones(1, np.float32), "values")
+    values.data_location = TensorProto.EXTERNAL
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, np.int64), "indices"), [3])
+    among_weights, in_an_operator = build_model(), build_model()
+    among_weights.graph.sparse_initializer.append(sparse)
+    in_an_operator.graph.node.append(helper.make_node("Constant", [], ["c"], sparse_value=sparse))
+    for model in (among_weights, in_an_operator):
+        (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ModelFileError, match="external data"):
+            read_onnx(tmp_path / "model.onnx")
+
+
+def test_what_is_absurdly_large_beside_the_weights_is_refused(tmp_path: Path) -> None:
+    card, name, shape = build_model(), build_model(), build_model()
+    helper.set_model_props(card, {f"entry {number}": "x" * 300_000 for number in range(4)})
+    name.graph.input[0].name = "x" * 1_000_000
+    shape.graph.input.append(helper.make_tensor_value_info("deep", TensorProto.FLOAT, [1] * 100_000))
+    for model, message in (
+        (card, "take 1,200,0.. bytes; up to 1,048,576 are read"),
+        (name, "a name in it is longer than 1,000 characters"),
+        (shape, "has 100,000 dimensions"),
+    ):
+        (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ModelFileError, match=message) as caught:
+            read_onnx(tmp_path / "model.onnx")
+        assert len(str(caught.value)) < 500
+
+
+def test_a_file_that_no_protobuf_message_can_fill_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "_LARGEST_FILE", 1000)
+    with pytest.raises(ModelFileError, match="larger than an ONNX model can be"):
+        read_onnx(model)
+
+
+def test_of_a_field_said_twice_the_last_counts_as_in_protobuf() -> None:
+    twice = onnx.NodeProto(domain="").SerializeToString() + onnx.NodeProto(domain="a").SerializeToString()
+    twice += onnx.NodeProto(domain="evil").SerializeToString()
+    assert text(memoryview(twice), 7) == onnx.NodeProto.FromString(twice).domain == "evil"
+    numbers = (
+        onnx.OperatorSetIdProto(version=3).SerializeToString() + onnx.OperatorSetIdProto(version=18).SerializeToString()
+    )
+    assert integer(memoryview(numbers), 2) == onnx.OperatorSetIdProto.FromString(numbers).version == 18

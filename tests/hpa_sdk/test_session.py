@@ -52,13 +52,13 @@ def test_a_fixed_shape_is_really_kept(model: Path, images: np.ndarray, monkeypat
             return answers
 
     monkeypatch.setattr(opened, "_runtime", Spy())
-    opened.warm_up(SHAPE)
+    opened.warm_up()
     opened.run(images)
     assert seen == [4, 4, 4]
 
 
 def test_the_device_is_read_back(model: Path) -> None:
-    opened = open_session(model, "cpu", image_shape=SHAPE)
+    opened = open_session(model, "cpu")
     assert str(opened.device) == "cpu"
     assert opened.providers == ("CPUExecutionProvider",)
 
@@ -66,7 +66,7 @@ def test_the_device_is_read_back(model: Path) -> None:
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "cpu:1", "", "auto:0", "CUDA"])
 def test_a_device_of_no_such_name_is_refused(model: Path, name: str) -> None:
     with pytest.raises(DeviceError, match="Name one of: auto, tensorrt, cuda, openvino, cpu, cuda:1"):
-        open_session(model, name, image_shape=SHAPE)
+        open_session(model, name)
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "tensorrt", "openvino"])
@@ -74,7 +74,7 @@ def test_a_named_device_that_can_t_be_had_is_an_error(model: Path, name: str) ->
     if Device.parse(name).provider in onnxruntime.get_available_providers():
         pytest.skip(f"this onnxruntime is built with {name}")
     with pytest.raises(DeviceError, match=rf"{name} can't be used: .* built without it.*hpa doctor"):
-        open_session(model, name, image_shape=SHAPE)
+        open_session(model, name)
 
 
 def test_a_session_that_landed_elsewhere_is_an_error(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_auto_falls_back_with_one_line_said_once(
     monkeypatch.setattr(session, "_said", set())
     monkeypatch.setattr(session, "obstacles", lambda device: ("no driver",) if device.kind == "cuda" else ())
     with caplog.at_level(logging.INFO, logger="hpa_sdk"):
-        first, second = (open_session(model, "auto", image_shape=SHAPE) for _ in range(2))
+        first, second = (open_session(model, "auto") for _ in range(2))
     assert str(first.device) == str(second.device) == "cpu"
     assert caplog.messages == ["Using cpu: cuda can't be used: no driver."]
 
@@ -105,7 +105,7 @@ def test_auto_takes_the_best_that_really_works(model: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(session, "obstacles", obstacles)
     monkeypatch.setattr(session, "AUTOMATIC", ("cpu", "cuda"))
-    assert str(open_session(model, "auto", image_shape=SHAPE).device) == "cpu"
+    assert str(open_session(model, "auto").device) == "cpu"
     assert tried == ["cpu"]
 
 
@@ -116,7 +116,7 @@ def test_the_cpu_runs_the_probe() -> None:
 def test_a_model_that_no_runtime_opens_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(ModelFileError, match="onnxruntime can't open"):
-        open_session(tmp_path / "model.onnx", "cpu", image_shape=SHAPE)
+        open_session(tmp_path / "model.onnx", "cpu")
 
 
 def test_a_failing_device_is_told_as_such(model: Path) -> None:
@@ -127,4 +127,4 @@ def test_a_failing_device_is_told_as_such(model: Path) -> None:
 def test_without_a_runtime_the_error_prints_the_install_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(DeviceError, match=r"pip install 'hpa-sdk\[cpu\]'"):
-        open_session(model, "auto", image_shape=SHAPE)
+        open_session(model, "auto")

@@ -1,0 +1,132 @@
+"""Lays out what a model file says of itself for a reader at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hpa_sdk.model_card import ModelCard, Parity, Variant
+from hpa_sdk.onnx_file import OnnxFile
+
+_Row = tuple[str, str]
+
+_INTACT = {
+    True: "as exported: it ends in its own SHA-256",
+    False: "ALTERED AFTER EXPORT: it does not give the SHA-256 that it ends in",
+    None: "can't be verified: it does not end in its own SHA-256",
+}
+_THOUSAND = 1000
+_MATCH = {True: "matches", False: "DOES NOT MATCH: altered after export", None: "not stated"}
+
+
+def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches: bool | None) -> str:
+    """Write a model's card, what its file is made of, and whether both are as they were exported.
+
+    Parameters
+    ----------
+    file : OnnxFile
+        The file.
+    card : ModelCard
+        Its card.
+    intact, matches : bool or None
+        As `seal_holds` and `weights_match` tell.
+
+    Returns
+    -------
+    str
+        Lines of text. What a stranger may have written into the file can't move the cursor or hide other lines.
+    """
+    rows = [
+        ("name", card.name),
+        ("architecture", card.architecture),
+        ("precision", card.precision),
+        *_file(file),
+        ("file verified", _INTACT[intact]),
+        ("weights sha256", f"{card.weights_sha256} {_MATCH[matches]}".strip()),
+        *_network(file, card),
+        *_training(card),
+        *_quality(card),
+        *(_variant(card.variant) if card.variant else ()),
+        ("created", card.created),
+        ("licence", card.licence),
+        ("citation", card.citation),
+    ]
+    return "\n".join([*(_printable(f"{name:<17} {value}") for name, value in rows), "", *_classes(card)])
+
+
+def _file(file: OnnxFile) -> Iterator[_Row]:
+    yield "file", f"{file.path}, opset {file.opset}, by {file.producer or 'an unnamed program'}"
+    parts = {f"{dtype} weights": size for dtype, size in file.weights.items()}
+    parts["graph and card"] = file.size - sum(parts.values())
+    yield "size", f"{_length(file.size)}: {', '.join(f'{_length(size)} {part}' for part, size in parts.items())}"
+
+
+def _network(file: OnnxFile, card: ModelCard) -> Iterator[_Row]:
+    preprocessing = card.preprocessing
+    yield "inputs", "; ".join(f"{name} {form}" for name, form in file.inputs.items())
+    yield "outputs", "; ".join(f"{name} {form}" for name, form in file.outputs.items())
+    place = "by the caller" if preprocessing.place == "host" else "in the graph"
+    resize = f"to {preprocessing.size} pixels, {preprocessing.interpolation}"
+    yield "preprocessing", f"{place}, {resize}, divided by {preprocessing.scale:g}"
+    yield "operators", ", ".join(f"{name} {count}" for name, count in file.operators.items())
+
+
+def _training(card: ModelCard) -> Iterator[_Row]:
+    training = card.training
+    length = f"{training.steps:,} steps, {training.fields_seen:,} fields seen"
+    start = f"seed {training.seed}, from {training.initial_weights} weights"
+    yield "training", f"recipe {training.recipe} on {training.data}, {length}, {start}, {training.backend}"
+    yield "versions", ", ".join(f"{name} {version}" for name, version in training.versions.items())
+    yield "code revision", training.code_revision
+    yield "data fingerprint", training.data_fingerprint
+
+
+def _quality(card: ModelCard) -> Iterator[_Row]:
+    if metrics := card.metrics:
+        scores = f"micro F1 {metrics.micro_f1:.4f}, macro F1 {metrics.macro_f1:.4f}"
+        yield "metrics", f"{scores} on {metrics.fields:,} fields of {metrics.data}"
+    if calibration := card.calibration:
+        errors = f"calibration error {calibration.error_before:.3f} before, {calibration.error_after:.3f} after"
+        yield "calibration", f"temperature {calibration.temperature:.3f} on {calibration.fields:,} fields, {errors}"
+    if parity := card.parity:
+        yield "parity", f"with the trained network on {parity.samples:,} fields: {_differences(parity)}"
+
+
+def _differences(found: Parity | Variant) -> str:
+    largest, mean = f"{found.max_difference:.1e}", f"{found.mean_difference:.1e}"
+    return f"{found.same_label_sets:.2%} same label sets, probabilities differ by {largest} at most, {mean} on average"
+
+
+def _variant(variant: Variant) -> Iterator[_Row]:
+    yield "made of", f"the fp32 file with weights sha256 {variant.parent_sha256}"
+    yield "agreement", f"with that file on {variant.fields:,} fields of {variant.data}: {_differences(variant)}"
+    for name, found, parent in (
+        ("micro F1", variant.micro_f1, variant.parent_micro_f1),
+        ("macro F1", variant.macro_f1, variant.parent_macro_f1),
+    ):
+        if found is not None and parent is not None:
+            yield f"{name} of both", f"{found:.4f}, and {parent:.4f} of that file ({found - parent:+.4f})"
+    yield "gates", "all passed" if not variant.shortfalls else f"{len(variant.shortfalls)} not passed"
+    for shortfall in variant.shortfalls:
+        yield "", f"written although {shortfall}"
+    for name, value in variant.settings.items():
+        yield "setting", f"{name}: {value}"
+
+
+def _classes(card: ModelCard) -> Iterator[str]:
+    yield f"{'label':<31} {'threshold':>9} {'F1':>7} {'support':>8}"
+    for index, (label, threshold) in enumerate(zip(card.labels, card.thresholds, strict=True)):
+        f1 = None if card.metrics is None else card.metrics.class_f1[index]
+        support = "" if card.metrics is None else card.metrics.support[index]
+        yield f"{index:>2} {label:<28} {threshold:>9.3f} {'' if f1 is None else f'{f1:.3f}':>7} {support:>8}"
+
+
+def _length(size: float) -> str:
+    for unit in ("bytes", "kB"):
+        if size < _THOUSAND:
+            return f"{size:.3g} {unit}"
+        size /= _THOUSAND
+    return f"{size:.1f} MB"
+
+
+def _printable(line: str) -> str:
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in line)

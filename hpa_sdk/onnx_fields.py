@@ -1,0 +1,107 @@
+"""Numbers the fields of an ONNX file as https://github.com/onnx/onnx/blob/main/onnx/onnx.proto does."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Model(IntEnum):
+    """Of ModelProto."""
+
+    PRODUCER_NAME = 2
+    PRODUCER_VERSION = 3
+    GRAPH = 7
+    OPSET_IMPORT = 8
+    METADATA = 14
+    FUNCTIONS = 25
+
+
+class Opset(IntEnum):
+    """Of OperatorSetIdProto."""
+
+    DOMAIN = 1
+    VERSION = 2
+
+
+class Entry(IntEnum):
+    """Of StringStringEntryProto."""
+
+    KEY = 1
+    VALUE = 2
+
+
+class Graph(IntEnum):
+    """Of GraphProto."""
+
+    NODE = 1
+    INITIALIZER = 5
+    INPUT = 11
+    OUTPUT = 12
+    SPARSE_INITIALIZER = 15
+
+
+class Node(IntEnum):
+    """Of NodeProto."""
+
+    OPERATOR = 4
+    ATTRIBUTE = 5
+    DOMAIN = 7
+
+
+class Attribute(IntEnum):
+    """Of AttributeProto."""
+
+    TENSOR = 5
+    GRAPH = 6
+    TENSORS = 10
+    GRAPHS = 11
+    SPARSE_TENSOR = 22
+    SPARSE_TENSORS = 23
+
+
+class SparseTensor(IntEnum):
+    """Of SparseTensorProto."""
+
+    VALUES = 1
+    INDICES = 2
+
+
+class Tensor(IntEnum):
+    """Of TensorProto."""
+
+    ELEMENT_TYPE = 2
+    EXTERNAL_DATA = 13
+    DATA_LOCATION = 14
+
+
+class Value(IntEnum):
+    """Of ValueInfoProto."""
+
+    NAME = 1
+    TYPE = 2
+
+
+class ValueType(IntEnum):
+    """Of TypeProto."""
+
+    TENSOR = 1
+
+
+class TensorType(IntEnum):
+    """Of TypeProto.Tensor."""
+
+    ELEMENT_TYPE = 1
+    SHAPE = 2
+
+
+class Shape(IntEnum):
+    """Of TensorShapeProto."""
+
+    DIMENSION = 1
+
+
+class Dimension(IntEnum):
+    """Of TensorShapeProto.Dimension."""
+
+    NUMBER = 1
+    NAME = 2

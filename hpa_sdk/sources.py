@@ -1,0 +1,87 @@
+"""Turns whatever can be predicted into fields, one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hpa_sdk.errors import HpaError
+from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.prediction import Failure
+from hpa_sdk.samples import Sample, find_samples
+
+Source = str | os.PathLike[str] | Sample | Planes
+"""What can be predicted: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""
+
+_ONE_FIELD = 3  # dimensions of (4, H, W)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundField:
+    """A field of view that can be read.
+
+    Attributes
+    ----------
+    id : str
+        The sample's id.
+    source : Sample or numpy.ndarray
+        Its files, or its planes.
+    """
+
+    id: str
+    source: Sample | Planes
+
+    @property
+    def where(self) -> Path | str:
+        """Where it lies, for messages."""
+        return self.source.files[0] if isinstance(self.source, Sample) else f"array {self.id}"
+
+    def read(self) -> Planes:
+        """Read its planes.
+
+        Raises
+        ------
+        PlaneError
+            As for `read_planes`.
+        """
+        return read_planes(self.source) if isinstance(self.source, Sample) else self.source
+
+
+def find_fields(
+    sources: Source | Iterable[Source], *, recursive: bool, root: str | os.PathLike[str] | None
+) -> Iterator[FoundField | Failure]:
+    """Find the fields that sources name, lazily and in order.
+
+    Parameters
+    ----------
+    sources : Source or iterable of Source
+        One source or several; a folder or table stands for all its samples.
+    recursive : bool
+        Search the folders below a folder too.
+    root : str or os.PathLike, optional
+        Folder in which the ids of a table are looked for. Default: the folder of the table.
+
+    Yields
+    ------
+    FoundField or Failure
+        A failure where a path leads to no sample. An array has its position among the sources as its id.
+    """
+    if isinstance(sources, (str, os.PathLike, Sample)) or (
+        isinstance(sources, np.ndarray) and sources.ndim == _ONE_FIELD
+    ):
+        sources = [sources]
+    for position, source in enumerate(sources):
+        if isinstance(source, Sample):
+            yield FoundField(source.id, source)
+        elif isinstance(source, (str, os.PathLike)):
+            try:
+                for sample in find_samples(source, recursive=recursive, root=root):
+                    yield FoundField(sample.id, sample)
+            except HpaError as error:
+                yield Failure(os.fspath(source), error)
+        else:
+            yield FoundField(str(position), source)
