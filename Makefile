@@ -15,7 +15,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 # How long the demo fits: optimizer steps in each epoch.
 STEPS ?= 2
 
-.PHONY: install demo test check format test-gpu-wheel constraints clean
+.PHONY: install demo test check format test-gpu-wheel test-bioimageio test-triton test-cpp constraints clean
 
 install: .venv/installed-$(RUNTIME)
 
@@ -48,12 +48,40 @@ test-gpu-wheel: install
 	$(PYTHON) -m tests.gpu_wheel.make_answers runs/gpu-wheel
 	HPA_GPU_WHEEL_FIXTURES=runs/gpu-wheel .venv-gpu-wheel/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/gpu_wheel tests/gpu_wheel
 
+# The packages for other runtimes, read by what these runtimes read them with, which needs older libraries than ours.
+test-bioimageio: install
+	$(call make_environment,.venv-bioimageio)
+	$(call install_into,.venv-bioimageio) -r tests/bioimageio_core/requirements.txt
+	$(PYTHON) -m tests.bioimageio_core.make_packages runs/bioimageio
+	HPA_PACKAGES=runs/bioimageio .venv-bioimageio/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/bioimageio_core tests/bioimageio_core
+
+test-triton: install
+	$(call make_environment,.venv-triton)
+	$(call install_into,.venv-triton) -r tests/triton_client/requirements.txt
+	$(PYTHON) -m tests.triton_client.make_repository runs/triton
+	HPA_TRITON_REPOSITORY=runs/triton .venv-triton/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/triton_client tests/triton_client
+
+# The C++ example, with the library in onnxruntime's Python wheel and its headers from an npm package that holds them.
+test-cpp: install build/onnxruntime/Headers
+	ONNXRUNTIME_INCLUDE=build/onnxruntime/Headers $(PYTHON) -m pytest tests/examples
+
+build/onnxruntime/Headers:
+	mkdir -p $(dir $@)
+	npm pack --silent --pack-destination build com.github.asus4.onnxruntime@0.4.9
+	tar xzf build/com.github.asus4.onnxruntime-0.4.9.tgz -C $(dir $@) --strip-components=6 \
+	  'package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64_x86_64-simulator/onnxruntime.framework/Headers'
+	rm build/com.github.asus4.onnxruntime-0.4.9.tgz
+
 constraints:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \
 	  --constraint constraints.in --output-file constraints.txt
+	for room in bioimageio_core triton_client; do \
+	  uv pip compile tests/$$room/requirements.in --universal --python-version 3.11 --no-annotate --no-header \
+	    --constraint constraints.in --output-file tests/$$room/requirements.txt || exit; \
+	done
 
 clean:
-	rm -rf .venv .venv-gpu-wheel runs
+	rm -rf .venv .venv-gpu-wheel .venv-bioimageio .venv-triton build runs
 
 # uv where present, else what Python brings.
 UV := $(shell command -v uv 2>/dev/null)

@@ -22,6 +22,7 @@ from hpa_sdk.tables import read_columns
 NETWORKS = {"resnet": "inception_resnet_v2", "vgg": "vgg16"}
 THRESHOLD = 0.2
 FIRST = 10
+COMPARED = 64
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
         model = out / f"{name}.onnx"
         run("-m", "training", "fit", fields, "--network", network, "--out", out / name, "--weights", "none",
             "--epochs", 1, "--steps", options.steps, "--validation-fields", 16)  # fmt: skip
-        run("-m", "export", "onnx", out / name, "-o", model)
+        run("-m", "export", "onnx", out / name, "-o", model, "--count", min(COMPARED, options.fields))
         run("-m", "hpa_sdk.cli", "predict", model, held_out, "-o", out / f"{name}.csv", "--threshold", THRESHOLD)
     print_comparison(out, held_out)
     print(

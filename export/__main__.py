@@ -11,7 +11,7 @@ from hpa_sdk.cli.group import CommandGroup
 main = CommandGroup(
     name="python -m export",
     home="export.cli",
-    modules={"onnx": "onnx"},
+    modules={name: name for name in ("bioimageio", "fp16", "onnx", "quantize", "triton")},
     help="Turn fitted networks into files that leave the lab.",
 )
 

@@ -9,12 +9,13 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from export.errors import RunFolderError
+from export.errors import ConversionError, RunFolderError
+from export.simplify import simplify
 from hpa_sdk.contract import BATCH, OPSET, inputs, outputs
-from hpa_sdk.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.model_card import ModelCard
 
 
-def convert(network: keras.Model, card: ModelCard) -> onnx.ModelProto:
+def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onnx.ModelProto:
     """Convert a network; the card is not embedded yet.
 
     Parameters
@@ -23,16 +24,20 @@ def convert(network: keras.Model, card: ModelCard) -> onnx.ModelProto:
         As `export.fitted.FittedNetwork` holds it, under the TensorFlow backend.
     card : ModelCard
         Says the input's form.
+    opset : int
+        Version of the standard operators.
 
     Returns
     -------
     onnx.ModelProto
-        Opset 18; input ``image``, outputs ``probabilities`` and ``embedding``, batch dimension ``N``.
+        Input ``image``, outputs ``probabilities`` and ``embedding``, batch dimension ``N``.
 
     Raises
     ------
     RunFolderError
         Keras runs on another backend than TensorFlow, from which alone tf2onnx converts.
+    ConversionError
+        The converter refuses, such as an opset that it does not know.
     """
     if keras.backend.backend() != "tensorflow":
         raise RunFolderError(
@@ -47,18 +52,15 @@ def convert(network: keras.Model, card: ModelCard) -> onnx.ModelProto:
         told: dict[str, Any] = network(image, training=False)
         return told
 
-    model: onnx.ModelProto
-    model, _ = tf2onnx.convert.from_function(answer, input_signature=[image], opset=OPSET)
-    _order_and_name(model)
-    return model
-
-
-def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    """Write a card into a model, check it in full, and serialize it."""
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    onnx.checker.check_model(model, full_check=True)
-    serialized: bytes = model.SerializeToString(deterministic=True)
-    return serialized
+    try:
+        model, _ = tf2onnx.convert.from_function(answer, input_signature=[image], opset=opset)
+        _order_and_name(model)
+        return simplify(model)
+    except Exception as error:  # tf2onnx and onnx raise ValueError, RuntimeError and whatever their libraries do
+        raise ConversionError(
+            f"the network can't be converted to opset {opset} ({error})",
+            remedy=f"Use opset {OPSET}, and the versions in constraints.txt.",
+        ) from error
 
 
 def _order_and_name(model: onnx.ModelProto) -> None:

@@ -9,5 +9,13 @@ class RunFolderError(HpaError):
     """A run folder holds no finished network of this contract."""
 
 
+class ConversionError(HpaError):
+    """A network can't be written as an ONNX file of the form asked for."""
+
+
 class ParityError(HpaError):
     """The converted network does not answer as the trained one does."""
+
+
+class VariantError(HpaError):
+    """A variant of lower precision can't be made of this file, or is too far from it."""

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from export.convert import convert, embed_card
+from export.card import embed_card
+from export.convert import convert
 from export.fitted import read_fitted
-from export.parity import LEAST_SAMPLES, measure_parity, read_images
+from export.parity import SAMPLES, measure_parity
+from export.raw_planes import with_raw_planes
+from hpa_sdk.contract import OPSET
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import graph_sha256
 from hpa_sdk.whole_file import whole_file
 
 
-def export_onnx(run: Path, out: Path, *, samples: Path | None = None, count: int = LEAST_SAMPLES) -> ModelCard:
+def export_onnx(
+    run: Path,
+    out: Path,
+    *,
+    raw_planes: bool = False,
+    samples: Sequence[Path] = (),
+    count: int = SAMPLES,
+    opset: int = OPSET,
+) -> ModelCard:
     """Export a finished run, once its answers are shown to be the trained network's.
 
     Parameters
@@ -22,11 +34,16 @@ def export_onnx(run: Path, out: Path, *, samples: Path | None = None, count: int
     run : pathlib.Path
         The folder of a finished fit.
     out : pathlib.Path
-        The ONNX file to write; it appears whole, after the comparison, or not at all.
-    samples : pathlib.Path, optional
-        Fields to compare on. Default: the data of the fit.
+        The ONNX file to write. It appears whole, after the comparison and with its report (`parity_file`) beside it,
+        or not at all.
+    raw_planes : bool
+        Do the preprocessing in the graph: the file then takes planes of any size.
+    samples : sequence of pathlib.Path
+        Folders or tables of fields to compare on. Default: the data of the fit.
     count : int
-        Number of fields to compare on.
+        Number of fields of each to compare on.
+    opset : int
+        Version of the standard operators; another than the contract's only for a runtime that is too old for it.
 
     Returns
     -------
@@ -37,21 +54,35 @@ def export_onnx(run: Path, out: Path, *, samples: Path | None = None, count: int
     ------
     RunFolderError
         The run is not finished or is no network of this contract.
+    ConversionError
+        The network can't be written with these operators.
     ParityError
         The converted network answers otherwise.
+    TableError, SampleError, PlaneError
+        The fields to compare on are too few or can't be read.
     OutputError
         The file can't be written.
     """
     fitted = read_fitted(run)
-    images = read_images(samples or fitted.data, fitted.card, count)
-    with whole_file(out) as partial:
-        model = convert(fitted.network, fitted.card)
+    with whole_file(out) as partial, whole_file(parity_file(out)) as partial_report:
+        model = convert(fitted.network, fitted.card, opset=opset)
+        card = fitted.card
+        if raw_planes:
+            model = with_raw_planes(model, card.preprocessing)
+            card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
         serialized = model.SerializeToString(deterministic=True)
         card = replace(
-            fitted.card,
+            card,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            parity=measure_parity(fitted.network, serialized, images, fitted.card),
             weights_sha256=graph_sha256(serialized),
         )
+        report = measure_parity(fitted.network, serialized, card, samples or [fitted.data], count=count)
+        card = replace(card, parity=report.summary)
+        partial_report.write_bytes(report.to_json())
         partial.write_bytes(embed_card(model, card))
     return card
+
+
+def parity_file(model: Path) -> Path:
+    """Name the file beside an exported model that holds the comparison, field by field."""
+    return model.with_name(f"{model.stem}.parity.json")

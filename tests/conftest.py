@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main as export_command
-from export.parity import LEAST_SAMPLES
 from hpa_sdk.samples import Sample
 from tests.small import make_field, make_model
 from training.__main__ import main as training_command
 from training.networks import NETWORK_NAMES, NetworkName
 from training.simulation import simulate
 
+FIELDS = 64
 ROOT = Path(__file__).parents[1]
 
 
@@ -46,9 +46,9 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of simulated fields in the Kaggle form, as many as a parity figure needs."""
+    """A folder of simulated fields in the Kaggle form."""
     folder = tmp_path_factory.mktemp("data") / "simulated"
-    simulate(folder, count=LEAST_SAMPLES, seed=3, size=128, workers=1)
+    simulate(folder, count=FIELDS, seed=3, size=128, workers=1)
     return folder
 
 
@@ -72,7 +72,7 @@ class RealNetworks:
         """Give the ONNX file of a network."""
         path = self._folder / f"{name}.onnx"
         if not path.exists():
-            command(export_command, "onnx", self.run(name), "-o", path)
+            command(export_command, "onnx", self.run(name), "-o", path, "--count", FIELDS)
         return path
 
 

@@ -6,27 +6,35 @@ from pathlib import Path
 
 import click
 
-from export.export_onnx import export_onnx
-from export.parity import LEAST_SAMPLES
+from export.export_onnx import export_onnx, parity_file
+from export.parity import SAMPLES
+from hpa_sdk.contract import OPSET
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write.")
-@click.option("--samples", type=click.Path(path_type=Path), help="Fields to compare on. Default: the data of the fit.")
+@click.option("--raw-planes", is_flag=True, help="Do the preprocessing in the graph: the file takes 8-bit planes.")
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Fields to compare on; may be given more than once. Default: the data of the fit.",
+)
 @click.option(
     "--count",
-    type=click.IntRange(min=LEAST_SAMPLES),
-    default=LEAST_SAMPLES,
+    type=click.IntRange(min=1),
+    default=SAMPLES,
     show_default=True,
-    help="Number of fields to compare on.",
+    help="Number of fields of each --samples to compare on.",
 )
-def onnx(run: Path, output: Path, samples: Path | None, count: int) -> None:
+@click.option("--opset", default=OPSET, show_default=True, help="Version of the standard ONNX operators.")
+def onnx(run: Path, output: Path, raw_planes: bool, samples: tuple[Path, ...], count: int, opset: int) -> None:
     """Export the network in the folder RUN, and compare its answers with the trained network's."""
-    parity = export_onnx(run, output, samples=samples, count=count).parity
+    parity = export_onnx(run, output, raw_planes=raw_planes, samples=samples, count=count, opset=opset).parity
     if parity is not None:
         click.echo(
             f"{output}: at most {parity.max_difference:.1e} from the trained network on {parity.samples} fields,"
-            f" {parity.same_label_sets:.2%} same label sets",
+            f" {parity.same_label_sets:.2%} same label sets; field by field in {parity_file(output)}",
             err=True,
         )

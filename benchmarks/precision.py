@@ -1,0 +1,96 @@
+"""Measures what a lower precision gains and costs: CPU time, size, and answers, against the fp32 file.
+
+    python benchmarks/precision.py resnet.onnx resnet.int8.onnx resnet.fp16.onnx --fields FOLDER
+
+CPU time is that of one field on one thread. The files take turns; the median of the pairs is printed with its range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from export.agreement import answer, compare
+from export.fields import read_fields
+from export.speed import measure_cpu_times
+from hpa_sdk.contract import read_card
+from hpa_sdk.onnx_file import read_onnx
+from hpa_sdk.planes import read_planes
+from hpa_sdk.whole_file import whole_file
+
+
+def main() -> None:
+    """Run the measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parent", type=Path, help="the fp32 file")
+    parser.add_argument("variants", type=Path, nargs="+")
+    parser.add_argument("--fields", type=Path, required=True, help="folder or table of fields to answer")
+    parser.add_argument("--count", type=int, default=64, help="most fields to answer")
+    parser.add_argument("--pairs", type=int, default=7, help="how often each pair is measured")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    options = parser.parse_args()
+    rows = measure(options.parent, options.variants, options.fields, count=options.count, pairs=options.pairs)
+    for row in rows:
+        low, high = row["cpu_share_range"]
+        click.echo(
+            f"{row['file']}: {row['cpu_share']:.2f} ({low:.2f} to {high:.2f}) of the CPU time,"
+            f" {row['size_share']:.3f} of the size, same label sets {row['same_label_sets']:.2%} of {row['fields']},"
+            f" probabilities at most {row['max_difference']:.1e} and on average {row['mean_difference']:.1e} away"
+        )
+    if options.json is not None:
+        with whole_file(options.json) as partial:
+            partial.write_text(json.dumps(rows, indent=2), encoding="utf-8")
+
+
+def measure(parent: Path, variants: list[Path], data: Path, *, count: int, pairs: int) -> list[dict[str, Any]]:
+    """Measure each variant against its parent.
+
+    Parameters
+    ----------
+    parent : pathlib.Path
+        The fp32 file.
+    variants : list of pathlib.Path
+        Files made of it.
+    data : pathlib.Path
+        Fields to answer.
+    count : int
+        Most fields to answer.
+    pairs : int
+        How often each pair is measured.
+
+    Returns
+    -------
+    list of dict
+        For each variant its shares of CPU time and size, and the attributes of `export.agreement.Agreement`.
+    """
+    card = read_card(read_onnx(parent))
+    fields = read_fields(data, least=1)
+    judged = fields.take(range(min(count, len(fields.samples))))
+    image = card.preprocessing(read_planes(judged.samples[0]))
+    expected = answer(parent, card, judged)
+    rows = []
+    for variant in variants:
+        times = measure_cpu_times([parent, variant], {"image": image[np.newaxis]}, rounds=pairs)
+        shares = times[:, 1] / times[:, 0]
+        agreement = compare(expected, answer(variant, card, judged), card, judged)
+        rows.append(
+            {
+                "file": variant.name,
+                "parent_cpu_ms": float(np.median(times[:, 0]) * 1e3),
+                "cpu_share": float(np.median(shares)),
+                "cpu_share_range": (float(shares.min()), float(shares.max())),
+                "size_share": variant.stat().st_size / parent.stat().st_size,
+                **asdict(agreement),
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Packs a model file for the programs that read bioimage.io packages: weights, description, test and sample tensors."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from export.bioimageio_description import COVER, INPUT, MODEL, OUTPUT, README, describe
+from export.bioimageio_pictures import draw_cover, draw_tensor
+from export.bioimageio_readme import write_readme
+from export.fields import table_or_folder
+from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.devices import Device
+from hpa_sdk.model_card import ModelCard
+from hpa_sdk.onnx_file import map_file, read_onnx
+from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.samples import find_samples
+from hpa_sdk.session import Session
+from hpa_sdk.whole_file import whole_file
+
+
+def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str, ...] = ()) -> ModelCard:
+    """Pack a model file as a bioimage.io package, format 0.5.
+
+    The test output is what the file itself answers for the first field of the data. Nothing in the package is
+    compressed, so that a reader can take the model out of it as it is.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        An ONNX file of the contract, with its card.
+    data : pathlib.Path
+        A folder or table as `find_samples` takes it; its first field is shown and tested with.
+    out : pathlib.Path
+        The zip file to write; it appears whole or not at all.
+    authors : tuple of str
+        Names of the model's authors.
+
+    Returns
+    -------
+    ModelCard
+        The model's card.
+
+    Raises
+    ------
+    ModelFileError, ModelCardError
+        The model is not of this contract, or has no card.
+    SampleError, TableError, PlaneError
+        The data holds no field, or its first can't be read.
+    OutputError
+        The file can't be written.
+    """
+    file = read_onnx(model)
+    card = read_card(file)
+    check_contract(file, card)
+    planes = _first_field(data)
+    field, levels = card.preprocessing.model_input(planes)
+    content = bytes(map_file(model))
+    probabilities, _ = Session(content, Device("cpu")).run(field[np.newaxis])
+    with whole_file(out) as partial, zipfile.ZipFile(partial, "w") as package:
+        package.writestr("rdf.yaml", msgspec.yaml.encode(describe(file, card, content, authors)))
+        package.writestr(README, write_readme(card))
+        package.writestr(COVER, draw_cover(planes, levels))
+        for files, tensor in ((INPUT, field[np.newaxis]), (OUTPUT, probabilities)):
+            package.writestr(files.test, _npy(tensor))
+            package.writestr(files.sample, draw_tensor(tensor[0]))
+        package.writestr(MODEL, content)
+    return card
+
+
+def _first_field(data: Path) -> Planes:
+    return read_planes(next(find_samples(table_or_folder(data))))
+
+
+def _npy(array: npt.NDArray[np.generic]) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()

@@ -1,0 +1,28 @@
+"""Writes a card into a model, checks the whole, and seals it."""
+
+from __future__ import annotations
+
+import onnx
+
+from hpa_sdk.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.seal import seal
+
+
+def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
+    """Write a card into a model, check it in full, and serialize it.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        A model of the contract; it is changed.
+    card : ModelCard
+        What it says of itself.
+
+    Returns
+    -------
+    bytes
+        The file, with the seal that ``Predictor.load(..., verify=True)`` checks.
+    """
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return seal(model.SerializeToString(deterministic=True))

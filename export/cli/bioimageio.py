@@ -1,0 +1,26 @@
+"""``python -m export bioimageio``: one model file, one bioimage.io package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from export.bioimageio import export_bioimageio
+from export.bioimageio_description import spdx_licence
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Zip file to write.")
+@click.option("--author", "authors", multiple=True, help="Name of an author; can be given again.")
+def bioimageio(model: Path, data: Path, output: Path, authors: tuple[str, ...]) -> None:
+    """Pack MODEL for the programs that read bioimage.io packages, tested and shown with the first field of DATA."""
+    card = export_bioimageio(model, data, output, authors=authors)
+    if not authors:
+        click.echo("The package names no author, which its publication needs: --author NAME.", err=True)
+    if spdx_licence(card) is None:
+        click.echo(
+            f"The licence of the model, '{card.licence}', is none of the SPDX list: rdf.yaml names none.", err=True
+        )

@@ -1,0 +1,18 @@
+"""``python -m export fp16``: a file of half the size for devices that compute in halves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
+from export.half import export_fp16
+
+
+@click.command()
+@variant_arguments
+@judge_fields_option
+def fp16(model: Path, data: Path, output: Path, force: bool, judge_fields: int) -> None:
+    """Make the fp16 variant of MODEL, and compare its answers with MODEL's on the fields in DATA."""
+    say_what_was_written(output, export_fp16(model, data, output, judged_fields=judge_fields, force=force))

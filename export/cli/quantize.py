@@ -1,0 +1,47 @@
+"""``python -m export quantize``: a file of a quarter of the size that is several times as fast on a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
+from export.fields import LEAST_FIELDS
+from export.quantize import CALIBRATION_FIELDS, export_int8
+
+
+@click.command()
+@variant_arguments
+@judge_fields_option
+@click.option(
+    "--calibration-fields",
+    type=click.IntRange(min=LEAST_FIELDS),
+    default=CALIBRATION_FIELDS,
+    show_default=True,
+    help="Most fields of DATA to take the ranges of activations from; others are judged by.",
+)
+@click.option("--reduce-range", is_flag=True, help="Give weights 7 bits in any case, for CPUs without VNNI.")
+def quantize(
+    model: Path,
+    data: Path,
+    output: Path,
+    force: bool,
+    judge_fields: int,
+    calibration_fields: int,
+    reduce_range: bool,
+) -> None:
+    """Make the int8 variant of MODEL, and compare its answers with MODEL's on fields in DATA.
+
+    Ways to quantize are tried on this machine, and the fastest that passes the gates is taken.
+    """
+    card = export_int8(
+        model,
+        data,
+        output,
+        calibration_fields=calibration_fields,
+        judged_fields=judge_fields,
+        reduce_range=reduce_range,
+        force=force,
+    )
+    say_what_was_written(output, card)

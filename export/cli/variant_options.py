@@ -1,0 +1,52 @@
+"""What the commands that make variants have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.fields import LEAST_FIELDS
+from export.variant import JUDGED_FIELDS
+from hpa_sdk.model_card import ModelCard
+
+
+def variant_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments MODEL and DATA and the options of the file to write."""
+    for decorate in (
+        click.option("--force", is_flag=True, help="Write it even if it does not pass the gates; its card says so."),
+        click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write."),
+        click.argument("data", type=click.Path(path_type=Path)),
+        click.argument("model", type=click.Path(path_type=Path)),
+    ):
+        command = decorate(command)
+    return command
+
+
+judge_fields_option = click.option(
+    "--judge-fields",
+    type=click.IntRange(min=LEAST_FIELDS),
+    default=JUDGED_FIELDS,
+    show_default=True,
+    help="Most fields of DATA to compare on.",
+)
+
+
+def say_what_was_written(output: Path, card: ModelCard) -> None:
+    """Say on stderr how far the variant is from its parent."""
+    variant = card.variant
+    if variant is None:
+        return
+    click.echo(
+        f"{output}: the same label set as the fp32 model for {variant.same_label_sets:.2%} of {variant.fields} fields,"
+        f" probabilities at most {variant.max_difference:.1e} away",
+        err=True,
+    )
+    if variant.macro_f1 is not None:
+        click.echo(f"macro F1 {variant.macro_f1:.4f}, of the fp32 model {variant.parent_macro_f1:.4f}", err=True)
+    for name, value in variant.settings.items():
+        click.echo(f"{name}: {value}", err=True)
+    for shortfall in variant.shortfalls:
+        click.echo(f"Written all the same: {shortfall}", err=True)

@@ -1,0 +1,103 @@
+"""Reads the fields that a variant is calibrated on and judged by, with their labels where a table tells them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import TableError
+from hpa_sdk.labels import Label
+from hpa_sdk.samples import Sample, find_samples
+from hpa_sdk.tables import read_columns
+
+LEAST_FIELDS = 32
+"""Fewest fields that ranges of activations, or a share of equal label sets, can rest on."""
+
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Fields of one data set.
+
+    Attributes
+    ----------
+    name : str
+        What the data is called in cards.
+    samples : tuple of Sample
+        The fields.
+    targets : numpy.ndarray or None
+        bool of shape (fields, 28): whether the field has the class; None where nothing tells.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    targets: npt.NDArray[np.bool_] | None
+
+    def take(self, rows: Sequence[int]) -> Fields:
+        """Give some of the fields, in the order of `rows`."""
+        targets = None if self.targets is None else self.targets[list(rows)]
+        return Fields(self.name, tuple(self.samples[row] for row in rows), targets)
+
+
+def read_fields(data: Path, *, least: int) -> Fields:
+    """Read fields in an order that is the same each time but has nothing to do with the table's.
+
+    So a table that is sorted by class or plate is parted into parts that are alike.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        A table in the Kaggle form, a folder with ``train.csv``, or a folder of planes.
+    least : int
+        Fewest fields to accept.
+
+    Raises
+    ------
+    TableError
+        There are fewer fields, the table can't be read, or a label is none of 0 to 27.
+    SampleError
+        There is no field.
+    """
+    source = table_or_folder(data)
+    listed = source.is_file()
+    samples = tuple(find_samples(source))
+    if len(samples) < least:
+        raise TableError(
+            f"there are {len(samples)} fields, and {least} are needed",
+            where=data,
+            remedy="Name a folder or table with more fields of the kind that the network was fitted on.",
+        )
+    targets = _read_targets(source) if listed and _has_targets(source) else None
+    name = (source.parent if listed else source).resolve().name
+    return Fields(name, samples, targets).take(np.random.default_rng(_SEED).permutation(len(samples)).tolist())
+
+
+def table_or_folder(data: Path) -> Path:
+    """Give the table of a labelled folder, or the path itself where there is none."""
+    table = data / "train.csv"
+    return table if table.is_file() else data
+
+
+def _has_targets(table: Path) -> bool:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        return "Target" in next(csv.reader(file), [])
+
+
+def _read_targets(table: Path) -> npt.NDArray[np.bool_]:
+    rows = []
+    for line, (target,) in read_columns(table, "Target"):
+        labels = target.split()
+        if not all(label.isdecimal() and int(label) < len(Label) for label in labels):
+            raise TableError(
+                f"line {line} has the labels {target!r}",
+                where=table,
+                remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
+            )
+        rows.append(np.isin(np.arange(len(Label)), [int(label) for label in labels]))
+    return np.stack(rows)

@@ -1,0 +1,129 @@
+"""Finds out how to quantize a network on this machine: tries plans, measures each, and takes the fastest good one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from export.agreement import Agreement, answer, compare
+from export.fields import Fields
+from export.gates import find_shortfalls
+from export.quantization import BETWEEN, WEIGHTED, QuantizationPlan, Quantizer
+from export.speed import measure_cpu_times
+from export.variant import Parent
+from hpa_sdk.planes import read_planes
+
+_ROUNDS = 7
+_AS_FAST = 1.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a plan came to.
+
+    Attributes
+    ----------
+    plan : QuantizationPlan
+        The plan.
+    cpu_share : float
+        CPU time of one field as a share of the parent's: the median of the pairs.
+    agreement : Agreement
+        How far the answers are from the parent's.
+    passes : bool
+        Whether it passes the gates on the fields that it was tried on.
+    """
+
+    plan: QuantizationPlan
+    cpu_share: float
+    agreement: Agreement
+    passes: bool
+
+    def __str__(self) -> str:
+        return f"CPU time {self.cpu_share:.0%}, same label sets {self.agreement.same_label_sets:.1%}"
+
+
+def search(quantizer: Quantizer, parent: Parent, tried_on: Fields, start: QuantizationPlan) -> list[Trial]:
+    """Try one setting after the other, each with the best of the settings before it.
+
+    Parameters
+    ----------
+    quantizer : Quantizer
+        Of the parent.
+    parent : Parent
+        The file.
+    tried_on : Fields
+        Fields that take part neither in the calibration nor in the final judgement.
+    start : QuantizationPlan
+        The first plan.
+
+    Returns
+    -------
+    list of Trial
+        All that was tried, in order; `choose` says which is best.
+    """
+    expected = answer(parent.path, parent.card, tried_on)
+    trials = [_try(quantizer, parent, tried_on, expected, start)]
+    settings = list(_alternatives(quantizer))
+    with tqdm(settings, desc="try int8", unit="plan", disable=None) as shown:
+        for name, value in shown:
+            plan = replace(choose(trials).plan, **{name: value})
+            if all(trial.plan != plan for trial in trials):
+                trials.append(_try(quantizer, parent, tried_on, expected, plan))
+    return trials
+
+
+def choose(trials: list[Trial]) -> Trial:
+    """Take the fastest trial that passes the gates; of those about as fast, the one nearest to the parent.
+
+    If none passes, the nearest to the parent of all is taken.
+    """
+    passing = [trial for trial in trials if trial.passes]
+    fastest = min((trial.cpu_share for trial in passing), default=np.inf)
+    near = [trial for trial in passing if trial.cpu_share <= fastest * _AS_FAST]
+    return min(near or trials, key=lambda trial: trial.agreement.mean_difference)
+
+
+def describe(trials: list[Trial]) -> dict[str, str]:
+    """Say which value of each setting was chosen, and what the last trial of each other value came to."""
+    best = choose(trials)
+    settings = {}
+    for setting in fields(QuantizationPlan):
+        told = {_name(trial.plan, setting.name): str(trial) for trial in [*trials, best]}
+        chosen = _name(best.plan, setting.name)
+        settings[setting.name] = f"{chosen} ({told.pop(chosen)})"
+        if told:
+            settings[setting.name] += "; not " + "; not ".join(f"{name} ({trial})" for name, trial in told.items())
+    return settings
+
+
+def _name(plan: QuantizationPlan, setting: str) -> str:
+    value: Any = getattr(plan, setting)
+    return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
+
+
+def _alternatives(quantizer: Quantizer) -> Iterator[tuple[str, Any]]:
+    yield from (("signedness", value) for value in ("U8U8", "S8S8"))
+    yield "operators", (*WEIGHTED, *BETWEEN)
+    yield from (("calibration", value) for value in ("Entropy", "Percentile"))
+    yield "reduce_range", True
+    first, last = quantizer.convolutions[:1], quantizer.convolutions[-1:]
+    yield from (("excluded", value) for value in (first, last, first + last))
+
+
+def _try(
+    quantizer: Quantizer, parent: Parent, tried_on: Fields, expected: np.ndarray[Any, Any], plan: QuantizationPlan
+) -> Trial:
+    path = quantizer.quantize(plan)
+    image = parent.card.preprocessing(read_planes(tried_on.samples[0]))
+    times = measure_cpu_times([parent.path, path], {"image": image[np.newaxis]}, rounds=_ROUNDS)
+    agreement = compare(expected, answer(path, parent.card, tried_on), parent.card, tried_on)
+    return Trial(
+        plan=plan,
+        cpu_share=float(np.median(times[:, 1] / times[:, 0])),
+        agreement=agreement,
+        passes=not find_shortfalls("int8", agreement, path.stat().st_size / parent.size),
+    )

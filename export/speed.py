@@ -1,0 +1,54 @@
+"""Measures the CPU time of model files against each other, on a machine that may have other work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+_ERRORS_ONLY = 3
+
+
+def measure_cpu_times(
+    models: Sequence[Path], inputs: dict[str, npt.NDArray[np.generic]], *, rounds: int
+) -> npt.NDArray[np.float64]:
+    """Measure the CPU time of one run of each model.
+
+    The models take turns, so that whatever else the machine does meets them all alike, and each runs on one thread, so
+    that the process's CPU time is the model's.
+
+    Parameters
+    ----------
+    models : sequence of pathlib.Path
+        ONNX files with the same inputs.
+    inputs : dict of str to numpy.ndarray
+        What to run them on.
+    rounds : int
+        How often each has its turn.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of shape (rounds, models): seconds a run.
+    """
+    sessions = [_open(model) for model in models]
+    for session in sessions:
+        session.run(None, inputs)
+    times = np.empty((rounds, len(sessions)))
+    for turn in range(rounds):
+        for at, session in enumerate(sessions):
+            start = time.process_time()
+            session.run(None, inputs)
+            times[turn, at] = time.process_time() - start
+    return times
+
+
+def _open(model: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,138 @@
+"""Writes a file of lower precision that says how far it is from its parent, unless it is too far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import onnx
+
+from export.agreement import Probabilities, answer, compare
+from export.card import embed_card
+from export.errors import VariantError
+from export.fields import Fields
+from export.gates import LowPrecision, find_shortfalls
+from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.model_card import ModelCard, Variant
+from hpa_sdk.onnx_file import graph_sha256, read_onnx
+
+JUDGED_FIELDS = 256
+"""Most fields that a variant is judged by unless the caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The fp32 file that variants are made of.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    card : ModelCard
+        What it says of itself.
+    size : int
+        Its length in bytes.
+    """
+
+    path: Path
+    card: ModelCard
+    size: int
+
+
+def read_parent(path: Path) -> Parent:
+    """Read the file that a variant is to be made of.
+
+    Raises
+    ------
+    VariantError
+        The file is a variant itself, or does the preprocessing in its graph.
+    ModelFileError, ModelCardError
+        The file is no model of the contract.
+    """
+    file = read_onnx(path)
+    card = read_card(file)
+    check_contract(file, card)
+    if card.precision != "fp32" or card.variant is not None:
+        raise VariantError(
+            f"the model is a variant itself ({card.precision})",
+            where=path,
+            remedy="Name the fp32 file that python -m export onnx wrote.",
+        )
+    if card.preprocessing.place == "graph":
+        raise VariantError(
+            "the model does the preprocessing in its graph, which has to keep its precision",
+            where=path,
+            remedy="Make the variant of the file that takes images, and put the preprocessing in front afterwards.",
+        )
+    return Parent(path, card, file.size)
+
+
+def write_variant(
+    model: onnx.ModelProto,
+    precision: LowPrecision,
+    parent: Parent,
+    judged: Fields,
+    *,
+    expected: Probabilities,
+    settings: Mapping[str, str],
+    force: bool,
+    partial: Path,
+) -> ModelCard:
+    """Compare a variant with its parent, and write it with a card that tells the result.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The variant; a card is put into it.
+    precision : str
+        ``"fp16"`` or ``"int8"``.
+    parent : Parent
+        The file it was made of.
+    judged : Fields
+        The fields to compare on; none of them took part in making the variant.
+    expected : numpy.ndarray
+        The parent's probabilities for these fields.
+    settings : mapping of str to str
+        What was chosen in making it, with the measurements that decided.
+    force : bool
+        Write it even if it does not pass the gates; its card then says which.
+    partial : pathlib.Path
+        Where to write, as `hpa_sdk.whole_file` gives it.
+
+    Returns
+    -------
+    ModelCard
+        The card inside the file.
+
+    Raises
+    ------
+    VariantError
+        The variant does not pass a gate, and `force` is not set.
+    """
+    serialized = model.SerializeToString(deterministic=True)
+    partial.write_bytes(serialized)
+    agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
+    variant = Variant(parent_sha256=parent.card.weights_sha256, settings=dict(settings), **asdict(agreement))
+    card = replace(
+        parent.card,
+        precision=precision,
+        variant=variant,
+        weights_sha256=graph_sha256(serialized),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    embedded = embed_card(model, card)
+    shortfalls = find_shortfalls(precision, agreement, len(embedded) / parent.size)
+    if shortfalls and not force:
+        raise VariantError(
+            f"the {precision} variant does not pass: {'; '.join(shortfalls)}",
+            where=parent.path,
+            remedy="Nothing was written. Calibrate and judge on more fields like those the network was fitted on, tune"
+            " the thresholds, or use the parent; --force writes the variant all the same, and its card says so.",
+        )
+    if shortfalls:
+        card = replace(card, variant=replace(variant, shortfalls=shortfalls))
+        embedded = embed_card(model, card)
+    partial.write_bytes(embedded)
+    return card

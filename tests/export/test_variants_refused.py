@@ -1,0 +1,195 @@
+"""A variant that is too far from its parent, or that can't be made, is refused in one line and leaves no file."""
+
+import errno
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import Result
+
+from export import quantization_search, variant
+from export.agreement import Agreement, Probabilities, answer
+from export.fields import Fields
+from export.gates import find_shortfalls
+from export.quantization import QuantizationPlan
+from export.quantization_search import Trial, choose
+from export.raw_planes import with_raw_planes
+from hpa_sdk import Label, Preprocessing
+from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
+from tests.export.spread_network import answers, write_fields, write_labels, write_network
+from tests.export.variant_commands import card_of, export, make, variant_of, with_card
+from tests.small import make_model
+
+HALF = (0.5,) * len(Label)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fields(tmp_path_factory.mktemp("fields") / "felder-ä", 96)
+
+
+@pytest.fixture(scope="module")
+def parent(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fp32 file; the table beside the fields holds its own label sets, so that its F1 is 1."""
+    path = write_network(tmp_path_factory.mktemp("network") / "parent.onnx", folder, thresholds=HALF)
+    write_labels(folder, answers(path, folder) >= 0.5)
+    return path
+
+
+@pytest.fixture
+def one_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try the first plan alone, since what is tested does not depend on the others."""
+    monkeypatch.setattr(quantization_search, "_alternatives", lambda _: iter(()))
+
+
+@pytest.mark.usefixtures("one_plan")
+class TestGates:
+    """A variant below a gate is refused; one that is forced carries its shortfalls."""
+
+    @pytest.mark.parametrize(("command", "needed"), [("fp16", "99.5%"), ("quantize", "99.0%")])
+    def test_other_label_sets(self, parent: Path, folder: Path, tmp_path: Path, command: str, needed: str) -> None:
+        # Thresholds on the answers themselves: the smallest difference is another label set.
+        answered = np.sort(answers(parent, folder), axis=0)[48]
+        model = with_card(parent, tmp_path / "parent.onnx", thresholds=tuple(map(float, answered)))
+        told = self._refused_then_forced(command, model, folder, needed)
+        assert told.same_label_sets < 0.99
+
+    @pytest.mark.parametrize("command", ["fp16", "quantize"])
+    def test_lost_f1(
+        self, parent: Path, folder: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lose_five_fields(path: Path, card: ModelCard, fields: Fields) -> Probabilities:
+            probabilities = answer(path, card, fields)
+            probabilities[:5] = 0
+            return probabilities
+
+        monkeypatch.setattr(variant, "answer", lose_five_fields)
+        told = self._refused_then_forced(command, with_card(parent, tmp_path / "parent.onnx"), folder, "macro F1")
+        assert told.macro_f1 is not None
+        assert told.parent_macro_f1 == 1
+        assert told.macro_f1 < 0.995
+
+    @pytest.mark.parametrize(("command", "allowed"), [("fp16", "51%"), ("quantize", "27%")])
+    def test_too_large(self, folder: Path, tmp_path: Path, command: str, allowed: str) -> None:
+        model = make_model(tmp_path / "parent.onnx")
+        told = self._refused_then_forced(command, model, folder, f"where {allowed} is allowed")
+        assert len(told.shortfalls) >= 1
+
+    @staticmethod
+    def _refused_then_forced(command: str, model: Path, data: Path, reason: str) -> Variant:
+        out = model.with_name("out.onnx")
+        result = export(command, model, data, "-o", out)
+        assert result.exit_code == 2
+        assert reason in result.stderr
+        assert "--force" in result.stderr
+        assert [path.name for path in model.parent.iterdir()] == [model.name]
+        told = variant_of(make(command, model, data, "--force"))
+        assert any(reason in shortfall for shortfall in told.shortfalls)
+        return told
+
+
+AGREEMENT = Agreement(
+    data="data",
+    fields=200,
+    max_difference=0.1,
+    mean_difference=0.01,
+    same_label_sets=0.99,
+    micro_f1=0.7,
+    macro_f1=0.6,
+    parent_micro_f1=0.7,
+    parent_macro_f1=0.6045,
+)
+
+
+def test_gates_stand_where_they_are_said_to_stand() -> None:
+    assert find_shortfalls("int8", AGREEMENT, 0.27) == ()
+    assert len(find_shortfalls("fp16", AGREEMENT, 0.51)) == 1
+    assert len(find_shortfalls("int8", AGREEMENT, 0.271)) == 1
+    (loss,) = find_shortfalls("int8", replace(AGREEMENT, macro_f1=0.599), 0.2)
+    assert "a loss of 0.0055 where 0.005 is allowed" in loss
+    (sets,) = find_shortfalls("int8", replace(AGREEMENT, same_label_sets=0.97), 0.2)
+    assert "97.00% of 200 fields, 2.00% below the 99.0%" in sets
+
+
+def test_gates_refuse_what_is_no_number() -> None:
+    nothing = replace(AGREEMENT, same_label_sets=np.nan, macro_f1=np.nan)
+    assert len(find_shortfalls("int8", nothing, np.nan)) == 3
+
+
+@pytest.mark.parametrize(
+    ("share", "passes", "difference", "chosen"),
+    [
+        # Of those about as fast the nearest; a faster one that does not pass is none.
+        ((0.35, 0.34, 0.7, 0.2), (True, True, True, False), (0.01, 0.02, 0.001, 0.001), 0),
+        ((0.5, 0.3, 0.7, 0.2), (True, True, True, False), (0.01, 0.02, 0.001, 0.001), 1),
+        ((0.5, 0.3, 0.7, 0.2), (False, False, False, False), (0.01, 0.02, 0.001, 0.002), 2),
+    ],
+)
+def test_the_fastest_plan_that_passes_is_chosen(
+    share: tuple[float, ...], passes: tuple[bool, ...], difference: tuple[float, ...], chosen: int
+) -> None:
+    trials = [
+        Trial(
+            plan=QuantizationPlan(excluded=(str(at),)),
+            cpu_share=share[at],
+            agreement=replace(AGREEMENT, mean_difference=difference[at]),
+            passes=passes[at],
+        )
+        for at in range(4)
+    ]
+    assert choose(trials) is trials[chosen]
+
+
+@pytest.mark.parametrize("command", ["fp16", "quantize"])
+class TestRefusals:
+    """What can't be made is refused in one line, and leaves no file."""
+
+    def test_a_variant_of_a_variant(self, parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
+        model = with_card(parent, tmp_path / "int8.onnx", precision="int8")
+        result = export(command, model, folder, "-o", tmp_path / "out.onnx")
+        model.unlink()
+        self._refused(result, "a variant itself (int8)", tmp_path)
+
+    def test_preprocessing_in_the_graph(self, parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
+        card = card_of(parent)
+        model = with_raw_planes(onnx.load(parent), card.preprocessing)
+        card = replace(card, preprocessing=Preprocessing(place="graph"))
+        onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+        onnx.save(model, tmp_path / "raw.onnx")
+        result = export(command, tmp_path / "raw.onnx", folder, "-o", tmp_path / "out.onnx")
+        (tmp_path / "raw.onnx").unlink()
+        self._refused(result, "Make the variant of the file that takes images", tmp_path)
+
+    def test_too_few_fields(self, parent: Path, tmp_path: Path, command: str) -> None:
+        fields = write_fields(tmp_path / "few", 31)
+        result = export(command, parent, fields, "-o", tmp_path / "out.onnx")
+        shutil.rmtree(fields)
+        self._refused(result, "there are 31 fields, and", tmp_path)
+
+    def test_a_label_that_is_none(self, parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
+        fields = tmp_path / "fields"
+        shutil.copytree(folder, fields)
+        with (fields / "train.csv").open("a", encoding="utf-8") as table:
+            table.write("field-000,28\n")
+        result = export(command, parent, fields, "-o", tmp_path / "out.onnx")
+        shutil.rmtree(fields)
+        self._refused(result, "line 98 has the labels '28'", tmp_path)
+
+    @pytest.mark.usefixtures("one_plan")
+    def test_a_full_disk(
+        self, parent: Path, folder: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fill_up(*_: object) -> bytes:
+            raise OSError(errno.ENOSPC, "no space")
+
+        monkeypatch.setattr(variant, "embed_card", fill_up)
+        self._refused(export(command, parent, folder, "-o", tmp_path / "out.onnx"), "the disk is full", tmp_path)
+
+    @staticmethod
+    def _refused(result: Result, reason: str, folder: Path) -> None:
+        assert result.exit_code == 2
+        assert reason in result.stderr
+        assert not list(folder.iterdir())
