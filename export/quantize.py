@@ -26,6 +26,7 @@ def export_int8(
     data: Path,
     out: Path,
     *,
+    held_out: Path | None = None,
     calibration_fields: int = CALIBRATION_FIELDS,
     judged_fields: int = JUDGED_FIELDS,
     reduce_range: bool = False,
@@ -44,6 +45,8 @@ def export_int8(
         Fields of the kind that the network was fitted on; their labels count where a table tells them.
     out : pathlib.Path
         The file to write; it appears whole or not at all.
+    held_out : pathlib.Path, optional
+        Fields to judge by, best such as the network was not fitted on. Default: the third part of `data`.
     calibration_fields, judged_fields : int
         Most fields of the first and of the last part.
     reduce_range : bool
@@ -67,13 +70,16 @@ def export_int8(
     """
     parent = read_parent(model)
     calibration, tried_on, judged = part(read_fields(data, least=2 * LEAST_FIELDS), calibration_fields, judged_fields)
+    if held_out is not None:
+        others = read_fields(held_out, least=LEAST_FIELDS)
+        judged = others.take(range(min(judged_fields, len(others.samples))))
     with whole_file(out) as partial, TemporaryDirectory(prefix="hpa-int8-", ignore_cleanup_errors=True) as work:
         quantizer = Quantizer(parent, calibration, Path(work))
         trials = search(quantizer, parent, tried_on, QuantizationPlan(reduce_range=reduce_range))
         parts = {
             "calibrated": f"on {len(calibration.samples)} fields of {calibration.name}",
             "chosen": f"on {len(tried_on.samples)} others",
-            "judged": f"on {len(judged.samples)} others",
+            "judged": f"on {len(judged.samples)} others" + (f", of {judged.name}" if held_out else ""),
         }
         return write_variant(
             onnx.load(quantizer.quantize(choose(trials).plan)),

@@ -21,6 +21,11 @@ from export.quantize import CALIBRATION_FIELDS, export_int8
     show_default=True,
     help="Most fields of DATA to take the ranges of activations from; others are judged by.",
 )
+@click.option(
+    "--held-out",
+    type=click.Path(path_type=Path),
+    help="Fields to judge by, such as the network was not fitted on. Default: the rest of DATA.",
+)
 @click.option("--reduce-range", is_flag=True, help="Give weights 7 bits in any case, for CPUs without VNNI.")
 def quantize(
     model: Path,
@@ -29,6 +34,7 @@ def quantize(
     force: bool,
     judge_fields: int,
     calibration_fields: int,
+    held_out: Path | None,
     reduce_range: bool,
 ) -> None:
     """Make the int8 variant of MODEL, and compare its answers with MODEL's on fields in DATA.
@@ -39,6 +45,7 @@ def quantize(
         model,
         data,
         output,
+        held_out=held_out,
         calibration_fields=calibration_fields,
         judged_fields=judge_fields,
         reduce_range=reduce_range,

@@ -12,26 +12,11 @@ from export.fields import read_fields
 from export.quantization import QuantizationPlan, Quantizer
 from export.quantize import part
 from export.variant import read_parent
-from hpa_sdk import Label, Predictor
+from hpa_sdk import Predictor
 from hpa_sdk.contract import check_contract, read_card
 from hpa_sdk.onnx_file import graph_sha256, read_onnx
-from tests.export.spread_network import answers, write_fields, write_labels, write_network
+from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, make, variant_of, with_card
-
-HALF = (0.5,) * len(Label)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_fields(tmp_path_factory.mktemp("fields") / "felder-ä", 96)
-
-
-@pytest.fixture(scope="module")
-def parent(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fp32 file; the table beside the fields holds its own label sets, so that its F1 is 1."""
-    path = write_network(tmp_path_factory.mktemp("network") / "parent.onnx", folder, thresholds=HALF)
-    write_labels(folder, answers(path, folder) >= 0.5)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +129,15 @@ def test_fields_without_labels_are_judged_by_label_sets_alone(parent: Path, tmp_
     fields = write_fields(tmp_path / "plain", 32)
     told = variant_of(make("fp16", with_card(parent, tmp_path / "parent.onnx"), fields))
     assert (told.fields, told.macro_f1, told.parent_micro_f1) == (32, None, None)
+
+
+@pytest.mark.usefixtures("one_plan")
+def test_fields_held_out_are_those_judged_by(parent: Path, folder: Path, tmp_path: Path) -> None:
+    held_out = write_fields(tmp_path / "unseen", 33)
+    model = with_card(parent, tmp_path / "parent.onnx")
+    told = variant_of(make("quantize", model, folder, "--held-out", held_out, "--calibration-fields", 32))
+    assert (told.data, told.fields, told.macro_f1) == ("unseen", 33, None)
+    assert told.settings["judged"] == "on 33 others, of unseen"
 
 
 def test_the_benchmark_measures_pairs(parent: Path, half: Path, int8: Path, folder: Path) -> None:

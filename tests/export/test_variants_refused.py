@@ -10,39 +10,18 @@ import onnx
 import pytest
 from click.testing import Result
 
-from export import quantization_search, variant
+from export import variant
 from export.agreement import Agreement, Probabilities, answer
 from export.fields import Fields
 from export.gates import find_shortfalls
 from export.quantization import QuantizationPlan
 from export.quantization_search import Trial, choose
 from export.raw_planes import with_raw_planes
-from hpa_sdk import Label, Preprocessing
+from hpa_sdk import Preprocessing
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
-from tests.export.spread_network import answers, write_fields, write_labels, write_network
+from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 from tests.small import make_model
-
-HALF = (0.5,) * len(Label)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_fields(tmp_path_factory.mktemp("fields") / "felder-ä", 96)
-
-
-@pytest.fixture(scope="module")
-def parent(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fp32 file; the table beside the fields holds its own label sets, so that its F1 is 1."""
-    path = write_network(tmp_path_factory.mktemp("network") / "parent.onnx", folder, thresholds=HALF)
-    write_labels(folder, answers(path, folder) >= 0.5)
-    return path
-
-
-@pytest.fixture
-def one_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try the first plan alone, since what is tested does not depend on the others."""
-    monkeypatch.setattr(quantization_search, "_alternatives", lambda _: iter(()))
 
 
 @pytest.mark.usefixtures("one_plan")
