@@ -72,8 +72,11 @@ build/onnxruntime/Headers:
 	  'package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64_x86_64-simulator/onnxruntime.framework/Headers'
 	rm build/com.github.asus4.onnxruntime-0.4.9.tgz
 
+# All extras that are installed together here; those for makers' own file formats are left to who needs them.
+PINNED := cpu gpu train train-gpu export micro-manager dev
+
 constraints:
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \
+	uv pip compile pyproject.toml $(PINNED:%=--extra %) --universal --python-version 3.11 --no-annotate --no-header \
 	  --constraint constraints.in --output-file constraints.txt
 	for room in bioimageio_core triton_client; do \
 	  uv pip compile tests/$$room/requirements.in --universal --python-version 3.11 --no-annotate --no-header \

@@ -165,9 +165,13 @@ def simulated_core(fields: Sequence[Planes], *, pixel_size: float = 0.0) -> UniM
     return core
 
 
-def positions(count: int) -> list[tuple[float, float]]:
-    """Give the places of the first fields."""
-    return [(at * SPACING, 0.0) for at in range(count)]
+def plan(count: int, *, channels: Sequence[str] = FILTERS, exposure: float = 10.0, **more: Any) -> useq.MDASequence:  # noqa: ANN401 - useq's own options
+    """Plan an acquisition of the first fields, each through all filters; exposures are in milliseconds."""
+    return useq.MDASequence(
+        channels=tuple(useq.Channel(config=name, exposure=exposure) for name in channels),
+        stage_positions=tuple(useq.AbsolutePosition(x=at * SPACING, y=0.0) for at in range(count)),
+        **more,
+    )
 
 
 def main() -> None:
@@ -183,9 +187,7 @@ def main() -> None:
     )
     fields = [read_planes(sample) for sample in find_samples(options.fields)]
     core = simulated_core(fields, pixel_size=options.pixel_size)
-    sequence = useq.MDASequence(
-        channels=[{"config": name, "exposure": 10} for name in FILTERS], stage_positions=positions(len(fields))
-    )
+    sequence = plan(len(fields))
 
     def decide(result: Result, events: list[useq.MDAEvent]) -> list[useq.MDAEvent]:
         if Label.MITOTIC_SPINDLE not in result.indices:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from hpa_sdk.errors import PlaneError
+from hpa_sdk.errors import HpaError, PlaneError
 from hpa_sdk.samples import Channel, Sample
 
 Planes = npt.NDArray[np.uint8 | np.uint16]
@@ -49,7 +51,7 @@ def read_planes(sample: Sample) -> Planes:
     Parameters
     ----------
     sample : Sample
-        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits.
+        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits; or a source that reads others.
 
     Returns
     -------
@@ -61,6 +63,8 @@ def read_planes(sample: Sample) -> Planes:
     PlaneError
         A plane is missing, empty, damaged, not grey, too large or too small, or the four differ in size or depth.
     """
+    if sample.source is not None:
+        return sample.source.read()
     planes = []
     for channel, file in zip(Channel, sample.files, strict=True):
         try:
@@ -69,6 +73,29 @@ def read_planes(sample: Sample) -> Planes:
             raise PlaneError(
                 f"the {channel} plane is missing", where=file, remedy="A field needs its four planes side by side."
             ) from error
+    return stack_planes(planes, sample.files[0])
+
+
+def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
+    """Put the four planes of a field together.
+
+    Parameters
+    ----------
+    planes : sequence of numpy.ndarray
+        Four planes, uint8 or uint16 of shape (H, W), in the order of `Channel`.
+    where : pathlib.Path
+        Where they come from, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape (4, H, W).
+
+    Raises
+    ------
+    PlaneError
+        They differ in size or depth.
+    """
     if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
         forms = ", ".join(
             f"{channel} {plane.shape[1]}x{plane.shape[0]} {plane.dtype}"
@@ -76,7 +103,7 @@ def read_planes(sample: Sample) -> Planes:
         )
         raise PlaneError(
             f"the four planes differ in size or depth ({forms})",
-            where=sample.files[0],
+            where=where,
             remedy="Export the four channels of the field with the same settings.",
         )
     return cast("Planes", np.stack(planes))
@@ -102,18 +129,54 @@ def read_plane(path: Path) -> Planes:
     FileNotFoundError
         There is no such file.
     """
+    with told_as_plane_errors(path), path.open("rb") as file, _open_image(file, path) as image:
+        _check_form(image, path)
+        plane = np.asarray(image)
+        return plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False)
+
+
+@contextmanager
+def told_as_plane_errors(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises into a `PlaneError` that names the file.
+
+    Raises
+    ------
+    PlaneError
+        The file can't be read, or is damaged.
+    FileNotFoundError
+        There is no such file.
+    """
     try:
-        with path.open("rb") as file, _open_image(file, path) as image:
-            _check_form(image, path)
-            plane = np.asarray(image)
-            return plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False)
-    except (PlaneError, FileNotFoundError):
+        yield
+    except (HpaError, FileNotFoundError):
         raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise PlaneError(f"the plane can't be read ({reason})", where=path, remedy=_COPY_AGAIN) from error
     except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
         raise PlaneError(f"the plane is damaged ({error})", where=path, remedy=_COPY_AGAIN) from error
+
+
+def check_size(width: int, height: int, path: Path) -> None:
+    """Check the size of a plane before it is decoded.
+
+    Raises
+    ------
+    PlaneError
+        It has more than `MAX_PIXELS`, or a side shorter than `MIN_SIDE`.
+    """
+    if width * height > MAX_PIXELS:
+        raise PlaneError(
+            f"the plane has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read",
+            where=path,
+            remedy="Cut it into fields of view first.",
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PlaneError(
+            f"the plane has {width}x{height} pixels; a side needs at least {MIN_SIDE}",
+            where=path,
+            remedy="Give a whole field of view.",
+        )
 
 
 _COPY_AGAIN = "Copy or export the file again; if it still fails, leave the field out."
@@ -135,19 +198,7 @@ def _open_image(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
 
 
 def _check_form(image: ImageFile.ImageFile, path: Path) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise PlaneError(
-            f"the plane has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read",
-            where=path,
-            remedy="Cut it into fields of view first.",
-        )
-    if min(width, height) < MIN_SIDE:
-        raise PlaneError(
-            f"the plane has {width}x{height} pixels; a side needs at least {MIN_SIDE}",
-            where=path,
-            remedy="Give a whole field of view.",
-        )
+    check_size(*image.size, path)
     if image.mode not in _GREY_MODES:
         raise PlaneError(
             f"the plane is {_MODE_NAMES.get(image.mode, f'of mode {image.mode}')}, not grey of 8 or 16 bits",

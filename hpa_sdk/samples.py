@@ -8,6 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from hpa_sdk.errors import SampleError
 from hpa_sdk.tables import read_columns
@@ -26,6 +30,13 @@ class Channel(enum.StrEnum):
 EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
+class PlaneSource(Protocol):
+    """Reads the planes of a field whose channels do not lie as four plain pictures, such as a stack of a microscope."""
+
+    def read(self) -> npt.NDArray[np.uint8 | np.uint16]:
+        """Read the planes: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One field of view and the files of its four channels.
@@ -38,11 +49,15 @@ class Sample:
     id : str
         What the four file names have in common, with the folder below the searched one in front, if any.
     files : tuple of pathlib.Path
-        The four planes in the order of `Channel`: red, green, blue, yellow.
+        The four planes in the order of `Channel`: red, green, blue, yellow. With a `source`, the files that it reads,
+        one at least.
+    source : PlaneSource, optional
+        What reads the planes, where they are no four plain pictures.
     """
 
     id: str
-    files: tuple[Path, Path, Path, Path]
+    files: tuple[Path, ...]
+    source: PlaneSource | None = None
 
 
 def find_samples(

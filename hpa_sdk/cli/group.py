@@ -63,7 +63,13 @@ class CommandGroup(click.Group):
 main = CommandGroup(
     name="hpa",
     home="hpa_sdk.cli",
-    modules={"doctor": "doctor", "inspect": "inspect", "predict": "predict"},
+    modules={
+        "doctor": "doctor",
+        "inspect": "inspect",
+        "predict": "predict",
+        "station": "station",
+        "watch": "watch",
+    },
     help="Say in which of 28 organelles a protein sits, from four-channel fluorescence microscopy.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

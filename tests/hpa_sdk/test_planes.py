@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import MAX_PIXELS, read_plane, read_planes
+from hpa_sdk.planes import MAX_PIXELS, Planes, read_plane, read_planes
 from hpa_sdk.samples import Sample
 from tests.small import random_planes, write_planes
 
@@ -102,3 +102,13 @@ def test_planes_that_differ_in_size_or_depth_are_refused(fields: list[Sample], o
     odd.save(fields[0].files[2])
     with pytest.raises(PlaneError, match=r"differ in size or depth \(red 64x64 uint8"):
         read_planes(fields[0])
+
+
+def test_a_source_reads_what_is_no_four_files(tmp_path: Path) -> None:
+    planes = random_planes(np.random.default_rng(2), dtype=np.uint16)
+
+    class Camera:
+        def read(self) -> Planes:
+            return planes
+
+    np.testing.assert_array_equal(read_planes(Sample("x", (tmp_path / "x.nd2",), Camera())), planes)

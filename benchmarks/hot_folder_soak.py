@@ -1,0 +1,294 @@
+"""Proves that `hpa watch` loses nothing and answers nothing twice, whatever is done to it, and how soon it answers.
+
+    python -m benchmarks.hot_folder_soak
+    python -m benchmarks.hot_folder_soak --fields 1000 --kills 3 --seed 2
+
+Fields of four small planes are written to a folder in random order and in pieces, while the watch is killed again and
+again and the folder is moved away and back. Some fields never get their last plane, some have a plane that is no
+picture. At the end the table and the JSON files are compared with what was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import timeit
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hpa_sdk.labels import Label
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Channel
+from hpa_sdk.workstation.arrivals import Arrivals
+from hpa_sdk.workstation.ledger import Ledger
+from hpa_sdk.workstation.result_store import LEDGER, TABLE
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station import read_station
+from tests.small import make_model, random_planes
+
+_FIELDS_AT_A_TIME = 40
+_AHEAD = 400  # fields begun and not yet answered
+_AWAY_SECONDS = 2.0
+_STUCK_SECONDS = 240.0
+_COMPARED = 50
+_LOOKS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardships:
+    """What is done to the watch. Times are in seconds.
+
+    Of `bad_every` fields one misses a plane and one has a plane that is no picture; `patience` is the station's wait
+    for a missing plane; `late_fields` are written one by one at the end, to measure how soon they are answered.
+    """
+
+    fields: int = 10_000
+    bad_every: int = 100
+    kills: int = 10
+    moves: int = 2
+    settle: float = 1.0
+    patience: float = 20.0
+    late_fields: int = 20
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class Findings:
+    """What came of it; `wrong` is empty where all is well. Times are in seconds."""
+
+    wrong: list[str] = field(default_factory=list)
+    kills: int = 0
+    seconds: float = 0.0
+    delays: list[float] = field(default_factory=list)
+    predict_seconds: float = 0.0
+    look_seconds: float = 0.0
+    look_cpu_seconds: float = 0.0
+    files: int = 0
+    peak_memory: str = "unknown"
+
+
+class Soak:
+    """One run in a folder of its own."""
+
+    def __init__(self, folder: Path, hardships: Hardships) -> None:
+        self._hardships = hardships
+        self._random = random.Random(hardships.seed)  # noqa: S311 - a repeatable order, no secret
+        noise = np.random.default_rng(hardships.seed)
+        self._pictures = [_png(plane) for _ in range(8) for plane in random_planes(noise)]
+        self._watched, self._answers, self._station = folder / "exports", folder / "answers", folder / "station.toml"
+        self._log = folder / "watch.log"
+        for made in (self._watched, self._answers):
+            made.mkdir(parents=True)
+        self._model = make_model(folder / "small.onnx")
+        self._station.write_text(
+            'model = "small.onnx"\nwatch = "exports"\noutput = "answers"\ndevice = "cpu"\n[files]\npattern = "hpa"\n'
+            f"[arrival]\nsettle_seconds = {hardships.settle}\nplane_timeout_seconds = {hardships.patience}\n",
+            encoding="utf-8",
+        )
+        self._ledger = Ledger(self._answers / LEDGER)
+        self._begun = 0
+        self._bad: dict[str, str] = {}
+
+    def run(self) -> Findings:
+        """Do it all."""
+        findings = Findings()
+        began = time.monotonic()
+        watch = self._start()
+        kills, moves = self._moments(self._hardships.kills), self._moments(self._hardships.moves)
+        try:
+            for written in self._write_fields():
+                if kills and written >= kills[0]:
+                    kills.pop(0)
+                    findings.kills += 1
+                    watch.kill()
+                    watch.wait()
+                    watch = self._start()
+                if moves and written >= moves[0]:
+                    moves.pop(0)
+                    self._move_away_and_back()
+            self._wait_for_all(findings)
+            findings.seconds = time.monotonic() - began
+            findings.delays = [self._delay(f"late-{at}") for at in range(self._hardships.late_fields)]
+            findings.peak_memory = _peak_memory(watch.pid)
+        finally:
+            watch.terminate()
+            code = watch.wait()
+        # On Windows to terminate is to kill, with exit code 1.
+        if code not in {0, 1}:
+            findings.wrong.append(f"the watch ended with exit code {code}")
+        findings.wrong += self._differences()
+        self._measure(findings)
+        self._ledger.close()
+        return findings
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "hpa_sdk.cli", "watch", str(self._station)]
+            return subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own command
+
+    def _moments(self, count: int) -> list[int]:
+        planes = range(1, 4 * self._hardships.fields - self._hardships.fields // 10)
+        return sorted(self._random.sample(planes, count))
+
+    def _write_fields(self) -> Iterator[int]:
+        """Write all fields, a few at a time; yields the number of planes that are written."""
+        fields: list[Iterator[bool]] = []
+        written = 0
+        while True:
+            while len(fields) < _FIELDS_AT_A_TIME and self._begun < self._hardships.fields:
+                fields.append(self._write_field(self._begun))
+                self._begun += 1
+                while self._begun - self._ledger.count() > _AHEAD:
+                    time.sleep(0.05)
+            if not fields:
+                return
+            chosen = self._random.choice(fields)
+            closed = next(chosen, None)
+            if closed is None:
+                fields.remove(chosen)
+            elif closed:
+                written += 1
+                yield written
+
+    def _write_field(self, at: int) -> Iterator[bool]:
+        """Write a field piece by piece; yields whether a plane was closed."""
+        name, turn = f"field-{at:05d}", at % self._hardships.bad_every
+        channels = self._random.sample(list(Channel), len(Channel))
+        if turn == 1:
+            self._bad[name] = f"no channel is {channels.pop()}"
+        for channel in channels:
+            content = self._random.choice(self._pictures)
+            if turn == self._hardships.bad_every // 2 and channel == channels[0]:
+                self._bad[name] = f"{name}_{channel}.png"
+                content = self._random.choice([b"", b"no picture", content[: len(content) // 2]])
+            cuts = sorted(self._random.sample(range(max(len(content), 2)), self._random.randrange(3)))
+            with (self._watched / f"{name}_{channel}.png").open("wb") as file:
+                for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True):
+                    file.write(content[start:end])
+                    file.flush()
+                    yield False
+            yield True
+
+    def _move_away_and_back(self) -> None:
+        away = self._watched.with_name("away")
+        self._watched.rename(away)
+        time.sleep(_AWAY_SECONDS)
+        away.rename(self._watched)
+
+    def _wait_for_all(self, findings: Findings) -> None:
+        deadline = time.monotonic() + _STUCK_SECONDS
+        expected = self._hardships.fields, len(self._bad)
+        while (found := (self._ledger.count(), self._ledger.count(failed=True))) != expected:
+            if time.monotonic() > deadline:
+                findings.wrong.append(f"results and failures are {found}, not {expected}; see {self._log}")
+                return
+            time.sleep(0.2)
+
+    def _delay(self, name: str) -> float:
+        """Give the seconds from the close of a field's last plane to its JSON file."""
+        for channel in Channel:
+            (self._watched / f"{name}_{channel}.png").write_bytes(self._random.choice(self._pictures))
+        closed = time.monotonic()
+        while not (self._answers / f"{name}.json").exists() and time.monotonic() < closed + _STUCK_SECONDS:
+            time.sleep(0.005)
+        return time.monotonic() - closed
+
+    def _differences(self) -> Iterator[str]:
+        """Compare what was found with what was written."""
+        names = {f"field-{at:05d}" for at in range(self._hardships.fields)}
+        names.update(f"late-{at}" for at in range(self._hardships.late_fields))
+        with (self._answers / TABLE).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        times = Counter(row["id"] for row in rows)
+        yield from (f"{name} is {times[name]} times in the table" for name in sorted(names) if times[name] != 1)
+        yield from (f"{name} is in the table and was never written" for name in sorted(times.keys() - names))
+        files = {path.name for path in self._answers.iterdir()}
+        files -= {TABLE, LEDGER, *(f"{LEDGER}{end}" for end in ("-wal", "-shm", ".lock"))}
+        yield from (f"{name} is no JSON file" for name in sorted({f"{name}.json" for name in names} ^ files))
+        for row in rows:
+            text = (self._answers / f"{row['id']}.json").read_bytes()
+            if [str(cell) for cell in Result.from_json(text).to_row()] != list(row.values()):
+                yield f"{row['id']} differs between the table and its JSON file"
+            reason = self._bad.get(row["id"])
+            if bool(row["error"]) != bool(reason) or (reason or "") not in row["error"]:
+                yield f"{row['id']} should fail with {reason!r}, and the table says {row['error']!r}"
+        yield from self._unlike_the_predictor([row for row in rows if not row["error"]])
+
+    def _unlike_the_predictor(self, rows: list[dict[str, str]]) -> Iterator[str]:
+        predictor = Predictor.load(self._model, device="cpu")
+        for row in self._random.sample(rows, min(_COMPARED, len(rows))):
+            (prediction,) = predictor.predict(self._watched / row["id"])
+            if not np.array_equal(prediction.probabilities, [np.float32(row[label.hpa_name]) for label in Label]):
+                yield f"{row['id']} differs from the predictor's own answer"
+
+    def _measure(self, findings: Findings) -> None:
+        predictor = Predictor.load(self._model, device="cpu")
+        whole = (name for at in range(10) if (name := f"field-{at:05d}") not in self._bad)
+        findings.predict_seconds = statistics.median(
+            _seconds(partial(predictor.predict, self._watched / name)) for name in whole
+        )
+        arrivals = Arrivals(read_station(self._station), self._ledger)
+        arrivals.look(1)
+        cpu = time.process_time()
+        findings.look_seconds = statistics.median(_seconds(partial(arrivals.look, 1)) for _ in range(_LOOKS))
+        findings.look_cpu_seconds = (time.process_time() - cpu) / _LOOKS
+        findings.files = sum(1 for _ in self._watched.iterdir())
+
+
+def _png(plane: npt.NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(plane).save(file, "PNG")
+    return file.getvalue()
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    return timeit.timeit(action, number=1)
+
+
+def _peak_memory(process: int) -> str:
+    status = Path(f"/proc/{process}/status")
+    told = status.read_text(encoding="utf-8") if status.exists() else "VmHWM: unknown on this system"
+    return told.partition("VmHWM:")[2].partition("\n")[0].strip()
+
+
+def main() -> None:
+    """Run the soak and print its findings."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("fields", "kills", "moves", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Hardships(), name))
+    hardships = Hardships(**vars(parser.parse_args()))
+    with tempfile.TemporaryDirectory() as folder:
+        findings = Soak(Path(folder) / "soak", hardships).run()
+    delays = f"median {statistics.median(findings.delays):.2f} s, longest {max(findings.delays):.2f} s"
+    allowed = f"settle {hardships.settle:g} s + 1 s + prediction {findings.predict_seconds:.3f} s"
+    look = f"{findings.look_seconds * 1000:.0f} ms, {findings.look_cpu_seconds * 1000:.0f} ms of the processor"
+    for line in (
+        f"{hardships.fields} fields in {findings.seconds:.0f} s (seed {hardships.seed})",
+        f"the watch killed {findings.kills} times, the folder moved away {hardships.moves} times",
+        f"peak memory of the last watch: {findings.peak_memory}",
+        f"last plane closed to JSON file: {delays}; allowed are {allowed}",
+        f"one look at {findings.files} files: {look}",
+        *(f"WRONG: {wrong}" for wrong in findings.wrong),
+        f"{len(findings.wrong)} things are wrong" if findings.wrong else "nothing lost, nothing twice",
+    ):
+        click.echo(line)
+    sys.exit(bool(findings.wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""``hpa station``: writes a station file to start from, and tells what one would read as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import click
+from tqdm import tqdm
+
+from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.errors import HpaError
+from hpa_sdk.onnx_file import read_onnx
+from hpa_sdk.preprocessing import Preprocessing
+from hpa_sdk.samples import Channel
+from hpa_sdk.workstation.field_source import FieldReading, FieldSource
+from hpa_sdk.workstation.fields import find_fields
+from hpa_sdk.workstation.station import Station, read_station, write_template
+
+_COLUMNS = ("field", "channel", "file", "read as", "pixels", "bits", "um/pixel", "white", "brightest")
+_FAINT = 16  # 12 bits that are read as 16 are this much too dark
+
+Row = tuple[str, ...]
+
+
+@click.group()
+def station() -> None:
+    """Write or check a station file: what this microscope writes, and what is to be done with it."""
+
+
+@station.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("station.toml"))
+def init(file: Path) -> None:
+    """Write a commented station file to FILE (default: station.toml), never over an existing one."""
+    write_template(file)
+    click.echo(f"{file}: edit it, then run 'hpa station check {file}'.", err=True)
+
+
+@station.command()
+@click.argument("station_file", metavar="STATION", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+def check(station_file: Path, folder: Path | None) -> None:
+    """Tell what the files in FOLDER (default: the watched one) would be read as by STATION.
+
+    Every field is read, and none predicted. The exit code is 0 when all is well, 1 when something would fail, 2 when
+    the station file can't be read.
+    """
+    rules = read_station(station_file)
+    failures = _check_places(rules, folder)
+    rows: list[Row] = [_COLUMNS]
+    notes: list[str] = []
+    samples = [] if any(failure.startswith("watch: ") for failure in failures) else find_fields(rules, folder)
+    fields = 0
+    for sample in tqdm(samples, unit=" fields", disable=None):
+        fields += 1
+        try:
+            reading = cast("FieldSource", sample.source).look()
+            levels = Preprocessing().white_levels(reading.planes, white=rules.files.white, where=sample.files[0])
+        except HpaError as error:
+            failures.append(f"{sample.id}: {error}")
+            continue
+        rows += _rows(sample.id, reading, levels.tolist())
+        notes += [f"{sample.id}: {note}" for note in (*reading.notes, *_doubts(reading, levels.tolist()))]
+    if not fields:
+        failures.append("no file here is one that the station file tells of")
+    _print_table(rows)
+    for kind, lines in (("note", notes), ("FAILS", failures)):
+        for line in lines:
+            click.echo(f"{kind}: {line}")
+    if failures:
+        click.echo(f"{len(failures)} of the above would fail.", err=True)
+        click.get_current_context().exit(1)
+
+
+def _check_places(rules: Station, folder: Path | None) -> list[str]:
+    failures = []
+    try:
+        file = read_onnx(rules.model)
+        check_contract(file, read_card(file))
+    except HpaError as error:
+        failures.append(f"model: {error}")
+    for key, place in (("watch", folder or rules.watch), ("output", rules.output)):
+        if not place.is_dir():
+            failures.append(f"{key}: {place}: no such folder. Make it, or name another in the station file.")
+    return failures
+
+
+def _rows(name: str, reading: FieldReading, levels: list[float]) -> Iterator[Row]:
+    size = f"{reading.size[1]}x{reading.size[0]}"
+    pixel_size = "unknown" if reading.pixel_size is None else f"{reading.pixel_size:.4g}"
+    for channel, read, level in zip(Channel, reading.channels, levels, strict=True):
+        bits = str(8 * reading.planes.itemsize)
+        yield name, channel, read.file or "-", read.told, size, bits, pixel_size, f"{level:g}", str(read.brightest)
+
+
+def _doubts(reading: FieldReading, levels: list[float]) -> Iterator[str]:
+    for channel, read, level in zip(Channel, reading.channels, levels, strict=True):
+        if read.brightest > level:
+            yield f"{channel} has pixels brighter than white: they count as white"
+        elif 0 < read.brightest * _FAINT <= level:
+            yield f"{channel} is nowhere brighter than {read.brightest / level:.1%} of white: is files.white right?"
+
+
+def _print_table(rows: list[Row]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,191 @@
+"""Tells when a field has arrived: all of its files are there, and nobody writes to them any more.
+
+It looks at the folder itself, again and again. Events of the system would be quicker, and do not come from network
+shares.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from hpa_sdk.workstation.file_group import FileGroup
+from hpa_sdk.workstation.ledger import Ledger, Stamp
+from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.watched_files import group_names, is_folder, is_plane_file, list_names, opens, read_stamp
+
+LOOKS_A_ROUND = 32
+"""In how many looks every file that is done with is asked once whether it was written again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A field to be answered.
+
+    Attributes
+    ----------
+    group : FileGroup
+        Its files.
+    stamps : dict of str to Stamp
+        Its files by their names below the watched folder, as they were when they had settled.
+    complete : bool
+        Whether each channel has a file that opens; if not, the field has waited for one in vain.
+    """
+
+    group: FileGroup
+    stamps: dict[str, Stamp]
+    complete: bool
+
+
+@dataclass(slots=True)
+class _File:
+    field: str
+    stamp: Stamp
+    since: float
+    looks: int = 1
+
+
+class Arrivals:
+    """The fields that arrive in a folder. What it remembers grows with the files that lie there, not with time.
+
+    Parameters
+    ----------
+    station : Station
+        What the microscope writes, and when a file counts as written.
+    ledger : Ledger
+        The files that are done with.
+    """
+
+    def __init__(self, station: Station, ledger: Ledger) -> None:
+        self._station = station
+        self._ledger = ledger
+        self._done: dict[str, Stamp] = {}
+        self._files: dict[str, _File] = {}
+        self._fields: dict[str, set[str]] = {}
+        self._turns: Iterator[str] = iter(())
+
+    def look(self, most: int) -> list[Arrived]:
+        """Look at the folder and give fields that have arrived, each once, in the order in which they were seen.
+
+        Parameters
+        ----------
+        most : int
+            How many to give at most; the others are given later.
+
+        Raises
+        ------
+        OSError
+            The folder can't be listed, as when a share is away.
+        """
+        now = time.monotonic()
+        try:
+            names = list_names(self._station.watch, recursive=self._station.files.recursive)
+        except OSError:
+            # Nobody could write to it meanwhile: all that waits begins to wait anew when it is back.
+            self._files.clear()
+            self._fields.clear()
+            raise
+        self._forget_all_but(names)
+        for name in sorted(names - self._done.keys()):
+            self._see(name, now)
+        self._see_again()
+        arrived = (self._arrived(field, now) for field in self._fields)
+        taken = list(islice((field for field in arrived if field), most))
+        for field in taken:
+            self._take(field)
+        return taken
+
+    def skip_all(self) -> None:
+        """Count every file that is there as done with.
+
+        Raises
+        ------
+        OSError
+            The folder can't be listed.
+        """
+        names = list_names(self._station.watch, recursive=self._station.files.recursive)
+        with self._ledger.transaction():
+            for name in names:
+                stamp = self._read_stamp(name)
+                if stamp is not None:
+                    for group in self._group(name):
+                        self._ledger.set_done(group.id, {name: stamp})
+
+    def come_again(self, arrived: Arrived) -> None:
+        """Let a field that was given arrive once more: its files have to settle again."""
+        for name in arrived.stamps:
+            self._done.pop(name, None)
+
+    def unchanged(self, arrived: Arrived) -> bool:
+        """Say whether the files of a field that was given are there as they were."""
+        return all(self._read_stamp(name) == stamp for name, stamp in arrived.stamps.items())
+
+    def _see(self, name: str, now: float) -> None:
+        stamp = self._read_stamp(name)
+        file = self._files.get(name)
+        if stamp is None:
+            return
+        if file is None:
+            groups = self._group(name)
+            if not groups or self._ledger.stamp(name) == stamp:
+                self._done[name] = stamp
+                return
+            self._files[name] = _File(groups[0].id, stamp, now)
+            self._fields.setdefault(groups[0].id, set()).add(name)
+        elif file.stamp == stamp:
+            file.looks += 1
+        else:
+            self._files[name] = _File(file.field, stamp, now)
+
+    def _see_again(self) -> None:
+        """Look whether files that are done with were written again: at each look some of them, by turns."""
+        turn = list(islice(self._turns, len(self._done) // LOOKS_A_ROUND + 1))
+        if not turn:
+            # What an OME-Zarr folder holds is many files: once done with, it is not looked into again.
+            self._turns = iter([name for name in self._done if not is_folder(name)])
+        for name in turn:
+            done = self._done.get(name)
+            if done is not None and self._read_stamp(name) != done:
+                del self._done[name]
+
+    def _group(self, name: str) -> list[FileGroup]:
+        known = is_plane_file(self._station.watch, name)
+        return group_names(self._station, self._station.watch, [name]) if known else []
+
+    def _arrived(self, field: str, now: float) -> Arrived | None:
+        arrival = self._station.arrival
+        files = [self._files[name] for name in self._fields[field]]
+        quiet = now - max(file.since for file in files)
+        if quiet < arrival.settle_seconds or min(file.looks for file in files) < arrival.looks:
+            return None
+        # A plane that comes late, or again, makes a field with those that were done with before.
+        earlier = (name for name in self._ledger.files_of(field) if name in self._done)
+        names = self._fields[field].union(earlier)
+        groups = group_names(self._station, self._station.watch, names)
+        # With another pattern than last time, files that were done with may now be of another field.
+        group = next(group for group in groups if group.id == field)
+        complete = group.is_complete(self._station) and all(map(opens, group.files))
+        if not complete and quiet < arrival.plane_timeout_seconds:
+            return None
+        stamps = {name: self._files[name].stamp if name in self._files else self._done[name] for name in names}
+        return Arrived(group, stamps, complete)
+
+    def _take(self, arrived: Arrived) -> None:
+        self._done.update(arrived.stamps)
+        for name in self._fields.pop(arrived.group.id):
+            del self._files[name]
+
+    def _forget_all_but(self, present: set[str]) -> None:
+        for name in self._done.keys() - present:
+            del self._done[name]
+        for name in self._files.keys() - present:
+            field = self._files.pop(name).field
+            self._fields[field].discard(name)
+            if not self._fields[field]:
+                del self._fields[field]
+
+    def _read_stamp(self, name: str) -> Stamp | None:
+        return read_stamp(Path(self._station.watch, name))

@@ -1,0 +1,75 @@
+"""Picks the four channels out of those that a field has, by the names of the station file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.samples import Channel
+from hpa_sdk.workstation.station import Station, fold
+
+Found = dict[Channel, int]
+"""The position of each channel that a field has."""
+
+Instead = dict[Channel, Channel | Literal["empty"]]
+"""What takes the place of each channel that it does without."""
+
+
+def pick_channels(offered: Sequence[tuple[str, int | None]], station: Station, where: Path) -> tuple[Found, Instead]:
+    """Pick the four channels.
+
+    Parameters
+    ----------
+    offered : sequence of (str, int or None)
+        Name and number of each channel that the field has.
+    station : Station
+        The names to look for, and how to do without a channel.
+    where : pathlib.Path
+        Where the channels come from, for messages.
+
+    Raises
+    ------
+    PlaneError
+        A channel is missing and the station file does not say how to do without, or several go by its names.
+    """
+    found: Found = {}
+    instead: Instead = {}
+    for channel in Channel:
+        wanted = {fold(alias) for alias in getattr(station.channels, channel)}
+        fitting = [at for at, (name, number) in enumerate(offered) if {fold(name), number} & wanted]
+        substitute = getattr(station.without, channel)
+        if len(fitting) == 1:
+            found[channel] = fitting[0]
+        elif not fitting and substitute:
+            instead[channel] = "empty" if substitute == "empty" else Channel(substitute)
+        else:
+            raise PlaneError(
+                f"{'several channels are' if fitting else 'no channel is'} {channel}"
+                f" (by the station file {_listed(wanted)}); there are {_named(offered)}",
+                where=where,
+                remedy=f"Name it under channels.{channel} of the station file"
+                + ("." if fitting else f", or say under without.{channel} what takes its place."),
+            )
+    if not found or len(set(found.values())) < len(found) or not set(instead.values()) <= {"empty", *found}:
+        raise PlaneError(
+            f"two channels are one and the same, or the place of one is taken by one that is missing too;"
+            f" there are {_named(offered)}",
+            where=where,
+            remedy="Mend the names under channels, and the places under without, in the station file.",
+        )
+    return found, instead
+
+
+def _listed(names: set[str | int]) -> str:
+    return " or ".join(sorted(map(repr, names))) or "without a name"
+
+
+def _named(offered: Sequence[tuple[str, int | None]]) -> str:
+    told = (" ".join(part for part in (repr(name) * bool(name), _digits(number)) if part) for name, number in offered)
+    return ", ".join(told) or "none"
+
+
+def _digits(number: int | None) -> str:
+    return "" if number is None else f"(number {number})"

@@ -1,0 +1,204 @@
+"""Reads one field by the rules of the station file, and says what it read and how."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from pathlib import Path
+
+import numpy as np
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.planes import Planes, stack_planes
+from hpa_sdk.samples import Channel
+from hpa_sdk.workstation.channel_stack import ChannelStack
+from hpa_sdk.workstation.channels import pick_channels
+from hpa_sdk.workstation.file_group import FileGroup, named
+from hpa_sdk.workstation.scenes import open_scenes
+from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.trained_scale import to_trained_scale
+
+_EQUAL_SIZES = 0.01
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReading:
+    """How one channel was read.
+
+    Attributes
+    ----------
+    file : str
+        Name of its file; empty for a channel that the field does without.
+    told : str
+        What the file calls it and which planes were taken, or what takes its place.
+    brightest : int
+        Its highest grey level.
+    """
+
+    file: str
+    told: str
+    brightest: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReading:
+    """A field as it was read.
+
+    Attributes
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W), at the scale of training where that is known.
+    channels : tuple of ChannelReading
+        In the order of `Channel`.
+    size : tuple of int
+        Height and width in the files.
+    pixel_size : float or None
+        Micrometres a pixel in the files.
+    notes : tuple of str
+        What was done to the planes, and what is unknown.
+    """
+
+    planes: Planes
+    channels: tuple[ChannelReading, ...]
+    size: tuple[int, int]
+    pixel_size: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSource:
+    """Reads one field of a station; a `hpa_sdk.samples.PlaneSource`.
+
+    Attributes
+    ----------
+    station : Station
+        The rules.
+    group : FileGroup
+        The files.
+    scene : int
+        Which scene of a stack, from 0.
+    """
+
+    station: Station
+    group: FileGroup
+    scene: int = 0
+
+    def read(self) -> Planes:
+        """Read the planes; what was done to them is logged, once for each kind.
+
+        Raises
+        ------
+        PlaneError, SampleError
+            As for `look`.
+        """
+        reading = self.look()
+        for note in reading.notes:
+            _say_once(note)
+        return reading.planes
+
+    def look(self) -> FieldReading:
+        """Read the field and say how.
+
+        Raises
+        ------
+        PlaneError
+            A file can't be read, a channel is missing or ambiguous, or the planes don't fit each other.
+        SampleError
+            The files don't make a field.
+        """
+        where, rules = self.group.files[0], self.station.files
+        self.group.check()
+        with ExitStack() as opened:
+            stacks = list(self._stacks(opened))
+            found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.station, where)
+            chosen = {channel: stacks[at] for channel, at in found.items()}
+            planes = {channel: _project(stack, rules.z) for channel, stack in chosen.items()}
+        pixel_size = rules.pixel_size or _common_pixel_size(chosen.values(), where)
+        told = {channel: (stack.path.name, _told(stack, rules.z)) for channel, stack in chosen.items()}
+        for channel, other in instead.items():
+            planes[channel] = np.zeros_like(next(iter(planes.values()))) if other == "empty" else planes[other]
+            told[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
+        merged = stack_planes([planes[channel] for channel in Channel], where)
+        scaled, notes = to_trained_scale(merged, pixel_size, self.station.trained, where)
+        return FieldReading(
+            planes=scaled,
+            channels=tuple(ChannelReading(*told[channel], int(planes[channel].max())) for channel in Channel),
+            size=(merged.shape[1], merged.shape[2]),
+            pixel_size=pixel_size,
+            notes=(
+                *(f"{channel} is {told[channel][1]}" for channel in instead),
+                *sorted({_z_told(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
+                *notes,
+            ),
+        )
+
+    def _stacks(self, opened: ExitStack) -> Iterator[ChannelStack]:
+        if self.group.is_stack:
+            yield from opened.enter_context(open_scenes(self.group.files[0]))[self.scene]()
+            return
+        for channel, files in self.group.by_channel().items():
+            parts = [_only_channel(opened, file) for file in files]
+            planes = [(part, z) for part in parts for z in range(part.depth)]
+
+            def read(z: int, planes: list[tuple[ChannelStack, int]] = planes) -> Planes:
+                part, at = planes[z]
+                return part.read(at)
+
+            yield ChannelStack(*named(channel), files[0], len(planes), read, _common_pixel_size(parts, files[0]))
+
+
+def _only_channel(opened: ExitStack, file: Path) -> ChannelStack:
+    scenes = opened.enter_context(open_scenes(file))
+    channels = scenes[0]()
+    if len(scenes) > 1 or len(channels) > 1:
+        raise PlaneError(
+            f"it holds {len(scenes)} pictures of {len(channels)} channels, and its name tells one channel",
+            where=file,
+            remedy="Export each channel as a file of its own, or leave files.pattern out for stacks.",
+        )
+    return channels[0]
+
+
+def _common_pixel_size(stacks: Iterable[ChannelStack], where: Path) -> float | None:
+    sizes = sorted(stack.pixel_size for stack in stacks if stack.pixel_size)
+    if sizes and sizes[-1] / sizes[0] - 1 > _EQUAL_SIZES:
+        raise PlaneError(
+            f"its channels have pixels of {sizes[0]:g} um and of {sizes[-1]:g} um",
+            where=where,
+            remedy="Take all channels of a field with the same settings.",
+        )
+    return sizes[0] if sizes else None
+
+
+def _project(stack: ChannelStack, z: str | int) -> Planes:
+    if stack.depth == 1:
+        return stack.read(0)
+    if z == "max":
+        return reduce(np.maximum, map(stack.read, range(stack.depth)))
+    at = stack.depth // 2 if isinstance(z, str) else z
+    if at >= stack.depth:
+        raise PlaneError(
+            f"z plane {at} is asked for, and there are {stack.depth}, counted from 0",
+            where=stack.path,
+            remedy="Change files.z in the station file.",
+        )
+    return stack.read(at)
+
+
+def _z_told(stack: ChannelStack, z: str | int) -> str:
+    taken = {"max": "maximum", "middle": f"plane {stack.depth // 2}"}.get(str(z), f"plane {z}")
+    return f"{taken} of {stack.depth} z planes"
+
+
+def _told(stack: ChannelStack, z: str | int) -> str:
+    name = repr(stack.name) if stack.name else f"channel {stack.number}"
+    return name if stack.depth == 1 else f"{name}, {_z_told(stack, z)}"
+
+
+@lru_cache(maxsize=256)
+def _say_once(note: str) -> None:
+    _log.warning("%s", note)

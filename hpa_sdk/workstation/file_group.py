@@ -1,0 +1,141 @@
+"""Groups the files in a folder into those that are read together, by their names alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpa_sdk.errors import PlaneError, SampleError
+from hpa_sdk.workstation.channels import pick_channels
+from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, PICTURES
+from hpa_sdk.workstation.station import Station
+
+UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|(?<=/))\.{0,2}$")
+"""What no id may have, lest a file that is named after it lands elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneFile:
+    """A file, and what its name tells of the plane in it: None where it does not."""
+
+    path: Path
+    channel: str | None = None
+    time: str | None = None
+    z: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileGroup:
+    """Files that are read together: one stack, or a file for each plane.
+
+    Attributes
+    ----------
+    id : str
+        The stack's name, or what the names have in common; with the folder below the searched one in front.
+    planes : tuple of PlaneFile
+        The files, one at least.
+    """
+
+    id: str
+    planes: tuple[PlaneFile, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files."""
+        return tuple(plane.path for plane in self.planes)
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether one file holds all channels."""
+        return self.planes[0].channel is None
+
+    def is_complete(self, station: Station) -> bool:
+        """Whether each channel has a file, as far as names tell; a stack is always complete."""
+        names = {plane.channel or "" for plane in self.planes}
+        try:
+            return self.is_stack or bool(pick_channels([*map(named, names)], station, self.files[0]))
+        except PlaneError:
+            return False
+
+    def check(self) -> None:
+        """Check that the files make one field.
+
+        Raises
+        ------
+        SampleError
+            The id can't be used, the planes are of several time points, or two files are the same plane.
+        """
+        where = self.files[0]
+        if UNSAFE.search(self.id):
+            raise SampleError(f"{self.id!r} can't be the name of a field", where=where, remedy="Rename the file.")
+        times = sorted({plane.time for plane in self.planes if plane.time is not None})
+        if len(times) > 1:
+            raise SampleError(
+                f"its planes are of {len(times)} time points ({', '.join(times)})",
+                where=where,
+                remedy="A field is one moment: export one, or let the group 'field' of the pattern take in the time.",
+            )
+        places = Counter((plane.channel, plane.z) for plane in self.planes)
+        twice = [plane.path.name for plane in self.planes if places[plane.channel, plane.z] > 1]
+        if twice:
+            raise SampleError(
+                f"several files are the same plane ({', '.join(twice)})",
+                where=where,
+                remedy="Remove all but one, or let the pattern tell them apart.",
+            )
+
+    def by_channel(self) -> dict[str, list[Path]]:
+        """Give the files of each channel in the order of z."""
+        files: dict[str, list[Path]] = defaultdict(list)
+        for plane in sorted(self.planes, key=lambda plane: (len(plane.z or ""), plane.z or "")):
+            files[plane.channel or ""].append(plane.path)
+        return files
+
+
+def named(channel: str) -> tuple[str, int | None]:
+    """Give name and number of a channel that a file name tells."""
+    return channel, int(channel) if channel.isdecimal() else None
+
+
+def group_files(station: Station, folder: Path) -> list[FileGroup]:
+    """Group the files of a folder, sorted by id; no file is opened.
+
+    Files that are no microscope's, or that the pattern does not fit, are passed over.
+
+    Raises
+    ------
+    SampleError
+        The folder can't be listed.
+    """
+    pattern = station.pattern
+    groups: dict[str, list[PlaneFile]] = defaultdict(list)
+    for path in _files(folder, recursive=station.files.recursive):
+        prefix = path.parent.relative_to(folder).as_posix()
+        prefix = "" if prefix == "." else f"{prefix}/"
+        if pattern is None:
+            if path.suffix.lower() not in PICTURES:
+                groups[prefix + path.name].append(PlaneFile(path))
+        elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", path.name)):
+            told = match.groupdict()
+            plane = PlaneFile(path, told["channel"] or "", told.get("time"), told.get("z"))
+            groups[prefix + (told["field"] or "")].append(plane)
+    return [FileGroup(name, tuple(planes)) for name, planes in sorted(groups.items())]
+
+
+def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise SampleError(
+            f"the folder can't be listed ({error.strerror})", where=folder, remedy="Check that you may read it."
+        ) from error
+
+    for path, below, names in os.walk(folder, onerror=refuse):
+        stacks = [name for name in below if name.lower().endswith(OME_ZARR)]
+        below[:] = sorted(set(below) - set(stacks)) if recursive else []
+        for name in sorted([*stacks, *names]):
+            # A leading dot is what a program that is still writing likes to use.
+            if not name.startswith(".") and Path(name).suffix.lower() in OPENERS:
+                yield Path(path, name)

@@ -1,0 +1,226 @@
+"""Answers every field that arrives in a folder, once, whatever is stopped, killed or taken away meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
+from hpa_sdk.planes import Planes, told_as_plane_errors
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.arrivals import Arrivals, Arrived
+from hpa_sdk.workstation.field_source import FieldSource
+from hpa_sdk.workstation.fields import samples_of
+from hpa_sdk.workstation.file_group import UNSAFE
+from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.sole_watch import sole_watch
+from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.watched_files import read_stamp
+
+SECONDS_A_LOOK = 0.25
+"""From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
+
+_REST = 5  # times as long as the processor was busy with the look
+_AHEAD = 1000  # fields that wait for the predictor; more wait in the folder
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(slots=True)
+class _Noting:
+    """Reads a field and keeps what was noted about it."""
+
+    source: FieldSource
+    notes: tuple[str, ...] = ()
+
+    def read(self) -> Planes:
+        with told_as_plane_errors(self.source.group.files[0]):
+            reading = self.source.look()
+        self.notes = reading.notes
+        return reading.planes
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A field on its way through the predictor."""
+
+    arrived: Arrived
+    samples: list[Sample]
+    results: list[Result] = field(default_factory=list)
+
+
+class HotFolder:
+    """Watches a folder: what arrives is predicted, and goes to a result store.
+
+    Parameters
+    ----------
+    station : Station
+        The folder, and the rules of its files.
+    predictor : Predictor
+        Loaded from the station's model.
+    store : ResultStore
+        Where results go; its ledger tells what is done.
+    existing : str
+        ``"do"`` or ``"skip"``: what to do with the files that lie there when the ledger is new.
+    tell : callable, optional
+        Called with each result, after it is safe.
+
+    Raises
+    ------
+    OutputError
+        Another process watches with this ledger, or the ledger is that of another folder.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        predictor: Predictor,
+        store: ResultStore,
+        *,
+        existing: Literal["do", "skip"] = "do",
+        tell: Callable[[Result], None] = lambda _: None,
+    ) -> None:
+        self._station = station
+        self._predictor = predictor
+        self._store = store
+        self._existing = existing
+        self._tell = tell
+        self._arrivals = Arrivals(station, store.ledger)
+        self._ready: deque[Arrived] = deque()
+        self._doubted: set[str] = set()
+        self._troubles: dict[str, str] = {}
+        self._model_stamp = read_stamp(station.model)
+        with station.model.open("rb") as file:
+            self._model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until the event is set; fields that are being predicted then are finished first.
+
+        Trouble that may pass, such as a share that is away or a full disk, is logged once and waited for.
+
+        Raises
+        ------
+        OutputError
+            As for the class.
+        DeviceError
+            The device failed. What was not answered is, when the watch starts again.
+        """
+        with sole_watch(self._store.ledger, self._station.watch):
+            self._try("results", self._store.remove_partials)
+            while not stop.is_set():
+                busy = time.thread_time()
+                self._look()
+                arrival = self._station.arrival
+                pause = min(SECONDS_A_LOOK, arrival.settle_seconds / arrival.looks)
+                until = time.monotonic() + max(pause, _REST * (time.thread_time() - busy))
+                try:
+                    self._answer(stop, until)
+                finally:
+                    self._try("results", self._store.publish)
+                stop.wait(max(0.0, until - time.monotonic()))
+
+    def _look(self) -> None:
+        self._try("folder", self._look_at_folder)
+        self._try("model", self._look_at_model)
+
+    def _look_at_folder(self) -> None:
+        try:
+            if self._store.ledger.fact("begun") is None:
+                if self._existing == "skip":
+                    self._arrivals.skip_all()
+                self._store.ledger.set_fact("begun", 1)
+            self._ready.extend(self._arrivals.look(_AHEAD - len(self._ready)))
+        except OSError as error:
+            raise SampleError(
+                f"the folder can't be listed ({error.strerror})",
+                where=self._station.watch,
+                remedy="The watch goes on as soon as it can be.",
+            ) from error
+
+    def _look_at_model(self) -> None:
+        if read_stamp(self._station.model) != self._model_stamp:
+            raise SettingError(
+                "the model file was replaced or removed; the model that was loaded from it goes on answering",
+                where=self._station.model,
+                remedy="Start the watch again to use the file that is there now.",
+            )
+
+    def _answer(self, stop: threading.Event, until: float) -> None:
+        asked: deque[_Asked] = deque()
+
+        def samples() -> Iterator[Sample]:
+            while self._ready and not stop.is_set() and time.monotonic() < until:
+                arrived = self._ready.popleft()
+                found = samples_of(self._station, arrived.group)
+                asked.append(_Asked(arrived, [_noting(sample, arrived) for sample in found]))
+                yield from asked[-1].samples
+
+        try:
+            for answer in self._predictor.stream(samples()):
+                asked[0].results.append(self._result(answer, asked[0]))
+                if len(asked[0].results) == len(asked[0].samples):
+                    self._finish(asked.popleft())
+        finally:
+            for unanswered in asked:
+                self._arrivals.come_again(unanswered.arrived)
+
+    def _result(self, answer: Prediction | Failure, asked: _Asked) -> Result:
+        sample = asked.samples[len(asked.results)]
+        notes = cast("_Noting", sample.source).notes
+        waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
+        return Result.of(
+            answer,
+            files=sample.files,
+            model_sha256=self._model_sha256,
+            device=self._predictor.device,
+            notes=notes if asked.arrived.complete else (*notes, waited),
+        )
+
+    def _finish(self, asked: _Asked) -> None:
+        arrived, name = asked.arrived, asked.arrived.group.id
+        # Good files fail too, while a share is away or a program pauses in its writing. So only the second time counts,
+        # and what was still incomplete after its wait, and neither where the files are not there as they were.
+        counts = (name in self._doubted or not arrived.complete) and self._arrivals.unchanged(arrived)
+        if any(result.error for result in asked.results) and not counts:
+            self._doubted.add(name)
+            self._arrivals.come_again(arrived)
+            return
+        self._doubted.discard(name)
+        self._try("ledger", lambda: self._keep(asked))
+
+    def _keep(self, asked: _Asked) -> None:
+        try:
+            self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
+        except OutputError:
+            self._arrivals.come_again(asked.arrived)
+            raise
+        for result in asked.results:
+            self._tell(result)
+
+    def _try(self, what: str, attempt: Callable[[], None]) -> None:
+        """Do something that may fail for a while; log each trouble once, and its end."""
+        try:
+            attempt()
+        except HpaError as error:
+            if self._troubles.get(what) != str(error):
+                _log.warning("%s", error)
+            self._troubles[what] = str(error)
+        else:
+            if self._troubles.pop(what, None):
+                _log.warning("The trouble is over (%s).", what)
+
+
+def _noting(sample: Sample, arrived: Arrived) -> Sample:
+    # Several names that can't be used come down to one id; they must not take each other's place.
+    unsafe = UNSAFE.search(arrived.group.id)
+    suffix = f"-{hashlib.sha256(os.fsencode(arrived.group.id)).hexdigest()[:12]}" if unsafe else ""
+    return replace(sample, id=sample.id + suffix, source=_Noting(cast("FieldSource", sample.source)))

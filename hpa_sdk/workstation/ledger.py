@@ -1,0 +1,195 @@
+"""Keeps what became of every field in one SQLite file: the truth that a restart goes by."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.workstation.results import Result
+
+_APPLICATION = 0x48504131
+_VERSION = 1
+_PATIENCE = 30.0  # seconds that another process may take to write its result
+
+_TABLES = """
+CREATE TABLE results (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    failed INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    has_file INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX results_without_file ON results (number) WHERE NOT has_file;
+CREATE INDEX results_failed ON results (number) WHERE failed;
+CREATE TABLE files (name BLOB PRIMARY KEY, field BLOB NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX files_of_field ON files (field);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL);
+"""
+
+
+class Stamp(NamedTuple):
+    """What tells that a file was changed: its size in bytes, and the time of its last change in nanoseconds."""
+
+    size: int
+    changed: int
+
+
+class Ledger:
+    """Results, and the files that are done with, in one SQLite file. For any thread, and for several processes.
+
+    An id has one result: a later one takes the place of the earlier and counts as the newest. Every method raises
+    `OutputError` where the file can't be read or written, as on a full disk; nothing is half written then.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; made where it is missing.
+
+    Raises
+    ------
+    OutputError
+        The file can't be opened, is none of these, or was written by another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._told():
+            self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            self._open()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let what is written in the block count whole or not at all; other processes wait meanwhile."""
+        with self._lock, self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.rollback()
+                raise
+            self._database.commit()
+
+    def add(self, result: Result) -> bool:
+        """Add a result, and say whether it takes the place of an earlier one."""
+        replaced = self._rows("DELETE FROM results WHERE id = ? RETURNING number", result.id)
+        self._rows(
+            "INSERT INTO results (id, failed, content) VALUES (?, ?, ?)",
+            *(result.id, result.error is not None, result.to_json()),
+        )
+        return bool(replaced)
+
+    def get(self, name: str) -> Result | None:
+        """Give the result of an id."""
+        rows = self._rows("SELECT content FROM results WHERE id = ?", name)
+        return Result.from_json(rows[0][0]) if rows else None
+
+    def newest(self, count: int) -> list[Result]:
+        """Give the newest results, newest first."""
+        rows = self._rows("SELECT content FROM results ORDER BY number DESC LIMIT ?", count)
+        return [Result.from_json(content) for (content,) in rows]
+
+    def after(self, number: int, count: int) -> list[tuple[int, Result]]:
+        """Give the results after a number, oldest first, with their numbers, which grow and are never used again."""
+        rows = self._rows("SELECT number, content FROM results WHERE number > ? ORDER BY number LIMIT ?", number, count)
+        return [(at, Result.from_json(content)) for at, content in rows]
+
+    def count(self, *, failed: bool = False) -> int:
+        """Count the results, or those of them that failed."""
+        return int(self._rows(f"SELECT count(*) FROM results {'WHERE failed' * failed}")[0][0])  # noqa: S608
+
+    def without_file(self, count: int, after: int = 0) -> list[tuple[int, Result]]:
+        """Give results that have no file of their own yet, oldest first, with their numbers."""
+        rows = self._rows(
+            "SELECT number, content FROM results WHERE NOT has_file AND number > ? ORDER BY number LIMIT ?",
+            *(after, count),
+        )
+        return [(at, Result.from_json(content)) for at, content in rows]
+
+    def set_has_file(self, number: int) -> None:
+        """Note that a result has its file."""
+        self._rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Give the stamp that a file had when it was done with; None where it never was."""
+        rows = self._rows("SELECT size, changed FROM files WHERE name = ?", os.fsencode(name))
+        return Stamp(*rows[0]) if rows else None
+
+    def files_of(self, field: str) -> list[str]:
+        """Give the names of the files of a field that were done with."""
+        return [
+            os.fsdecode(name) for (name,) in self._rows("SELECT name FROM files WHERE field = ?", os.fsencode(field))
+        ]
+
+    def set_done(self, field: str, stamps: Mapping[str, Stamp]) -> None:
+        """Note that files of a field, by their names, are done with as they are."""
+        for name, stamp in stamps.items():
+            self._rows(
+                "INSERT OR REPLACE INTO files (name, field, size, changed) VALUES (?, ?, ?, ?)",
+                *(os.fsencode(name), os.fsencode(field), *stamp),
+            )
+
+    def fact(self, name: str) -> str | int | None:
+        """Give what was noted under a name."""
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
+        value: str | int | None = rows[0][0] if rows else None
+        return value
+
+    def set_fact(self, name: str, value: str | int) -> None:
+        """Note something under a name."""
+        self._rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        with self._lock, self._told():
+            return self._database.execute(statement, values).fetchall()
+
+    def _open(self) -> None:
+        if not self._version():
+            with self.transaction():
+                if not self._version():  # another process may have been faster
+                    for statement in _TABLES.split(";")[:-1]:
+                        self._rows(statement)
+                    self._rows(f"PRAGMA application_id = {_APPLICATION}")
+                    self._rows(f"PRAGMA user_version = {_VERSION}")
+        if self._version() != (_APPLICATION, _VERSION):
+            raise OutputError(
+                f"this is no ledger of version {_VERSION}, the one that this version of hpa_sdk keeps",
+                where=self.path,
+                remedy="Move it away, with the results beside it, or use the hpa_sdk that wrote it. It is unchanged.",
+            )
+        # A commit then needs no wait for the disk, and readers never wait. After a power failure the last results may
+        # be missing, and are made again. Where the disk can't do it, SQLite stays with its slower, older way.
+        self._rows("PRAGMA journal_mode = WAL")
+        self._rows("PRAGMA synchronous = NORMAL")
+
+    def _version(self) -> tuple[int, int] | None:
+        told = self._rows("PRAGMA application_id")[0][0], self._rows("PRAGMA user_version")[0][0]
+        return None if told == (0, 0) and not self._rows("SELECT 1 FROM sqlite_master LIMIT 1") else told
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"the ledger can't be used ({error})",
+                where=self.path,
+                remedy="Check that its disk is there, writable and not full; a damaged ledger has to be moved away,"
+                " with the results beside it.",
+            ) from error

@@ -1,0 +1,300 @@
+"""Predicts the fields of a Micro-Manager acquisition while it runs, without holding it up."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy.typing as npt
+from psygnal import Signal
+from useq import MDAEvent, MDASequence
+
+from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.workstation.micro_manager_fields import AcquiredField, FieldKey, field_key, plan_fields
+from hpa_sdk.workstation.micro_manager_worker import FieldWorker
+from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station import Station
+
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of an acquisition's fields.
+
+    Attributes
+    ----------
+    planned, answered, failed : int
+        Fields that were planned, that have labels, and that have an error in their place.
+    dropped : int
+        Failed fields that found no place in the queue.
+    incomplete : dict of str to tuple of str
+        Failed fields that lacked frames, by id, with the channels that were missing.
+    unplanned_frames : int
+        Frames that no plan told of.
+    troubles : tuple of str
+        What else went wrong, each once.
+    """
+
+    planned: int
+    answered: int
+    failed: int
+    dropped: int
+    incomplete: dict[str, tuple[str, ...]]
+    unplanned_frames: int
+    troubles: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.answered} of {self.planned} planned fields answered, {self.failed} failed"]
+        if self.dropped:
+            lines.append(f"{self.dropped} fields dropped: the predictor was behind")
+        lines += [f"{name}: no complete {', '.join(channels)}" for name, channels in self.incomplete.items()]
+        if self.unplanned_frames:
+            lines.append(f"{self.unplanned_frames} frames ignored: call plan with events that are no MDASequence")
+        return "\n".join([*lines, *self.troubles])
+
+
+class FieldHandler:
+    """Gathers the frames of each field and predicts them on a thread of its own.
+
+    For ``core.mda.run(..., output=[handler])``. A field is what has the same indices but for channel and z. Each field
+    of which a frame came has one result, with labels or an error, which goes to the store and to the listeners of
+    `answered`. For one acquisition or several, one after the other; closed as a context.
+
+    Parameters
+    ----------
+    station : Station
+        Names of the channels, rule for z, pixel size where it overrides the core's, and scale of training.
+    predictor : Predictor
+        Loaded from the station's model, with the station's white level.
+    store : ResultStore
+        Where results go.
+    when_full : str
+        What to do with a field when the queue is full: ``"drop"`` it, which is counted and told, or ``"wait"``, with
+        all frames that follow waiting in the memory of pymmcore-plus.
+    waiting : int
+        Fields that may wait for the predictor.
+    incomplete : int
+        Fields that may wait for frames; of more, the oldest is given up.
+    patience : float
+        Seconds without an answer after which waiting ends: for a place in the queue, and for the last answers.
+    run : str, optional
+        What ids start with. Default: the time, so that no acquisition takes the place of another in the store.
+
+    Attributes
+    ----------
+    answered : psygnal.SignalInstance
+        Emitted with each `Result`, in the thread that predicts.
+    closed : bool
+        Whether `close` was called.
+
+    Raises
+    ------
+    SettingError
+        A number is out of its range, or `when_full` is none of the two.
+    """
+
+    answered = Signal(Result)
+
+    def __init__(
+        self,
+        station: Station,
+        predictor: Predictor,
+        store: ResultStore,
+        *,
+        when_full: Literal["drop", "wait"] = "drop",
+        waiting: int = 8,
+        incomplete: int = 64,
+        patience: float = 60.0,
+        run: str | None = None,
+    ) -> None:
+        if when_full not in {"drop", "wait"} or min(waiting, incomplete) < 1 or patience <= 0:
+            raise SettingError(
+                f"when_full={when_full!r}, waiting={waiting}, incomplete={incomplete}, patience={patience} don't serve",
+                remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a patience above 0 seconds.",
+            )
+        self.closed = False
+        self._station = station
+        self._predictor = predictor
+        self._store = store
+        self._wait = when_full == "wait"
+        self._most_incomplete = incomplete
+        self._run = run or datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        with station.model.open("rb") as file:
+            self._model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self._fields: dict[FieldKey, AcquiredField] = {}
+        self._plans: Counter[FieldKey] = Counter()
+        self._begun: dict[str, AcquiredField] = {}
+        self._counts: Counter[str] = Counter()
+        self._incomplete: dict[str, tuple[str, ...]] = {}
+        self._troubles: dict[str, None] = {}
+        self._worker = FieldWorker(predictor, self._tell, waiting=waiting, patience=patience)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check(self, events: Iterable[MDAEvent]) -> None:
+        """Check, before the cells get light, that every field of an acquisition will have its channels.
+
+        Raises
+        ------
+        PlaneError
+            A channel is missing or ambiguous, with the names that there are, or the z planes are too few.
+        """
+        for field in self._plan(events).values():
+            field.check()
+
+    def plan(self, events: Iterable[MDAEvent]) -> dict[FieldKey, str]:
+        """Tell of the frames that will come; an `MDASequence` that is run does so by itself.
+
+        Parameters
+        ----------
+        events : iterable of useq.MDAEvent
+            All events of the fields that they belong to.
+
+        Returns
+        -------
+        dict of FieldKey to str
+            The ids of the fields.
+        """
+        fields = self._plan(events)
+        self._plans.update(fields.keys())
+        self._fields.update(fields)
+        return {key: field.id for key, field in fields.items()}
+
+    @property
+    def report(self) -> Report:
+        """What became of the fields so far."""
+        return Report(
+            planned=self._plans.total(),
+            answered=self._counts["answered"],
+            failed=self._counts["failed"],
+            dropped=self._counts["dropped"],
+            incomplete=dict(self._incomplete),
+            unplanned_frames=self._counts["unplanned"],
+            troubles=tuple(self._troubles),
+        )
+
+    def close(self) -> None:
+        """Give up fields that lack frames, wait for the answers that are due, and log what went wrong."""
+        if self.closed:
+            return
+        self.closed = True
+        self._give_up_begun()
+        self._worker.close()
+        if (report := self.report).failed or report.unplanned_frames or report.troubles:
+            _log.warning("%s", report)
+
+    # What pymmcore-plus calls. Whatever these raised would end its relay thread, and with it other handlers' frames.
+
+    def sequenceStarted(self, sequence: MDASequence, _: object) -> None:  # noqa: N802
+        """Learn which frames will come."""
+        try:
+            if sequence.axis_order:  # the stand-in for events from a generator has none, and warns when iterated
+                self.plan(sequence)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._note(f"the sequence can't be planned: {error!r}")
+
+    def frameReady(self, frame: npt.NDArray[Any], event: MDAEvent, metadata: Mapping[str, Any]) -> None:  # noqa: N802
+        """Take a frame."""
+        try:
+            self._take(frame, event, metadata.get("pixel_size_um"))
+        except Exception as error:  # noqa: BLE001 - see above
+            self._note(f"a frame was lost: {error!r}")
+
+    def sequenceFinished(self, _: object) -> None:  # noqa: N802
+        """Give up the fields that lack frames, also where the acquisition was cancelled."""
+        self._give_up_begun()
+
+    def _plan(self, events: Iterable[MDAEvent]) -> dict[FieldKey, AcquiredField]:
+        return plan_fields(events, self._station, run=self._run, earlier=self._plans)
+
+    def _take(self, frame: npt.NDArray[Any], event: MDAEvent, pixel_size: float | None) -> None:
+        field = self._fields.get(field_key(event))
+        if field is None:
+            self._counts["unplanned"] += 1
+            return
+        if field.settled or self.closed:
+            return
+        if not (pixel_size or self._station.files.pixel_size):
+            self._note(_NO_PIXEL_SIZE)
+        self._begun[field.id] = field
+        try:
+            field.add(frame, event, pixel_size)
+        except HpaError as error:
+            self._fail(field, error)
+            return
+        if field.complete:
+            self._predict(field)
+        elif len(self._begun) > self._most_incomplete:
+            self._give_up(next(iter(self._begun.values())))
+
+    def _predict(self, field: AcquiredField) -> None:
+        self._settle(field)
+        if not self._worker.predict(field, wait=self._wait):
+            self._counts["dropped"] += 1
+            self._fail(field, _dropped(field))
+
+    def _fail(self, field: AcquiredField, error: HpaError) -> None:
+        self._settle(field)
+        self._worker.fail(field, error)
+
+    def _settle(self, field: AcquiredField) -> None:
+        field.settled = True
+        self._begun.pop(field.id, None)
+
+    def _give_up(self, field: AcquiredField) -> None:
+        self._incomplete[field.id] = field.missing
+        self._fail(field, field.incomplete_error())
+
+    def _give_up_begun(self) -> None:
+        for field in list(self._begun.values()):
+            self._give_up(field)
+
+    def _tell(self, field: AcquiredField, answer: Prediction | Failure) -> None:
+        self._counts["failed" if isinstance(answer, Failure) else "answered"] += 1
+        try:
+            result = Result.of(
+                answer, model_sha256=self._model_sha256, device=self._predictor.device, notes=field.notes
+            )
+            try:
+                self._store.add(result)
+                self._store.publish()
+            except HpaError as error:
+                self._note(str(error))
+            self.answered.emit(result)
+        except Exception as error:  # noqa: BLE001 - recorded; a listener of one result must not cost another its own
+            self._note(f"not everybody was told of a result: {error.__cause__ or error!r}")
+
+    def _note(self, trouble: str) -> None:
+        if trouble not in self._troubles:
+            self._troubles[trouble] = None
+            _log.warning("%s", trouble)
+
+
+_NO_PIXEL_SIZE = (
+    "the core does not know the size of a pixel (0.0), so nothing is rescaled to the model's training: make a pixel"
+    " size configuration in Micro-Manager, or give files.pixel_size in the station file"
+)
+
+
+def _dropped(field: AcquiredField) -> HpaError:
+    return HpaError(
+        "the field was dropped: the predictor is behind and its queue full",
+        where=field.id,
+        remedy="Use a faster device, take fields more slowly, or give more places or when_full='wait'.",
+    )

@@ -1,0 +1,129 @@
+"""Predicts fields on one thread with a bounded queue, so that who hands them over need not wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from hpa_sdk.errors import HpaError
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.micro_manager_fields import AcquiredField
+
+
+class FieldWorker:
+    """Answers each field that it is given once, in order, whatever the predictor does.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        What answers.
+    tell : callable
+        Called with each field and its answer, on the worker's thread; must not raise.
+    waiting : int
+        Fields that may wait.
+    patience : float
+        Seconds without an answer after which nobody waits for one any more.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        tell: Callable[[AcquiredField, Prediction | Failure], None],
+        *,
+        waiting: int,
+        patience: float,
+    ) -> None:
+        self._predictor = predictor
+        self._tell = tell
+        self._patience = patience
+        self._places = threading.BoundedSemaphore(waiting)
+        self._lock = threading.Lock()
+        self._due: list[AcquiredField] = []
+        # As long as there are places, but for fields without planes that wait to be told as failed.
+        self._queue: SimpleQueue[tuple[AcquiredField, HpaError | None] | None] = SimpleQueue()
+        self._moved = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="hpa-micro-manager", daemon=True)
+        self._thread.start()
+
+    def predict(self, field: AcquiredField, *, wait: bool) -> bool:
+        """Take a field, or say that there is no place for it.
+
+        Parameters
+        ----------
+        field : AcquiredField
+            A complete one.
+        wait : bool
+            Wait for a place, for as long as the predictor makes progress.
+        """
+        if not self._places.acquire(timeout=self._patience_left() if wait else 0.0):
+            return False
+        self._put(field, None)
+        return True
+
+    def fail(self, field: AcquiredField, error: HpaError) -> None:
+        """Take a field that has no answer but an error; there is always a place for it."""
+        field.release()
+        self._put(field, error)
+
+    def close(self) -> None:
+        """Wait for the answers that are due; the fields that the predictor leaves without one fail."""
+        self._queue.put(None)
+        while self._thread.is_alive() and (left := self._patience_left()) > 0:
+            self._thread.join(left)
+        for field in list(self._due):
+            self._answer(field, Failure(field.id, _no_answer(field, self._patience)))
+
+    def _put(self, field: AcquiredField, error: HpaError | None) -> None:
+        if self._queue.empty() and not self._due:
+            self._moved = time.monotonic()
+        self._due.append(field)
+        self._queue.put((field, error))
+
+    def _patience_left(self) -> float:
+        return max(0.0, self._moved + self._patience - time.monotonic())
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            field, error = item
+            if error is not None:
+                self._answer(field, Failure(field.id, error))
+            elif field in self._due:
+                self._answer(field, self._ask(field))
+                self._places.release()
+
+    def _ask(self, field: AcquiredField) -> Prediction | Failure:
+        try:
+            (answer,) = self._predictor.predict(Sample(field.id, (Path(field.id),), field), on_error="yield")
+        except Exception as error:  # noqa: BLE001 - recorded, and the next field has its turn
+            return Failure(field.id, error if isinstance(error, HpaError) else _unexpected(field, error))
+        return answer
+
+    def _answer(self, field: AcquiredField, answer: Prediction | Failure) -> None:
+        with self._lock:
+            if field not in self._due:  # it was given up
+                return
+            self._due.remove(field)
+        self._moved = time.monotonic()
+        field.release()
+        self._tell(field, answer)
+
+
+def _no_answer(field: AcquiredField, seconds: float) -> HpaError:
+    return HpaError(
+        f"the predictor gave no answer for {seconds:g} s",
+        where=field.id,
+        remedy="Try device='cpu', or give a longer patience.",
+    )
+
+
+def _unexpected(field: AcquiredField, error: Exception) -> HpaError:
+    return HpaError(
+        f"the prediction failed ({error!r})",
+        where=field.id,
+        remedy="Predict a stored field with 'hpa predict' to see whether the model or the acquisition is at fault.",
+    )

@@ -1,0 +1,80 @@
+"""Opens the files of microscopes, whatever their format, as scenes: the channels of one field, plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.planes import read_plane, told_as_plane_errors
+from hpa_sdk.workstation import ome_zarr, tiff, vendors
+from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
+
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Extensions of files that hold one plane each."""
+
+OME_ZARR = ".zarr"
+"""Extension of OME-Zarr folders."""
+
+Given = TypeVar("Given")
+
+
+@contextmanager
+def open_scenes(path: Path) -> Iterator[list[Scene]]:
+    """Open a file and give its scenes, one at least.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file or folder; its extension tells the format.
+
+    Raises
+    ------
+    PlaneError
+        The file is missing, damaged or of no known format, or a package that reads it is not installed; so do the
+        scenes and what they give.
+    """
+    with ExitStack() as opened:
+        scenes = _told(path, lambda: opened.enter_context(_opener(path)(path)))
+        if not scenes:
+            raise PlaneError("the file holds no picture", where=path, remedy="Export the field again.")
+        yield [partial(_look, path, scene) for scene in scenes]
+
+
+def _look(path: Path, scene: Scene) -> tuple[ChannelStack, ...]:
+    return tuple(replace(stack, read=partial(_told, path, stack.read)) for stack in _told(path, scene))
+
+
+def _told(path: Path, function: Callable[..., Given], *arguments: object) -> Given:
+    try:
+        with told_as_plane_errors(path):
+            return function(*arguments)
+    except FileNotFoundError as error:
+        raise PlaneError("it, or a part of it, is not there", where=path, remedy="Copy it again.") from error
+
+
+@contextmanager
+def _open_picture(path: Path) -> Iterator[list[Scene]]:
+    yield [lambda: (ChannelStack("", 0, path, 1, lambda _: read_plane(path), None),)]
+
+
+def _opener(path: Path) -> Callable[[Path], AbstractContextManager[list[Scene]]]:
+    opener = OPENERS.get(path.suffix.lower())
+    if opener is None:
+        raise PlaneError(
+            "no format of microscopes has this extension", where=path, remedy=f"Known are {', '.join(OPENERS)}."
+        )
+    return opener
+
+
+OPENERS: dict[str, Callable[[Path], AbstractContextManager[list[Scene]]]] = {
+    **dict.fromkeys((".tif", ".tiff", ".stk"), tiff.open_file),
+    **dict.fromkeys(PICTURES, _open_picture),
+    OME_ZARR: ome_zarr.open_file,
+    **dict.fromkeys((".nd2", ".czi", ".lif"), vendors.open_file),
+}
+"""What opens a file, by its extension."""

@@ -1,0 +1,55 @@
+"""Lets one watch at a time work with a ledger, and only on the folder that the ledger is of."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.workstation.ledger import Ledger
+
+
+@contextmanager
+def sole_watch(ledger: Ledger, folder: Path) -> Iterator[None]:
+    """Hold a ledger for a watch on a folder during the block.
+
+    The system itself lets go of the lock when its process ends, however it ends: a killed watch blocks nobody.
+
+    Raises
+    ------
+    OutputError
+        Another watch is at work with the ledger, or the ledger is that of another folder.
+    """
+    lock = FileLock(f"{ledger.path}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"another watch is at work with this ledger: {ledger.fact('holder') or 'it is just starting'}",
+            where=ledger.path,
+            remedy="Stop that one, or name another folder for results.",
+        ) from error
+    try:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        ledger.set_fact("holder", f"process {os.getpid()} on {socket.gethostname()} since {since}")
+        _check_folder(ledger, str(folder.absolute()))
+        yield
+    finally:
+        lock.release()
+
+
+def _check_folder(ledger: Ledger, folder: str) -> None:
+    known = ledger.fact("folder")
+    if known not in {None, folder}:
+        raise OutputError(
+            f"this ledger is of the folder {known}, not of {folder}",
+            where=ledger.path,
+            remedy="Name another folder for results: fields of two folders may have the same names.",
+        )
+    ledger.set_fact("folder", folder)

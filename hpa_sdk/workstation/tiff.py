@@ -1,0 +1,168 @@
+"""Opens TIFF and OME-TIFF files as scenes."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.planes import MAX_PIXELS, Planes, check_size
+from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_one_moment, check_type, load, micrometres
+
+_KNOWN_AXES = "TCZYXS"
+_NAMES_OF_FILES = re.compile(r'FileName\s*=\s*["\']([^"\']*)')
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[list[Scene]]:
+    """Open a TIFF file; each of its series is a scene.
+
+    A file speaks for itself alone: of an OME-TIFF that is spread over several files, a file with one plane is that
+    plane, and any other is refused.
+    """
+    tifffile = load("tifffile", extra="workstation", path=path)
+    # tifffile's own decoders know no limit of what a strip may inflate to; those of imagecodecs do.
+    load("imagecodecs", extra="workstation", path=path)
+    with _strict(path) as check, tifffile.TiffFile(path) as tiff:
+        text = tiff.ome_metadata or ""
+        if any(re.search(r"[/\\:]", name) for name in _NAMES_OF_FILES.findall(text)):
+            raise PlaneError(
+                "its metadata name files in other folders", where=path, remedy="Export it as a file of its own."
+            )
+        images = _listed(tifffile.xml2dict(text).get("OME", {}).get("Image", [])) if text else []
+        own = [series for series in tiff.series if any(page is not None and page.parent is tiff for page in series)]
+        check()
+        yield [partial(_channels, tiff, series, images, path) for series in own]
+
+
+@contextmanager
+def _strict(path: Path) -> Iterator[Callable[[], None]]:
+    """Raise, when called and at the end, what tifffile only logs.
+
+    Of a damaged file it gives what it still understands, such as the pages without their channels' names.
+    """
+    errors = _Errors()
+    logger = logging.getLogger("tifffile")
+    if not logger.isEnabledFor(logging.ERROR):
+        raise PlaneError(
+            "tifffile may not log errors, so damage would pass unseen",
+            where=path,
+            remedy="Leave the level of the logger 'tifffile' at ERROR or below.",
+        )
+
+    def check() -> None:
+        if errors.messages:
+            raise PlaneError(
+                f"the file is damaged ({errors.messages[0]})", where=path, remedy="Copy or export the file again."
+            )
+
+    logger.addHandler(errors)
+    try:
+        yield check
+    finally:
+        logger.removeHandler(errors)
+    check()
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.messages.append(record.getMessage())
+
+
+def _listed(elements: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    return elements if isinstance(elements, list) else [elements]
+
+
+def _channels(tiff: Any, series: Any, images: list[dict[str, Any]], path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401
+    names, pixel_size = _told_by_ome(images, series.name, path) if images else ((), _told_by_imagej(tiff, path))
+    check_type(series.dtype, path)
+    sizes = dict(zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True))
+    # Not of the kind that it says it is: tifffile could not follow its description.
+    astray = bool(tiff.ome_metadata) and series.kind in {"generic", "uniform"}
+    if astray or any(page is None or page.parent is not tiff for page in series):
+        if len(tiff.pages) > 1:
+            raise PlaneError(
+                "its planes are spread over several files, or some are missing",
+                where=path,
+                remedy="Export the field as one file, or as a file for each channel and name their pattern.",
+            )
+        return (ChannelStack("", 0, path, 1, lambda _: _decode(tiff, 0, None, path), pixel_size),)
+    # What a file without names of axes counts along is its channels.
+    unknown = [axis for axis, size in sizes.items() if axis not in _KNOWN_AXES and size > 1]
+    channel_axis = "C" if sizes.get("C", 1) > 1 or len(unknown) != 1 else unknown[0]
+    check_one_moment(sizes, f"{channel_axis}ZYX", path)
+    stacked = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
+
+    def read(channel: int, z: int) -> Planes:
+        at = {channel_axis: channel, "Z": z}
+        index = np.ravel_multi_index([at.get(axis, 0) for axis in stacked], list(stacked.values())) if stacked else 0
+        return _decode(tiff, int(index), series, path)
+
+    return tuple(
+        ChannelStack(
+            names[number] if number < len(names) else "",
+            number,
+            path,
+            sizes.get("Z", 1),
+            partial(read, number),
+            pixel_size,
+        )
+        for number in range(sizes.get(channel_axis, 1))
+    )
+
+
+def _decode(tiff: Any, index: int, series: Any, path: Path) -> Planes:  # noqa: ANN401
+    page = (tiff.pages if series is None else series)[0 if series is not None and series.is_truncated else index]
+    form = page.keyframe
+    if form.ndim != 2:  # noqa: PLR2004 - (H, W)
+        raise PlaneError(
+            "its pages are no single grey planes", where=path, remedy="Export each channel in grey, a page for each."
+        )
+    check_size(form.imagewidth, form.imagelength, path)
+    if np.prod([min(side, MAX_PIXELS + 1) for side in form.chunks], dtype=float) > MAX_PIXELS:
+        raise PlaneError("its tiles are larger than any field", where=path, remedy="Export the field again.")
+    if series is not None and series.is_truncated:
+        # ImageJ describes such a stack on its first page only; the planes follow it without gaps.
+        data = tiff.filehandle.read_array(
+            f"{tiff.byteorder}{form.dtype.char}",
+            form.size,
+            series.dataoffset + index * form.nbytes,
+        ).reshape(form.shape)
+    elif not all(page.databytecounts):
+        raise PlaneError("a part of the plane is not there", where=path, remedy="Copy or export the file again.")
+    else:
+        data = page.asarray()
+    return cast("Planes", data.astype(form.dtype.newbyteorder("="), copy=False))
+
+
+def _told_by_ome(images: list[dict[str, Any]], name: str, path: Path) -> tuple[tuple[str, ...], float | None]:
+    told = set()
+    for image in [image for image in images if str(image.get("Name", "")) == name] or images:
+        pixels = image.get("Pixels", {})
+        sizes = (pixels.get("PhysicalSizeY"), pixels.get("PhysicalSizeX"))
+        names = tuple(str(channel.get("Name", "")) for channel in _listed(pixels.get("Channel", [])))
+        told.add((names, micrometres(sizes, pixels.get("PhysicalSizeXUnit", "µm"), path)))
+    # Several pictures of one name that differ: nobody can say which of them this is.
+    return told.pop() if len(told) == 1 else ((), None)
+
+
+def _told_by_imagej(tiff: Any, path: Path) -> float | None:  # noqa: ANN401
+    unit = (tiff.imagej_metadata or {}).get("unit")
+    if not unit:
+        return None
+    across, down = tiff.pages[0].resolution  # pixels a unit
+    return micrometres((down and 1 / down, across and 1 / across), unit.replace("\\u00B5", "µ"), path)

@@ -1,0 +1,91 @@
+"""Brings planes to the scale of a model's training, so that cells appear as large as they did there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.planes import MIN_SIDE, Planes
+from hpa_sdk.workstation.station import Trained
+
+_DETAIL = 1.5  # pixels this many times as large as those of training lack detail that the network looks for
+_WHOLE = 0.99
+
+
+def to_trained_scale(
+    planes: Planes, pixel_size: float | None, trained: Trained | None, where: Path
+) -> tuple[Planes, tuple[str, ...]]:
+    """Bring planes to the pixel size and the extent of the fields that a model was trained on.
+
+    A network sees every field resized to 299 pixels, whatever it spans: cells of a field twice as wide would appear
+    half as large as any in training. So the planes are cut around their centre to the extent of training, brought to
+    its pixel size (area average where that is coarser, as in the making of the training planes, bilinear where it is
+    finer), and framed in black where they span less. What lies outside the cut is not seen: fields much larger than
+    those of training should be cut into several at the microscope. Nothing is stretched to fill a frame.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W).
+    pixel_size : float or None
+        Micrometres a pixel.
+    trained : Trained or None
+        The fields that the model was trained on.
+    where : pathlib.Path
+        Where the planes come from, for messages.
+
+    Returns
+    -------
+    planes : numpy.ndarray
+        Of the same type, of shape (4, side, side); as they were where `pixel_size` or `trained` is unknown.
+    notes : tuple of str
+        What was done, or why nothing.
+
+    Raises
+    ------
+    PlaneError
+        The planes span too little for a picture at the scale of training.
+    """
+    if trained is None:
+        return planes, ("the pixel size of the model's training is unknown, so nothing is rescaled",)
+    if pixel_size is None:
+        return planes, ("the pixel size is unknown, so nothing is rescaled: give files.pixel_size",)
+    factor = pixel_size / trained.pixel_size
+    heights, widths = (_cut(side, trained.side / factor) for side in planes.shape[1:])
+    cut = planes[:, heights, widths]
+    height, width = (min(round(side * factor), trained.side) for side in cut.shape[1:])
+    if min(height, width, *cut.shape[1:]) < MIN_SIDE:
+        raise PlaneError(
+            f"at {pixel_size:g} um a pixel the field spans {planes.shape[2] * pixel_size:.3g} um; the model was trained"
+            f" on {trained.side * trained.pixel_size:.4g} um",
+            where=where,
+            remedy="Check the pixel size; files.pixel_size of the station file overrides what files say.",
+        )
+    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    framed = np.zeros((len(planes), trained.side, trained.side), planes.dtype)
+    top, left = (trained.side - height) // 2, (trained.side - width) // 2
+    for plane, frame in zip(cut, framed, strict=True):
+        frame[top : top + height, left : left + width] = cv2.resize(plane, (width, height), interpolation=smooth)
+    return cast("Planes", framed), _notes(planes, cut, height * width / trained.side**2, factor)
+
+
+def _cut(side: int, wanted: float) -> slice:
+    kept = min(side, max(1, round(wanted)))
+    start = (side - kept) // 2
+    return slice(start, start + kept)
+
+
+def _notes(planes: Planes, cut: Planes, filled: float, factor: float) -> tuple[str, ...]:
+    seen = cut.size / planes.size
+    notes = [f"resized by {factor:.3g} to the pixel size of training"] if abs(factor - 1) > 1 - _WHOLE else []
+    if seen < _WHOLE:
+        notes.append(f"the field is larger than those of training: its centre, {seen:.0%} of it, is seen")
+    if filled < _WHOLE:
+        notes.append(f"the field is smaller than those of training: it fills {filled:.0%}, the rest is black")
+    if factor > _DETAIL:
+        notes.append("its pixels are coarser than those of training: detail is missing")
+    return tuple(notes)

@@ -1,0 +1,110 @@
+"""Lists what lies in a watched folder, as often as a watch asks: by names alone, without a Path or a stat for each."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from hpa_sdk.workstation.file_group import FileGroup, PlaneFile
+from hpa_sdk.workstation.ledger import Stamp
+from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, PICTURES
+from hpa_sdk.workstation.station import Station
+
+
+def list_names(folder: Path, *, recursive: bool) -> set[str]:
+    """List the names in a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to look.
+    recursive : bool
+        Look into the folders below too, and give the names in them in their place, such as ``"sub/a_red.png"``. A
+        folder below that can't be listed is passed over.
+
+    Raises
+    ------
+    OSError
+        The folder can't be listed.
+    """
+    # A Path for each name would cost ten times as much.
+    return set(_names_below(folder, "")) if recursive else set(os.listdir(folder))  # noqa: PTH208
+
+
+def _names_below(folder: str | Path, prefix: str) -> Iterator[str]:
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        if prefix:
+            return
+        raise
+    with entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and _extension(entry.name) != OME_ZARR:
+                yield from _names_below(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name
+
+
+def is_plane_file(folder: Path, name: str) -> bool:
+    """Say whether a name of `list_names` is that of a file, or an OME-Zarr folder, of a microscope."""
+    # A leading dot is what a program that is still writing likes to use.
+    if name.rpartition("/")[2].startswith(".") or _extension(name) not in OPENERS:
+        return False
+    return _extension(name) == OME_ZARR or not (folder / name).is_dir()
+
+
+def is_folder(name: str) -> bool:
+    """Say whether a name that `is_plane_file` is that of a folder."""
+    return _extension(name) == OME_ZARR
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
+
+
+def group_names(station: Station, folder: Path, names: Iterable[str]) -> list[FileGroup]:
+    """Group some names as `hpa_sdk.workstation.file_group.group_files` groups a whole folder."""
+    pattern = station.pattern
+    groups: dict[str, list[PlaneFile]] = defaultdict(list)
+    for name in sorted(names):
+        parent, slash, own_name = name.rpartition("/")
+        path = Path(folder, name)
+        if pattern is None:
+            if path.suffix.lower() not in PICTURES:
+                groups[name].append(PlaneFile(path))
+        elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", own_name)):
+            told = match.groupdict()
+            plane = PlaneFile(path, told["channel"] or "", told.get("time"), told.get("z"))
+            groups[parent + slash + (told["field"] or "")].append(plane)
+    return [FileGroup(field, tuple(planes)) for field, planes in sorted(groups.items())]
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """Ask the system for a file's stamp; None where it is gone. A folder's is that of all files in it together.
+
+    On Windows a folder's listing tells old sizes of files that are being written, so this does not go by one.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return Stamp(status.st_size, status.st_mtime_ns)
+        inside = [Path(below, name).stat() for below, _, names in os.walk(path) for name in names]
+    except OSError:
+        return None
+    return Stamp(sum(file.st_size for file in inside), max((file.st_mtime_ns for file in inside), default=0))
+
+
+def opens(path: Path) -> bool:
+    """Say whether a file can be opened: on Windows, one that a program is writing often can't."""
+    if path.is_dir():
+        return True
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""Makes a workplace with a simulated microscope, for tests of acquisitions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymmcore_plus.experimental.unicore import UniMMCore
+
+from hpa_sdk import Predictor
+from hpa_sdk.workstation.micro_manager import FieldHandler
+from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station import Station, read_station
+from tests.small import make_model
+
+CHANNELS = "[channels]\nred = ['Tubulin']\ngreen = ['protein']\nblue = ['DAPI']\nyellow = ['ER']\n"
+
+
+def planes(count: int, seed: int = 0, side: int = 48) -> list[npt.NDArray[Any]]:
+    """Fields of 12 bits, of differing brightness, so that their answers differ."""
+    rng = np.random.default_rng(seed)
+    tops = rng.uniform(500, 4095, (count, 4, 1, 1))
+    return list((rng.random((count, 4, side, side)) * tops).astype(np.uint16))
+
+
+@dataclass
+class Workplace:
+    """A station with its model, predictor and store."""
+
+    station: Station
+    predictor: Predictor
+    store: ResultStore
+
+    @contextmanager
+    def handler(self, predictor: Any = None, **options: Any) -> Iterator[tuple[FieldHandler, list[Result]]]:
+        told: list[Result] = []
+        with FieldHandler(
+            self.station, predictor or self.predictor, self.store, **{"run": "run", "patience": 20.0, **options}
+        ) as handler:
+            handler.answered.connect(told.append)
+            yield handler, told
+
+
+class Stubborn:
+    """A predictor that waits, or raises, before it asks the real one."""
+
+    def __init__(self, predictor: Predictor, before: Callable[[str], object]) -> None:
+        self._predictor = predictor
+        self._before = before
+        self.device = predictor.device
+
+    def predict(self, sample: Any, **options: Any) -> Any:
+        self._before(sample.id)
+        return self._predictor.predict(sample, **options)
+
+
+@contextmanager
+def open_place(
+    folder: Path,
+    text: str = "",
+    *,
+    files: str = "white = 4095\npixel_size = 0.32",
+    channels: str = CHANNELS,
+) -> Iterator[Workplace]:
+    """Make a workplace in an empty folder."""
+    make_model(folder / "small.onnx")
+    (folder / "answers").mkdir()
+    head = 'model = "small.onnx"\nwatch = "exports"\noutput = "answers"\ndevice = "cpu"\n'
+    path = folder / "station.toml"
+    path.write_text(f"{head}{text}\n[files]\n{files}\n{channels}", encoding="utf-8")
+    station = read_station(path)
+    with ResultStore(station.output) as store:
+        yield Workplace(station, Predictor.load(station.model, device="cpu", white=station.files.white), store)
+
+
+def run_and_cancel(core: UniMMCore, events: Any, handler: FieldHandler, when: Callable[[], bool]) -> float:
+    """Run an acquisition, cancel it once something is so, and tell how long it went on."""
+    acquisition = threading.Thread(target=lambda: core.mda.run(events, output=[handler]))
+    acquisition.start()
+    while not when():
+        time.sleep(0.005)
+    core.mda.cancel()
+    began = time.monotonic()
+    acquisition.join(20)
+    assert not acquisition.is_alive()
+    return time.monotonic() - began

@@ -1,0 +1,216 @@
+"""A hot folder answers each field once, as soon as it is all there, whatever its form."""
+
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.workstation.file_group import group_files
+from hpa_sdk.workstation.watched_files import group_names, is_plane_file, list_names
+from tests.hpa_sdk.workstation.watching import (
+    RNG,
+    SETTLE,
+    json_of,
+    make_station,
+    planes,
+    rows,
+    settled,
+    wait_until,
+    watching,
+)
+from tests.hpa_sdk.workstation.written import CHANNELS, MICROMETRES, put_image, stack, write_ome_tiff
+from tests.small import make_field
+
+
+def test_planes_in_any_order_make_one_answer_that_of_the_predictor(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    elsewhere = [make_field(tmp_path / "elsewhere", f"Zelle ö {at}", RNG) for at in range(3)]
+    files = [file for sample in elsewhere for file in sample.files]
+    random.Random(1).shuffle(files)  # noqa: S311 - a repeatable order
+    with watching(station) as store:
+        for file in files:
+            shutil.copy(file, tmp_path / "exports")
+            time.sleep(SETTLE / 4)
+        wait_until(lambda: store.count() == 3)
+        settled()
+    assert sorted(row["id"] for row in rows(station.output)) == [sample.id for sample in elsewhere]
+    for prediction in Predictor.load(model, device="cpu").predict(elsewhere):
+        found = json_of(tmp_path, prediction.id)
+        np.testing.assert_array_equal(np.float32(found["probabilities"]), prediction.probabilities)
+        assert found["device"] == "cpu"
+        assert [Path(file).parent.name for file in found["files"]] == ["exports"] * 4
+
+
+def test_nothing_is_answered_while_it_is_written(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    sample = make_field(tmp_path / "elsewhere", "a", RNG)
+    *others, last = sample.files
+    with watching(station) as store:
+        for file in others:
+            shutil.copy(file, tmp_path / "exports")
+        content = last.read_bytes()
+        with (tmp_path / "exports" / last.name).open("wb") as slow:
+            for at in range(0, len(content), len(content) // 12):
+                slow.write(content[at : at + len(content) // 12])
+                slow.flush()
+                written = time.monotonic()
+                time.sleep(SETTLE / 2)
+                assert store.count() == 0
+        wait_until(store.count)
+        assert time.monotonic() - written > SETTLE
+        assert not store.count(failed=True)
+
+
+def test_a_missing_colour_is_named_and_a_late_plane_is_not_lost(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model, plane_timeout_seconds=3 * SETTLE)
+    sample = planes(tmp_path, "a")
+    late = shutil.move(sample.files[3], tmp_path / "late.png")
+    with watching(station) as store:
+        wait_until(store.count)
+        (failed,) = store.newest(1)
+        assert failed.error is not None
+        assert "no channel is yellow" in failed.error.what
+        assert any("waited 0.45 s" in note for note in failed.notes)
+        settled()
+        assert [result.time for result in store.newest(5)] == [failed.time]
+        shutil.move(late, sample.files[3])
+        wait_until(lambda: not store.count(failed=True))
+    (row,) = rows(station.output)
+    assert (row["id"], row["error"]) == ("a", "")
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_results_beside_the_images_are_no_arrivals(tmp_path: Path, model: Path, recursive: bool) -> None:
+    station = make_station(tmp_path, model, files=f'pattern = "hpa"\nrecursive = {str(recursive).lower()}')
+    beside = type(station)(
+        model=model,
+        watch=station.watch,
+        output=station.watch,
+        files=station.files,
+        arrival=station.arrival,
+        device="cpu",
+    )
+    make_field(station.watch / "below" / "more", "a", RNG)
+    planes(tmp_path, "a")
+    with watching(beside) as store:
+        wait_until(lambda: store.count() == 1 + recursive)
+        settled()
+        ids = sorted(result.id for result in store.newest(9))
+    assert ids == (["a", "below/more/a"] if recursive else ["a"])
+    assert (station.watch / "below" / "more" / "a.json").exists() == recursive
+    names = [name for name in list_names(station.watch, recursive=True) if is_plane_file(station.watch, name)]
+    assert {Path(name).suffix for name in names} == {".png"}
+
+
+def test_old_files_can_be_skipped_but_never_new_ones(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    old = planes(tmp_path, "old")
+    torn = planes(tmp_path, "torn")
+    late = shutil.move(torn.files[2], tmp_path / "late.png")
+    with watching(station, existing="skip") as store:
+        wait_until(lambda: store.ledger.fact("begun"))
+        planes(tmp_path, "new")
+        wait_until(store.count)
+    planes(tmp_path, "while away")
+    with watching(station, existing="skip") as store:
+        shutil.move(late, torn.files[2])
+        wait_until(lambda: store.count() == 3)
+        settled()
+        assert sorted(result.id for result in store.newest(9)) == ["new", "torn", "while away"]
+    assert old.files[0].exists()
+
+
+def test_planes_of_different_time_points_are_refused(tmp_path: Path, model: Path) -> None:
+    channels = "\n[channels]\nred = [0]\ngreen = [1]\nblue = [2]\nyellow = [3]"
+    station = make_station(tmp_path, model, files=f'pattern = "leica"{channels}')
+    sample = planes(tmp_path, "x")
+    for at, file in enumerate(sample.files):
+        file.rename(station.watch / f"pos--T000{at // 3}--Z00--C0{at}.png")
+    with watching(station) as store:
+        wait_until(store.count)
+        (found,) = store.newest(1)
+    assert found.error is not None
+    assert "2 time points" in found.error.what
+
+
+def test_scenes_of_a_stack_and_what_was_done_to_them_are_in_the_results(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}")
+    write_ome_tiff(station.watch / "one.ome.tif", stack(z=3), **MICROMETRES)
+    with tifffile.TiffWriter(station.watch / "two.ome.tif", ome=True) as file:
+        for seed in (1, 2):
+            names = {"axes": "CZYX", "Channel": {"Name": ["DAPI", "Alexa 488", "Microtubules", "ER"]}}
+            file.write(stack(seed=seed), metadata=names, photometric="minisblack")
+    with watching(station) as store:
+        wait_until(lambda: store.count() == 3)
+        found = {result.id: result for result in store.newest(9)}
+    assert sorted(found) == ["one.ome.tif", "two.ome.tif#1", "two.ome.tif#2"]
+    assert found["two.ome.tif#1"].probabilities != found["two.ome.tif#2"].probabilities
+    assert "maximum of 3 z planes" in found["one.ome.tif"].notes
+
+
+def test_an_ome_zarr_folder_is_answered_when_its_last_chunk_has_settled(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}")
+    whole = tmp_path / "whole.zarr"
+    put_image(zarr.open_group(whole, mode="w", zarr_format=2), stack(), "0.4")
+    with watching(station) as store:
+        for file in sorted(path for path in whole.rglob("*") if path.is_file()):
+            place = station.watch / "a.zarr" / file.relative_to(whole)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
+            time.sleep(SETTLE / 2)
+            assert store.count() == 0
+        wait_until(store.count)
+        assert not store.count(failed=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows refuses such names itself")
+def test_names_that_can_t_be_used_are_told_apart(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    for name in ("a\x01", "a\x02", "a_", "a\\b"):
+        planes(tmp_path, name)
+    with watching(station) as store:
+        wait_until(lambda: store.count() == 4)
+        found = {result.id: result.error for result in store.newest(9)}
+    assert found.pop("a_") is None
+    assert all(error and "can't be the name of a field" in error.what for error in found.values())
+    assert {path.parent for path in tmp_path.rglob("*.json")} == {station.output}
+
+
+NAMES = (
+    *(
+        "a_red.png",
+        "a_red.tif",
+        "b_GREEN.ome.tiff",
+        "c.ome.tif",
+        "c.tif",
+        "d.txt",
+        "e",
+        ".f_red.png",
+        "g.nd2",
+        "sub.tif",
+    ),
+    *("x--T0001--Z02--C03.tif", "y_t0_z00_ch00.tif", "sub/a_red.png", "sub/deep/z_blue.jpg", "sub/c.lif", "_red.png"),
+)
+
+
+@pytest.mark.parametrize("pattern", ["", 'pattern = "hpa"', 'pattern = "leica"'])
+@pytest.mark.parametrize("recursive", ["true", "false"])
+def test_names_are_grouped_as_a_folder_is(tmp_path: Path, model: Path, pattern: str, recursive: str) -> None:
+    station = make_station(tmp_path, model, files=f"{pattern}\nrecursive = {recursive}")
+    for name in NAMES:
+        (station.watch / name).parent.mkdir(parents=True, exist_ok=True)
+        (station.watch / name).touch()
+    (station.watch / "v.zarr").mkdir()
+    (station.watch / "v.zarr" / "0_red.png").touch()
+    listed = list_names(station.watch, recursive=station.files.recursive)
+    names = [name for name in listed if is_plane_file(station.watch, name)]
+    found = {(group.id, frozenset(group.planes)) for group in group_names(station, station.watch, names)}
+    assert found == {(group.id, frozenset(group.planes)) for group in group_files(station, station.watch)}
+    assert found

@@ -1,0 +1,183 @@
+"""A hot folder outlives what happens to its files, its folders and its computer, and loses nothing."""
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.hot_folder_soak import Hardships, Soak
+from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.prediction import Failure
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation import arrivals
+from tests.hpa_sdk.workstation.watching import (
+    RNG,
+    SETTLE,
+    make_station,
+    planes,
+    rows,
+    settled,
+    wait_until,
+    watching,
+)
+from tests.small import make_field, make_model
+
+
+def test_bad_files_are_reported_once_and_cost_no_other_field(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    contents = {"empty": b"", "text": b"no picture", "torn": b"\x89PNG\r\n\x1a\n half"}
+    for name, content in contents.items():
+        planes(tmp_path, name).files[1].write_bytes(content)
+    planes(tmp_path, "good")
+    told: list[str] = []
+    with watching(station, tell=lambda result: told.append(result.id)) as store:
+        wait_until(lambda: store.count() == 4)
+        settled()
+    with watching(station, tell=lambda result: told.append(result.id)):
+        settled()
+    assert sorted(told) == ["empty", "good", "text", "torn"]
+    errors = {row["id"]: row["error"] for row in rows(station.output)}
+    assert not errors.pop("good")
+    assert all(f"{name}_green.png" in error for name, error in errors.items())
+
+
+def test_a_field_that_is_written_again_is_answered_again(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "LOOKS_A_ROUND", 1)
+    station = make_station(tmp_path, model)
+    bad = planes(tmp_path, "a")
+    bad.files[1].write_bytes(b"")
+    with watching(station) as store:
+        wait_until(lambda: store.count(failed=True))
+        planes(tmp_path, "a")
+        wait_until(lambda: store.count() and not store.count(failed=True))
+    assert [row["error"] for row in rows(station.output)] == [""]
+
+
+def test_a_failure_that_passes_is_no_failure(tmp_path: Path, model: Path) -> None:
+    class Flaky:
+        device = "cpu"
+
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+            self._predictor = Predictor.load(model, device="cpu")
+
+        def stream(self, samples: Iterator[Sample]) -> Iterator[object]:
+            for sample in samples:
+                self.asked.append(sample.id)
+                torn = Failure(sample.id, PlaneError("the share went away", remedy="Wait."))
+                yield torn if self.asked.count(sample.id) == 1 else self._predictor.predict(sample)[0]
+
+    station, flaky = make_station(tmp_path, model), Flaky()
+    planes(tmp_path, "a")
+    with watching(station, predictor=flaky) as store:
+        wait_until(store.count)
+        assert not store.count(failed=True)
+    assert flaky.asked == ["a", "a"]
+
+
+def test_a_folder_that_goes_away_is_waited_for(tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    station = make_station(tmp_path, model, plane_timeout_seconds=4 * SETTLE)
+    planes(tmp_path, "a")
+    half = planes(tmp_path, "half")
+    late = shutil.move(half.files[0], tmp_path / "late.png")
+    away = tmp_path / "away"
+    with caplog.at_level(logging.WARNING, "hpa_sdk"), watching(station) as store:
+        wait_until(store.count)
+        station.watch.rename(away)
+        time.sleep(8 * SETTLE)
+        assert store.count() == 1
+        shutil.move(late, away / half.files[0].name)
+        away.rename(station.watch)
+        planes(tmp_path, "b")
+        wait_until(lambda: store.count() == 3)
+        assert not store.count(failed=True)
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("can't be listed" in message for message in told) == 1
+    assert sum("trouble is over" in message for message in told) == 1
+
+
+def test_a_replaced_model_is_told_once_and_each_result_names_its_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_model(tmp_path / "small.onnx")
+    first = hashlib.sha256(model.read_bytes()).hexdigest()
+    station = make_station(tmp_path, model)
+    with caplog.at_level(logging.WARNING, "hpa_sdk"), watching(station) as store:
+        make_model(model, name="another")
+        planes(tmp_path, "a")
+        wait_until(store.count)
+        settled()
+        assert store.newest(1)[0].model_sha256 == first
+    assert sum("model file was replaced" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_full_disk_stops_nothing_for_good(tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    station = make_station(tmp_path, model)
+    with caplog.at_level(logging.WARNING, "hpa_sdk"), watching(station) as store:
+        wait_until(lambda: store.ledger.fact("begun"))
+        # SQLite's own word for a full disk, at the size that the ledger has.
+        pages = store.ledger._rows("PRAGMA page_count")[0][0]
+        store.ledger._rows(f"PRAGMA max_page_count = {pages}")
+        names = [planes(tmp_path, f"field {at}").id for at in range(12)]
+        wait_until(lambda: any("full" in record.getMessage() for record in caplog.records))
+        settled()
+        store.ledger._rows("PRAGMA max_page_count = 100000")
+        wait_until(lambda: store.count() == 12)
+    assert sorted(row["id"] for row in rows(station.output)) == sorted(names)
+
+
+def test_a_result_folder_that_can_t_be_written_holds_nothing_up(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model, files='pattern = "hpa"\nrecursive = true')
+    (station.output / "below").write_text("in the way", encoding="utf-8")
+    make_field(station.watch / "below", "a", RNG)
+    planes(tmp_path, "b")
+    with watching(station) as store:
+        wait_until(lambda: store.count() == 2)
+        wait_until((station.output / "b.json").exists)
+        (station.output / "below").unlink()
+        wait_until((station.output / "below" / "a.json").exists)
+    assert {row["id"] for row in rows(station.output)} == {"b", "below/a"}
+
+
+def test_a_second_watch_is_refused_and_told_who_is_at_work(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    with watching(station) as store:
+        wait_until(lambda: store.ledger.fact("holder"))
+        with pytest.raises(OutputError, match=f"process {os.getpid()} on"), watching(station):
+            settled()
+
+
+def test_a_ledger_of_another_folder_is_refused(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    with watching(station) as store:
+        wait_until(lambda: store.ledger.fact("folder"))
+    (tmp_path / "exports").rename(tmp_path / "other")
+    text = (tmp_path / "station.toml").read_text(encoding="utf-8")
+    assert "exports" in text
+    moved = type(station)(model=model, watch=tmp_path / "other", output=station.output, device="cpu")
+    with pytest.raises(OutputError, match="is of the folder"), watching(moved):
+        settled()
+
+
+def test_a_soak_loses_nothing_and_answers_nothing_twice(tmp_path: Path) -> None:
+    hardships = Hardships(
+        fields=60,
+        bad_every=20,
+        kills=2,
+        moves=1,
+        settle=0.4,
+        patience=4.0,
+        late_fields=2,
+        seed=4,
+    )
+    findings = Soak(tmp_path / "soak ö", hardships).run()
+    assert findings.wrong == []
+    assert findings.kills == 2

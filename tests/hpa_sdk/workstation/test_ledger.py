@@ -1,0 +1,79 @@
+"""A ledger tells the truth or refuses; it never guesses and never half writes."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.workstation.ledger import Ledger, Stamp
+from tests.hpa_sdk.workstation.test_results import failure, result
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger ö.sqlite"
+
+
+def test_what_is_done_is_known_after_a_restart(path: Path) -> None:
+    ledger = Ledger(path)
+    stamps = {"a_red.png": Stamp(3, 2**62), "sub/b\udcff_red.png": Stamp(0, -1)}
+    with ledger.transaction():
+        ledger.set_done("a", stamps)
+    ledger.close()
+    ledger = Ledger(path)
+    assert {name: ledger.stamp(name) for name in stamps} == stamps
+    assert ledger.stamp("b_red.png") is None
+    assert sorted(ledger.files_of("a")) == sorted(stamps)
+    ledger.close()
+
+
+def test_a_transaction_counts_whole_or_not_at_all(path: Path) -> None:
+    ledger = Ledger(path)
+    with pytest.raises(ZeroDivisionError), ledger.transaction():
+        ledger.add(result("a"))
+        ledger.set_done("a", {"a_red.png": Stamp(1, 1)})
+        raise ZeroDivisionError
+    assert (ledger.count(), ledger.stamp("a_red.png")) == (0, None)
+    ledger.close()
+
+
+def test_another_process_reads_while_one_writes(path: Path) -> None:
+    writer, reader = Ledger(path), Ledger(path)
+    with writer.transaction():
+        writer.add(failure("a"))
+        assert reader.count() == 0
+    assert (reader.count(), reader.count(failed=True)) == (1, 1)
+    writer.close()
+    reader.close()
+
+
+def of_another_version(path: Path) -> None:
+    Ledger(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 2")
+    database.close()
+
+
+def of_another_program(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE results (a)")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (of_another_version, "no ledger of version 1"),
+        (of_another_program, "no ledger of version 1"),
+        (lambda path: path.write_bytes(b"no database" * 100), "not a database"),
+        (lambda path: path.mkdir(), "unable to open"),
+    ],
+)
+def test_what_is_no_ledger_of_this_version_is_refused_and_unchanged(path: Path, spoil: object, message: str) -> None:
+    spoil(path)  # type: ignore[operator]
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(OutputError, match=message) as caught:
+        Ledger(path)
+    assert caught.value.where == str(path)
+    assert (path.read_bytes() if path.is_file() else None) == before

@@ -1,0 +1,317 @@
+"""Fields are predicted during an acquisition on simulated devices, which it neither holds up nor ends."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import useq
+from pymmcore_plus.mda import mda_listeners_connected
+
+from examples.micro_manager import FILTERS, plan, simulated_core
+from hpa_sdk.errors import PlaneError, SettingError
+from hpa_sdk.workstation.micro_manager import FieldHandler
+from tests.hpa_sdk.workstation.micro_manager_place import (
+    CHANNELS,
+    Stubborn,
+    Workplace,
+    open_place,
+    planes,
+    run_and_cancel,
+)
+
+STACKED = plan(1, z_plan=useq.ZRangeAround(range=4, step=2)).replace(
+    channels=tuple(useq.Channel(config=name, exposure=1, do_stack=name != "ER") for name in FILTERS)
+)
+"""Three z planes of each channel but the last, which has the one in the middle."""
+
+
+@pytest.fixture
+def make_place(tmp_path: Path) -> Iterator[Callable[..., Workplace]]:
+    with ExitStack() as opened:
+        yield lambda *text, **options: opened.enter_context(open_place(tmp_path, *text, **options))
+
+
+@pytest.fixture
+def place(make_place: Callable[..., Workplace]) -> Workplace:
+    return make_place()
+
+
+def expected(place: Workplace, fields: list[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
+    return [prediction.probabilities for prediction in place.predictor.predict_planes(fields)]
+
+
+@pytest.mark.parametrize("order", ["tpcz", "tcpz"])
+def test_each_position_and_time_is_answered_as_its_planes_are(place: Workplace, order: str) -> None:
+    fields = planes(3)
+    with place.handler() as (handler, told):
+        simulated_core(fields).mda.run(
+            plan(3, exposure=1, time_plan={"interval": 0, "loops": 2}, axis_order=order), output=[handler]
+        )
+    assert sorted(result.id for result in told) == [f"run/p00{p}_t00{t}" for p in range(3) for t in range(2)]
+    wanted = expected(place, fields)
+    for result in told:
+        np.testing.assert_allclose(result.probabilities, wanted[int(result.id[7])], atol=1e-6)
+        assert place.store.get(result.id) == result
+        assert place.store.json_path(result.id).is_file()
+    assert len(place.store.table.read_text(encoding="utf-8").splitlines()) == 7
+    assert str(handler.report) == "6 of 6 planned fields answered, 0 failed"
+
+
+@pytest.mark.parametrize(("rule", "chosen"), [('"max"', [0, 1, 2]), ('"middle"', [1]), ("2", [2])])
+def test_z_goes_by_the_rule_of_the_station(make_place: Callable[..., Workplace], rule: str, chosen: list[int]) -> None:
+    place = make_place(files=f"white = 4095\npixel_size = 0.32\nz = {rule}")
+    stack = np.stack(planes(3))
+    stack[:, 3] = stack[1, 3]
+    with place.handler() as (handler, told):
+        handler.plan(STACKED)
+        for event in STACKED:
+            channel = {"DAPI": 2, "protein": 1, "tubulin": 0, "ER": 3}[str(event.channel and event.channel.config)]
+            handler.frameReady(stack[event.index["z"], channel], event, {})
+    (result,) = told
+    np.testing.assert_allclose(result.probabilities, expected(place, [stack[chosen].max(0)])[0], atol=1e-6)
+
+
+def test_fields_come_to_the_scale_of_training_by_the_core_s_pixel_size(make_place: Callable[..., Workplace]) -> None:
+    place = make_place("[trained]\npixel_size = 0.32\nside = 24", files="white = 4095")
+    fields = planes(1)
+    with place.handler() as (handler, told):
+        simulated_core(fields, pixel_size=0.16).mda.run(plan(1, exposure=1), output=[handler])
+    small = np.stack([cv2.resize(plane, (24, 24), interpolation=cv2.INTER_AREA) for plane in fields[0]])
+    np.testing.assert_allclose(told[0].probabilities, expected(place, [small])[0], atol=1e-6)
+    assert handler.report.troubles == ()
+
+
+def test_an_unknown_pixel_size_is_told(make_place: Callable[..., Workplace], caplog: pytest.LogCaptureFixture) -> None:
+    place = make_place("[trained]\npixel_size = 0.32\nside = 24", files="white = 4095")
+    with place.handler() as (handler, told):
+        simulated_core(planes(2)).mda.run(plan(2, exposure=1), output=[handler])
+    assert "does not know the size of a pixel (0.0)" in handler.report.troubles[0]
+    assert len([record for record in caplog.records if record.message == handler.report.troubles[0]]) == 1
+    assert all("the pixel size is unknown" in result.notes[0] for result in told)
+
+
+def test_16_bits_without_a_white_level_are_refused(make_place: Callable[..., Workplace]) -> None:
+    place = make_place(files="pixel_size = 0.32")
+    with place.handler() as (handler, told):
+        simulated_core(planes(1)).mda.run(plan(1, exposure=1), output=[handler])
+    assert "which intensity is white" in str(told[0].error)
+
+
+def test_wrong_channel_names_are_told_before_and_after(place: Workplace) -> None:
+    wrong = plan(2, exposure=1, channels=FILTERS[:3])
+    with place.handler() as (handler, told):
+        with pytest.raises(PlaneError, match=r"no channel is yellow .* there are 'DAPI' .*'protein' .*'tubulin'"):
+            handler.check(wrong)
+        simulated_core(planes(2)).mda.run(wrong, output=[handler])
+    assert len(told) == 2
+    assert all("no channel is yellow" in str(result.error) for result in told)
+
+
+def test_a_missing_channel_can_be_done_without_and_a_fifth_is_ignored(make_place: Callable[..., Workplace]) -> None:
+    channels = CHANNELS.replace("['ER']", "['reticulum']").replace("['DAPI']", "['dapi ']")
+    place = make_place("[without]\nyellow = 'empty'", channels=channels)
+    fields = planes(1)
+    with place.handler() as (handler, told):
+        simulated_core(fields).mda.run(plan(1, exposure=1), output=[handler])
+    fields[0][3] = 0
+    np.testing.assert_allclose(told[0].probabilities, expected(place, fields)[0], atol=1e-6)
+    assert "yellow is missing" in told[0].notes[0]
+
+
+class Spoiling:
+    """Hands on frames but for what it spoils."""
+
+    def __init__(self, handler: FieldHandler, spoil: Callable[[Any, useq.MDAEvent], Any]) -> None:
+        self._spoil = spoil
+        self._handler = handler
+        self.sequenceStarted = handler.sequenceStarted
+        self.sequenceFinished = handler.sequenceFinished
+
+    def frameReady(self, frame: Any, event: useq.MDAEvent, metadata: Any) -> None:  # noqa: N802
+        spoilt = self._spoil(frame, event) if event.index["p"] == 1 else frame
+        if spoilt is not None:
+            self._handler.frameReady(spoilt, event, metadata)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda frame, event: frame if event.index["c"] else None, r"frames are missing: blue \('DAPI'\)"),
+        (lambda frame, event: frame[event.index["c"] :], "48x48 uint16 and 48x47 uint16"),
+        (lambda frame, _: frame.astype(np.float32), "float32, not of 8 or 16 bits"),
+        (lambda frame, _: np.stack([frame] * 3, -1), r"shape \(48, 48, 3\)"),
+        (lambda frame, _: frame[:5], "48x5 pixels"),
+    ],
+)
+def test_a_bad_field_is_told_and_costs_no_other(place: Workplace, spoil: Callable[..., Any], message: str) -> None:
+    fields = planes(3)
+    with place.handler() as (handler, told):
+        spoiling = Spoiling(handler, spoil)
+        simulated_core(fields).mda.run(plan(3, exposure=1), output=[spoiling])
+    results = {result.id: result for result in told}
+    assert re.search(message, str(results["run/p001"].error))
+    for at in (0, 2):
+        np.testing.assert_allclose(results[f"run/p00{at}"].probabilities, expected(place, fields)[at], atol=1e-6)
+    assert (handler.report.answered, handler.report.failed) == (2, 1)
+    if "missing" in message:
+        assert handler.report.incomplete == {"run/p001": ("blue ('DAPI')",)}
+        assert "run/p001: no complete blue ('DAPI')" in str(handler.report)
+    else:
+        assert not handler.report.incomplete
+
+
+def test_two_cameras_are_refused(place: Workplace) -> None:
+    with place.handler() as (handler, told):
+        handler.plan(plan(1, exposure=1))
+        for event in plan(1, exposure=1):
+            for _ in range(2):
+                handler.frameReady(planes(1)[0][0], event, {"pixel_size_um": 0.32})
+    assert "more frames than planned" in str(told[0].error)
+
+
+def test_a_predictor_that_raises_costs_its_field_alone(place: Workplace) -> None:
+    def fail(name: str) -> None:
+        if name == "run/p001":
+            raise ZeroDivisionError("bad luck")
+
+    with place.handler(Stubborn(place.predictor, fail)) as (handler, told):
+        simulated_core(planes(3)).mda.run(plan(3, exposure=1), output=[handler])
+    assert [result.error is None for result in told] == [True, False, True]
+    assert "ZeroDivisionError('bad luck')" in str(told[1].error)
+    assert place.store.count() == 3
+    assert place.store.count(failed=True) == 1
+
+
+def test_what_finds_no_place_is_dropped_early_and_counted(place: Workplace) -> None:
+    gate = threading.Event()
+    frames: list[weakref.ref[Any]] = []
+    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), waiting=2) as (handler, told):
+        core = simulated_core(planes(12))
+        core.mda.events.frameReady.connect(lambda frame: frames.append(weakref.ref(frame)))
+        core.mda.run(plan(12, exposure=1), output=[handler])
+        alive = sum(frame() is not None for frame in frames)
+        dropped = handler.report.dropped
+        gate.set()
+    assert dropped == 12 - 2
+    # Four frames each of the two fields; the core keeps its last one.
+    assert alive <= 4 * 2 + 1
+    assert len(told) == 12
+    assert sum("was dropped" in str(result.error) for result in told) == dropped
+    assert f"{dropped} fields dropped" in str(handler.report)
+
+
+def test_nothing_is_dropped_by_one_who_waits(place: Workplace) -> None:
+    with place.handler(Stubborn(place.predictor, lambda _: time.sleep(0.02)), waiting=1, when_full="wait") as (
+        handler,
+        told,
+    ):
+        simulated_core(planes(12)).mda.run(plan(12, exposure=1), output=[handler])
+    assert [result.error for result in told] == [None] * 12
+    assert handler.report.dropped == 0
+
+
+def test_frames_of_too_many_fields_are_not_kept(place: Workplace) -> None:
+    with place.handler(incomplete=2) as (handler, told):
+        simulated_core(planes(4)).mda.run(plan(4, exposure=1, axis_order="tcpz"), output=[handler])
+    assert sum(result.error is not None for result in told) == 4 - 2
+    assert len(handler.report.incomplete) == 2
+
+
+def test_a_predictor_that_hangs_holds_nobody_up_for_long(place: Workplace) -> None:
+    gate = threading.Event()
+    began = time.monotonic()
+    predictor = Stubborn(place.predictor, lambda name: name.endswith("1") and gate.wait(20))
+    with place.handler(predictor, patience=0.3, waiting=1, when_full="wait") as (handler, told):
+        simulated_core(planes(6)).mda.run(plan(6, exposure=1), output=[handler])
+    assert time.monotonic() - began < 10
+    gate.set()
+    results = {result.id: result for result in told}
+    assert len(results) == len(told) == 6
+    assert results["run/p000"].error is None
+    assert "gave no answer for 0.3 s" in str(results["run/p001"].error)
+    assert handler.report.failed == 5
+
+
+def test_a_cancelled_acquisition_keeps_what_is_finished(place: Workplace) -> None:
+    with place.handler() as (handler, told):
+        core = simulated_core(planes(4))
+        long = plan(4, exposure=1, time_plan={"interval": 0, "loops": 500})
+        run_and_cancel(core, long, handler, lambda: len(told) >= 3)
+    report = handler.report
+    assert 3 <= report.answered < 100
+    assert report.failed == len(report.incomplete) <= 1
+    assert place.store.count() == len(told) == report.answered + report.failed
+
+
+def test_another_handler_s_frames_survive_whatever_happens_in_this_one(place: Workplace) -> None:
+    class Counting:
+        frames = 0
+
+        def frameReady(self) -> None:  # noqa: N802
+            self.frames += 1
+
+    with place.handler() as (handler, told):
+        handler.answered.connect(lambda _: 1 // 0)
+        counting = Counting()
+        place.store.close()
+        broken = Spoiling(handler, lambda *_: "no array")
+        simulated_core(planes(2)).mda.run(plan(2, exposure=1), output=[broken, counting])
+    assert counting.frames == 8
+    assert [result.id for result in told] == ["run/p000", "run/p001"]
+    troubles = "; ".join(handler.report.troubles)
+    for trouble in ("a frame was lost", "the ledger can't be used", "ZeroDivisionError"):
+        assert trouble in troubles
+
+
+def test_events_that_nobody_planned_are_told(place: Workplace) -> None:
+    events = list(plan(1, exposure=1))
+    with place.handler() as (handler, told):
+        core = simulated_core(planes(1))
+        core.mda.run(events, output=[handler])
+        assert handler.report.unplanned_frames == 4
+        assert "4 frames ignored" in str(handler.report)
+        handler.plan(events)
+        core.mda.run(events, output=[handler])
+        core.mda.run(plan(1, exposure=1), output=[handler])
+    assert [result.id for result in told] == ["run/p000", "run/p000-2"]
+
+
+def test_one_who_is_connected_directly_holds_the_acquisition_up_instead_of_the_memory(place: Workplace) -> None:
+    predictor = Stubborn(place.predictor, lambda _: time.sleep(0.05))
+    with place.handler(predictor, waiting=1, when_full="wait") as (handler, told):
+        core = simulated_core(planes(8))
+        finished: list[int] = []
+        core.mda.events.sequenceFinished.connect(lambda: finished.append(len(told)))
+        with mda_listeners_connected(handler, mda_events=core.mda.events, asynchronous=False):
+            core.mda.run(plan(8, exposure=1))
+    assert finished[0] >= 8 - 2
+    assert len(told) == 8
+
+
+def test_names_of_positions_are_in_the_ids(place: Workplace) -> None:
+    grid = useq.MDASequence(grid_plan=useq.GridRowsColumns(rows=1, columns=2))
+    where = useq.AbsolutePosition(x=0, y=0, name="A1/ö", sequence=grid)
+    named = plan(1).replace(stage_positions=(where,))
+    with place.handler() as (handler, _):
+        assert list(handler.plan(named).values()) == ["run/A1_ö_g000_p000", "run/A1_ö_g001_p000"]
+    with FieldHandler(place.station, place.predictor, place.store) as one:
+        first = list(one.plan(named).values())
+    with FieldHandler(place.station, place.predictor, place.store) as other:
+        assert not set(first) & set(other.plan(named).values())
+
+
+@pytest.mark.parametrize("options", [{"waiting": 0}, {"incomplete": 0}, {"patience": 0}, {"when_full": "ask"}])
+def test_settings_that_can_t_be_are_refused(place: Workplace, options: Any) -> None:
+    with pytest.raises(SettingError, match=next(iter(options))):
+        FieldHandler(place.station, place.predictor, place.store, **options)

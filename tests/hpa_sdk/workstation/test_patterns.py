@@ -1,0 +1,196 @@
+"""Files that hold one channel each are put together by their names."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from hpa_sdk import Predictor, Sample
+from hpa_sdk.errors import PlaneError, SampleError
+from hpa_sdk.planes import read_planes
+from hpa_sdk.workstation.fields import find_fields
+from hpa_sdk.workstation.file_group import group_files
+from hpa_sdk.workstation.station import Station
+from tests.hpa_sdk.workstation.written import MICROMETRES, edit_description, stack, station, write_ome_tiff
+
+LEICA = "[channels]\nred = [2]\ngreen = ['01']\nblue = [0]\nyellow = [3]\n"
+
+
+def write(folder: Path, names: Iterable[str], planes: Any) -> None:
+    """Write one plane a file: `names` and `planes` go together."""
+    for name, plane in zip(names, planes, strict=True):
+        path = folder / "exports" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(plane).save(path)
+
+
+def colours(field: str, extension: str = ".tif") -> list[str]:
+    return [f"{field}_{colour}{extension}" for colour in ("red", "green", "blue", "yellow")]
+
+
+def by_pattern(folder: Path, pattern: str = "hpa", more: str = "", channels: str = "", text: str = "") -> Station:
+    return station(folder, text, files=f"white = 4095\npattern = '{pattern}'\n{more}", channels=channels)
+
+
+@pytest.mark.parametrize(("extension", "dtype"), [(".png", np.uint8), (".png", np.uint16), (".tif", np.uint16)])
+def test_kaggle_names_give_what_a_predictor_gives_without_a_station(
+    tmp_path: Path, model: Path, extension: str, dtype: type
+) -> None:
+    write(tmp_path, colours("fält 1", extension), stack(dtype=dtype)[:, 0])
+    (sample,) = find_fields(by_pattern(tmp_path))
+    assert sample.id == "fält 1"
+    predictor = Predictor.load(model, device="cpu", white=4095)
+    (found,), (expected,) = predictor.predict(sample), predictor.predict(tmp_path / "exports")
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["image--L0000--X00--Y00--T0000--Z00--C{:02}.ome.tif", "Series001_t0_z00_ch{:02}.tif", "plate ö--C{:02}.tif"],
+)
+def test_leica_names_are_known(tmp_path: Path, name: str) -> None:
+    data = stack()[:, 0]
+    write(tmp_path, [name.format(at) for at in range(4)], data)
+    (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
+    assert sample.id == name.partition("--T0")[0].partition("_t0")[0].partition("--C")[0]
+    np.testing.assert_array_equal(read_planes(sample), data[[2, 1, 0, 3]])
+
+
+def test_any_pattern_serves_and_files_beside_it_are_passed_over(tmp_path: Path) -> None:
+    data = stack()[:, 0]
+    write(tmp_path, [f"exp_w{at}{name}_s1.tif" for at, name in enumerate(("DAPI", "GFP", "TRITC", "Cy5"))], data)
+    write(tmp_path, ["exp_thumb_s1.png", ".exp_w0DAPI_s2.tif"], data[:2])
+    (tmp_path / "exports" / "notes.txt").touch()
+    channels = "[channels]\nred = ['tritc']\ngreen = ['gfp']\nblue = ['dapi']\nyellow = ['cy5']"
+    (sample,) = find_fields(by_pattern(tmp_path, r"(?P<field>.+_w)\d(?P<channel>[A-Za-z]+\d?)_s1", channels=channels))
+    np.testing.assert_array_equal(read_planes(sample), data[[2, 1, 0, 3]])
+
+
+def test_planes_along_z_are_put_together_in_their_order(tmp_path: Path) -> None:
+    data = stack(z=11)
+    write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(11)], data.reshape(-1, 40, 48))
+    for rule, planes in (("'max'", data.max(1)), ("10", data[:, 10]), ("2", data[:, 2])):
+        (sample,) = find_fields(by_pattern(tmp_path, "leica", f"z = {rule}", LEICA))
+        np.testing.assert_array_equal(read_planes(sample), planes[[2, 1, 0, 3]])
+
+
+def test_a_file_of_one_channel_may_be_a_z_stack_and_say_its_pixel_size(tmp_path: Path) -> None:
+    data = stack(z=3)
+    told = {"PhysicalSizeX": 100, "PhysicalSizeY": 100, "PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm"}
+    for name, planes in zip(colours("x", ".ome.tif"), data, strict=True):
+        write_ome_tiff(tmp_path / "exports" / name, planes, "ZYX", **told, Channel={"Name": "whatever"})
+    (sample,) = find_fields(by_pattern(tmp_path))
+    np.testing.assert_array_equal(read_planes(sample), data.max(1))
+    assert sample.source.look().pixel_size == pytest.approx(0.1)  # type: ignore[union-attr]
+
+
+def test_a_file_of_an_ome_tiff_that_is_spread_over_four_is_its_own_plane(tmp_path: Path) -> None:
+    data = stack()[:, 0]
+    for own, (name, plane) in enumerate(zip(colours("x", ".ome.tif"), data, strict=True)):
+        path = write_ome_tiff(tmp_path / "exports" / name, plane[None], "CYX", Channel={"Name": ["one"]})
+        siblings = "".join(
+            f'<TiffData FirstC="{at}" IFD="0" PlaneCount="1"><UUID FileName="{other}">urn:uuid:{at}</UUID></TiffData>'
+            for at, other in enumerate(colours("x", ".ome.tif"))
+            if other != name
+        )
+        edit_description(
+            path,
+            ('SizeC="1"', 'SizeC="4"'),
+            ("<TiffData ", f'<TiffData FirstC="{own}" '),
+            ("</Pixels>", f"{siblings}</Pixels>"),
+        )
+    (sample,) = find_fields(by_pattern(tmp_path))
+    np.testing.assert_array_equal(read_planes(sample), data)
+
+
+def test_folders_below_are_searched_where_the_station_file_says_so(tmp_path: Path) -> None:
+    write(tmp_path, [f"tag 1/{name}" for name in colours("x")], stack()[:, 0])
+    assert not list(find_fields(by_pattern(tmp_path)))
+    assert [sample.id for sample in find_fields(by_pattern(tmp_path, more="recursive = true"))] == ["tag 1/x"]
+
+
+def failures(rules: Station) -> dict[str, str]:
+    """The reason why each field that fails does."""
+    reasons = {}
+    for sample in find_fields(rules):
+        try:
+            read_planes(sample)
+        except (PlaneError, SampleError) as error:
+            reasons[sample.id] = str(error)
+    return reasons
+
+
+def test_planes_that_make_no_field_fail_alone(tmp_path: Path) -> None:
+    data = stack()[:, 0]
+    write(tmp_path, colours("good"), data)
+    write(tmp_path, colours("size"), [*data[:3], data[3, :-1]])
+    write(tmp_path, colours("depth"), [*data[:3], data[3].astype(np.uint8)])
+    write(tmp_path, colours("twice"), data)
+    write(tmp_path, ["twice_red.png"], data[:1])
+    write(tmp_path, colours("few")[:3], data[:3])
+    write(tmp_path, colours("torn"), data)
+    torn = tmp_path / "exports" / "torn_blue.tif"
+    torn.write_bytes(torn.read_bytes()[:300])
+    tifffile.imwrite(tmp_path / "exports" / "many_red.tif", data, photometric="minisblack")
+    write(tmp_path, colours("many")[1:], data[1:])
+    for name, plane, pixel_size in zip(colours("scale"), data, (0.1, 0.1, 0.1, 0.2), strict=True):
+        size = {key: pixel_size if isinstance(value, float) else value for key, value in MICROMETRES.items()}
+        write_ome_tiff(tmp_path / "exports" / name, plane, "YX", **size, Channel={"Name": "whatever"})
+    told = failures(by_pattern(tmp_path))
+    assert set(told) == {"scale", "size", "depth", "twice", "few", "torn", "many"}
+    assert "differ in size or depth (red 48x40 uint16" in told["size"]
+    assert "differ in size or depth" in told["depth"]
+    assert "twice_red.png" in told["twice"]
+    assert "no channel is yellow" in told["few"]
+    assert "there are 'blue', 'green', 'red'" in told["few"]
+    assert "torn_blue.tif" in told["torn"]
+    assert "1 pictures of 4 channels" in told["many"]
+    assert "pixels of 0.1 um and of 0.2 um" in told["scale"]
+
+
+def test_planes_of_different_time_points_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, [f"a--T000{at // 2}--C{at:02}.tif" for at in range(4)], stack()[:, 0])
+    write(tmp_path, [f"b--T0007--C{at:02}.tif" for at in range(4)], stack()[:, 0])
+    told = failures(by_pattern(tmp_path, "leica", channels=LEICA))
+    assert set(told) == {"a"}
+    assert "2 time points (0000, 0001)" in told["a"]
+
+
+@pytest.mark.parametrize("field", ["..", ".", "", "a\\b", "a\nb"])
+def test_a_field_whose_name_would_lead_elsewhere_is_refused(tmp_path: Path, field: str) -> None:
+    try:
+        write(tmp_path, [f"x{name}" for name in colours(field)], stack()[:, 0])
+    except OSError:
+        pytest.skip("this system has no such file names")
+    rules = by_pattern(tmp_path, r"x(?P<field>(?:.|\n)*)_(?P<channel>\w+)")
+    (name, told) = failures(rules).popitem()
+    assert "can't be the name of a field" in told
+    assert not {"\\", "\n"} & set(name)
+    assert name.strip(".")
+
+
+def test_a_group_knows_whether_its_channels_are_there(tmp_path: Path) -> None:
+    write(tmp_path, colours("a"), stack()[:, 0])
+    write(tmp_path, colours("b")[:3], stack()[:3, 0])
+    for text, expected in (("", [True, False]), ("[without]\nyellow = 'empty'", [True, True])):
+        rules = by_pattern(tmp_path, text=text)
+        assert [group.is_complete(rules) for group in group_files(rules, rules.watch)] == expected
+    rules = station(tmp_path)
+    write_ome_tiff(tmp_path / "exports" / "c.ome.tif", stack())
+    assert all(group.is_complete(rules) for group in group_files(rules, rules.watch))
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SampleError, match="can't be listed"):
+        list(find_fields(by_pattern(tmp_path)))
+
+
+def test_a_sample_with_a_source_names_its_files(tmp_path: Path) -> None:
+    write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(2)], stack(z=2).reshape(-1, 40, 48))
+    (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
+    assert isinstance(sample, Sample)
+    assert sorted(file.name for file in sample.files) == [f"a--Z{z}--C{at:02}.tif" for z in range(2) for at in range(4)]

@@ -1,0 +1,86 @@
+"""A station file is read whole, and what is wrong in it is named by its key."""
+
+from pathlib import Path
+
+import pytest
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.workstation.station import read_station, write_template
+
+PLACES = 'model = "m.onnx"\nwatch = "in"\noutput = "out"\n'
+
+
+def read(folder: Path, text: str) -> object:
+    path = folder / "station.toml"
+    path.write_text(PLACES + text, encoding="utf-8")
+    return read_station(path)
+
+
+def test_the_template_is_a_station_file_and_its_paths_start_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "mikroskop ö.toml"
+    write_template(path)
+    station = read_station(path)
+    assert (station.model, station.watch) == (tmp_path / "model.onnx", tmp_path / "exports")
+    assert station.trained is not None
+    assert station.trained.pixel_size * station.trained.side == pytest.approx(163.84)
+
+
+def test_the_template_never_replaces_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(SettingError, match="already"):
+        write_template(path)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_absolute_paths_stay_and_four_white_levels_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text(
+        f"model = '{tmp_path / 'x.onnx'}'\nwatch = 'in'\noutput = 'out'\n[files]\nwhite = [1, 2.5, 3, 4]\n",
+        encoding="utf-8",
+    )
+    station = read_station(path)
+    assert station.model == tmp_path / "x.onnx"
+    assert station.files.white == (1, 2.5, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("colour = 1", "unknown field `colour`"),
+        ("[files]\nwhit = 1", r"unknown field `whit` - at `\$.files`"),
+        ("[files]\nwhite = 0", r"\$.files.white"),
+        ("[files]\nwhite = [1, 2, 3]", r"\$.files.white"),
+        ("[files]\nwhite = [1, 2, 3, -4]", r"\$.files.white\[3\]"),
+        ("[files]\nwhite = nan", r"\$.files.white"),
+        ("[files]\nwhite = 'bright'", r"\$.files.white"),
+        ("[files]\nz = -1", r"\$.files.z"),
+        ("[files]\nz = 'mean'", r"\$.files.z"),
+        ("[files]\npixel_size = '0.1 um'", r"\$.files.pixel_size"),
+        ("[files]\npattern = '(?P<field>.+'", r"no regular expression.*\$.files.pattern"),
+        ("[files]\npattern = '(?P<field>.+)_(.+)'", r"no groups.*\$.files.pattern"),
+        ("[channels]\nred = 'DAPI'", r"\$.channels.red"),
+        ("[channels]\nred = ['']", r"\$.channels.red\[0\]"),
+        ("[channels]\nred = ['dapi']\nblue = ['DAPI ']", r"'dapi' stands for red and for blue.*\$.channels.blue"),
+        ("[without]\nyellow = 'yellow'", r"\$.without.yellow"),
+        ("[trained]\npixel_size = 0.32", r"`side` - at `\$.trained`"),
+        ("[arrival]\nlooks = 0", r"\$.arrival.looks"),
+        ("threshold = 2", r"\$.threshold"),
+        ("gpu_memory = 0", r"\$.gpu_memory"),
+        ("device\nlooks = 1", "line 4"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_key(tmp_path: Path, text: str, key: str) -> None:
+    with pytest.raises(SettingError, match=key) as caught:
+        read(tmp_path, text)
+    assert caught.value.where == str(tmp_path / "station.toml")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"model = 3\nwatch = ''\noutput = ''"])
+def test_what_is_no_station_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingError, match=r"station\.toml"):
+        read_station(path)
+    with pytest.raises(SettingError, match="hpa station init"):
+        read_station(tmp_path / "gone.toml")
