@@ -47,6 +47,10 @@ class Training:
         SHA-256, in hexadecimal, of the label table and the sizes of its planes.
     code_revision : str
         Git revision of the training code, or ``"unknown"``.
+    pixel_size : float or None
+        Micrometres a pixel of the planes; None where nobody said.
+    field_side : int or None
+        Height and width in pixels of the planes that `pixel_size` is of.
     """
 
     recipe: str
@@ -59,6 +63,8 @@ class Training:
     data: str
     data_fingerprint: str
     code_revision: str
+    pixel_size: float | None = None
+    field_side: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +291,11 @@ class ModelCard:
         if self.calibration is not None and self.calibration.temperature <= 0:
             raise ModelCardError(
                 "the model card's calibration has no positive temperature", where=where, remedy=_EXPORT_AGAIN
+            )
+        scale = self.training.pixel_size, self.training.field_side
+        if scale != (None, None) and not all(number is not None and number > 0 for number in scale):
+            raise ModelCardError(
+                "the model card's pixel size and field side are not both above 0", where=where, remedy=_EXPORT_AGAIN
             )
         lengths = () if self.metrics is None else (len(self.metrics.class_f1), len(self.metrics.support))
         if any(length != len(expected) for length in lengths):

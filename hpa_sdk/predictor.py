@@ -83,6 +83,7 @@ class Predictor:
         white: White | None = None,
         batch_size: int | None = None,
         decoders: int | None = None,
+        gpu_memory: float | None = None,
         card: ModelCard | None = None,
         verify: bool = False,
     ) -> Predictor:
@@ -104,6 +105,8 @@ class Predictor:
             Fields a run. Default: what suits the device.
         decoders : int, optional
             Threads that read files. Default: one a core, four at most.
+        gpu_memory : float, optional
+            GiB of a graphics card's memory that the model may take; see `hpa_sdk.session.Session`.
         card : ModelCard, optional
             For a file that carries none.
         verify : bool
@@ -121,10 +124,10 @@ class Predictor:
         SettingError
             A number is out of its range.
         """
-        _check_settings(threshold, batch_size, decoders)
+        _check_settings(threshold, batch_size, decoders, gpu_memory)
         card = check_model(Path(model), card, verify=verify)
         return cls(
-            open_session(Path(model), device, batch_size=batch_size),
+            open_session(Path(model), device, batch_size=batch_size, gpu_memory=gpu_memory),
             card,
             thresholds=np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32),
             white=white,
@@ -285,12 +288,16 @@ class Predictor:
         return [predictions[at] for at in range(len(prepared))]
 
 
-def _check_settings(threshold: float | str, batch_size: int | None, decoders: int | None) -> None:
+def _check_settings(
+    threshold: float | str, batch_size: int | None, decoders: int | None, gpu_memory: float | None
+) -> None:
     if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
         raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
     for name, value in (("batch_size", batch_size), ("decoders", decoders)):
         if value is not None and value < 1:
             raise SettingError(f"{name}={value} is too small", remedy="Give 1 or more, or leave it out.")
+    if gpu_memory is not None and not gpu_memory > 0:
+        raise SettingError(f"gpu_memory={gpu_memory} is no memory", remedy="Give GiB above 0, or leave it out.")
 
 
 @dataclass(frozen=True, slots=True)

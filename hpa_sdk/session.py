@@ -35,6 +35,7 @@ _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
     "cuda": {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
 }
 _ERRORS_ONLY = 3
+_GIB = 2**30
 
 # The smallest ONNX file with the contract's names: a 1x1 convolution, so that cuDNN is asked for too, and a Relu.
 _PROBE = base64.b64decode(
@@ -63,6 +64,9 @@ class Session:
         Fields a run. Default: `BATCH_SIZE` of the device.
     fixed_shape : bool, optional
         Whether every run has exactly `batch_size` fields. Default: as the device likes it.
+    gpu_memory : float, optional
+        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results; cuDNN and
+        CUDA itself take some more. Default: what it needs. Nothing on other devices.
 
     Attributes
     ----------
@@ -82,9 +86,15 @@ class Session:
     """
 
     def __init__(
-        self, model: Path | bytes, device: Device, *, batch_size: int | None = None, fixed_shape: bool | None = None
+        self,
+        model: Path | bytes,
+        device: Device,
+        *,
+        batch_size: int | None = None,
+        fixed_shape: bool | None = None,
+        gpu_memory: float | None = None,
     ) -> None:
-        self._runtime = _open_runtime(model, device)
+        self._runtime = _open_runtime(model, device, gpu_memory)
         self._input = self._runtime.get_inputs()[0]
         self.providers: tuple[str, ...] = tuple(self._runtime.get_providers())
         self.device = _read_back(self._runtime)
@@ -144,7 +154,9 @@ class Session:
         return [output[:count] for output in outputs]
 
 
-def open_session(model: Path, device: str, *, batch_size: int | None = None) -> Session:
+def open_session(
+    model: Path, device: str, *, batch_size: int | None = None, gpu_memory: float | None = None
+) -> Session:
     """Open a model on a named device, or on the best one that really works.
 
     Parameters
@@ -153,8 +165,8 @@ def open_session(model: Path, device: str, *, batch_size: int | None = None) -> 
         An ONNX file.
     device : str
         ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
-    batch_size : int, optional
-        Fields a run.
+    batch_size, gpu_memory : optional
+        As for `Session`.
 
     Raises
     ------
@@ -164,18 +176,18 @@ def open_session(model: Path, device: str, *, batch_size: int | None = None) -> 
         The runtime can't open the model.
     """
     if device != "auto":
-        return _try(model, Device.parse(device), batch_size)
+        return _try(model, Device.parse(device), batch_size, gpu_memory)
     reasons: list[str] = []
     *better, last_resort = AUTOMATIC
     for kind in better:
         try:
-            session = _try(model, Device(kind), batch_size)
+            session = _try(model, Device(kind), batch_size, gpu_memory)
         except DeviceError as error:
             reasons.append(error.what)
         else:
             break
     else:
-        session = _try(model, Device(last_resort), batch_size)
+        session = _try(model, Device(last_resort), batch_size, gpu_memory)
     if reasons:
         _say_once(f"Using {session.device}: {'; '.join(reasons)}.")
     return session
@@ -192,11 +204,11 @@ def try_device(device: Device) -> None:
     _try(_PROBE, device, 1).run(np.zeros((1, 1, 1, 1), np.float32))
 
 
-def _try(model: Path | bytes, device: Device, batch_size: int | None) -> Session:
+def _try(model: Path | bytes, device: Device, batch_size: int | None, gpu_memory: float | None = None) -> Session:
     found = obstacles(device)
     if found:
         raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=_ASK_DOCTOR)
-    session = Session(model, device, batch_size=batch_size)
+    session = Session(model, device, batch_size=batch_size, gpu_memory=gpu_memory)
     session.warm_up()
     return session
 
@@ -204,13 +216,15 @@ def _try(model: Path | bytes, device: Device, batch_size: int | None) -> Session
 _ASK_DOCTOR = "Run 'hpa doctor' to see what each device needs, or use device='auto' or 'cpu'."
 
 
-def _open_runtime(model: Path | bytes, device: Device) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _open_runtime(model: Path | bytes, device: Device, gpu_memory: float | None) -> Any:  # noqa: ANN401 - onnxruntime has no types
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     provider_options = dict(_PROVIDER_OPTIONS.get(device.kind, {}))
     if device.kind in _FIXED_SHAPE:
         provider_options["device_id"] = str(device.index)
+    if device.kind == "cuda" and gpu_memory is not None:
+        provider_options["gpu_mem_limit"] = str(int(gpu_memory * _GIB))
     source = model if isinstance(model, bytes) else runtime_source(model)
     try:
         return onnxruntime.InferenceSession(

@@ -10,6 +10,7 @@ import numpy as np
 
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD, ModelCard, Training
+from hpa_sdk.planes import read_planes
 from training.answers import predict_images
 from training.calibration import calibrate
 from training.dataset import Dataset
@@ -69,5 +70,7 @@ def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageS
             data=dataset.name,
             data_fingerprint=dataset.fingerprint,
             code_revision=code_revision(),
+            pixel_size=plan.pixel_size,
+            field_side=None if plan.pixel_size is None else read_planes(dataset.samples[0]).shape[1],
         ),
     )

@@ -44,6 +44,8 @@ class Plan:
         ``"study"`` or ``"stratified"``.
     seed : int
         Draws fields, views, initial weights and dropout.
+    pixel_size : float or None
+        Micrometres a pixel of the planes, for the card.
     """
 
     network: NetworkName
@@ -52,6 +54,7 @@ class Plan:
     weights: InitialWeights
     split: SplitName = "study"
     seed: int = 0
+    pixel_size: float | None = None
 
     def told(self) -> dict[str, Any]:
         """Give the plan as it is written down."""
@@ -66,6 +69,7 @@ class Plan:
                     "weights": weights,
                     "split": self.split,
                     "seed": self.seed,
+                    "pixel_size": self.pixel_size,
                 }
             )
         )

@@ -16,6 +16,7 @@ from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
+from hpa_sdk.workstation.trained_scale import at_scale_of
 
 # What services and consoles ask a program to end with; each system has its own.
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
@@ -87,9 +88,14 @@ def _watch(station: Station, existing: Literal["do", "skip"], stop: threading.Ev
 
     with ResultStore(station.output, ledger=station.ledger) as store:
         predictor = Predictor.load(
-            station.model, device=station.device, threshold=station.threshold, white=station.files.white
+            station.model,
+            device=station.device,
+            threshold=station.threshold,
+            white=station.files.white,
+            gpu_memory=station.gpu_memory,
         )
-        hot_folder = HotFolder(station, predictor, store, existing=existing, tell=tell)
+        scaled = at_scale_of(predictor.card, station)
+        hot_folder = HotFolder(scaled, predictor, store, existing=existing, tell=tell)
         click.echo(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.", err=True)
         hot_folder.run(stop)
     return failed

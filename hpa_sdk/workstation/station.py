@@ -129,7 +129,7 @@ class Station(_Table, frozen=True, kw_only=True):
     without : Without
         How to do without a channel.
     trained : Trained or None
-        The fields that the model was trained on; None where unknown, and then nothing is rescaled.
+        The fields that the model was trained on, in place of what its card says; if neither does, nothing is rescaled.
     arrival : Arrival
         When a file counts as written.
     """

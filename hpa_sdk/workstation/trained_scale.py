@@ -6,14 +6,24 @@ from pathlib import Path
 from typing import cast
 
 import cv2
+import msgspec
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.model_card import ModelCard
 from hpa_sdk.planes import MIN_SIDE, Planes
-from hpa_sdk.workstation.station import Trained
+from hpa_sdk.workstation.station import Station, Trained
 
 _DETAIL = 1.5  # pixels this many times as large as those of training lack detail that the network looks for
 _WHOLE = 0.99
+
+
+def at_scale_of(card: ModelCard, station: Station) -> Station:
+    """Give the station with the scale that the model's card tells, unless the station file has its own."""
+    pixel_size, side = card.training.pixel_size, card.training.field_side
+    if station.trained is not None or pixel_size is None or side is None:
+        return station
+    return msgspec.structs.replace(station, trained=Trained(pixel_size=pixel_size, side=side))
 
 
 def to_trained_scale(

@@ -1,6 +1,7 @@
 """A card survives the way through JSON, and a bad one is refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,3 +85,10 @@ def test_a_card_that_can_t_be_used_is_refused(text: str, message: str) -> None:
     with pytest.raises(ModelCardError, match=message) as caught:
         ModelCard.from_json(text, where="model.onnx")
     assert caught.value.where == "model.onnx"
+
+
+@pytest.mark.parametrize("scale", [{"pixel_size": 0.32}, {"pixel_size": 0.0, "field_side": 512}, {"field_side": -1}])
+def test_a_scale_that_is_none_is_refused(scale: dict[str, Any]) -> None:
+    card = replace(CARD, training=replace(CARD.training, **scale))
+    with pytest.raises(ModelCardError, match="pixel size"):
+        ModelCard.from_json(card.to_json())

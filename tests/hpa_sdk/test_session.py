@@ -128,3 +128,19 @@ def test_without_a_runtime_the_error_prints_the_install_line(model: Path, monkey
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(DeviceError, match=r"pip install 'hpa-sdk\[cpu\]'"):
         open_session(model, "auto")
+
+
+@pytest.mark.parametrize(("gpu_memory", "expected"), [(None, None), (1.5, str(3 * 2**29))])
+def test_the_cap_on_a_card_s_memory_reaches_the_runtime(
+    model: Path, monkeypatch: pytest.MonkeyPatch, gpu_memory: float | None, expected: str | None
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def open_nothing(*_: object, providers: list[tuple[str, dict[str, str]]], **__: object) -> None:
+        asked.extend(options for _, options in providers)
+        raise RuntimeError("no card here")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_nothing)
+    with pytest.raises(DeviceError, match="no card here"):
+        Session(model, Device("cuda"), gpu_memory=gpu_memory)
+    assert asked[0].get("gpu_mem_limit") == expected

@@ -11,7 +11,7 @@ import pytest
 from tests.training.small_fit import answers_of, assert_events_are_the_history, finish, read_history, start
 
 FIT = ["--network", "vgg16", "--weights", "none", "--epochs", 2, "--steps", 3, "--batch-size", 4]
-FIT += ["--validation-fields", 8, "--prepared", "none"]
+FIT += ["--validation-fields", 8, "--prepared", "none", "--pixel-size", 0.32]
 TWO_DEVICES = {
     "jax": {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
     "tensorflow": {"KERAS_BACKEND": "tensorflow", "HPA_TEST_LOGICAL_DEVICES": "2"},
@@ -42,6 +42,7 @@ def test_a_network_fitted_under_jax_answers_the_same_under_tensorflow(runs: Path
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     assert card["training"]["backend"] == "jax"
     assert "jax" in card["training"]["versions"]
+    assert (card["training"]["pixel_size"], card["training"]["field_side"]) == (0.32, 128)
     assert keras.backend.backend() == "tensorflow"
     np.testing.assert_allclose(answers_of(run, simulated), np.load(runs / "jax-one.npy"), rtol=0, atol=1e-6)
 

@@ -28,6 +28,11 @@ from training.split import SplitName
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a step. Default: the recipe's.")
 @click.option("--validation-fields", type=click.IntRange(min=1), help="Fields to judge on. Default: the recipe's.")
 @click.option("--precision", type=click.Choice(get_args(Precision)), help="Default: the recipe's.")
+@click.option(
+    "--pixel-size",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Micrometres a pixel of the planes, for microscopes of another scale; 0.32 for the Kaggle set.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--devices", type=click.Choice(get_args(Devices)), default="one", show_default=True)
 @click.option(
@@ -55,6 +60,7 @@ def fit(
     batch_size: int | None,
     validation_fields: int | None,
     precision: Precision | None,
+    pixel_size: float | None,
     seed: int,
     devices: Devices,
     prepared: Path | None,
@@ -77,6 +83,7 @@ def fit(
         weights=_initial_weights(weights or adjusted.initial_weights),
         split=split,
         seed=seed,
+        pixel_size=pixel_size,
     )
     folder = None if prepared == Path("none") else prepared or prepared_folder(data[0])
     metrics = fit_network(

@@ -1,8 +1,10 @@
 """Cells come out as large as in training, whatever the microscope's pixels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,8 +12,9 @@ import pytest
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.workstation.fields import find_fields
 from hpa_sdk.workstation.station import Trained
-from hpa_sdk.workstation.trained_scale import to_trained_scale
+from hpa_sdk.workstation.trained_scale import at_scale_of, to_trained_scale
 from tests.hpa_sdk.workstation.written import stack, station, write_ome_zarr
+from tests.small import CARD
 
 KAGGLE = Trained(pixel_size=0.32, side=512)
 HERE = Path("x.tif")
@@ -93,3 +96,12 @@ def test_a_station_rescales_what_it_reads(tmp_path: Path, caplog: pytest.LogCapt
     caplog.clear()
     sample.source.read()
     assert not caplog.text
+
+
+def test_the_scale_is_the_card_s_unless_the_station_has_its_own(tmp_path: Path) -> None:
+    here = station(tmp_path)
+    card = replace(CARD, training=replace(CARD.training, pixel_size=0.16, field_side=1024))
+    assert at_scale_of(CARD, here).trained is None
+    assert at_scale_of(card, here).trained == Trained(pixel_size=0.16, side=1024)
+    own = msgspec.structs.replace(here, trained=KAGGLE)
+    assert at_scale_of(card, own).trained == KAGGLE
