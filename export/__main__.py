@@ -11,7 +11,9 @@ from hpa_sdk.cli.group import CommandGroup
 main = CommandGroup(
     name="python -m export",
     home="export.cli",
-    modules={name: name for name in ("bioimageio", "fp16", "onnx", "quantize", "triton")},
+    modules={
+        name: name.replace("-", "_") for name in ("bioimageio", "fp16", "onnx", "quantize", "raw-planes", "triton")
+    },
     help="Turn fitted networks into files that leave the lab.",
 )
 

@@ -88,16 +88,21 @@ def choose(trials: list[Trial]) -> Trial:
 
 
 def describe(trials: list[Trial]) -> dict[str, str]:
-    """Say which value of each setting was chosen, and what the last trial of each other value came to."""
+    """Say which value of each setting was chosen, and what the most alike trial with each other value came to."""
     best = choose(trials)
     settings = {}
     for setting in fields(QuantizationPlan):
-        told = {_name(trial.plan, setting.name): str(trial) for trial in [*trials, best]}
+        by_value: dict[str, Trial] = {}
+        for trial in sorted(trials, key=lambda trial: _differences(trial.plan, best.plan)):
+            by_value.setdefault(_name(trial.plan, setting.name), trial)
         chosen = _name(best.plan, setting.name)
-        settings[setting.name] = f"{chosen} ({told.pop(chosen)})"
-        if told:
-            settings[setting.name] += "; not " + "; not ".join(f"{name} ({trial})" for name, trial in told.items())
+        others = (f"not {name} ({trial})" for name, trial in by_value.items() if name != chosen)
+        settings[setting.name] = "; ".join([f"{chosen} ({best})", *others])
     return settings
+
+
+def _differences(plan: QuantizationPlan, other: QuantizationPlan) -> int:
+    return sum(getattr(plan, setting.name) != getattr(other, setting.name) for setting in fields(QuantizationPlan))
 
 
 def _name(plan: QuantizationPlan, setting: str) -> str:

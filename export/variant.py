@@ -64,7 +64,8 @@ def read_parent(path: Path) -> Parent:
         raise VariantError(
             "the model does the preprocessing in its graph, which has to keep its precision",
             where=path,
-            remedy="Make the variant of the file that takes images, and put the preprocessing in front afterwards.",
+            remedy="Make the variant of the file that takes images, then put the preprocessing in front of it:"
+            " python -m export raw-planes.",
         )
     return Parent(path, card, file.size)
 

@@ -16,7 +16,7 @@ from hpa_sdk import Predictor
 from hpa_sdk.contract import check_contract, read_card
 from hpa_sdk.onnx_file import graph_sha256, read_onnx
 from tests.export.spread_network import answers, write_fields
-from tests.export.variant_commands import card_of, make, variant_of, with_card
+from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,16 @@ def test_the_benchmark_measures_pairs(parent: Path, half: Path, int8: Path, fold
         assert 0 < low <= row["cpu_share"] <= high
         assert (row["fields"], row["same_label_sets"]) == (8, 1)
     assert rows[1]["size_share"] <= 0.27
+
+
+def test_any_precision_can_take_raw_planes(made: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "planes.onnx"
+    result = export("raw-planes", made, folder, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert "100.00% of 96 fields" in result.stderr
+    card = card_of(out)
+    assert (card.preprocessing.place, card.precision) == ("graph", card_of(made).precision)
+    assert card.variant == variant_of(made)
+    host, graph = (Predictor.load(path, device="cpu", verify=path == out).predict(folder) for path in (made, out))
+    assert [item.labels for item in host] == [item.labels for item in graph]
+    assert export("raw-planes", out, folder, "-o", tmp_path / "twice.onnx").exit_code == 2

@@ -1,0 +1,25 @@
+"""``python -m export raw-planes``: the same answers from planes of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from export.cli.variant_options import judge_fields_option
+from export.export_raw_planes import export_raw_planes
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write.")
+@judge_fields_option
+def raw_planes(model: Path, data: Path, output: Path, judge_fields: int) -> None:
+    """Put the preprocessing into MODEL, of any precision, and compare the answers of both on the fields in DATA."""
+    _, agreement = export_raw_planes(model, data, output, judged_fields=judge_fields)
+    click.echo(
+        f"{output}: the same label set as the file that takes images for {agreement.same_label_sets:.2%} of"
+        f" {agreement.fields} fields, probabilities at most {agreement.max_difference:.1e} away",
+        err=True,
+    )
