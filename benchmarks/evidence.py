@@ -1,6 +1,6 @@
 """Fits both networks at one budget on simulated and real fields, and writes down how they did on fields held out.
 
-    python benchmarks/evidence.py --presentations 150000 --real-cells FOLDER --out docs/evidence
+    python -m benchmarks.evidence --presentations 150000 --real-cells FOLDER --out docs/evidence
 
 Each network is fitted by the `study` recipe from random weights, and the better one by `strong`, on each data set, with
 the same number of field presentations. Runs that are finished are kept, so that the script goes on where it stopped.
@@ -204,10 +204,10 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
 def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "# Evidence"
     yield ""
-    yield "Written by `python benchmarks/evidence.py`. F1 on held-out fields. simulated-28 is simulated: no biology."
+    yield "Written by `python -m benchmarks.evidence`. F1 on held-out fields. simulated-28 is simulated: no biology."
     yield "The study's budget is 150,000 fields seen by a network; a row with fewer shows that things work, no more."
     yield "real_cells are 283 collages of segmented cells of the Human Protein Atlas with five classes, where the guess"
-    yield "{Nucleoplasm, Cytosol} for each field reaches a micro F1 of 0.72 and a macro F1 of 0.32 on the held-out fields."
+    yield "{Nucleoplasm, Cytosol} for each field reaches micro F1 0.72 and macro F1 0.32 on the held-out fields."
     yield ""
     yield f"| {' | '.join(_COLUMNS)} |"
     yield f"| {' | '.join('---' for _ in _COLUMNS)} |"
