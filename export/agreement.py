@@ -96,8 +96,6 @@ def compare(parent: Probabilities, found: Probabilities, card: ModelCard, fields
 def _f1(targets: npt.NDArray[np.bool_] | None, present: npt.NDArray[np.bool_]) -> tuple[float | None, float | None]:
     if targets is None:
         return None, None
-    occurring = targets.any(axis=0)
-    return (
-        float(f1_score(targets, present, average="micro", zero_division=0)),
-        float(f1_score(targets[:, occurring], present[:, occurring], average="macro", zero_division=0)),
-    )
+    by_class = f1_score(targets, present, average=None, zero_division=0)
+    micro = f1_score(targets, present, average="micro", zero_division=0)
+    return float(micro), float(by_class[targets.any(axis=0)].mean())

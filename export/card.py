@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 
+from export.errors import ConversionError
 from hpa_sdk.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.seal import seal
 
@@ -22,7 +23,17 @@ def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
     -------
     bytes
         The file, with the seal that ``Predictor.load(..., verify=True)`` checks.
+
+    Raises
+    ------
+    ConversionError
+        The model is no valid ONNX model.
     """
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(
+            f"the converted graph is no valid ONNX model ({error})", remedy="Use the versions in constraints.txt."
+        ) from error
     return seal(model.SerializeToString(deterministic=True))

@@ -64,7 +64,7 @@ def export_onnx(
         The file can't be written.
     """
     fitted = read_fitted(run)
-    with whole_file(out) as partial, whole_file(parity_file(out)) as partial_report:
+    with whole_file(parity_file(out)) as partial_report, whole_file(out) as partial:
         model = convert(fitted.network, fitted.card, opset=opset)
         card = fitted.card
         if raw_planes:

@@ -44,6 +44,15 @@ class Fields:
         targets = None if self.targets is None else self.targets[list(rows)]
         return Fields(self.name, tuple(self.samples[row] for row in rows), targets)
 
+    def first(self, count: int) -> Fields:
+        """Give the first fields, or all if there are fewer."""
+        return self.take(range(min(count, len(self.samples))))
+
+    def without(self, *others: Fields) -> Fields:
+        """Give the fields that are in none of the others, told by their files."""
+        taken = {sample.files for other in others for sample in other.samples}
+        return self.take([row for row, sample in enumerate(self.samples) if sample.files not in taken])
+
 
 def read_fields(data: Path, *, least: int) -> Fields:
     """Read fields in an order that is the same each time but has nothing to do with the table's.

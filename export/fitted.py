@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import keras
+import msgspec
 
 from export.errors import RunFolderError
 from hpa_sdk.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
@@ -33,6 +34,11 @@ class FittedNetwork:
     data: Path
 
 
+@dataclass(frozen=True)
+class _Record:
+    data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
 def read_fitted(run: Path) -> FittedNetwork:
     """Read a finished run.
 
@@ -49,14 +55,19 @@ def read_fitted(run: Path) -> FittedNetwork:
                 f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
             )
     card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
-    data = Path(json.loads((run / RUN_RECORD).read_text(encoding="utf-8"))["data"][0])
+    try:
+        record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
+    except msgspec.DecodeError as error:
+        raise RunFolderError(
+            f"the record of the run can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again."
+        ) from error
     try:
         model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
     except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
         raise RunFolderError(
             f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
         ) from error
-    return FittedNetwork(_with_embedding(model, card, run), card, data)
+    return FittedNetwork(_with_embedding(model, card, run), card, Path(record.data[0]))
 
 
 def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Model:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
+from tqdm import tqdm
 
 from export.agreement import answer
-from export.fields import LEAST_FIELDS, read_fields
-from export.variant import JUDGED_FIELDS, read_parent, write_variant
+from export.errors import VariantError
+from export.fields import LEAST_FIELDS, Fields, read_fields
+from export.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
+from hpa_sdk.contract import inputs
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.planes import read_planes
 from hpa_sdk.whole_file import whole_file
+
+LARGEST_HALF = 65_504.0
+"""The largest number that float16 holds."""
 
 
 def export_fp16(
@@ -41,24 +50,52 @@ def export_fp16(
     Raises
     ------
     VariantError
-        The parent can't be used, or a gate is not passed.
+        The parent can't be used, computes numbers that float16 can't hold, or a gate is not passed.
     HpaError
         A file can't be read or written.
     """
-    parent = read_parent(model)
-    fields = read_fields(data, least=LEAST_FIELDS)
-    judged = fields.take(range(min(judged_fields, len(fields.samples))))
+    parent = read_parent(model, out)
+    judged = read_fields(data, least=LEAST_FIELDS).first(judged_fields)
+    largest = _largest_result(parent, judged.first(LEAST_FIELDS))
+    if not largest <= LARGEST_HALF:
+        raise VariantError(
+            f"a result inside the network is {largest:.3g}, and float16 ends at {LARGEST_HALF:g}",
+            where=model,
+            remedy="Use the fp32 file: a graphics card would answer with infinities.",
+        )
     with whole_file(out) as partial:
+        with told_as_variant_errors(model):
+            half = convert_to_fp16(onnx.load(model))
         return write_variant(
-            convert_to_fp16(onnx.load(model)),
+            half,
             "fp16",
             parent,
             judged,
             expected=answer(parent.path, parent.card, judged),
-            settings={"inputs and outputs": "float32", "judged": f"{len(judged.samples)} fields of {judged.name}"},
+            settings={
+                "inputs and outputs": "float32",
+                "largest result inside": f"{largest:.3g} of the {LARGEST_HALF:g} that float16 holds",
+                "judged": f"{len(judged.samples)} fields of {judged.name}, on a CPU, which computes halves as float32",
+            },
             force=force,
             partial=partial,
         )
+
+
+def _largest_result(parent: Parent, fields: Fields) -> float:
+    """Find the largest absolute value that any operator of the parent gives on these fields."""
+    model = onnx.load(parent.path)
+    outputs = [name for node in model.graph.node for name in node.output]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    preprocessing = parent.card.preprocessing
+    (name,) = inputs(preprocessing)
+    images = (preprocessing(read_planes(sample), where=sample.files[0]) for sample in fields.samples)
+    shown = tqdm(images, total=len(fields.samples), desc="range", unit="field", disable=None, leave=False)
+    return max(
+        float(np.abs(result).max()) for image in shown for result in session.run(None, {name: image[np.newaxis]})
+    )
 
 
 def convert_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -30,7 +30,9 @@ LARGEST_DIFFERENCE = {"host": 1e-5, "graph": 1e-4}
 With the preprocessing in the graph another library does the resize.
 """
 
-_LEAST_AGREEMENT = {"host": 1.0, "graph": 0.999}
+LEAST_AGREEMENT = {"host": 1.0, "graph": 0.999}
+"""Smallest share of the fields that must have the same label set, by the place of the preprocessing."""
+
 _BATCH_SIZE = 16
 
 
@@ -159,7 +161,7 @@ def _accept(fields: tuple[FieldParity, ...], card: ModelCard) -> ParityReport:
         same_label_sets=float(np.mean([field.same_label_set for field in fields])),
     )
     allowed = LARGEST_DIFFERENCE[place]
-    if not (summary.max_difference <= allowed and summary.same_label_sets >= _LEAST_AGREEMENT[place]):
+    if not (summary.max_difference <= allowed and summary.same_label_sets >= LEAST_AGREEMENT[place]):
         raise ParityError(
             f"the converted network differs by up to {summary.max_difference:.1e} (allowed: {allowed:.0e})"
             f" and gives the same label set for {summary.same_label_sets:.2%} of {summary.samples} fields",

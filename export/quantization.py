@@ -25,7 +25,7 @@ from onnxruntime.quantization.calibrate import save_tensors_data
 from tqdm import tqdm
 
 from export.fields import Fields
-from export.variant import Parent
+from export.variant import Parent, told_as_variant_errors
 from hpa_sdk.contract import inputs
 from hpa_sdk.planes import read_planes
 
@@ -95,8 +95,11 @@ class Quantizer:
         self._calibration = calibration
         self._work = work
         self._prepared = work / "prepared.onnx"
+        made_by = onnx.load(parent.path)
+        self._producer = made_by.producer_name, made_by.producer_version
         # Folds scales into convolutions and biases into dense layers, so that fewer operators are left to quantize.
-        quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
+        with told_as_variant_errors(parent.path):
+            quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
         nodes = onnx.load(self._prepared, load_external_data=False).graph.node
         normalization = [node.name for node in takewhile(lambda node: node.op_type not in WEIGHTED, nodes)]
         last_dense = [node.name for node in nodes if node.op_type == "Gemm"][-1:]
@@ -110,24 +113,30 @@ class Quantizer:
         -------
         pathlib.Path
             An ONNX file in the working folder, without a card; the next call overwrites it.
+
+        Raises
+        ------
+        VariantError
+            onnxruntime can't quantize the network so.
         """
         out = self._work / "quantized.onnx"
-        quantize_static(
-            self._prepared,
-            out,
-            None,
-            op_types_to_quantize=list(plan.operators),
-            per_channel=True,
-            reduce_range=plan.reduce_range,
-            activation_type=_TYPES[plan.signedness[:2]],
-            weight_type=_TYPES[plan.signedness[2:]],
-            nodes_to_exclude=[*self._float, *plan.excluded],
-            calibrate_method=CalibrationMethod[plan.calibration],
-            calibration_cache_path=self._ranges(plan.calibration),
-            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
-        )
+        with told_as_variant_errors(self._parent.path):
+            quantize_static(
+                self._prepared,
+                out,
+                None,
+                op_types_to_quantize=list(plan.operators),
+                per_channel=True,
+                reduce_range=plan.reduce_range,
+                activation_type=_TYPES[plan.signedness[:2]],
+                weight_type=_TYPES[plan.signedness[2:]],
+                nodes_to_exclude=[*self._float, *plan.excluded],
+                calibrate_method=CalibrationMethod[plan.calibration],
+                calibration_cache_path=self._ranges(plan.calibration),
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+            )
         model = onnx.load(out)
-        model.producer_name = onnx.load(self._parent.path, load_external_data=False).producer_name
+        model.producer_name, model.producer_version = self._producer
         # onnxruntime lists every operator set that it knows, used or not.
         used = {node.domain for node in model.graph.node}
         opsets = [opset for opset in model.opset_import if opset.domain in used]

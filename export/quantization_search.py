@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from export.agreement import Agreement, answer, compare
+from export.errors import VariantError
 from export.fields import Fields
 from export.gates import find_shortfalls
 from export.quantization import BETWEEN, WEIGHTED, QuantizationPlan, Quantizer
@@ -72,7 +74,9 @@ def search(quantizer: Quantizer, parent: Parent, tried_on: Fields, start: Quanti
         for name, value in shown:
             plan = replace(choose(trials).plan, **{name: value})
             if all(trial.plan != plan for trial in trials):
-                trials.append(_try(quantizer, parent, tried_on, expected, plan))
+                # A plan that onnxruntime can't follow costs the others nothing.
+                with contextlib.suppress(VariantError):
+                    trials.append(_try(quantizer, parent, tried_on, expected, plan))
     return trials
 
 

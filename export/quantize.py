@@ -12,6 +12,7 @@ from export.fields import LEAST_FIELDS, Fields, read_fields
 from export.quantization import QuantizationPlan, Quantizer
 from export.quantization_search import choose, describe, search
 from export.variant import JUDGED_FIELDS, read_parent, write_variant
+from hpa_sdk.errors import TableError
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.whole_file import whole_file
 
@@ -68,12 +69,20 @@ def export_int8(
     HpaError
         A file can't be read or written.
     """
-    parent = read_parent(model)
-    calibration, tried_on, judged = part(read_fields(data, least=2 * LEAST_FIELDS), calibration_fields, judged_fields)
+    parent = read_parent(model, out)
+    fields = read_fields(data, least=(3 if held_out is None else 2) * LEAST_FIELDS)
+    calibration, tried_on, judged = part(fields, calibration_fields, judged_fields)
     if held_out is not None:
-        others = read_fields(held_out, least=LEAST_FIELDS)
-        judged = others.take(range(min(judged_fields, len(others.samples))))
-    with whole_file(out) as partial, TemporaryDirectory(prefix="hpa-int8-", ignore_cleanup_errors=True) as work:
+        judged = read_fields(held_out, least=LEAST_FIELDS).without(calibration, tried_on).first(judged_fields)
+    if len(judged.samples) < LEAST_FIELDS:
+        raise TableError(
+            f"{len(judged.samples)} fields to judge by take no other part, and {LEAST_FIELDS} are needed",
+            where=held_out or data,
+            remedy="Name other fields with --held-out.",
+        )
+    expected = answer(parent.path, parent.card, judged)
+    # Beside the file to write, so that a full disk is told of the right place.
+    with whole_file(out) as partial, TemporaryDirectory(dir=out.parent, prefix=".int8-") as work:
         quantizer = Quantizer(parent, calibration, Path(work))
         trials = search(quantizer, parent, tried_on, QuantizationPlan(reduce_range=reduce_range))
         parts = {
@@ -86,7 +95,7 @@ def export_int8(
             "int8",
             parent,
             judged,
-            expected=answer(parent.path, parent.card, judged),
+            expected=expected,
             settings=describe(trials) | parts,
             force=force,
             partial=partial,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ from export.errors import VariantError
 from export.fields import Fields
 from export.gates import LowPrecision, find_shortfalls
 from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.errors import HpaError
 from hpa_sdk.model_card import ModelCard, Variant
-from hpa_sdk.onnx_file import graph_sha256, read_onnx
+from hpa_sdk.onnx_file import graph_sha256, read_onnx, runtime_source
 
 JUDGED_FIELDS = 256
 """Most fields that a variant is judged by unless the caller says otherwise."""
@@ -41,19 +43,67 @@ class Parent:
     size: int
 
 
-def read_parent(path: Path) -> Parent:
-    """Read the file that a variant is to be made of.
+@contextlib.contextmanager
+def told_as_variant_errors(parent: Path) -> Iterator[None]:
+    """Raise what onnx and onnxruntime raise while they convert as errors of this package."""
+    try:
+        yield
+    except (HpaError, OSError):
+        raise
+    except Exception as error:  # their checks raise bare ValueError, RuntimeError and classes without a common base
+        raise VariantError(
+            f"the model can't be converted ({error})", where=parent, remedy="Use the versions in constraints.txt."
+        ) from error
+
+
+def refuse_package(model: Path) -> None:
+    """Refuse a bioimage.io package, of which no other file can be made.
 
     Raises
     ------
     VariantError
-        The file is a variant itself, or does the preprocessing in its graph.
+        The file is a package.
+    """
+    if isinstance(runtime_source(model), bytes):
+        raise VariantError("this is a package", where=model, remedy="Unpack it and name its .onnx file.")
+
+
+def refuse_overwriting(model: Path, out: Path) -> None:
+    """Refuse to put a file in the place of the one it is made of.
+
+    Raises
+    ------
+    VariantError
+        Both are the same file.
+    """
+    if out.exists() and out.samefile(model):
+        raise VariantError(
+            "the file to write is the model itself", where=out, remedy="Name another file with -o, and keep both."
+        )
+
+
+def read_parent(path: Path, out: Path) -> Parent:
+    """Read the file that a variant is to be made of.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    out : pathlib.Path
+        Where the variant will lie.
+
+    Raises
+    ------
+    VariantError
+        The file is a variant itself, a package, does the preprocessing in its graph, or is the one to be written.
     ModelFileError, ModelCardError
         The file is no model of the contract.
     """
     file = read_onnx(path)
     card = read_card(file)
     check_contract(file, card)
+    refuse_package(path)
+    refuse_overwriting(path, out)
     if card.precision != "fp32" or card.variant is not None:
         raise VariantError(
             f"the model is a variant itself ({card.precision})",

@@ -23,12 +23,12 @@ def inspect(model: Path, as_json: bool) -> None:
     Needs no runtime and no device. The exit code is 0, or 1 where the file was altered, or 2 where it is no model that
     this package runs.
     """
-    file = read_onnx(model)
     content = map_file(model)
     intact = seal_holds(content)
     if intact is False:
-        # Said before the card is read, which the change may have made unreadable.
+        # Said before anything is read, which the change may have made unreadable.
         click.echo(f"{model}: the file was altered after it was exported.", err=True)
+    file = read_onnx(model)
     card = read_card(file)
     check_contract(file, card)
     matches = weights_match(content, card)

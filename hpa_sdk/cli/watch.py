@@ -16,7 +16,6 @@ from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
-from hpa_sdk.workstation.trained_scale import at_scale_of
 
 # What services and consoles ask a program to end with; each system has its own.
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
@@ -94,8 +93,7 @@ def _watch(station: Station, existing: Literal["do", "skip"], stop: threading.Ev
             white=station.files.white,
             gpu_memory=station.gpu_memory,
         )
-        scaled = at_scale_of(predictor.card, station)
-        hot_folder = HotFolder(scaled, predictor, store, existing=existing, tell=tell)
+        hot_folder = HotFolder(station, predictor, store, existing=existing, tell=tell)
         click.echo(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.", err=True)
         hot_folder.run(stop)
     return failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -102,7 +103,7 @@ def micrometres(sizes: tuple[float | None, float | None], unit: str, path: Path)
     """
     height, width = sizes
     factor = _MICROMETRES.get(unit)
-    if not height or not width or factor is None or min(height, width) <= 0:
+    if not height or not width or factor is None or not 0 < min(height, width) <= max(height, width) < math.inf:
         return None
     if abs(height / width - 1) > _SQUARE:
         raise PlaneError(

@@ -25,6 +25,7 @@ from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.sole_watch import sole_watch
 from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.trained_scale import at_scale_of
 from hpa_sdk.workstation.watched_files import read_stamp
 
 SECONDS_A_LOOK = 0.25
@@ -89,12 +90,12 @@ class HotFolder:
         existing: Literal["do", "skip"] = "do",
         tell: Callable[[Result], None] = lambda _: None,
     ) -> None:
-        self._station = station
+        self._station = at_scale_of(predictor.card, station)
         self._predictor = predictor
         self._store = store
         self._existing = existing
         self._tell = tell
-        self._arrivals = Arrivals(station, store.ledger)
+        self._arrivals = Arrivals(self._station, store.ledger)
         self._ready: deque[Arrived] = deque()
         self._doubted: set[str] = set()
         self._troubles: dict[str, str] = {}

@@ -81,10 +81,10 @@ class Ledger:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.commit()
             except BaseException:
                 self._database.rollback()
                 raise
-            self._database.commit()
 
     def add(self, result: Result) -> bool:
         """Add a result, and say whether it takes the place of an earlier one."""

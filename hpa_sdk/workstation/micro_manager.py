@@ -23,6 +23,7 @@ from hpa_sdk.workstation.micro_manager_worker import FieldWorker
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.trained_scale import at_scale_of
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -123,7 +124,7 @@ class FieldHandler:
                 remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a patience above 0 seconds.",
             )
         self.closed = False
-        self._station = station
+        self._station = at_scale_of(predictor.card, station)
         self._predictor = predictor
         self._store = store
         self._wait = when_full == "wait"

@@ -173,9 +173,12 @@ class ResultStore:
     def _write_table(self) -> list[OutputError]:
         try:
             with self.ledger.transaction():
+                number = int(self.ledger.fact("table_number") or 0)
                 if self.ledger.fact("table_size") == _size(self.table):
+                    if not self.ledger.after(number, 1):
+                        return []
                     with self.table.open("ab") as file:
-                        number = self._write_rows(file, int(self.ledger.fact("table_number") or 0))
+                        number = self._write_rows(file, number)
                 else:
                     with whole_file(self.table) as partial, partial.open("wb") as file:
                         file.write(_line(COLUMNS))

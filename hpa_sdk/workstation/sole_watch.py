@@ -35,10 +35,16 @@ def sole_watch(ledger: Ledger, folder: Path) -> Iterator[None]:
             where=ledger.path,
             remedy="Stop that one, or name another folder for results.",
         ) from error
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(
+            f"the lock of the ledger can't be taken ({error})",
+            where=ledger.path,
+            remedy="Name a ledger on a disk of this computer: the key 'ledger' of the station file.",
+        ) from error
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         ledger.set_fact("holder", f"process {os.getpid()} on {socket.gethostname()} since {since}")
-        _check_folder(ledger, str(folder.absolute()))
+        _check_folder(ledger, os.path.normcase(os.path.abspath(folder)))  # noqa: PTH100 - it takes out ".." too
         yield
     finally:
         lock.release()

@@ -14,7 +14,7 @@ from hpa_sdk.samples import Channel
 from hpa_sdk.whole_file import whole_file
 
 PATTERNS = {
-    "hpa": r"(?P<field>.+)_(?P<channel>red|green|blue|yellow)",
+    "hpa": r"(?P<field>.+)_(?P<channel>(?i:red|green|blue|yellow))",
     "leica": r"(?P<field>.+?)(?:(?:--|_)[Tt](?P<time>\d+))?(?:(?:--|_)[Zz](?P<z>\d+))?(?:--C|_ch)(?P<channel>\d+)",
 }
 """Patterns of file names that have a name of their own."""
@@ -171,7 +171,7 @@ def read_station(path: Path) -> Station:
         return path.parent / value
 
     try:
-        station = msgspec.toml.decode(path.read_bytes(), type=Station, dec_hook=to_path)
+        station = msgspec.toml.decode(path.read_text(encoding="utf-8-sig"), type=Station, dec_hook=to_path)
         _check_pattern(station)
         _check_channels(station)
     except OSError as error:

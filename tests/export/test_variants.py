@@ -114,7 +114,11 @@ def test_the_same_plan_gives_the_same_bytes(parent: Path, folder: Path, tmp_path
     for name in ("a", "b"):
         work = tmp_path / name
         work.mkdir()
-        made.append(Quantizer(read_parent(parent), calibration, work).quantize(QuantizationPlan()).read_bytes())
+        made.append(
+            Quantizer(read_parent(parent, work / "out.onnx"), calibration, work)
+            .quantize(QuantizationPlan())
+            .read_bytes()
+        )
     assert made[0] == made[1]
 
 
@@ -158,6 +162,7 @@ def test_any_precision_can_take_raw_planes(made: Path, folder: Path, tmp_path: P
     card = card_of(out)
     assert (card.preprocessing.place, card.precision) == ("graph", card_of(made).precision)
     assert card.variant == variant_of(made)
+    assert card.parity is None, "its parent's parity is that of another input"
     host, graph = (Predictor.load(path, device="cpu", verify=path == out).predict(folder) for path in (made, out))
     assert [item.labels for item in host] == [item.labels for item in graph]
     assert export("raw-planes", out, folder, "-o", tmp_path / "twice.onnx").exit_code == 2

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +12,17 @@ import pytest
 from click.testing import Result
 
 from export import variant
-from export.agreement import Agreement, Probabilities, answer
+from export.agreement import Agreement, Probabilities, answer, compare
 from export.fields import Fields
 from export.gates import find_shortfalls
 from export.quantization import QuantizationPlan
 from export.quantization_search import Trial, choose
 from export.raw_planes import with_raw_planes
-from hpa_sdk import Preprocessing
+from hpa_sdk import Label, Preprocessing
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
-from tests.small import make_model
+from tests.small import CARD, make_model
 
 
 @pytest.mark.usefixtures("one_plan")
@@ -83,6 +84,43 @@ AGREEMENT = Agreement(
 )
 
 
+def test_numbers_that_float16_can_t_hold_are_refused(parent: Path, folder: Path, tmp_path: Path) -> None:
+    model = onnx.load(parent)
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name, factor in (("w1", 1e6), ("b1", 1e6), ("w2", 1e-6)):
+        array = onnx.numpy_helper.to_array(weights[name]) * np.float32(factor)
+        weights[name].CopyFrom(onnx.numpy_helper.from_array(array, name))
+    onnx.save(model, tmp_path / "large.onnx")
+    # The same answers on a CPU, which computes halves as float32.
+    np.testing.assert_allclose(answers(tmp_path / "large.onnx", folder), answers(parent, folder), atol=1e-3)
+    result = export("fp16", tmp_path / "large.onnx", folder, "-o", tmp_path / "out.onnx", "--force")
+    assert result.exit_code == 2
+    assert "float16 ends at 65504" in result.stderr
+    assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.mark.usefixtures("one_plan")
+def test_fields_that_take_part_in_the_making_do_not_judge(parent: Path, folder: Path, tmp_path: Path) -> None:
+    model = with_card(parent, tmp_path / "parent.onnx")
+    told = variant_of(make("quantize", model, folder, "--held-out", folder, "--force"))
+    assert (told.settings["calibrated"], told.fields) == ("on 32 fields of felder-ä", 32)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_macro_f1_is_the_mean_over_the_classes_that_occur(classes: int) -> None:
+    rng = np.random.default_rng(2)
+    targets = np.zeros((40, len(Label)), bool)
+    targets[:, :classes] = rng.random((40, classes)) < 0.5
+    probabilities = rng.random((40, len(Label))).astype(np.float32)
+    found = compare(probabilities, probabilities, CARD, Fields("data", (), targets))
+    present = probabilities >= 0.5
+    expected = [
+        2 * (targets[:, at] & present[:, at]).sum() / (targets[:, at].sum() + present[:, at].sum())
+        for at in range(classes)
+    ]
+    assert found.macro_f1 == pytest.approx(np.mean(expected))
+
+
 def test_gates_stand_where_they_are_said_to_stand() -> None:
     assert find_shortfalls("int8", AGREEMENT, 0.27) == ()
     assert len(find_shortfalls("fp16", AGREEMENT, 0.51)) == 1
@@ -141,6 +179,20 @@ class TestRefusals:
         result = export(command, tmp_path / "raw.onnx", folder, "-o", tmp_path / "out.onnx")
         (tmp_path / "raw.onnx").unlink()
         self._refused(result, "Make the variant of the file that takes images", tmp_path)
+
+    def test_the_model_as_its_own_variant(self, parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
+        model = Path(shutil.copyfile(parent, tmp_path / "model.onnx"))
+        result = export(command, model, folder, "-o", model, "--force")
+        assert model.read_bytes() == parent.read_bytes()
+        model.unlink()
+        self._refused(result, "the file to write is the model itself", tmp_path)
+
+    def test_a_package(self, parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
+        with zipfile.ZipFile(tmp_path / "model.zip", "w") as package:
+            package.write(parent, "weights.onnx")
+        result = export(command, tmp_path / "model.zip", folder, "-o", tmp_path / "out.onnx")
+        (tmp_path / "model.zip").unlink()
+        self._refused(result, "this is a package", tmp_path)
 
     def test_too_few_fields(self, parent: Path, tmp_path: Path, command: str) -> None:
         fields = write_fields(tmp_path / "few", 31)

@@ -56,6 +56,7 @@ class Stubborn:
         self._predictor = predictor
         self._before = before
         self.device = predictor.device
+        self.card = predictor.card
 
     def predict(self, sample: Any, **options: Any) -> Any:
         self._before(sample.id)

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from tests.hpa_sdk.workstation.watching import (
     watching,
 )
 from tests.hpa_sdk.workstation.written import CHANNELS, MICROMETRES, put_image, stack, write_ome_tiff
-from tests.small import make_field
+from tests.small import CARD, make_field
 
 
 def test_planes_in_any_order_make_one_answer_that_of_the_predictor(tmp_path: Path, model: Path) -> None:
@@ -214,3 +215,13 @@ def test_names_are_grouped_as_a_folder_is(tmp_path: Path, model: Path, pattern: 
     found = {(group.id, frozenset(group.planes)) for group in group_names(station, station.watch, names)}
     assert found == {(group.id, frozenset(group.planes)) for group in group_files(station, station.watch)}
     assert found
+
+
+def test_fields_come_to_the_scale_that_the_card_tells(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model, files="pattern = 'hpa'\npixel_size = 0.16")
+    predictor = Predictor.load(model, device="cpu")
+    predictor.card = replace(predictor.card, training=replace(CARD.training, pixel_size=0.32, field_side=24))
+    make_field(station.watch, "a", RNG, side=48)
+    with watching(station, predictor=predictor) as store:
+        wait_until(lambda: store.count() == 1)
+    assert "resized by 0.5 to the pixel size of training" in " ".join(json_of(tmp_path, "a")["notes"])

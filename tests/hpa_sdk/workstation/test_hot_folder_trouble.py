@@ -26,7 +26,7 @@ from tests.hpa_sdk.workstation.watching import (
     wait_until,
     watching,
 )
-from tests.small import make_field, make_model
+from tests.small import CARD, make_field, make_model
 
 
 def test_bad_files_are_reported_once_and_cost_no_other_field(tmp_path: Path, model: Path) -> None:
@@ -64,6 +64,7 @@ def test_a_field_that_is_written_again_is_answered_again(
 def test_a_failure_that_passes_is_no_failure(tmp_path: Path, model: Path) -> None:
     class Flaky:
         device = "cpu"
+        card = CARD
 
         def __init__(self) -> None:
             self.asked: list[str] = []
