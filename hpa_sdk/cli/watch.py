@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,13 +53,28 @@ def watch(
         raise click.UsageError("With a station file there are no other settings: write them into it.")
     else:
         station = read_station(file)
-    stop = threading.Event()
-    for end in _ENDS:
-        signal.signal(end, lambda *_: stop.set())
-    failed = _watch(station, existing, stop)
+    with _stop_when_asked() as stop:
+        failed = _watch(station, existing, stop)
     if failed:
         click.echo(f"{failed} fields failed; the results say why.", err=True)
         click.get_current_context().exit(1)
+
+
+@contextmanager
+def _stop_when_asked() -> Iterator[threading.Event]:
+    """Give an event that is set when the system or the console asks the program to end."""
+    stop = threading.Event()
+
+    def ask(*_: object) -> None:
+        # On a thread, since the handler may interrupt this one while it holds the event's own lock.
+        threading.Thread(target=stop.set).start()
+
+    before = {end: signal.signal(end, ask) for end in _ENDS}
+    try:
+        yield stop
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
 
 
 def _plain_station(model: Path, folder: Path, output: Path, settings: dict[str, Any]) -> Station:

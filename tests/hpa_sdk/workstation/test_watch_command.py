@@ -100,3 +100,9 @@ def test_a_ledger_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path
     assert result.exit_code == 2
     assert "Move it away" in result.stderr or "moved away" in result.stderr
     assert (station.output / LEDGER).read_bytes() == b"something else" * 100
+
+
+def test_it_leaves_the_console_s_signals_as_they_were(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    CliRunner().invoke(main, ["watch", str(tmp_path / "gone.onnx"), str(tmp_path)])
+    assert signal.getsignal(signal.SIGINT) is before
