@@ -14,10 +14,10 @@ from export.bioimageio_description import COVER, INPUT, MODEL, OUTPUT, README, d
 from export.bioimageio_pictures import draw_cover, draw_tensor
 from export.bioimageio_readme import write_readme
 from export.fields import table_or_folder
-from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.contract import read_model
 from hpa_sdk.devices import Device
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.onnx_file import map_file, read_onnx
+from hpa_sdk.onnx_file import map_file
 from hpa_sdk.planes import Planes, read_planes
 from hpa_sdk.samples import find_samples
 from hpa_sdk.session import Session
@@ -55,9 +55,7 @@ def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str,
     OutputError
         The file can't be written.
     """
-    file = read_onnx(model)
-    card = read_card(file)
-    check_contract(file, card)
+    file, card = read_model(model)
     planes = _first_field(data)
     field, levels = card.preprocessing.model_input(planes)
     content = bytes(map_file(model))

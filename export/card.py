@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
 import onnx
 
 from export.errors import ConversionError
 from hpa_sdk.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.onnx_file import graph_sha256
 from hpa_sdk.seal import seal
+
+
+def card_for(serialized: bytes, card: ModelCard, **changes: Any) -> ModelCard:  # noqa: ANN401
+    """Give a card with the hash of the graph that it will lie in, today's date, and other changes.
+
+    Parameters
+    ----------
+    serialized : bytes
+        The model, without a card.
+    card : ModelCard
+        What is said of it already.
+    **changes : optional
+        New values of other attributes.
+    """
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(card, created=created, weights_sha256=graph_sha256(serialized), **changes)
 
 
 def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:

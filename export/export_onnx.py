@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from export.card import embed_card
+from export.card import card_for, embed_card
 from export.convert import convert
 from export.fitted import read_fitted
 from export.parity import SAMPLES, measure_parity
 from export.raw_planes import with_raw_planes
 from hpa_sdk.contract import OPSET
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.onnx_file import graph_sha256
 from hpa_sdk.whole_file import whole_file
 
 
@@ -71,11 +69,7 @@ def export_onnx(
             model = with_raw_planes(model, card.preprocessing)
             card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
         serialized = model.SerializeToString(deterministic=True)
-        card = replace(
-            card,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            weights_sha256=graph_sha256(serialized),
-        )
+        card = card_for(serialized, card)
         report = measure_parity(fitted.network, serialized, card, samples or [fitted.data], count=count)
         card = replace(card, parity=report.summary)
         partial_report.write_bytes(report.to_json())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import onnx
 
 from export.agreement import Agreement, answer, compare
-from export.card import embed_card
+from export.card import card_for, embed_card
 from export.errors import ParityError
 from export.fields import LEAST_FIELDS, read_fields
 from export.parity import LARGEST_DIFFERENCE, LEAST_AGREEMENT
@@ -17,7 +16,6 @@ from export.raw_planes import with_raw_planes
 from export.variant import JUDGED_FIELDS, refuse_overwriting, refuse_package
 from hpa_sdk.contract import check_model
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.onnx_file import graph_sha256
 from hpa_sdk.whole_file import whole_file
 
 
@@ -71,10 +69,6 @@ def export_raw_planes(
                 where=model,
                 remedy="Nothing was written. Keep the file that takes images, and report this with the model's card.",
             )
-        written = replace(
-            in_graph,
-            weights_sha256=graph_sha256(serialized),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        written = card_for(serialized, in_graph)
         partial.write_bytes(embed_card(changed, written))
     return written, agreement

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from export.triton_config import LABELS, Serving, write_config
-from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.contract import read_model
 from hpa_sdk.errors import OutputError
-from hpa_sdk.onnx_file import map_file, read_onnx
+from hpa_sdk.onnx_file import map_file
 
 
 def export_triton(model: Path, repository: Path, serving: Serving, *, name: str | None = None) -> Path:
@@ -41,9 +41,7 @@ def export_triton(model: Path, repository: Path, serving: Serving, *, name: str 
     OutputError
         The repository has a model of this name, or can't be written.
     """
-    file = read_onnx(model)
-    card = read_card(file)
-    check_contract(file, card)
+    file, card = read_model(model)
     folder = repository / (re.sub(r"[^\w.-]", "_", name or card.name, flags=re.ASCII).lstrip(".") or "model")
     config = write_config(folder.name, file, serving)
     content = bytes(map_file(model))

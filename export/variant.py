@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import onnx
 
 from export.agreement import Probabilities, answer, compare
-from export.card import embed_card
+from export.card import card_for, embed_card
 from export.errors import VariantError
 from export.fields import Fields
 from export.gates import LowPrecision, find_shortfalls
-from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
 from hpa_sdk.model_card import ModelCard, Variant
-from hpa_sdk.onnx_file import graph_sha256, read_onnx, runtime_source
+from hpa_sdk.onnx_file import runtime_source
 
 JUDGED_FIELDS = 256
 """Most fields that a variant is judged by unless the caller says otherwise."""
@@ -99,9 +98,7 @@ def read_parent(path: Path, out: Path) -> Parent:
     ModelFileError, ModelCardError
         The file is no model of the contract.
     """
-    file = read_onnx(path)
-    card = read_card(file)
-    check_contract(file, card)
+    file, card = read_model(path)
     refuse_package(path)
     refuse_overwriting(path, out)
     if card.precision != "fp32" or card.variant is not None:
@@ -166,13 +163,7 @@ def write_variant(
     partial.write_bytes(serialized)
     agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
     variant = Variant(parent_sha256=parent.card.weights_sha256, settings=dict(settings), **asdict(agreement))
-    card = replace(
-        parent.card,
-        precision=precision,
-        variant=variant,
-        weights_sha256=graph_sha256(serialized),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    card = card_for(serialized, parent.card, precision=precision, variant=variant)
     embedded = embed_card(model, card)
     shortfalls = find_shortfalls(precision, agreement, len(embedded) / parent.size)
     if shortfalls and not force:

@@ -50,6 +50,30 @@ def outputs() -> dict[str, TensorForm]:
     }
 
 
+def read_model(path: Path, card: ModelCard | None = None) -> tuple[OnnxFile, ModelCard]:
+    """Read what a model file says of itself, and hold it to the contract.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    card : ModelCard, optional
+        For a file that carries none; checked too.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, no ONNX model, or not of this contract.
+    ModelCardError
+        The file has no card and none is given, or its card can't be used.
+    """
+    file = read_onnx(path)
+    card = card or read_card(file)
+    card.check(str(path))
+    check_contract(file, card)
+    return file, card
+
+
 def check_model(path: Path, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:
     """Check a model file in full, and give its card.
 
@@ -72,10 +96,7 @@ def check_model(path: Path, card: ModelCard | None = None, *, verify: bool = Fal
     # First of all: a damaged file is better told as such than by whatever the damage makes it say.
     if verify:
         check_seal(map_file(path), path)
-    file = read_onnx(path)
-    card = card or read_card(file)
-    card.check(str(path))
-    check_contract(file, card)
+    _, card = read_model(path, card)
     if verify:
         check_weights(map_file(path), card, path)
     return card

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.model_package import read_packed_model
+from hpa_sdk.model_package import LARGEST_MODEL, read_packed_model
 from hpa_sdk.onnx_fields import (
     Attribute,
     Dimension,
@@ -35,7 +35,6 @@ from hpa_sdk.protobuf_wire import MalformedMessageError, integer, messages, text
 _STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 _DEEPEST_NESTING = 8
-_LARGEST_FILE = 2**31 - 1  # what one protobuf message can hold
 _LARGEST_METADATA = 2**20  # bytes of all metadata_props together; a card has about 5,000
 _LONGEST_NAME = 1000
 _MOST_DIMENSIONS = 16
@@ -133,7 +132,7 @@ def map_file(path: Path) -> memoryview:
         The file is missing, empty, can't be read, or is larger than an ONNX file can be.
     """
     try:
-        if path.stat().st_size > _LARGEST_FILE:
+        if path.stat().st_size > LARGEST_MODEL:
             raise ModelFileError("the file is larger than an ONNX model can be", where=path, remedy=_NAME_A_MODEL)
         with path.open("rb") as file:
             packed = read_packed_model(file, path)
@@ -146,6 +145,12 @@ def map_file(path: Path) -> memoryview:
         ) from error
     except ValueError as error:
         raise ModelFileError("the file is empty", where=path, remedy=_NAME_A_MODEL) from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a whole file: SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def runtime_source(path: Path) -> str | bytes:

@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from hpa_sdk.cli.model_text import model_text
-from hpa_sdk.contract import check_contract, read_card
-from hpa_sdk.onnx_file import map_file, read_onnx
+from hpa_sdk.contract import read_model
+from hpa_sdk.onnx_file import map_file
 from hpa_sdk.seal import seal_holds, weights_match
 
 
@@ -28,9 +28,7 @@ def inspect(model: Path, as_json: bool) -> None:
     if intact is False:
         # Said before anything is read, which the change may have made unreadable.
         click.echo(f"{model}: the file was altered after it was exported.", err=True)
-    file = read_onnx(model)
-    card = read_card(file)
-    check_contract(file, card)
+    file, card = read_model(model)
     matches = weights_match(content, card)
     if as_json:
         told = {

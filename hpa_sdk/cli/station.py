@@ -9,9 +9,8 @@ from typing import cast
 import click
 from tqdm import tqdm
 
-from hpa_sdk.contract import check_contract, read_card
+from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
-from hpa_sdk.onnx_file import read_onnx
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.field_source import FieldReading, FieldSource
@@ -76,8 +75,7 @@ def check(station_file: Path, folder: Path | None) -> None:
 def _check_places(rules: Station, folder: Path | None) -> list[str]:
     failures = []
     try:
-        file = read_onnx(rules.model)
-        check_contract(file, read_card(file))
+        read_model(rules.model)
     except HpaError as error:
         failures.append(f"model: {error}")
     for key, place in (("watch", folder or rules.watch), ("output", rules.output)):

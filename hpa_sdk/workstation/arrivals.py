@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hpa_sdk.workstation.file_group import FileGroup
+from hpa_sdk.workstation.file_group import FileGroup, group_names
 from hpa_sdk.workstation.ledger import Ledger, Stamp
 from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.watched_files import group_names, is_folder, is_plane_file, list_names, opens, read_stamp
+from hpa_sdk.workstation.watched_files import is_folder, is_plane_file, list_names, opens, read_stamp
 
 LOOKS_A_ROUND = 32
 """In how many looks every file that is done with is asked once whether it was written again."""

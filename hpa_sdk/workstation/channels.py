@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.planes import Planes
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.station import Station, fold
 
@@ -60,6 +63,12 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], station: Station, w
             remedy="Mend the names under channels, and the places under without, in the station file.",
         )
     return found, instead
+
+
+def fill_in(planes: dict[Channel, Planes], instead: Instead) -> dict[Channel, Planes]:
+    """Give the planes of all four channels, with a black one or a copy in the place of each that is missing."""
+    black = np.zeros_like(next(iter(planes.values())))
+    return planes | {channel: black if other == "empty" else planes[other] for channel, other in instead.items()}
 
 
 def _listed(names: set[str | int]) -> str:

@@ -15,7 +15,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import Planes, stack_planes
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.channel_stack import ChannelStack
-from hpa_sdk.workstation.channels import pick_channels
+from hpa_sdk.workstation.channels import fill_in, pick_channels
 from hpa_sdk.workstation.file_group import FileGroup, named
 from hpa_sdk.workstation.scenes import open_scenes
 from hpa_sdk.workstation.station import Station
@@ -116,11 +116,10 @@ class FieldSource:
             stacks = list(self._stacks(opened))
             found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.station, where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
-            planes = {channel: _project(stack, rules.z) for channel, stack in chosen.items()}
+            planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
         pixel_size = rules.pixel_size or _common_pixel_size(chosen.values(), where)
         told = {channel: (stack.path.name, _told(stack, rules.z)) for channel, stack in chosen.items()}
         for channel, other in instead.items():
-            planes[channel] = np.zeros_like(next(iter(planes.values()))) if other == "empty" else planes[other]
             told[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
         merged = stack_planes([planes[channel] for channel in Channel], where)
         scaled, notes = to_trained_scale(merged, pixel_size, self.station.trained, where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,19 +111,28 @@ def group_files(station: Station, folder: Path) -> list[FileGroup]:
     SampleError
         The folder can't be listed.
     """
+    paths = _files(folder, recursive=station.files.recursive)
+    return group_names(station, folder, (path.relative_to(folder).as_posix() for path in paths))
+
+
+def group_names(station: Station, folder: Path, names: Iterable[str]) -> list[FileGroup]:
+    """Group files by their names below a folder, such as ``"sub/a_red.png"``, sorted by id.
+
+    Stacks and plane files alone are expected; names that the pattern does not fit are passed over.
+    """
     pattern = station.pattern
     groups: dict[str, list[PlaneFile]] = defaultdict(list)
-    for path in _files(folder, recursive=station.files.recursive):
-        prefix = path.parent.relative_to(folder).as_posix()
-        prefix = "" if prefix == "." else f"{prefix}/"
+    for name in sorted(names):
+        parent, slash, own_name = name.rpartition("/")
+        path = Path(folder, name)
         if pattern is None:
             if path.suffix.lower() not in PICTURES:
-                groups[prefix + path.name].append(PlaneFile(path))
-        elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", path.name)):
+                groups[name].append(PlaneFile(path))
+        elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", own_name)):
             told = match.groupdict()
             plane = PlaneFile(path, told["channel"] or "", told.get("time"), told.get("z"))
-            groups[prefix + (told["field"] or "")].append(plane)
-    return [FileGroup(name, tuple(planes)) for name, planes in sorted(groups.items())]
+            groups[parent + slash + (told["field"] or "")].append(plane)
+    return [FileGroup(field, tuple(planes)) for field, planes in sorted(groups.items())]
 
 
 def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:

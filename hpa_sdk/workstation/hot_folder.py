@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
+from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.planes import Planes, told_as_plane_errors
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
@@ -100,8 +101,7 @@ class HotFolder:
         self._doubted: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._model_stamp = read_stamp(station.model)
-        with station.model.open("rb") as file:
-            self._model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self._model_sha256 = file_sha256(station.model)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until the event is set; fields that are being predicted then are finished first.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from psygnal import Signal
 from useq import MDAEvent, MDASequence
 
 from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.micro_manager_fields import AcquiredField, FieldKey, field_key, plan_fields
@@ -130,8 +130,7 @@ class FieldHandler:
         self._wait = when_full == "wait"
         self._most_incomplete = incomplete
         self._run = run or datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        with station.model.open("rb") as file:
-            self._model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self._model_sha256 = file_sha256(station.model)
         self._fields: dict[FieldKey, AcquiredField] = {}
         self._plans: Counter[FieldKey] = Counter()
         self._begun: dict[str, AcquiredField] = {}

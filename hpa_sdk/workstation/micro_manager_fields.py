@@ -14,7 +14,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import Planes, check_size, stack_planes
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.channel_stack import check_type
-from hpa_sdk.workstation.channels import Instead, pick_channels
+from hpa_sdk.workstation.channels import Instead, fill_in, pick_channels
 from hpa_sdk.workstation.file_group import UNSAFE
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import to_trained_scale
@@ -147,9 +147,7 @@ class AcquiredField:
             The channels differ in size or depth, or the field is too small for the scale of training.
         """
         where = Path(self.id)
-        planes = {channel: self._planes[offered] for channel, offered in self._found.items()}
-        for channel, other in self._instead.items():
-            planes[channel] = np.zeros_like(next(iter(planes.values()))) if other == "empty" else planes[other]
+        planes = fill_in({channel: self._planes[offered] for channel, offered in self._found.items()}, self._instead)
         merged = stack_planes([planes[channel] for channel in Channel], where)
         scaled, notes = to_trained_scale(merged, self._pixel_size, self._station.trained, where)
         depths = {len(self._planned[offered]) for offered in self._found.values()} - {1}

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from hpa_sdk.workstation.file_group import FileGroup, PlaneFile
 from hpa_sdk.workstation.ledger import Stamp
-from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, PICTURES
-from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS
 
 
 def list_names(folder: Path, *, recursive: bool) -> set[str]:
@@ -65,23 +61,6 @@ def is_folder(name: str) -> bool:
 
 def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
-
-
-def group_names(station: Station, folder: Path, names: Iterable[str]) -> list[FileGroup]:
-    """Group some names as `hpa_sdk.workstation.file_group.group_files` groups a whole folder."""
-    pattern = station.pattern
-    groups: dict[str, list[PlaneFile]] = defaultdict(list)
-    for name in sorted(names):
-        parent, slash, own_name = name.rpartition("/")
-        path = Path(folder, name)
-        if pattern is None:
-            if path.suffix.lower() not in PICTURES:
-                groups[name].append(PlaneFile(path))
-        elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", own_name)):
-            told = match.groupdict()
-            plane = PlaneFile(path, told["channel"] or "", told.get("time"), told.get("z"))
-            groups[parent + slash + (told["field"] or "")].append(plane)
-    return [FileGroup(field, tuple(planes)) for field, planes in sorted(groups.items())]
 
 
 def read_stamp(path: Path) -> Stamp | None:

@@ -151,7 +151,7 @@ def test_what_is_absurdly_large_beside_the_weights_is_refused(tmp_path: Path) ->
 
 
 def test_a_file_that_no_protobuf_message_can_fill_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "_LARGEST_FILE", 1000)
+    monkeypatch.setattr(onnx_file, "LARGEST_MODEL", 1000)
     with pytest.raises(ModelFileError, match="larger than an ONNX model can be"):
         read_onnx(model)
 

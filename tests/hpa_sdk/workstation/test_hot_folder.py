@@ -13,8 +13,8 @@ import tifffile
 import zarr
 
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.file_group import group_files
-from hpa_sdk.workstation.watched_files import group_names, is_plane_file, list_names
+from hpa_sdk.workstation.file_group import group_files, group_names
+from hpa_sdk.workstation.watched_files import is_plane_file, list_names
 from tests.hpa_sdk.workstation.watching import (
     RNG,
     SETTLE,
