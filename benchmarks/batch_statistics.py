@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -26,8 +25,7 @@ from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.samples import Sample
 from training.dataset import Targets, read_dataset
 from training.split import stratified_split
-
-_FIELDS_A_BATCH = 30
+from training.statistics import take_statistics
 
 
 def main() -> None:
@@ -43,7 +41,7 @@ def main() -> None:
     training, _ = stratified_split(fitted_on.targets)
     unseen = _images(held_out.samples)
     click.echo(f"as fitted:    {_judge(network, unseen, held_out.targets)}")
-    _take_averages_anew(network, _images(fitted_on.pick(training)))
+    take_statistics(network, _images(fitted_on.pick(training)))
     click.echo(f"new averages: {_judge(network, unseen, held_out.targets)}")
     options.out.mkdir(parents=True)
     network.save(options.out / RUN_NETWORK)
@@ -54,27 +52,6 @@ def main() -> None:
 def _images(samples: tuple[Sample, ...]) -> npt.NDArray[np.float32]:
     preprocessing = Preprocessing()
     return np.stack([preprocessing(read_planes(sample)) for sample in samples])
-
-
-def _take_averages_anew(network: keras.Model, images: npt.NDArray[np.float32]) -> None:
-    layers = list(_normalizations(network))
-    momenta = [layer.momentum for layer in layers]
-    order = np.random.default_rng(0).permutation(len(images))
-    for number, rows in enumerate(np.array_split(order, -(-len(images) // _FIELDS_A_BATCH))):
-        for layer in layers:
-            # The mean of all batches so far.
-            layer.momentum = number / (number + 1)
-        network(images[rows], training=True)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-
-
-def _normalizations(network: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
-        elif isinstance(layer, keras.Model):
-            yield from _normalizations(layer)
 
 
 def _judge(network: keras.Model, images: npt.NDArray[np.float32], targets: Targets) -> str:

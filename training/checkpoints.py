@@ -13,6 +13,8 @@ import msgspec
 from hpa_sdk.whole_file import whole_file
 from training.batches import FieldBatches
 from training.errors import RunError
+from training.prepared import Images
+from training.statistics import FreshStatistics
 
 HISTORY = "history.csv"
 """File in a run folder with what Keras measured in each epoch."""
@@ -179,12 +181,19 @@ class KeepBest(_OnEpochs):
 
 
 def callbacks(
-    progress: Progress, folder: Path, *, every: int, batches: FieldBatches, seed: int, averaged: bool
+    progress: Progress,
+    folder: Path,
+    *,
+    every: int,
+    batches: FieldBatches,
+    seed: int,
+    averaged: bool,
+    statistics: Images | None,
 ) -> list[keras.callbacks.Callback]:
-    """Give the callbacks that keep a fit safe, in the order in which Keras must call them."""
-    swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []
+    """Give the callbacks that judge and keep, in the order in which Keras must call them."""
     return [
         KeepState(progress, folder, every, batches=batches, seed=seed),
-        *swap,
+        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []),
+        *([FreshStatistics(statistics)] if statistics is not None else []),
         KeepBest(progress, folder, every),
     ]

@@ -77,7 +77,7 @@ def fit(
         run = Run(out, plan, dataset.fingerprint, resume=resume)
         training, validation = split(dataset.targets, plan.split)
         progress = Progress.read(out)
-        fields = _Fields(images, dataset.targets, _draw_probabilities(plan, dataset, training), validation)
+        fields = _Fields(images, dataset.targets, _draw_probabilities(plan, dataset, training), training, validation)
         draw_training_images(fields.batches(plan, plan.recipe.stages[-1]), out / TRAINING_PICTURE)
         for number in range(len(plan.recipe.stages)):
             _fit_stage(network, plan, number, fields, progress, out, checkpoint_every)
@@ -97,6 +97,7 @@ class _Fields:
     images: ImageSource
     targets: Targets
     probabilities: npt.NDArray[np.float64]
+    training: Rows
     validation: Rows
 
     def batches(self, plan: Plan, stage: Stage) -> FieldBatches:
@@ -114,6 +115,11 @@ class _Fields:
         count = plan.recipe.validation_fields
         drawn = np.random.default_rng([plan.seed, count]).choice(self.validation, count)
         return self.images[drawn], self.targets[drawn]
+
+    def statistics_draw(self, plan: Plan) -> Images | None:
+        count = min(plan.recipe.statistics_fields, len(self.training))
+        drawn = np.random.default_rng([plan.seed, count]).choice(self.training, count, replace=False)
+        return self.images[drawn] if count else None
 
 
 def _draw_probabilities(plan: Plan, dataset: Dataset, training: Rows) -> npt.NDArray[np.float64]:
@@ -145,7 +151,6 @@ def _fit_stage(
         network.optimizer.build(network.trainable_variables)
         network.load_weights(folder / progress.state)
     batches = fields.batches(plan, stage)
-    averaged = recipe.weight_average > 0
     with write_events(folder / EVENTS, first_epoch=progress.epochs) as events:
         network.fit(
             batches,
@@ -159,7 +164,13 @@ def _fit_stage(
                 # First: what is kept has then been written, so that a fit which goes on leaves no epoch out.
                 events,
                 *callbacks(
-                    progress, folder, every=checkpoint_every, batches=batches, seed=plan.seed, averaged=averaged
+                    progress,
+                    folder,
+                    every=checkpoint_every,
+                    batches=batches,
+                    seed=plan.seed,
+                    averaged=recipe.weight_average > 0,
+                    statistics=fields.statistics_draw(plan),
                 ),
             ],
         )

@@ -37,7 +37,9 @@ def build_network(
         ``"inception_resnet_v2"`` or ``"vgg16"``.
     weights : "imagenet" or pathlib.Path, optional
         Start of the backbone: ImageNet weights (downloaded by Keras, then kept), a Keras weights file of the backbone
-        without its top, or None for random weights.
+        without its top, or None for random weights. Those of VGG-16 are drawn by He's rule (He et al., "Delving deep
+        into rectifiers", arXiv:1502.01852): by Keras' own rule each of its 13 convolutions, which no normalization
+        follows, halves the variance of what it hands on.
     extra_kernel : int
         Side of the extra convolution's kernel.
 
@@ -66,7 +68,7 @@ def build_network(
 
 def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> keras.Model:
     try:
-        return _BACKBONES[name](
+        backbone = _BACKBONES[name](
             include_top=False,
             weights=str(weights) if isinstance(weights, Path) else weights,
             input_shape=image_shape(Preprocessing()),
@@ -78,6 +80,15 @@ def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> 
         raise WeightsError(
             f"the {weights} weights of {name} can't be had ({error})", remedy=_remedy(name, weights)
         ) from error
+    if weights is None:
+        _keep_variance(backbone)
+    return backbone
+
+
+def _keep_variance(backbone: keras.Model) -> None:
+    for layer in backbone.layers:
+        if isinstance(layer, layers.Conv2D) and layer.activation is keras.activations.relu:
+            layer.kernel.assign(keras.initializers.HeNormal()(layer.kernel.shape))
 
 
 def _remedy(name: NetworkName, weights: Literal["imagenet"] | Path) -> str:

@@ -58,6 +58,9 @@ class Recipe:
     validation_fields : int
         Fields drawn once, with replacement, from the validation part; the weights with the lowest loss on them are
         kept.
+    statistics_fields : int
+        Training fields over which means and variances of batch normalization are taken before each judgement
+        (`training.statistics`); 0 for Keras' running averages, as in the study.
     sampling : str
         ``"even"``: every field as likely; ``"repeat_factor"``: fields with rare classes more often.
     loss : str
@@ -79,6 +82,7 @@ class Recipe:
     batch_size: int
     steps_per_epoch: int
     validation_fields: int
+    statistics_fields: int
     sampling: Literal["even", "repeat_factor"]
     loss: Literal["binary_crossentropy", "asymmetric"]
     precision: Precision

@@ -11,7 +11,7 @@ import pytest
 from tests.training.small_fit import answers_of, assert_events_are_the_history, finish, read_history, start
 
 FIT = ["--network", "vgg16", "--weights", "none", "--epochs", 2, "--steps", 3, "--batch-size", 4]
-FIT += ["--validation-fields", 8, "--prepared", "none", "--pixel-size", 0.32]
+FIT += ["--validation-fields", 8, "--statistics-fields", 8, "--prepared", "none", "--pixel-size", 0.32]
 TWO_DEVICES = {
     "jax": {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
     "tensorflow": {"KERAS_BACKEND": "tensorflow", "HPA_TEST_LOGICAL_DEVICES": "2"},

@@ -27,6 +27,12 @@ from training.split import SplitName
 @click.option("--steps", type=click.IntRange(min=1), help="Steps an epoch. Default: the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a step. Default: the recipe's.")
 @click.option("--validation-fields", type=click.IntRange(min=1), help="Fields to judge on. Default: the recipe's.")
+@click.option(
+    "--statistics-fields",
+    type=click.IntRange(min=0),
+    help="Training fields to take batch normalization's statistics from before each judgement; some hundreds serve a"
+    " short fit. 0: running averages. Default: the recipe's.",
+)
 @click.option("--precision", type=click.Choice(get_args(Precision)), help="Default: the recipe's.")
 @click.option(
     "--pixel-size",
@@ -59,6 +65,7 @@ def fit(
     steps: int | None,
     batch_size: int | None,
     validation_fields: int | None,
+    statistics_fields: int | None,
     precision: Precision | None,
     pixel_size: float | None,
     seed: int,
@@ -74,6 +81,7 @@ def fit(
         steps_per_epoch=steps,
         batch_size=batch_size,
         validation_fields=validation_fields,
+        statistics_fields=statistics_fields,
         precision=precision,
     )
     plan = Plan(
