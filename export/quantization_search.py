@@ -21,6 +21,7 @@ from hpa_sdk.planes import read_planes
 
 _ROUNDS = 7
 _AS_FAST = 1.1
+_STEM = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +116,14 @@ def _name(plan: QuantizationPlan, setting: str) -> str:
 
 
 def _alternatives(quantizer: Quantizer) -> Iterator[tuple[str, Any]]:
-    yield from (("signedness", value) for value in ("U8U8", "S8S8"))
-    yield "operators", (*WEIGHTED, *BETWEEN)
+    """Give what may bring the answers nearer at little cost, then what may cost a multiple."""
     yield from (("calibration", value) for value in ("Entropy", "Percentile"))
+    # All other layers work on what the first ones round; on Inception-ResNet-V2 half of the error came from three.
+    first, stem, last = quantizer.convolutions[:1], quantizer.convolutions[:_STEM], quantizer.convolutions[-1:]
+    yield from (("excluded", value) for value in (first, stem, last, first + last))
+    yield "operators", (*WEIGHTED, *BETWEEN)
+    yield from (("signedness", value) for value in ("U8U8", "S8S8"))
     yield "reduce_range", True
-    first, last = quantizer.convolutions[:1], quantizer.convolutions[-1:]
-    yield from (("excluded", value) for value in (first, last, first + last))
 
 
 def _try(
