@@ -15,7 +15,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 # How long the demo fits: optimizer steps in each epoch.
 STEPS ?= 2
 
-.PHONY: install demo test check format test-gpu-wheel test-bioimageio test-triton test-cpp constraints clean
+.PHONY: install demo test check docs format test-gpu-wheel test-bioimageio test-triton test-cpp constraints clean
 
 install: .venv/installed-$(RUNTIME)
 
@@ -36,6 +36,10 @@ check: install
 	$(PYTHON) -m mypy
 	$(PYTHON) -m mypy examples/demo.py
 	$(BIN)/lint-imports
+	$(BIN)/zensical build --strict --config-file mkdocs.yml
+
+docs: install
+	$(BIN)/zensical build --strict --config-file mkdocs.yml
 
 format: install
 	$(PYTHON) -m ruff check --fix .

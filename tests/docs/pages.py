@@ -1,0 +1,34 @@
+"""Finds what the documentation tells its readers to type."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+_FENCED = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Give the words of each command of the project's own on a page, in code blocks and within sentences."""
+    text = page.read_text(encoding="utf-8")
+    lines = [line.strip().removeprefix("$ ") for line in text.splitlines() if line.startswith(("    ", "\t"))]
+    for block in _FENCED.finditer(text):
+        lines += [line.strip().removeprefix("$ ") for line in block["text"].splitlines()]
+    lines += [" ".join(inline.split()) for inline in _INLINE.findall(_FENCED.sub("", text))]
+    for line in lines:
+        if re.match(r"(hpa|python -m (training|export)|make) [a-z-]+", line):
+            # A backslash is a Windows path here, not an escape.
+            words = shlex.split(line.replace("\\", "/"), comments=True)
+            yield words[: next((at for at, word in enumerate(words) if word in {"|", ">", "&&"}), None)]
+
+
+def snippets(page: Path) -> list[str]:
+    """Give the Python code on a page, in order."""
+    found = _FENCED.finditer(page.read_text(encoding="utf-8"))
+    return [block["text"] for block in found if block["language"] == "python"]

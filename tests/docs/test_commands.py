@@ -1,0 +1,83 @@
+"""What the documentation tells its readers to type is understood, and runs where it needs no hour."""
+
+import re
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from export.__main__ import main as export
+from hpa_sdk.cli.group import main as hpa
+from tests.docs.pages import PAGES, ROOT, commands, snippets
+from tests.small import make_field, make_model
+from training.__main__ import main as training
+
+GROUPS: dict[str, click.Group] = {"hpa": hpa, "training": training, "export": export}
+SHORT = {"doctor", "inspect", "predict", "report", "station"}
+"""Commands of ``hpa`` that end by themselves and need nothing but a model and fields."""
+
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+
+
+def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    """Find the command that words call, and what is left of them."""
+    program, *left = words[2:] if words[0] == "python" else words
+    command: click.Command = GROUPS[program]
+    while isinstance(command, click.Group) and left:
+        name = left.pop(0)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"{' '.join(words)}: there is no {name!r}"
+        command = found
+    return command, left
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_is_one_that_there_is_with_options_that_it_has(name: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for words in commands(ROOT / name):
+        if words[0] == "make":
+            assert words[1] in targets, " ".join(words)
+            continue
+        command, arguments = resolve(words)
+        context = click.Context(command)
+        # Raises for an option that there is not, or one without its value.
+        given, _, _ = command.make_parser(context).parse_args(list(arguments))
+        for parameter in command.params:
+            values = given.get(parameter.name or "")
+            if isinstance(parameter.type, click.Choice) and isinstance(values, str):
+                parameter.type.convert(values, parameter, context)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the documentation speaks of."""
+    rng = np.random.default_rng(0)
+    for name in ("fields", "held-out"):
+        for number in range(3):
+            make_field(tmp_path / name, f"{name}-{number}", rng)
+    for name in ("resnet.onnx", "resnet.int8.onnx", "vgg.onnx"):
+        make_model(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_snippet_runs(name: str) -> None:
+    page: dict[str, object] = {}
+    for snippet in snippets(ROOT / name):
+        exec(compile(snippet, name, "exec"), page)  # noqa: S102 - our own documentation
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_short_commands_run(name: str, desk: Path) -> None:
+    told = [words for words in commands(ROOT / name) if words[0] == "hpa" and set(words[1:2]) <= SHORT]
+    for words in told:
+        arguments = [word for word in words[1:] if word != "..."]
+        named = [word for word in arguments[1:] if not word.startswith("-")]
+        if not named or not (desk / named[0]).exists():
+            continue
+        result = CliRunner().invoke(hpa, arguments)
+        assert result.exit_code == 0, f"{' '.join(words)}: {result.output}"
