@@ -1,11 +1,11 @@
 """Proves that `hpa watch` loses nothing and answers nothing twice, whatever is done to it, and how soon it answers.
 
     python -m benchmarks.hot_folder_soak
-    python -m benchmarks.hot_folder_soak --fields 1000 --kills 3 --seed 2
+    python -m benchmarks.hot_folder_soak --fields 200 --kills 1 --old-files 100000 --seed 2
 
 Fields of four small planes are written to a folder in random order and in pieces, while the watch is killed again and
 again and the folder is moved away and back. Some fields never get their last plane, some have a plane that is no
-picture. At the end the table and the JSON files are compared with what was written.
+picture, and old files are to be left alone. At the end the table and the JSON files are compared with what was written.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import tempfile
 import time
 import timeit
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import click
@@ -54,7 +55,8 @@ class Hardships:
     """What is done to the watch. Times are in seconds.
 
     Of `bad_every` fields one misses a plane and one has a plane that is no picture; `patience` is the station's wait
-    for a missing plane; `late_fields` are written one by one at the end, to measure how soon they are answered.
+    for a missing plane; `late_fields` are written one by one at the end, to measure how soon they are answered;
+    `old_files` lie in the folder before the watch first starts, which is told to skip them.
     """
 
     fields: int = 10_000
@@ -64,6 +66,7 @@ class Hardships:
     settle: float = 1.0
     patience: float = 20.0
     late_fields: int = 20
+    old_files: int = 0
     seed: int = 1
 
 
@@ -73,6 +76,7 @@ class Findings:
 
     wrong: list[str] = field(default_factory=list)
     kills: int = 0
+    skip_seconds: float = 0.0
     seconds: float = 0.0
     delays: list[float] = field(default_factory=list)
     predict_seconds: float = 0.0
@@ -107,8 +111,13 @@ class Soak:
     def run(self) -> Findings:
         """Do it all."""
         findings = Findings()
+        for at, channel in zip(range(self._hardships.old_files), cycle(Channel), strict=False):
+            (self._watched / f"old-{at // 4}_{channel}.png").write_bytes(self._pictures[0])
         began = time.monotonic()
         watch = self._start()
+        while self._ledger.fact("begun") is None and time.monotonic() < began + _STUCK_SECONDS:
+            time.sleep(0.01)
+        findings.skip_seconds = time.monotonic() - began
         kills, moves = self._moments(self._hardships.kills), self._moments(self._hardships.moves)
         try:
             for written in self._write_fields():
@@ -138,7 +147,7 @@ class Soak:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "hpa_sdk.cli", "watch", str(self._station)]
+            command = [sys.executable, "-m", "hpa_sdk.cli", "watch", str(self._station), "--existing", "skip"]
             return subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own command
 
     def _moments(self, count: int) -> list[int]:
@@ -240,12 +249,12 @@ class Soak:
         predictor = Predictor.load(self._model, device="cpu")
         whole = (name for at in range(10) if (name := f"field-{at:05d}") not in self._bad)
         findings.predict_seconds = statistics.median(
-            _seconds(partial(predictor.predict, self._watched / name)) for name in whole
+            timeit.timeit(partial(predictor.predict, self._watched / name), number=1) for name in whole
         )
         arrivals = Arrivals(read_station(self._station), self._ledger)
         arrivals.look(1)
         cpu = time.process_time()
-        findings.look_seconds = statistics.median(_seconds(partial(arrivals.look, 1)) for _ in range(_LOOKS))
+        findings.look_seconds = statistics.median(timeit.repeat(partial(arrivals.look, 1), number=1, repeat=_LOOKS))
         findings.look_cpu_seconds = (time.process_time() - cpu) / _LOOKS
         findings.files = sum(1 for _ in self._watched.iterdir())
 
@@ -254,10 +263,6 @@ def _png(plane: npt.NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(plane).save(file, "PNG")
     return file.getvalue()
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    return timeit.timeit(action, number=1)
 
 
 def _peak_memory(process: int) -> str:
@@ -269,8 +274,8 @@ def _peak_memory(process: int) -> str:
 def main() -> None:
     """Run the soak and print its findings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("fields", "kills", "moves", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Hardships(), name))
+    for name in ("fields", "kills", "moves", "old_files", "seed"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Hardships(), name))
     hardships = Hardships(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as folder:
         findings = Soak(Path(folder) / "soak", hardships).run()
@@ -279,6 +284,7 @@ def main() -> None:
     look = f"{findings.look_seconds * 1000:.0f} ms, {findings.look_cpu_seconds * 1000:.0f} ms of the processor"
     for line in (
         f"{hardships.fields} fields in {findings.seconds:.0f} s (seed {hardships.seed})",
+        f"{hardships.old_files} old files skipped after {findings.skip_seconds:.1f} s, with the start of the process",
         f"the watch killed {findings.kills} times, the folder moved away {hardships.moves} times",
         f"peak memory of the last watch: {findings.peak_memory}",
         f"last plane closed to JSON file: {delays}; allowed are {allowed}",

@@ -26,12 +26,12 @@ from pymmcore_plus.experimental.unicore import (
     XYStageDevice,
 )
 
-from hpa_sdk import Label, Predictor, find_samples
+from hpa_sdk import Label, find_samples
 from hpa_sdk.planes import Planes, read_planes
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.micro_manager_follow import follow_up
-from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.opening import load_predictor, open_store
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import read_station
 
@@ -182,9 +182,7 @@ def main() -> None:
     parser.add_argument("--pixel-size", type=float, default=0.32, help="of these fields, in micrometres")
     options = parser.parse_args()
     station = read_station(options.station)
-    predictor = Predictor.load(
-        station.model, device=station.device, threshold=station.threshold, white=station.files.white
-    )
+    predictor = load_predictor(station)
     fields = [read_planes(sample) for sample in find_samples(options.fields)]
     core = simulated_core(fields, pixel_size=options.pixel_size)
     sequence = plan(len(fields))
@@ -194,7 +192,7 @@ def main() -> None:
             return []
         return [event.replace(exposure=50) for event in events]
 
-    with ResultStore(station.output) as store, FieldHandler(station, predictor, store) as handler:
+    with open_store(station) as store, FieldHandler(station, predictor, store) as handler:
         handler.check(sequence)
         handler.answered.connect(lambda result: print(result.id, result.error or "; ".join(result.labels)))
         core.mda.run(follow_up(handler, sequence, decide), output=[handler])

@@ -16,6 +16,8 @@ from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.field_source import FieldReading, FieldSource
 from hpa_sdk.workstation.fields import find_fields
 from hpa_sdk.workstation.station import Station, read_station, write_template
+from hpa_sdk.workstation.trained_scale import at_scale_of
+from hpa_sdk.workstation.white_level import Levels
 
 _COLUMNS = ("field", "channel", "file", "read as", "pixels", "bits", "um/pixel", "white", "brightest")
 _FAINT = 16  # 12 bits that are read as 16 are this much too dark
@@ -47,6 +49,11 @@ def check(station_file: Path, folder: Path | None) -> None:
     """
     rules = read_station(station_file)
     failures = _check_places(rules, folder)
+    try:
+        _, card = read_model(rules.model)
+        rules = at_scale_of(card, rules)
+    except HpaError as error:
+        failures.insert(0, f"model: {error}")
     rows: list[Row] = [_COLUMNS]
     notes: list[str] = []
     samples = [] if any(failure.startswith("watch: ") for failure in failures) else find_fields(rules, folder)
@@ -55,12 +62,14 @@ def check(station_file: Path, folder: Path | None) -> None:
         fields += 1
         try:
             reading = cast("FieldSource", sample.source).look()
-            levels = Preprocessing().white_levels(reading.planes, white=rules.files.white, where=sample.files[0])
+            levels = reading.white or tuple(
+                Preprocessing().white_levels(reading.planes, white=rules.files.white, where=sample.files[0]).tolist()
+            )
         except HpaError as error:
             failures.append(f"{sample.id}: {error}")
             continue
-        rows += _rows(sample.id, reading, levels.tolist())
-        notes += [f"{sample.id}: {note}" for note in (*reading.notes, *_doubts(reading, levels.tolist()))]
+        rows += _rows(sample.id, reading, levels)
+        notes += [f"{sample.id}: {note}" for note in (*reading.notes, *_doubts(reading, levels))]
     if not fields:
         failures.append("no file here is one that the station file tells of")
     _print_table(rows)
@@ -73,18 +82,14 @@ def check(station_file: Path, folder: Path | None) -> None:
 
 
 def _check_places(rules: Station, folder: Path | None) -> list[str]:
-    failures = []
-    try:
-        read_model(rules.model)
-    except HpaError as error:
-        failures.append(f"model: {error}")
-    for key, place in (("watch", folder or rules.watch), ("output", rules.output)):
-        if not place.is_dir():
-            failures.append(f"{key}: {place}: no such folder. Make it, or name another in the station file.")
-    return failures
+    return [
+        f"{key}: {place}: no such folder. Make it, or name another in the station file."
+        for key, place in (("watch", folder or rules.watch), ("output", rules.output))
+        if not place.is_dir()
+    ]
 
 
-def _rows(name: str, reading: FieldReading, levels: list[float]) -> Iterator[Row]:
+def _rows(name: str, reading: FieldReading, levels: Levels) -> Iterator[Row]:
     size = f"{reading.size[1]}x{reading.size[0]}"
     pixel_size = "unknown" if reading.pixel_size is None else f"{reading.pixel_size:.4g}"
     for channel, read, level in zip(Channel, reading.channels, levels, strict=True):
@@ -92,9 +97,9 @@ def _rows(name: str, reading: FieldReading, levels: list[float]) -> Iterator[Row
         yield name, channel, read.file or "-", read.told, size, bits, pixel_size, f"{level:g}", str(read.brightest)
 
 
-def _doubts(reading: FieldReading, levels: list[float]) -> Iterator[str]:
+def _doubts(reading: FieldReading, levels: Levels) -> Iterator[str]:
     for channel, read, level in zip(Channel, reading.channels, levels, strict=True):
-        if read.brightest > level:
+        if read.brightest > level and reading.white is None:
             yield f"{channel} has pixels brighter than white: they count as white"
         elif 0 < read.brightest * _FAINT <= level:
             yield f"{channel} is nowhere brighter than {read.brightest / level:.1%} of white: is files.white right?"

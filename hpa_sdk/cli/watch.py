@@ -13,9 +13,8 @@ import click
 import msgspec
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.opening import load_predictor, open_store
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
 
@@ -102,14 +101,8 @@ def _watch(station: Station, existing: Literal["do", "skip"], stop: threading.Ev
         failed += result.error is not None
         click.echo(f"{result.id}: {result.error or '; '.join(result.labels) or 'no label'}", err=True)
 
-    with ResultStore(station.output, ledger=station.ledger) as store:
-        predictor = Predictor.load(
-            station.model,
-            device=station.device,
-            threshold=station.threshold,
-            white=station.files.white,
-            gpu_memory=station.gpu_memory,
-        )
+    with open_store(station) as store:
+        predictor = load_predictor(station)
         hot_folder = HotFolder(station, predictor, store, existing=existing, tell=tell)
         click.echo(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.", err=True)
         hot_folder.run(stop)

@@ -32,12 +32,15 @@ class Arrived:
     stamps : dict of str to Stamp
         Its files by their names below the watched folder, as they were when they had settled.
     complete : bool
-        Whether each channel has a file that opens; if not, the field has waited for one in vain.
+        Whether each channel has its files and they open; if not, the field has waited for one in vain.
+    again : bool
+        Whether it was given before, and came again by `Arrivals.come_again`.
     """
 
     group: FileGroup
     stamps: dict[str, Stamp]
     complete: bool
+    again: bool
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class _File:
     stamp: Stamp
     since: float
     looks: int = 1
+    again: bool = False
 
 
 class Arrivals:
@@ -63,12 +67,17 @@ class Arrivals:
         self._station = station
         self._ledger = ledger
         self._done: dict[str, Stamp] = {}
+        self._passed_over: set[str] = set()
+        self._half_folders: set[str] = set()
         self._files: dict[str, _File] = {}
         self._fields: dict[str, set[str]] = {}
+        self._given: set[str] = set()
         self._turns: Iterator[str] = iter(())
 
     def look(self, most: int) -> list[Arrived]:
         """Look at the folder and give fields that have arrived, each once, in the order in which they were seen.
+
+        A field that was given is not given again before `come_again` or `finish` was called for it.
 
         Parameters
         ----------
@@ -89,7 +98,7 @@ class Arrivals:
             self._fields.clear()
             raise
         self._forget_all_but(names)
-        for name in sorted(names - self._done.keys()):
+        for name in sorted(names - self._done.keys() - self._passed_over):
             self._see(name, now)
         self._see_again()
         arrived = (self._arrived(field, now) for field in self._fields)
@@ -98,39 +107,53 @@ class Arrivals:
             self._take(field)
         return taken
 
-    def skip_all(self) -> None:
-        """Count every file that is there as done with.
+    def begin(self, *, skip: bool) -> None:
+        """Begin with a new ledger, once and for all: count every file that is there as done with, or none.
 
         Raises
         ------
         OSError
             The folder can't be listed.
         """
-        names = list_names(self._station.watch, recursive=self._station.files.recursive)
+        if self._ledger.fact("begun") is not None:
+            return
+        names = list_names(self._station.watch, recursive=self._station.files.recursive) if skip else set()
+        found = [(group.id, name, self._read_stamp(name)) for name in names for group in self._group(name)]
         with self._ledger.transaction():
-            for name in names:
-                stamp = self._read_stamp(name)
+            for field, name, stamp in found:
                 if stamp is not None:
-                    for group in self._group(name):
-                        self._ledger.set_done(group.id, {name: stamp})
+                    self._ledger.set_done(field, {name: stamp})
+            self._ledger.set_fact("begun", 1)
 
     def come_again(self, arrived: Arrived) -> None:
         """Let a field that was given arrive once more: its files have to settle again."""
-        for name in arrived.stamps:
+        self.finish(arrived)
+        now = time.monotonic()
+        for name, stamp in arrived.stamps.items():
             self._done.pop(name, None)
+            self._files[name] = _File(arrived.group.id, stamp, now, again=True)
+        self._fields.setdefault(arrived.group.id, set()).update(arrived.stamps)
+
+    def finish(self, arrived: Arrived) -> None:
+        """Note that a field that was given is done with, and its files in the ledger."""
+        self._given.discard(arrived.group.id)
 
     def unchanged(self, arrived: Arrived) -> bool:
         """Say whether the files of a field that was given are there as they were."""
         return all(self._read_stamp(name) == stamp for name, stamp in arrived.stamps.items())
 
     def _see(self, name: str, now: float) -> None:
-        stamp = self._read_stamp(name)
         file = self._files.get(name)
+        groups = [] if file else self._group(name)
+        if not file and not groups:
+            # Never looked at again: it can be a folder with a disk full of other things.
+            self._passed_over.add(name)
+            return
+        stamp = self._read_stamp(name)
         if stamp is None:
             return
         if file is None:
-            groups = self._group(name)
-            if not groups or self._ledger.stamp(name) == stamp:
+            if self._ledger.stamp(name) == stamp:
                 self._done[name] = stamp
                 return
             self._files[name] = _File(groups[0].id, stamp, now)
@@ -138,24 +161,28 @@ class Arrivals:
         elif file.stamp == stamp:
             file.looks += 1
         else:
-            self._files[name] = _File(file.field, stamp, now)
+            self._files[name] = _File(file.field, stamp, now, again=file.again)
 
     def _see_again(self) -> None:
         """Look whether files that are done with were written again: at each look some of them, by turns."""
         turn = list(islice(self._turns, len(self._done) // LOOKS_A_ROUND + 1))
         if not turn:
-            # What an OME-Zarr folder holds is many files: once done with, it is not looked into again.
-            self._turns = iter([name for name in self._done if not is_folder(name)])
+            # What an OME-Zarr folder holds is many files: done with and whole, it is not looked into again.
+            self._turns = iter([name for name in self._done if not is_folder(name) or name in self._half_folders])
         for name in turn:
             done = self._done.get(name)
             if done is not None and self._read_stamp(name) != done:
                 del self._done[name]
+                self._half_folders.discard(name)
 
     def _group(self, name: str) -> list[FileGroup]:
         known = is_plane_file(self._station.watch, name)
         return group_names(self._station, self._station.watch, [name]) if known else []
 
     def _arrived(self, field: str, now: float) -> Arrived | None:
+        # A plane that comes while the others are being answered belongs to them, as the ledger knows once they are.
+        if field in self._given:
+            return None
         arrival = self._station.arrival
         files = [self._files[name] for name in self._fields[field]]
         quiet = now - max(file.since for file in files)
@@ -171,14 +198,19 @@ class Arrivals:
         if not complete and quiet < arrival.plane_timeout_seconds:
             return None
         stamps = {name: self._files[name].stamp if name in self._files else self._done[name] for name in names}
-        return Arrived(group, stamps, complete)
+        return Arrived(group, stamps, complete, again=any(file.again for file in files))
 
     def _take(self, arrived: Arrived) -> None:
+        self._given.add(arrived.group.id)
         self._done.update(arrived.stamps)
+        if not arrived.complete:
+            self._half_folders.update(filter(is_folder, arrived.stamps))
         for name in self._fields.pop(arrived.group.id):
             del self._files[name]
 
     def _forget_all_but(self, present: set[str]) -> None:
+        self._passed_over &= present
+        self._half_folders &= present
         for name in self._done.keys() - present:
             del self._done[name]
         for name in self._files.keys() - present:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from pathlib import Path
@@ -14,12 +14,13 @@ import numpy as np
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import Planes, stack_planes
 from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.channel_stack import ChannelStack
+from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
 from hpa_sdk.workstation.channels import fill_in, pick_channels
 from hpa_sdk.workstation.file_group import FileGroup, named
 from hpa_sdk.workstation.scenes import open_scenes
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import to_trained_scale
+from hpa_sdk.workstation.white_level import Levels, stretch
 
 _EQUAL_SIZES = 0.01
 _log = logging.getLogger("hpa_sdk")
@@ -58,6 +59,8 @@ class FieldReading:
         Height and width in the files.
     pixel_size : float or None
         Micrometres a pixel in the files.
+    white : tuple of float or None
+        What was white in the files, where the planes were stretched by it.
     notes : tuple of str
         What was done to the planes, and what is unknown.
     """
@@ -66,7 +69,13 @@ class FieldReading:
     channels: tuple[ChannelReading, ...]
     size: tuple[int, int]
     pixel_size: float | None
+    white: Levels | None
     notes: tuple[str, ...]
+
+    def log_notes(self) -> None:
+        """Log what was noted, once for each kind of note."""
+        for note in self.notes:
+            _say_once(note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +88,13 @@ class FieldSource:
         The rules.
     group : FileGroup
         The files.
-    scene : int
-        Which scene of a stack, from 0.
+    scene : str or None
+        Name of the scene of a stack; None for its only one.
     """
 
     station: Station
     group: FileGroup
-    scene: int = 0
+    scene: str | None = None
 
     def read(self) -> Planes:
         """Read the planes; what was done to them is logged, once for each kind.
@@ -96,8 +105,7 @@ class FieldSource:
             As for `look`.
         """
         reading = self.look()
-        for note in reading.notes:
-            _say_once(note)
+        reading.log_notes()
         return reading.planes
 
     def look(self) -> FieldReading:
@@ -111,9 +119,8 @@ class FieldSource:
             The files don't make a field.
         """
         where, rules = self.group.files[0], self.station.files
-        self.group.check()
-        with ExitStack() as opened:
-            stacks = list(self._stacks(opened))
+        self.group.check(self.station)
+        with self._stacks() as stacks:
             found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.station, where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
             planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
@@ -122,12 +129,14 @@ class FieldSource:
         for channel, other in instead.items():
             told[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
         merged = stack_planes([planes[channel] for channel in Channel], where)
-        scaled, notes = to_trained_scale(merged, pixel_size, self.station.trained, where)
+        stretched, white = stretch(merged, rules.white)
+        scaled, notes = to_trained_scale(stretched, pixel_size, self.station.trained, where)
         return FieldReading(
             planes=scaled,
             channels=tuple(ChannelReading(*told[channel], int(planes[channel].max())) for channel in Channel),
             size=(merged.shape[1], merged.shape[2]),
             pixel_size=pixel_size,
+            white=white,
             notes=(
                 *(f"{channel} is {told[channel][1]}" for channel in instead),
                 *sorted({_z_told(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
@@ -135,24 +144,54 @@ class FieldSource:
             ),
         )
 
-    def _stacks(self, opened: ExitStack) -> Iterator[ChannelStack]:
+    @contextmanager
+    def _stacks(self) -> Iterator[list[ChannelStack]]:
         if self.group.is_stack:
-            yield from opened.enter_context(open_scenes(self.group.files[0]))[self.scene]()
+            with open_scenes(self.group.files[0], self.scene) as scenes:
+                yield list(_one_scene(scenes, self.scene, self.group.files[0])())
             return
-        for channel, files in self.group.by_channel().items():
-            parts = [_only_channel(opened, file) for file in files]
-            planes = [(part, z) for part in parts for z in range(part.depth)]
-
-            def read(z: int, planes: list[tuple[ChannelStack, int]] = planes) -> Planes:
-                part, at = planes[z]
-                return part.read(at)
-
-            yield ChannelStack(*named(channel), files[0], len(planes), read, _common_pixel_size(parts, files[0]))
+        with _PlaneFiles() as opened:
+            yield [opened.join(channel, files) for channel, files in self.group.by_channel().items()]
 
 
-def _only_channel(opened: ExitStack, file: Path) -> ChannelStack:
-    scenes = opened.enter_context(open_scenes(file))
-    channels = scenes[0]()
+class _PlaneFiles(ExitStack):
+    """Reads files of one channel each, and keeps one of them open at a time: a z-stack can be hundreds."""
+
+    _file: Path | None = None
+    _channel: ChannelStack
+
+    def join(self, channel: str, files: list[Path]) -> ChannelStack:
+        """Make the files of a channel one stack."""
+        parts = [self._look(file) for file in files]
+        planes = [(part.path, z) for part in parts for z in range(part.depth)]
+
+        def read(at: int) -> Planes:
+            file, z = planes[at]
+            return self._look(file).read(z)
+
+        return ChannelStack(*named(channel), files[0], len(planes), read, _common_pixel_size(parts, files[0]))
+
+    def _look(self, file: Path) -> ChannelStack:
+        if file != self._file:
+            self.close()
+            self._file = None
+            self._channel = _only_channel(self.enter_context(open_scenes(file)), file)
+            self._file = file
+        return self._channel
+
+
+def _one_scene(scenes: dict[str, Scene], name: str | None, file: Path) -> Scene:
+    if name is None and len(scenes) > 1:
+        raise PlaneError(
+            f"it holds {len(scenes)} pictures, and could not be opened when they were counted",
+            where=file,
+            remedy="Read it again.",
+        )
+    return scenes[next(iter(scenes)) if name is None else name]
+
+
+def _only_channel(scenes: dict[str, Scene], file: Path) -> ChannelStack:
+    channels = next(iter(scenes.values()))()
     if len(scenes) > 1 or len(channels) > 1:
         raise PlaneError(
             f"it holds {len(scenes)} pictures of {len(channels)} channels, and its name tells one channel",

@@ -45,16 +45,18 @@ def samples_of(station: Station, group: FileGroup) -> list[Sample]:
     A stack is opened to count its scenes. One that can't be opened is one sample, and fails when it is read.
     """
     name = UNSAFE.sub("_", group.id)
-    scenes = _count_scenes(group) if group.is_stack else 1
+    scenes = _scenes_of(group)
     return [
-        Sample(name if scenes == 1 else f"{name}#{scene + 1}", group.files, FieldSource(station, group, scene))
-        for scene in range(scenes)
+        Sample(name if len(scenes) == 1 else f"{name}#{at}", group.files, FieldSource(station, group, scene))
+        for at, scene in enumerate(scenes, 1)
     ]
 
 
-def _count_scenes(group: FileGroup) -> int:
+def _scenes_of(group: FileGroup) -> list[str | None]:
+    if not group.is_stack:
+        return [None]
     try:
         with open_scenes(group.files[0]) as scenes:
-            return len(scenes)
+            return list(scenes)
     except HpaError:
-        return 1
+        return [None]

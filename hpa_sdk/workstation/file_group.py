@@ -24,7 +24,6 @@ class PlaneFile:
 
     path: Path
     channel: str | None = None
-    time: str | None = None
     z: str | None = None
 
 
@@ -35,7 +34,8 @@ class FileGroup:
     Attributes
     ----------
     id : str
-        The stack's name, or what the names have in common; with the folder below the searched one in front.
+        The stack's name, or what the names have in common, with the time point at the end; with the folder below the
+        searched one in front.
     planes : tuple of PlaneFile
         The files, one at least.
     """
@@ -54,31 +54,25 @@ class FileGroup:
         return self.planes[0].channel is None
 
     def is_complete(self, station: Station) -> bool:
-        """Whether each channel has a file, as far as names tell; a stack is always complete."""
-        names = {plane.channel or "" for plane in self.planes}
+        """Whether each channel has all of its files, as far as names tell; a stack is always complete."""
         try:
-            return self.is_stack or bool(pick_channels([*map(named, names)], station, self.files[0]))
+            return not self._missing(station)
         except PlaneError:
             return False
 
-    def check(self) -> None:
+    def check(self, station: Station) -> None:
         """Check that the files make one field.
 
         Raises
         ------
         SampleError
-            The id can't be used, the planes are of several time points, or two files are the same plane.
+            The id can't be used, two files are the same plane, or a channel lacks a z plane that another has.
+        PlaneError
+            A channel is missing or ambiguous.
         """
         where = self.files[0]
         if UNSAFE.search(self.id):
             raise SampleError(f"{self.id!r} can't be the name of a field", where=where, remedy="Rename the file.")
-        times = sorted({plane.time for plane in self.planes if plane.time is not None})
-        if len(times) > 1:
-            raise SampleError(
-                f"its planes are of {len(times)} time points ({', '.join(times)})",
-                where=where,
-                remedy="A field is one moment: export one, or let the group 'field' of the pattern take in the time.",
-            )
         places = Counter((plane.channel, plane.z) for plane in self.planes)
         twice = [plane.path.name for plane in self.planes if places[plane.channel, plane.z] > 1]
         if twice:
@@ -87,6 +81,25 @@ class FileGroup:
                 where=where,
                 remedy="Remove all but one, or let the pattern tell them apart.",
             )
+        if missing := self._missing(station):
+            raise SampleError(
+                f"planes along z are missing ({', '.join(missing)}), and other channels have them",
+                where=where,
+                remedy="Copy or export them again: the channels of a field need the same z planes.",
+            )
+
+    def _missing(self, station: Station) -> list[str]:
+        """Name the z planes that a channel lacks and another has; one whose names tell no z is a plane by itself."""
+        if self.is_stack:
+            return []
+        names = sorted({plane.channel or "" for plane in self.planes})
+        found, _ = pick_channels([*map(named, names)], station, self.files[0])
+        depths = {
+            channel: {plane.z for plane in self.planes if plane.channel == names[at] and plane.z is not None}
+            for channel, at in found.items()
+        }
+        every = set[str]().union(*depths.values())
+        return [f"{channel} z {z}" for channel, there in depths.items() if there for z in sorted(every - there)]
 
     def by_channel(self) -> dict[str, list[Path]]:
         """Give the files of each channel in the order of z."""
@@ -130,8 +143,11 @@ def group_names(station: Station, folder: Path, names: Iterable[str]) -> list[Fi
                 groups[name].append(PlaneFile(path))
         elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", own_name)):
             told = match.groupdict()
-            plane = PlaneFile(path, told["channel"] or "", told.get("time"), told.get("z"))
-            groups[parent + slash + (told["field"] or "")].append(plane)
+            # Were it not in the name, a late or bad plane of one moment would spoil the answer to another.
+            time = "" if told.get("time") is None else f"_t{told['time']}"
+            groups[parent + slash + (told["field"] or "") + time].append(
+                PlaneFile(path, told["channel"] or "", told.get("z"))
+            )
     return [FileGroup(field, tuple(planes)) for field, planes in sorted(groups.items())]
 
 

@@ -28,6 +28,7 @@ from hpa_sdk.workstation.sole_watch import sole_watch
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import at_scale_of
 from hpa_sdk.workstation.watched_files import read_stamp
+from hpa_sdk.workstation.white_level import white_notes
 
 SECONDS_A_LOOK = 0.25
 """From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
@@ -47,7 +48,8 @@ class _Noting:
     def read(self) -> Planes:
         with told_as_plane_errors(self.source.group.files[0]):
             reading = self.source.look()
-        self.notes = reading.notes
+        reading.log_notes()
+        self.notes = (*reading.notes, *white_notes(reading.white))
         return reading.planes
 
 
@@ -68,7 +70,7 @@ class HotFolder:
     station : Station
         The folder, and the rules of its files.
     predictor : Predictor
-        Loaded from the station's model.
+        Loaded by `hpa_sdk.workstation.opening.load_predictor`.
     store : ResultStore
         Where results go; its ledger tells what is done.
     existing : str
@@ -98,7 +100,6 @@ class HotFolder:
         self._tell = tell
         self._arrivals = Arrivals(self._station, store.ledger)
         self._ready: deque[Arrived] = deque()
-        self._doubted: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._model_stamp = read_stamp(station.model)
         self._model_sha256 = file_sha256(station.model)
@@ -118,27 +119,28 @@ class HotFolder:
         with sole_watch(self._store.ledger, self._station.watch):
             self._try("results", self._store.remove_partials)
             while not stop.is_set():
-                busy = time.thread_time()
-                self._look()
-                arrival = self._station.arrival
-                pause = min(SECONDS_A_LOOK, arrival.settle_seconds / arrival.looks)
-                until = time.monotonic() + max(pause, _REST * (time.thread_time() - busy))
+                until = time.monotonic() + self._look()
                 try:
                     self._answer(stop, until)
                 finally:
                     self._try("results", self._store.publish)
                 stop.wait(max(0.0, until - time.monotonic()))
 
-    def _look(self) -> None:
+    def _look(self) -> float:
+        """Look, and say how many seconds to rest from it: a look should cost neither this computer nor a share much."""
+        began, busy = time.monotonic(), time.thread_time()
         self._try("folder", self._look_at_folder)
         self._try("model", self._look_at_model)
+        arrival = self._station.arrival
+        return max(
+            min(SECONDS_A_LOOK, arrival.settle_seconds / arrival.looks),
+            _REST * (time.thread_time() - busy),
+            time.monotonic() - began,
+        )
 
     def _look_at_folder(self) -> None:
         try:
-            if self._store.ledger.fact("begun") is None:
-                if self._existing == "skip":
-                    self._arrivals.skip_all()
-                self._store.ledger.set_fact("begun", 1)
+            self._arrivals.begin(skip=self._existing == "skip")
             self._ready.extend(self._arrivals.look(_AHEAD - len(self._ready)))
         except OSError as error:
             raise SampleError(
@@ -187,16 +189,14 @@ class HotFolder:
         )
 
     def _finish(self, asked: _Asked) -> None:
-        arrived, name = asked.arrived, asked.arrived.group.id
+        arrived = asked.arrived
         # Good files fail too, while a share is away or a program pauses in its writing. So only the second time counts,
         # and what was still incomplete after its wait, and neither where the files are not there as they were.
-        counts = (name in self._doubted or not arrived.complete) and self._arrivals.unchanged(arrived)
+        counts = (arrived.again or not arrived.complete) and self._arrivals.unchanged(arrived)
         if any(result.error for result in asked.results) and not counts:
-            self._doubted.add(name)
             self._arrivals.come_again(arrived)
-            return
-        self._doubted.discard(name)
-        self._try("ledger", lambda: self._keep(asked))
+        else:
+            self._try("ledger", lambda: self._keep(asked))
 
     def _keep(self, asked: _Asked) -> None:
         try:
@@ -204,6 +204,7 @@ class HotFolder:
         except OutputError:
             self._arrivals.come_again(asked.arrived)
             raise
+        self._arrivals.finish(asked.arrived)
         for result in asked.results:
             self._tell(result)
 

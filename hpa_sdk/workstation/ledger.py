@@ -10,23 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from hpa_sdk.errors import OutputError
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.results import Result, ResultError
 
 _APPLICATION = 0x48504131
-_VERSION = 1
+_VERSION = 2
 _PATIENCE = 30.0  # seconds that another process may take to write its result
 
 _TABLES = """
 CREATE TABLE results (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
+    field BLOB,
     failed INTEGER NOT NULL,
     content BLOB NOT NULL,
     has_file INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX results_without_file ON results (number) WHERE NOT has_file;
 CREATE INDEX results_failed ON results (number) WHERE failed;
+CREATE INDEX results_of_field ON results (field);
+CREATE TABLE gone (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE files (name BLOB PRIMARY KEY, field BLOB NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL)
     WITHOUT ROWID;
 CREATE INDEX files_of_field ON files (field);
@@ -45,7 +50,8 @@ class Ledger:
     """Results, and the files that are done with, in one SQLite file. For any thread, and for several processes.
 
     An id has one result: a later one takes the place of the earlier and counts as the newest. Every method raises
-    `OutputError` where the file can't be read or written, as on a full disk; nothing is half written then.
+    `OutputError` where the file can't be read or written, as on a full disk; nothing is half written then. A result
+    that was damaged in the file is given as one that failed, with the reason, and costs no other.
 
     Parameters
     ----------
@@ -86,29 +92,43 @@ class Ledger:
                 self._database.rollback()
                 raise
 
-    def add(self, result: Result) -> bool:
-        """Add a result, and say whether it takes the place of an earlier one."""
-        replaced = self._rows("DELETE FROM results WHERE id = ? RETURNING number", result.id)
-        self._rows(
-            "INSERT INTO results (id, failed, content) VALUES (?, ?, ?)",
-            *(result.id, result.error is not None, result.to_json()),
-        )
-        return bool(replaced)
+    def add(self, *results: Result, field: str = "") -> bool:
+        """Add results, and say whether they take the place of earlier ones: of their ids, and all of their field.
+
+        What the field had under other ids, as a stack that had more scenes, is listed by `gone` from then on.
+        """
+        earlier = self._rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
+        for result in results:
+            earlier += self._rows("DELETE FROM results WHERE id = ? RETURNING id", result.id)
+            self._rows(
+                "INSERT INTO results (id, field, failed, content) VALUES (?, ?, ?, ?)",
+                *(result.id, os.fsencode(field) or None, result.error is not None, result.to_json()),
+            )
+        for (name,) in earlier:
+            self._rows("INSERT OR IGNORE INTO gone (id) VALUES (?)", name)
+        for result in results:
+            self.forget_gone(result.id)
+        return bool(earlier)
+
+    def gone(self) -> list[str]:
+        """Give the ids that have no result any more, and may still have a file."""
+        return [name for (name,) in self._rows("SELECT id FROM gone")]
+
+    def forget_gone(self, name: str) -> None:
+        """Note that an id without a result has no file either, or has a result again."""
+        self._rows("DELETE FROM gone WHERE id = ?", name)
 
     def get(self, name: str) -> Result | None:
         """Give the result of an id."""
-        rows = self._rows("SELECT content FROM results WHERE id = ?", name)
-        return Result.from_json(rows[0][0]) if rows else None
+        return next((result for _, result in self._results("WHERE id = ?", name)), None)
 
     def newest(self, count: int) -> list[Result]:
         """Give the newest results, newest first."""
-        rows = self._rows("SELECT content FROM results ORDER BY number DESC LIMIT ?", count)
-        return [Result.from_json(content) for (content,) in rows]
+        return [result for _, result in self._results("ORDER BY number DESC LIMIT ?", count)]
 
     def after(self, number: int, count: int) -> list[tuple[int, Result]]:
         """Give the results after a number, oldest first, with their numbers, which grow and are never used again."""
-        rows = self._rows("SELECT number, content FROM results WHERE number > ? ORDER BY number LIMIT ?", number, count)
-        return [(at, Result.from_json(content)) for at, content in rows]
+        return self._results("WHERE number > ? ORDER BY number LIMIT ?", number, count)
 
     def count(self, *, failed: bool = False) -> int:
         """Count the results, or those of them that failed."""
@@ -116,11 +136,11 @@ class Ledger:
 
     def without_file(self, count: int, after: int = 0) -> list[tuple[int, Result]]:
         """Give results that have no file of their own yet, oldest first, with their numbers."""
-        rows = self._rows(
-            "SELECT number, content FROM results WHERE NOT has_file AND number > ? ORDER BY number LIMIT ?",
-            *(after, count),
-        )
-        return [(at, Result.from_json(content)) for at, content in rows]
+        return self._results("WHERE NOT has_file AND number > ? ORDER BY number LIMIT ?", after, count)
+
+    def ids_without_file(self) -> list[str]:
+        """Give the ids of all results that have no file of their own yet."""
+        return [name for (name,) in self._rows("SELECT id FROM results WHERE NOT has_file")]
 
     def set_has_file(self, number: int) -> None:
         """Note that a result has its file."""
@@ -154,6 +174,21 @@ class Ledger:
     def set_fact(self, name: str, value: str | int) -> None:
         """Note something under a name."""
         self._rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
+
+    def _results(self, which: str, *values: object) -> list[tuple[int, Result]]:
+        rows = self._rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - our own words
+        return [(number, self._read(name, content)) for number, name, content in rows]
+
+    def _read(self, name: str, content: bytes) -> Result:
+        try:
+            return Result.from_json(content)
+        except msgspec.DecodeError as error:
+            damage = ResultError(
+                f"its result is damaged in the ledger ({error})",
+                str(self.path),
+                "Write its files anew and it is answered again, or predict it with 'hpa predict'.",
+            )
+            return Result(id=name, error=damage, model_sha256="", device="", time="")
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         with self._lock, self._told():

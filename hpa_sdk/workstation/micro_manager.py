@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -19,6 +19,7 @@ from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.micro_manager_fields import AcquiredField, FieldKey, field_key, plan_fields
+from hpa_sdk.workstation.micro_manager_report import Report
 from hpa_sdk.workstation.micro_manager_worker import FieldWorker
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
@@ -26,42 +27,6 @@ from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import at_scale_of
 
 _log = logging.getLogger("hpa_sdk")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What became of an acquisition's fields.
-
-    Attributes
-    ----------
-    planned, answered, failed : int
-        Fields that were planned, that have labels, and that have an error in their place.
-    dropped : int
-        Failed fields that found no place in the queue.
-    incomplete : dict of str to tuple of str
-        Failed fields that lacked frames, by id, with the channels that were missing.
-    unplanned_frames : int
-        Frames that no plan told of.
-    troubles : tuple of str
-        What else went wrong, each once.
-    """
-
-    planned: int
-    answered: int
-    failed: int
-    dropped: int
-    incomplete: dict[str, tuple[str, ...]]
-    unplanned_frames: int
-    troubles: tuple[str, ...]
-
-    def __str__(self) -> str:
-        lines = [f"{self.answered} of {self.planned} planned fields answered, {self.failed} failed"]
-        if self.dropped:
-            lines.append(f"{self.dropped} fields dropped: the predictor was behind")
-        lines += [f"{name}: no complete {', '.join(channels)}" for name, channels in self.incomplete.items()]
-        if self.unplanned_frames:
-            lines.append(f"{self.unplanned_frames} frames ignored: call plan with events that are no MDASequence")
-        return "\n".join([*lines, *self.troubles])
 
 
 class FieldHandler:
@@ -76,18 +41,20 @@ class FieldHandler:
     station : Station
         Names of the channels, rule for z, pixel size where it overrides the core's, and scale of training.
     predictor : Predictor
-        Loaded from the station's model, with the station's white level.
+        Loaded by `hpa_sdk.workstation.opening.load_predictor`.
     store : ResultStore
         Where results go.
     when_full : str
-        What to do with a field when the queue is full: ``"drop"`` it, which is counted and told, or ``"wait"``, with
-        all frames that follow waiting in the memory of pymmcore-plus.
+        What to do with a field when the queue is full: ``"drop"`` it, which is counted and told, or ``"wait"`` for as
+        long as the predictor goes on answering, with all frames that follow waiting in the memory of pymmcore-plus.
     waiting : int
         Fields that may wait for the predictor.
     incomplete : int
         Fields that may wait for frames; of more, the oldest is given up.
     patience : float
-        Seconds without an answer after which waiting ends: for a place in the queue, and for the last answers.
+        Seconds without an answer after which the predictor counts as stuck, and nobody waits for it: neither for a
+        place in the queue nor for the last answers. The fields fail with that reason. Has to be longer than a field
+        takes.
     run : str, optional
         What ids start with. Default: the time, so that no acquisition takes the place of another in the store.
 
@@ -137,6 +104,8 @@ class FieldHandler:
         self._counts: Counter[str] = Counter()
         self._incomplete: dict[str, tuple[str, ...]] = {}
         self._troubles: dict[str, None] = {}
+        self._unsaved: list[Result] = []
+        self._lock = threading.Lock()
         self._worker = FieldWorker(predictor, self._tell, waiting=waiting, patience=patience)
 
     def __enter__(self) -> Self:
@@ -169,10 +138,11 @@ class FieldHandler:
         Returns
         -------
         dict of FieldKey to str
-            The ids of the fields.
+            The ids of the fields. A field that was planned before, and of which no frame came yet, is the same one.
         """
         fields = self._plan(events)
-        self._plans.update(fields.keys())
+        for key in fields:
+            self._plans[key] = self._times_taken(key) + 1
         self._fields.update(fields)
         return {key: field.id for key, field in fields.items()}
 
@@ -186,17 +156,19 @@ class FieldHandler:
             dropped=self._counts["dropped"],
             incomplete=dict(self._incomplete),
             unplanned_frames=self._counts["unplanned"],
+            unsaved=len(self._unsaved),
             troubles=tuple(self._troubles),
         )
 
     def close(self) -> None:
-        """Give up fields that lack frames, wait for the answers that are due, and log what went wrong."""
+        """Give up fields that lack frames, wait for the answers that are due, save them, and log what went wrong."""
         if self.closed:
             return
         self.closed = True
         self._give_up_begun()
         self._worker.close()
-        if (report := self.report).failed or report.unplanned_frames or report.troubles:
+        self._attempt("results can't be saved", self._save)
+        if not (report := self.report).is_clean:
             _log.warning("%s", report)
 
     # What pymmcore-plus calls. Whatever these raised would end its relay thread, and with it other handlers' frames.
@@ -221,7 +193,13 @@ class FieldHandler:
         self._give_up_begun()
 
     def _plan(self, events: Iterable[MDAEvent]) -> dict[FieldKey, AcquiredField]:
-        return plan_fields(events, self._station, run=self._run, earlier=self._plans)
+        return plan_fields(events, self._station, run=self._run, times_taken=self._times_taken)
+
+    def _times_taken(self, key: FieldKey) -> int:
+        # Planned by hand, and again by the run itself: as long as no frame came, it is one and the same.
+        field = self._fields.get(key)
+        untouched = field is not None and not field.settled and field.id not in self._begun
+        return self._plans[key] - untouched
 
     def _take(self, frame: npt.NDArray[Any], event: MDAEvent, pixel_size: float | None) -> None:
         field = self._fields.get(field_key(event))
@@ -247,7 +225,7 @@ class FieldHandler:
         self._settle(field)
         if not self._worker.predict(field, wait=self._wait):
             self._counts["dropped"] += 1
-            self._fail(field, _dropped(field))
+            self._fail(field, self._worker.no_answer(field) if self._wait else _dropped(field))
 
     def _fail(self, field: AcquiredField, error: HpaError) -> None:
         self._settle(field)
@@ -267,18 +245,22 @@ class FieldHandler:
 
     def _tell(self, field: AcquiredField, answer: Prediction | Failure) -> None:
         self._counts["failed" if isinstance(answer, Failure) else "answered"] += 1
+        result = Result.of(answer, model_sha256=self._model_sha256, device=self._predictor.device, notes=field.notes)
+        self._attempt("results can't be saved", lambda: self._save(result))
+        self._attempt("not everybody was told of a result", lambda: self.answered.emit(result))
+
+    def _save(self, *results: Result) -> None:
+        with self._lock:
+            self._unsaved += results
+            self._store.add(*self._unsaved)
+            self._unsaved.clear()
+        self._store.publish()
+
+    def _attempt(self, what: str, attempt: Callable[[], None]) -> None:
         try:
-            result = Result.of(
-                answer, model_sha256=self._model_sha256, device=self._predictor.device, notes=field.notes
-            )
-            try:
-                self._store.add(result)
-                self._store.publish()
-            except HpaError as error:
-                self._note(str(error))
-            self.answered.emit(result)
-        except Exception as error:  # noqa: BLE001 - recorded; a listener of one result must not cost another its own
-            self._note(f"not everybody was told of a result: {error.__cause__ or error!r}")
+            attempt()
+        except Exception as error:  # noqa: BLE001 - recorded; what befell one result must not cost another its own
+            self._note(f"{what}: {error if isinstance(error, HpaError) else repr(error.__cause__ or error)}")
 
     def _note(self, trouble: str) -> None:
         if trouble not in self._troubles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hpa_sdk.workstation.channels import Instead, fill_in, pick_channels
 from hpa_sdk.workstation.file_group import UNSAFE
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import to_trained_scale
+from hpa_sdk.workstation.white_level import stretch, white_notes
 
 FieldKey = tuple[tuple[str, int], ...]
 """What tells fields apart: the indices of an event without those of channel and z."""
@@ -149,11 +150,13 @@ class AcquiredField:
         where = Path(self.id)
         planes = fill_in({channel: self._planes[offered] for channel, offered in self._found.items()}, self._instead)
         merged = stack_planes([planes[channel] for channel in Channel], where)
-        scaled, notes = to_trained_scale(merged, self._pixel_size, self._station.trained, where)
+        stretched, white = stretch(merged, self._station.files.white)
+        scaled, notes = to_trained_scale(stretched, self._pixel_size, self._station.trained, where)
         depths = {len(self._planned[offered]) for offered in self._found.values()} - {1}
         self.notes = (
             *(f"{channel} is missing; in its place: {other}" for channel, other in self._instead.items()),
             *(f"z {self._station.files.z} of {depth} z planes" for depth in sorted(depths)),
+            *white_notes(white),
             *notes,
         )
         return scaled
@@ -193,7 +196,7 @@ class AcquiredField:
 
 
 def plan_fields(
-    events: Iterable[MDAEvent], station: Station, *, run: str, earlier: Mapping[FieldKey, int]
+    events: Iterable[MDAEvent], station: Station, *, run: str, times_taken: Callable[[FieldKey], int]
 ) -> dict[FieldKey, AcquiredField]:
     """Make the fields that events will take frames of.
 
@@ -205,8 +208,8 @@ def plan_fields(
         The rules.
     run : str
         What ids start with.
-    earlier : mapping of FieldKey to int
-        How often each field was planned before; its id tells that apart.
+    times_taken : callable
+        Tells how often a field was taken before; its id tells that apart.
     """
     fields: dict[FieldKey, AcquiredField] = {}
     for event in events:
@@ -216,7 +219,7 @@ def plan_fields(
         if key not in fields:
             place = UNSAFE.sub("_", f"{event.pos_name.replace('/', '_')}_") if event.pos_name else ""
             indices = "_".join(f"{axis}{at:03}" for axis, at in key) or "field"
-            again = f"-{earlier[key] + 1}" if earlier.get(key) else ""
+            again = f"-{times + 1}" if (times := times_taken(key)) else ""
             fields[key] = AcquiredField(f"{run}/{place}{indices}{again}", station)
         fields[key].plan(event)
     return fields

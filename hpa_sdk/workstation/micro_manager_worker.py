@@ -43,9 +43,9 @@ class FieldWorker:
         self._patience = patience
         self._places = threading.BoundedSemaphore(waiting)
         self._lock = threading.Lock()
-        self._due: list[AcquiredField] = []
-        # As long as there are places, but for fields without planes that wait to be told as failed.
-        self._queue: SimpleQueue[tuple[AcquiredField, HpaError | None] | None] = SimpleQueue()
+        # As many as there are places, and fields without planes that wait to be told as failed, with the reason.
+        self._due: dict[AcquiredField, HpaError | None] = {}
+        self._queue: SimpleQueue[AcquiredField | None] = SimpleQueue()
         self._moved = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="hpa-micro-manager", daemon=True)
         self._thread.start()
@@ -65,6 +65,14 @@ class FieldWorker:
         self._put(field, None)
         return True
 
+    def no_answer(self, field: AcquiredField) -> HpaError:
+        """Make the error of a field for which the predictor was waited for in vain."""
+        return HpaError(
+            f"the predictor gave no answer for {self._patience:g} s",
+            where=field.id,
+            remedy="Try device='cpu', or give a longer patience.",
+        )
+
     def fail(self, field: AcquiredField, error: HpaError) -> None:
         """Take a field that has no answer but an error; there is always a place for it."""
         field.release()
@@ -75,24 +83,25 @@ class FieldWorker:
         self._queue.put(None)
         while self._thread.is_alive() and (left := self._patience_left()) > 0:
             self._thread.join(left)
-        for field in list(self._due):
-            self._answer(field, Failure(field.id, _no_answer(field, self._patience)))
+        for field, error in list(self._due.items()):
+            self._answer(field, Failure(field.id, error or self.no_answer(field)))
 
     def _put(self, field: AcquiredField, error: HpaError | None) -> None:
-        if self._queue.empty() and not self._due:
+        if not self._due:
             self._moved = time.monotonic()
-        self._due.append(field)
-        self._queue.put((field, error))
+        self._due[field] = error
+        self._queue.put(field)
 
     def _patience_left(self) -> float:
         return max(0.0, self._moved + self._patience - time.monotonic())
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            field, error = item
-            if error is not None:
+        while (field := self._queue.get()) is not None:
+            if field not in self._due:  # it was given up
+                continue
+            if (error := self._due.get(field)) is not None:
                 self._answer(field, Failure(field.id, error))
-            elif field in self._due:
+            else:
                 self._answer(field, self._ask(field))
                 self._places.release()
 
@@ -105,20 +114,12 @@ class FieldWorker:
 
     def _answer(self, field: AcquiredField, answer: Prediction | Failure) -> None:
         with self._lock:
-            if field not in self._due:  # it was given up
+            if field not in self._due:
                 return
-            self._due.remove(field)
+            del self._due[field]
         self._moved = time.monotonic()
         field.release()
         self._tell(field, answer)
-
-
-def _no_answer(field: AcquiredField, seconds: float) -> HpaError:
-    return HpaError(
-        f"the predictor gave no answer for {seconds:g} s",
-        where=field.id,
-        remedy="Try device='cpu', or give a longer patience.",
-    )
 
 
 def _unexpected(field: AcquiredField, error: Exception) -> HpaError:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count, takewhile
-from math import prod
+from itertools import count, product, takewhile
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,11 +23,13 @@ _EXPORT = "Export it as OME-Zarr 0.4 or 0.5."
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[list[Scene]]:
-    """Open an OME-Zarr folder; each picture in it is a scene."""
+def open_file(path: Path, only: str | None) -> Iterator[dict[str, Scene]]:
+    """Open an OME-Zarr folder; each picture in it is a scene, named by its place in the folder."""
     zarr = load("zarr", extra="workstation", path=path)
     root = zarr.open_group(path, mode="r", use_consolidated=False)
-    yield [partial(_channels, image, path) for image in _images(root)]
+    # A plate has hundreds of pictures, each of them a field that is read by itself.
+    places = _places(root) if only is None else [only]
+    yield {place: partial(_channels, root, place, path) for place in places}
 
 
 def _ome(group: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -36,18 +38,19 @@ def _ome(group: Any) -> dict[str, Any]:  # noqa: ANN401
     return ome
 
 
-def _images(root: Any) -> list[Any]:  # noqa: ANN401
+def _places(root: Any) -> list[str]:  # noqa: ANN401
     ome = _ome(root)
     if "plate" in ome:
-        wells = [root[well["path"]] for well in ome["plate"]["wells"]]
-        return [well[image["path"]] for well in wells for image in _ome(well)["well"]["images"]]
+        wells = [well["path"] for well in ome["plate"]["wells"]]
+        return [f"{well}/{image['path']}" for well in wells for image in _ome(root[well])["well"]["images"]]
     if "bioformats2raw.layout" in ome:
         listed = _ome(root["OME"]).get("series") if "OME" in root else None
-        return [root[at] for at in listed or takewhile(root.__contains__, map(str, count()))]
-    return [root]
+        return listed or list(takewhile(root.__contains__, map(str, count())))
+    return [""]
 
 
-def _channels(group: Any, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401
+def _channels(root: Any, place: str, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401
+    group = root[place] if place else root
     ome = _ome(group)
     try:
         scales = ome["multiscales"][0]
@@ -61,6 +64,7 @@ def _channels(group: Any, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN4
     sizes = dict(zip(axes, array.shape, strict=True))
     check_type(array.dtype, path)
     check_one_moment(sizes, "CZYX", path)
+    _check_chunks(array, path)
     labels = [str(channel.get("label", "")) for channel in ome.get("omero", {}).get("channels", [])]
     steps = np.ones(len(axes))
     for level in (scales, full_size):
@@ -70,10 +74,6 @@ def _channels(group: Any, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN4
 
     def read(channel: int, z: int) -> Planes:
         check_size(sizes["X"], sizes["Y"], path)
-        if prod(array.chunks) > _LARGEST_CHUNK:
-            raise PlaneError("its chunks are larger than any field", where=path, remedy="Export it in smaller chunks.")
-        if not array.nchunks_initialized:
-            raise PlaneError("it holds no pixels", where=path, remedy="Copy or export it again.")
         at = {"C": channel, "Z": z, "Y": slice(None), "X": slice(None)}
         return cast("Planes", np.asarray(array[tuple(at.get(axis, 0) for axis in axes)]))
 
@@ -91,3 +91,18 @@ def _channels(group: Any, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN4
 
 
 _LARGEST_CHUNK = 4 * MAX_PIXELS
+
+
+def _check_chunks(array: Any, path: Path) -> None:  # noqa: ANN401
+    if prod(array.chunks) > _LARGEST_CHUNK:
+        raise PlaneError("its chunks are larger than any field", where=path, remedy="Export it in smaller chunks.")
+    # Zarr itself takes a chunk that is not there for a black one, and so would answer a folder that is half copied.
+    sides = zip(array.shape, array.shards or array.chunks, strict=True)
+    for at in product(*(range(ceil(length / side)) for length, side in sides)):
+        chunk = f"{array.path}/{array.metadata.encode_chunk_key(at)}"
+        if not Path(path, chunk).is_file():
+            raise PlaneError(
+                f"a part of its pixels is not there ({chunk})",
+                where=path,
+                remedy="Copy or export it again, with all chunks, also those that are black.",
+            )

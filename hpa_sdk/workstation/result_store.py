@@ -38,7 +38,8 @@ _PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as whole_file names
 class ResultStore:
     """The results of one workstation. For any thread, and for several processes on one computer.
 
-    An id has one result; a later one takes the place of the earlier, in the files too.
+    An id has one result; a later one takes the place of the earlier, in the files too. So have the ids of one field:
+    what is added for it takes the place of all that it had.
 
     Parameters
     ----------
@@ -95,8 +96,7 @@ class ResultStore:
             The ledger can't be written.
         """
         with self.ledger.transaction():
-            replaced = [self.ledger.add(result) for result in results]
-            if any(replaced):
+            if self.ledger.add(*results, field=field):
                 self.ledger.set_fact("table_size", _OUTDATED)
             self.ledger.set_done(field, files or {})
 
@@ -108,7 +108,7 @@ class ResultStore:
         OutputError
             Something could not be written; all else was. Nothing is lost: call again.
         """
-        errors = [*self._write_files(), *self._write_table()]
+        errors = [*self._remove_files(), *self._write_files(), *self._write_table()]
         if errors:
             raise errors[0]
 
@@ -120,11 +120,14 @@ class ResultStore:
         OutputError
             The folder or the ledger can't be used.
         """
-        # Nobody writes here outside a transaction, so what lies here inside one is nobody's any more.
+        # Nobody writes here outside a transaction, so what lies here inside one is nobody's any more. And whoever was
+        # killed wrote the table, or a result that has no file yet.
         with self.ledger.transaction():
+            folders = {self.folder, *(self.json_path(name).parent for name in self.ledger.ids_without_file())}
             try:
-                for partial in [path for path in self.folder.rglob(".*") if _PARTIAL.fullmatch(path.name)]:
-                    partial.unlink()
+                for folder in filter(Path.is_dir, folders):
+                    for name in filter(_PARTIAL.fullmatch, os.listdir(folder)):  # noqa: PTH208 - no Path for each
+                        (folder / name).unlink()
             except OSError as error:
                 raise _unwritable(self.folder, error) from error
 
@@ -151,6 +154,18 @@ class ResultStore:
 
     # Both write inside a transaction: other processes wait, so that no older result lands on a newer one, and what is
     # interrupted counts as not written and is written again.
+
+    def _remove_files(self) -> list[OutputError]:
+        errors: list[OutputError] = []
+        with self.ledger.transaction():
+            for name in self.ledger.gone():
+                path = self.json_path(name)
+                try:
+                    path.unlink(missing_ok=True)
+                    self.ledger.forget_gone(name)
+                except OSError as error:
+                    errors.append(_unwritable(path, error))
+        return errors
 
     def _write_files(self) -> list[OutputError]:
         errors: list[OutputError] = []

@@ -24,13 +24,15 @@ Given = TypeVar("Given")
 
 
 @contextmanager
-def open_scenes(path: Path) -> Iterator[list[Scene]]:
-    """Open a file and give its scenes, one at least.
+def open_scenes(path: Path, only: str | None = None) -> Iterator[dict[str, Scene]]:
+    """Open a file and give its scenes by name, one at least.
 
     Parameters
     ----------
     path : pathlib.Path
         A file or folder; its extension tells the format.
+    only : str, optional
+        Name of the scene that is wanted: a format that can find it without the others looks at no other.
 
     Raises
     ------
@@ -39,10 +41,10 @@ def open_scenes(path: Path) -> Iterator[list[Scene]]:
         scenes and what they give.
     """
     with ExitStack() as opened:
-        scenes = _told(path, lambda: opened.enter_context(_opener(path)(path)))
-        if not scenes:
+        scenes = _told(path, lambda: opened.enter_context(_opener(path)(path, only)))
+        if not scenes or (only is not None and only not in scenes):
             raise PlaneError("the file holds no picture", where=path, remedy="Export the field again.")
-        yield [partial(_look, path, scene) for scene in scenes]
+        yield {name: partial(_look, path, scene) for name, scene in scenes.items()}
 
 
 def _look(path: Path, scene: Scene) -> tuple[ChannelStack, ...]:
@@ -58,11 +60,14 @@ def _told(path: Path, function: Callable[..., Given], *arguments: object) -> Giv
 
 
 @contextmanager
-def _open_picture(path: Path) -> Iterator[list[Scene]]:
-    yield [lambda: (ChannelStack("", 0, path, 1, lambda _: read_plane(path), None),)]
+def _open_picture(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
+    yield {"0": lambda: (ChannelStack("", 0, path, 1, lambda _: read_plane(path), None),)}
 
 
-def _opener(path: Path) -> Callable[[Path], AbstractContextManager[list[Scene]]]:
+_Opener = Callable[[Path, str | None], AbstractContextManager[dict[str, Scene]]]
+
+
+def _opener(path: Path) -> _Opener:
     opener = OPENERS.get(path.suffix.lower())
     if opener is None:
         raise PlaneError(
@@ -71,7 +76,7 @@ def _opener(path: Path) -> Callable[[Path], AbstractContextManager[list[Scene]]]
     return opener
 
 
-OPENERS: dict[str, Callable[[Path], AbstractContextManager[list[Scene]]]] = {
+OPENERS: dict[str, _Opener] = {
     **dict.fromkeys((".tif", ".tiff", ".stk"), tiff.open_file),
     **dict.fromkeys(PICTURES, _open_picture),
     OME_ZARR: ome_zarr.open_file,

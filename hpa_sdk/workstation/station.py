@@ -38,7 +38,8 @@ class Files(_Table, frozen=True, kw_only=True):
     ----------
     pattern : str or None
         Key of `PATTERNS`, or a regular expression with the groups ``field`` and ``channel``, and ``z`` and ``time``
-        where names tell them, that fits a file name without its extension. None: each file is a stack.
+        where names tell them, that fits a file name without its extension; each time is a field of its own. None: each
+        file is a stack.
     recursive : bool
         Whether the folders below the watched one count too.
     z : str or int
@@ -180,7 +181,7 @@ def read_station(path: Path) -> Station:
             where=path,
             remedy="'hpa station init' writes one to start from.",
         ) from error
-    except ValueError as error:  # msgspec's, and those of the checks below
+    except (ValueError, RecursionError) as error:  # msgspec's, and those of the checks below
         raise SettingError(str(error), where=path, remedy="Mend this key of the station file.") from error
     return station
 

@@ -22,7 +22,7 @@ _NAMES_OF_FILES = re.compile(r'FileName\s*=\s*["\']([^"\']*)')
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[list[Scene]]:
+def open_file(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
     """Open a TIFF file; each of its series is a scene.
 
     A file speaks for itself alone: of an OME-TIFF that is spread over several files, a file with one plane is that
@@ -40,7 +40,7 @@ def open_file(path: Path) -> Iterator[list[Scene]]:
         images = _listed(tifffile.xml2dict(text).get("OME", {}).get("Image", [])) if text else []
         own = [series for series in tiff.series if any(page is not None and page.parent is tiff for page in series)]
         check()
-        yield [partial(_channels, tiff, series, images, path) for series in own]
+        yield {str(at): partial(_channels, tiff, series, images, path) for at, series in enumerate(own)}
 
 
 @contextmanager

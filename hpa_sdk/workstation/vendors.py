@@ -16,7 +16,7 @@ from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_one_mom
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[list[Scene]]:
+def open_file(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
     """Open a vendor's file; each of bioio's scenes is one."""
     bioio = load("bioio", extra="bioio", path=path)
     unsupported = load("bioio_base.exceptions", extra="bioio", path=path).UnsupportedFileFormatError
@@ -31,7 +31,7 @@ def open_file(path: Path) -> Iterator[list[Scene]]:
             where=path,
             remedy=f"Run pip install 'hpa-sdk[{extra}]', or, where that is done, copy the file again.",
         ) from error
-    yield [partial(_channels, image, scene, path) for scene in range(len(image.scenes))]
+    yield {str(scene): partial(_channels, image, scene, path) for scene in range(len(image.scenes))}
 
 
 def _channels(image: Any, scene: int, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401

@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpa_sdk.errors import HpaError
 from hpa_sdk.workstation.ledger import Stamp
-from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS
+from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, open_scenes
 
 
 def list_names(folder: Path, *, recursive: bool) -> set[str]:
@@ -79,11 +80,15 @@ def read_stamp(path: Path) -> Stamp | None:
 
 
 def opens(path: Path) -> bool:
-    """Say whether a file can be opened: on Windows, one that a program is writing often can't."""
-    if path.is_dir():
-        return True
+    """Say whether a file can be opened: on Windows, one that a program is writing often can't.
+
+    Of an OME-Zarr folder, all chunks have to be there.
+    """
     try:
-        path.open("rb").close()
-    except OSError:
+        if not path.is_dir():
+            path.open("rb").close()
+            return True
+        with open_scenes(path) as scenes:
+            return all(scene() for scene in scenes.values())
+    except (OSError, HpaError):
         return False
-    return True

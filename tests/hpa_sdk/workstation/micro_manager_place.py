@@ -16,6 +16,7 @@ from pymmcore_plus.experimental.unicore import UniMMCore
 
 from hpa_sdk import Predictor
 from hpa_sdk.workstation.micro_manager import FieldHandler
+from hpa_sdk.workstation.opening import load_predictor, open_store
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
@@ -48,6 +49,10 @@ class Workplace:
             handler.answered.connect(told.append)
             yield handler, told
 
+    def expected(self, fields: list[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
+        """The probabilities of planes as they are."""
+        return [prediction.probabilities for prediction in self.predictor.predict_planes(fields)]
+
 
 class Stubborn:
     """A predictor that waits, or raises, before it asks the real one."""
@@ -78,8 +83,8 @@ def open_place(
     path = folder / "station.toml"
     path.write_text(f"{head}{text}\n[files]\n{files}\n{channels}", encoding="utf-8")
     station = read_station(path)
-    with ResultStore(station.output) as store:
-        yield Workplace(station, Predictor.load(station.model, device="cpu", white=station.files.white), store)
+    with open_store(station) as store:
+        yield Workplace(station, load_predictor(station), store)
 
 
 def run_and_cancel(core: UniMMCore, events: Any, handler: FieldHandler, when: Callable[[], bool]) -> float:

@@ -153,7 +153,8 @@ def undescribed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without_chunks, "holds no pixels"),
+        (without_chunks, r"a part of its pixels is not there \(0/c/0/0/0/0\)"),
+        (lambda path: (path / "0" / "c" / "3" / "0" / "0" / "0").unlink(), r"not there \(0/c/3/0/0/0\)"),
         (cut_chunk, "damaged"),
         (elsewhere, "'..' segments|invalid"),
         (undescribed, "describes no picture"),

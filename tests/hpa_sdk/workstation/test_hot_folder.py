@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-import zarr
 
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.file_group import group_files, group_names
@@ -26,7 +24,6 @@ from tests.hpa_sdk.workstation.watching import (
     wait_until,
     watching,
 )
-from tests.hpa_sdk.workstation.written import CHANNELS, MICROMETRES, put_image, stack, write_ome_tiff
 from tests.small import CARD, make_field
 
 
@@ -126,49 +123,6 @@ def test_old_files_can_be_skipped_but_never_new_ones(tmp_path: Path, model: Path
         settled()
         assert sorted(result.id for result in store.newest(9)) == ["new", "torn", "while away"]
     assert old.files[0].exists()
-
-
-def test_planes_of_different_time_points_are_refused(tmp_path: Path, model: Path) -> None:
-    channels = "\n[channels]\nred = [0]\ngreen = [1]\nblue = [2]\nyellow = [3]"
-    station = make_station(tmp_path, model, files=f'pattern = "leica"{channels}')
-    sample = planes(tmp_path, "x")
-    for at, file in enumerate(sample.files):
-        file.rename(station.watch / f"pos--T000{at // 3}--Z00--C0{at}.png")
-    with watching(station) as store:
-        wait_until(store.count)
-        (found,) = store.newest(1)
-    assert found.error is not None
-    assert "2 time points" in found.error.what
-
-
-def test_scenes_of_a_stack_and_what_was_done_to_them_are_in_the_results(tmp_path: Path, model: Path) -> None:
-    station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}")
-    write_ome_tiff(station.watch / "one.ome.tif", stack(z=3), **MICROMETRES)
-    with tifffile.TiffWriter(station.watch / "two.ome.tif", ome=True) as file:
-        for seed in (1, 2):
-            names = {"axes": "CZYX", "Channel": {"Name": ["DAPI", "Alexa 488", "Microtubules", "ER"]}}
-            file.write(stack(seed=seed), metadata=names, photometric="minisblack")
-    with watching(station) as store:
-        wait_until(lambda: store.count() == 3)
-        found = {result.id: result for result in store.newest(9)}
-    assert sorted(found) == ["one.ome.tif", "two.ome.tif#1", "two.ome.tif#2"]
-    assert found["two.ome.tif#1"].probabilities != found["two.ome.tif#2"].probabilities
-    assert "maximum of 3 z planes" in found["one.ome.tif"].notes
-
-
-def test_an_ome_zarr_folder_is_answered_when_its_last_chunk_has_settled(tmp_path: Path, model: Path) -> None:
-    station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}")
-    whole = tmp_path / "whole.zarr"
-    put_image(zarr.open_group(whole, mode="w", zarr_format=2), stack(), "0.4")
-    with watching(station) as store:
-        for file in sorted(path for path in whole.rglob("*") if path.is_file()):
-            place = station.watch / "a.zarr" / file.relative_to(whole)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place)
-            time.sleep(SETTLE / 2)
-            assert store.count() == 0
-        wait_until(store.count)
-        assert not store.count(failed=True)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows refuses such names itself")

@@ -48,10 +48,28 @@ def test_another_process_reads_while_one_writes(path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b'{"id": "b", "probabilities": [null]}', b"\xff"])
+def test_a_damaged_result_is_told_and_costs_no_other(path: Path, damage: bytes) -> None:
+    ledger = Ledger(path)
+    for name in "abc":
+        ledger.add(result(name))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE results SET content = ? WHERE id = 'b'", [damage])
+    database.close()
+    told = ledger.get("b")
+    assert told is not None
+    assert "damaged in the ledger" in str(told.error)
+    assert str(path) in str(told.error)
+    assert [given.id for given in ledger.newest(9)] == ["c", "b", "a"]
+    for found in (ledger.after(0, 9), ledger.without_file(9)):
+        assert [(given.id, given.error is None) for _, given in found] == [("a", True), ("b", False), ("c", True)]
+    ledger.close()
+
+
 def of_another_version(path: Path) -> None:
     Ledger(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 1")
     database.close()
 
 
@@ -64,8 +82,8 @@ def of_another_program(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (of_another_version, "no ledger of version 1"),
-        (of_another_program, "no ledger of version 1"),
+        (of_another_version, "no ledger of version 2"),
+        (of_another_program, "no ledger of version 2"),
         (lambda path: path.write_bytes(b"no database" * 100), "not a database"),
         (lambda path: path.mkdir(), "unable to open"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 import weakref
@@ -13,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 import useq
 from pymmcore_plus.mda import mda_listeners_connected
@@ -47,10 +45,6 @@ def place(make_place: Callable[..., Workplace]) -> Workplace:
     return make_place()
 
 
-def expected(place: Workplace, fields: list[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
-    return [prediction.probabilities for prediction in place.predictor.predict_planes(fields)]
-
-
 @pytest.mark.parametrize("order", ["tpcz", "tcpz"])
 def test_each_position_and_time_is_answered_as_its_planes_are(place: Workplace, order: str) -> None:
     fields = planes(3)
@@ -59,7 +53,7 @@ def test_each_position_and_time_is_answered_as_its_planes_are(place: Workplace, 
             plan(3, exposure=1, time_plan={"interval": 0, "loops": 2}, axis_order=order), output=[handler]
         )
     assert sorted(result.id for result in told) == [f"run/p00{p}_t00{t}" for p in range(3) for t in range(2)]
-    wanted = expected(place, fields)
+    wanted = place.expected(fields)
     for result in told:
         np.testing.assert_allclose(result.probabilities, wanted[int(result.id[7])], atol=1e-6)
         assert place.store.get(result.id) == result
@@ -79,7 +73,7 @@ def test_z_goes_by_the_rule_of_the_station(make_place: Callable[..., Workplace],
             channel = {"DAPI": 2, "protein": 1, "tubulin": 0, "ER": 3}[str(event.channel and event.channel.config)]
             handler.frameReady(stack[event.index["z"], channel], event, {})
     (result,) = told
-    np.testing.assert_allclose(result.probabilities, expected(place, [stack[chosen].max(0)])[0], atol=1e-6)
+    np.testing.assert_allclose(result.probabilities, place.expected([stack[chosen].max(0)])[0], atol=1e-6)
 
 
 def test_fields_come_to_the_scale_of_training_by_the_core_s_pixel_size(make_place: Callable[..., Workplace]) -> None:
@@ -88,7 +82,7 @@ def test_fields_come_to_the_scale_of_training_by_the_core_s_pixel_size(make_plac
     with place.handler() as (handler, told):
         simulated_core(fields, pixel_size=0.16).mda.run(plan(1, exposure=1), output=[handler])
     small = np.stack([cv2.resize(plane, (24, 24), interpolation=cv2.INTER_AREA) for plane in fields[0]])
-    np.testing.assert_allclose(told[0].probabilities, expected(place, [small])[0], atol=1e-6)
+    np.testing.assert_allclose(told[0].probabilities, place.expected([small])[0], atol=1e-6)
     assert handler.report.troubles == ()
 
 
@@ -125,72 +119,8 @@ def test_a_missing_channel_can_be_done_without_and_a_fifth_is_ignored(make_place
     with place.handler() as (handler, told):
         simulated_core(fields).mda.run(plan(1, exposure=1), output=[handler])
     fields[0][3] = 0
-    np.testing.assert_allclose(told[0].probabilities, expected(place, fields)[0], atol=1e-6)
+    np.testing.assert_allclose(told[0].probabilities, place.expected(fields)[0], atol=1e-6)
     assert "yellow is missing" in told[0].notes[0]
-
-
-class Spoiling:
-    """Hands on frames but for what it spoils."""
-
-    def __init__(self, handler: FieldHandler, spoil: Callable[[Any, useq.MDAEvent], Any]) -> None:
-        self._spoil = spoil
-        self._handler = handler
-        self.sequenceStarted = handler.sequenceStarted
-        self.sequenceFinished = handler.sequenceFinished
-
-    def frameReady(self, frame: Any, event: useq.MDAEvent, metadata: Any) -> None:  # noqa: N802
-        spoilt = self._spoil(frame, event) if event.index["p"] == 1 else frame
-        if spoilt is not None:
-            self._handler.frameReady(spoilt, event, metadata)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda frame, event: frame if event.index["c"] else None, r"frames are missing: blue \('DAPI'\)"),
-        (lambda frame, event: frame[event.index["c"] :], "48x48 uint16 and 48x47 uint16"),
-        (lambda frame, _: frame.astype(np.float32), "float32, not of 8 or 16 bits"),
-        (lambda frame, _: np.stack([frame] * 3, -1), r"shape \(48, 48, 3\)"),
-        (lambda frame, _: frame[:5], "48x5 pixels"),
-    ],
-)
-def test_a_bad_field_is_told_and_costs_no_other(place: Workplace, spoil: Callable[..., Any], message: str) -> None:
-    fields = planes(3)
-    with place.handler() as (handler, told):
-        spoiling = Spoiling(handler, spoil)
-        simulated_core(fields).mda.run(plan(3, exposure=1), output=[spoiling])
-    results = {result.id: result for result in told}
-    assert re.search(message, str(results["run/p001"].error))
-    for at in (0, 2):
-        np.testing.assert_allclose(results[f"run/p00{at}"].probabilities, expected(place, fields)[at], atol=1e-6)
-    assert (handler.report.answered, handler.report.failed) == (2, 1)
-    if "missing" in message:
-        assert handler.report.incomplete == {"run/p001": ("blue ('DAPI')",)}
-        assert "run/p001: no complete blue ('DAPI')" in str(handler.report)
-    else:
-        assert not handler.report.incomplete
-
-
-def test_two_cameras_are_refused(place: Workplace) -> None:
-    with place.handler() as (handler, told):
-        handler.plan(plan(1, exposure=1))
-        for event in plan(1, exposure=1):
-            for _ in range(2):
-                handler.frameReady(planes(1)[0][0], event, {"pixel_size_um": 0.32})
-    assert "more frames than planned" in str(told[0].error)
-
-
-def test_a_predictor_that_raises_costs_its_field_alone(place: Workplace) -> None:
-    def fail(name: str) -> None:
-        if name == "run/p001":
-            raise ZeroDivisionError("bad luck")
-
-    with place.handler(Stubborn(place.predictor, fail)) as (handler, told):
-        simulated_core(planes(3)).mda.run(plan(3, exposure=1), output=[handler])
-    assert [result.error is None for result in told] == [True, False, True]
-    assert "ZeroDivisionError('bad luck')" in str(told[1].error)
-    assert place.store.count() == 3
-    assert place.store.count(failed=True) == 1
 
 
 def test_what_finds_no_place_is_dropped_early_and_counted(place: Workplace) -> None:
@@ -228,21 +158,6 @@ def test_frames_of_too_many_fields_are_not_kept(place: Workplace) -> None:
     assert len(handler.report.incomplete) == 2
 
 
-def test_a_predictor_that_hangs_holds_nobody_up_for_long(place: Workplace) -> None:
-    gate = threading.Event()
-    began = time.monotonic()
-    predictor = Stubborn(place.predictor, lambda name: name.endswith("1") and gate.wait(20))
-    with place.handler(predictor, patience=0.3, waiting=1, when_full="wait") as (handler, told):
-        simulated_core(planes(6)).mda.run(plan(6, exposure=1), output=[handler])
-    assert time.monotonic() - began < 10
-    gate.set()
-    results = {result.id: result for result in told}
-    assert len(results) == len(told) == 6
-    assert results["run/p000"].error is None
-    assert "gave no answer for 0.3 s" in str(results["run/p001"].error)
-    assert handler.report.failed == 5
-
-
 def test_a_cancelled_acquisition_keeps_what_is_finished(place: Workplace) -> None:
     with place.handler() as (handler, told):
         core = simulated_core(planes(4))
@@ -252,26 +167,6 @@ def test_a_cancelled_acquisition_keeps_what_is_finished(place: Workplace) -> Non
     assert 3 <= report.answered < 100
     assert report.failed == len(report.incomplete) <= 1
     assert place.store.count() == len(told) == report.answered + report.failed
-
-
-def test_another_handler_s_frames_survive_whatever_happens_in_this_one(place: Workplace) -> None:
-    class Counting:
-        frames = 0
-
-        def frameReady(self) -> None:  # noqa: N802
-            self.frames += 1
-
-    with place.handler() as (handler, told):
-        handler.answered.connect(lambda _: 1 // 0)
-        counting = Counting()
-        place.store.close()
-        broken = Spoiling(handler, lambda *_: "no array")
-        simulated_core(planes(2)).mda.run(plan(2, exposure=1), output=[broken, counting])
-    assert counting.frames == 8
-    assert [result.id for result in told] == ["run/p000", "run/p001"]
-    troubles = "; ".join(handler.report.troubles)
-    for trouble in ("a frame was lost", "the ledger can't be used", "ZeroDivisionError"):
-        assert trouble in troubles
 
 
 def test_events_that_nobody_planned_are_told(place: Workplace) -> None:
@@ -297,6 +192,32 @@ def test_one_who_is_connected_directly_holds_the_acquisition_up_instead_of_the_m
             core.mda.run(plan(8, exposure=1))
     assert finished[0] >= 8 - 2
     assert len(told) == 8
+
+
+def test_what_is_planned_by_hand_and_by_the_run_is_planned_once(place: Workplace) -> None:
+    sequence = plan(2, exposure=1)
+    with place.handler() as (handler, told):
+        core = simulated_core(planes(2))
+        assert handler.plan(sequence) == handler.plan(sequence)
+        core.mda.run(sequence, output=[handler])
+        assert handler.report.planned == 2
+        core.mda.run(sequence, output=[handler])
+    assert str(handler.report) == "4 of 4 planned fields answered, 0 failed"
+    assert [result.id for result in told] == ["run/p000", "run/p001", "run/p000-2", "run/p001-2"]
+
+
+def test_white_by_percentile_is_that_of_the_frames_not_of_the_frame_around_them(
+    make_place: Callable[..., Workplace],
+) -> None:
+    place = make_place("[trained]\npixel_size = 0.32\nside = 96", files="white = 'percentile'\npixel_size = 0.32")
+    fields = planes(1)
+    with place.handler() as (handler, told):
+        simulated_core(fields).mda.run(plan(1, exposure=1), output=[handler])
+    levels = np.percentile(fields[0], 99.9, axis=(1, 2)).tolist()
+    framed = np.pad(fields[0], ((0, 0), (24, 24), (24, 24)))
+    (expected,) = place.predictor.predict_planes([framed], white=levels)
+    np.testing.assert_allclose(told[0].probabilities, expected.probabilities, atol=1e-4)
+    assert any(note.startswith("white is the 99.9th percentile") for note in told[0].notes)
 
 
 def test_names_of_positions_are_in_the_ids(place: Workplace) -> None:

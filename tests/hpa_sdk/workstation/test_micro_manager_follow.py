@@ -16,7 +16,8 @@ import useq
 from examples.micro_manager import FILTERS, SPACING, main, plan, simulated_core
 from hpa_sdk import Label
 from hpa_sdk.workstation.micro_manager_follow import follow_up
-from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.opening import open_store
+from hpa_sdk.workstation.result_store import LEDGER
 from hpa_sdk.workstation.results import Result
 from tests.conftest import ROOT
 from tests.hpa_sdk.workstation.micro_manager_place import (
@@ -171,14 +172,15 @@ def test_every_snippet_of_the_page_runs(
 ) -> None:
     page = (ROOT / "docs" / "micro-manager.md").read_text(encoding="utf-8")
     snippets = re.findall(r"^```python\n(.+?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    with open_place(tmp_path) as place:
+    with open_place(tmp_path, "ledger = 'mine.sqlite'") as place:
         known: dict[str, Any] = {"core": simulated_core(planes(3)), "sequence": plan(3, exposure=1)}
     monkeypatch.chdir(tmp_path)
     for snippet in snippets:
         exec(snippet, known)  # noqa: S102 - our own page
     assert len(snippets) == 4
     assert "3 of 3 planned fields answered, 0 failed" in capsys.readouterr().out
-    with ResultStore(place.station.output) as store:
+    assert not (place.station.output / LEDGER).exists()
+    with open_store(place.station) as store:
         assert store.count() >= 9
         assert store.count(failed=True) == 0
 
@@ -186,12 +188,13 @@ def test_every_snippet_of_the_page_runs(
 def test_the_example_visits_spindles_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open_place(tmp_path, "threshold = 0") as place:
+    with open_place(tmp_path, "threshold = 0\nledger = 'mine.sqlite'") as place:
         rng = np.random.default_rng(0)
         for number in range(2):
             make_field(tmp_path / "fields", f"field-{number}", rng)
     monkeypatch.setattr("sys.argv", ["micro_manager.py", str(tmp_path / "station.toml"), str(tmp_path / "fields")])
     main()
     assert "4 of 4 planned fields answered, 0 failed" in capsys.readouterr().out
-    with ResultStore(place.station.output) as store:
+    assert not (place.station.output / LEDGER).exists()
+    with open_store(place.station) as store:
         assert store.count() == 4

@@ -1,6 +1,7 @@
 """Files that hold one channel each are put together by their names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.errors import PlaneError, SampleError
 from hpa_sdk.planes import read_planes
+from hpa_sdk.workstation import scenes, tiff
 from hpa_sdk.workstation.fields import find_fields
 from hpa_sdk.workstation.file_group import group_files
 from hpa_sdk.workstation.station import Station
@@ -56,7 +58,7 @@ def test_leica_names_are_known(tmp_path: Path, name: str) -> None:
     data = stack()[:, 0]
     write(tmp_path, [name.format(at) for at in range(4)], data)
     (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
-    assert sample.id == name.partition("--T0")[0].partition("_t0")[0].partition("--C")[0]
+    assert sample.id == {"i": "image--L0000--X00--Y00_t0000", "S": "Series001_t0", "p": "plate ö"}[name[0]]
     np.testing.assert_array_equal(read_planes(sample), data[[2, 1, 0, 3]])
 
 
@@ -152,12 +154,54 @@ def test_planes_that_make_no_field_fail_alone(tmp_path: Path) -> None:
     assert "pixels of 0.1 um and of 0.2 um" in told["scale"]
 
 
-def test_planes_of_different_time_points_are_refused(tmp_path: Path) -> None:
+def test_each_time_point_is_a_field_of_its_own(tmp_path: Path) -> None:
     write(tmp_path, [f"a--T000{at // 2}--C{at:02}.tif" for at in range(4)], stack()[:, 0])
     write(tmp_path, [f"b--T0007--C{at:02}.tif" for at in range(4)], stack()[:, 0])
-    told = failures(by_pattern(tmp_path, "leica", channels=LEICA))
-    assert set(told) == {"a"}
-    assert "2 time points (0000, 0001)" in told["a"]
+    write(tmp_path, [f"b--T0008--C{at:02}.tif" for at in range(4)], stack(seed=1)[:, 0])
+    rules = by_pattern(tmp_path, "leica", channels=LEICA)
+    found = {sample.id: sample for sample in find_fields(rules)}
+    assert list(found) == ["a_t0000", "a_t0001", "b_t0007", "b_t0008"]
+    assert set(failures(rules)) == {"a_t0000", "a_t0001"}
+    for seed, name in enumerate(["b_t0007", "b_t0008"]):
+        np.testing.assert_array_equal(read_planes(found[name]), stack(seed=seed)[[2, 1, 0, 3], 0])
+
+
+def test_a_z_plane_that_a_channel_lacks_is_named(tmp_path: Path) -> None:
+    write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(5) for z in range(3)], [stack()[0, 0]] * 15)
+    write(tmp_path, [f"b--Z{z}--C{at:02}.tif" for at in range(4) for z in range(3)], [stack()[0, 0]] * 12)
+    for gone in ("a--Z1--C04", "b--Z2--C00", "b--Z0--C03", "b--Z1--C03"):
+        (tmp_path / "exports" / f"{gone}.tif").unlink()
+    rules = by_pattern(tmp_path, "leica", channels=LEICA)
+    assert [group.is_complete(rules) for group in group_files(rules, rules.watch)] == [True, False]
+    told = failures(rules)
+    assert set(told) == {"b"}, "the fifth channel is none of the four"
+    assert "missing (blue z 2, yellow z 0, yellow z 1), and other channels have them" in told["b"]
+
+
+def test_a_channel_of_one_plane_may_stand_beside_z_stacks(tmp_path: Path) -> None:
+    write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(3) for z in range(3)], [stack()[0, 0]] * 9)
+    write(tmp_path, ["a--C03.tif"], stack()[:1, 0])
+    assert failures(by_pattern(tmp_path, "leica", channels=LEICA)) == {}
+
+
+def test_one_file_at_a_time_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = now = 0
+
+    @contextmanager
+    def counting(path: Path, only: str | None) -> Iterator[Any]:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        with tiff.open_file(path, only) as scenes:
+            yield scenes
+        now -= 1
+
+    data = stack(z=9)
+    write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(9)], data.reshape(-1, 40, 48))
+    monkeypatch.setitem(scenes.OPENERS, ".tif", counting)
+    (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
+    np.testing.assert_array_equal(read_planes(sample), data.max(1)[[2, 1, 0, 3]])
+    assert (most, now) == (1, 0)
 
 
 @pytest.mark.parametrize("field", ["..", ".", "", "a\\b", "a\nb"])

@@ -123,8 +123,61 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     for path in (*mine, *left):
         path.write_text("half", encoding="utf-8")
     with ResultStore(tmp_path) as store:
+        store.add(result("below/a"), result("not yet/b"))
         store.remove_partials()
     assert [path.exists() for path in (*mine, *left)] == [True, True, False, False, False]
+
+
+def test_only_folders_where_something_was_written_are_searched_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ResultStore(tmp_path) as store:
+        store.add(*(result(f"sub {at}/a") for at in range(20)))
+        store.publish()
+        store.add(result("sub 7/b"))
+        listed: list[Path] = []
+        real = os.listdir
+
+        def listing(folder: Path) -> list[str]:
+            listed.append(folder)
+            return real(folder)
+
+        monkeypatch.setattr(os, "listdir", listing)
+        store.remove_partials()
+    assert sorted(listed) == [tmp_path, tmp_path / "sub 7"]
+
+
+def test_ids_that_a_field_has_no_more_are_removed_even_after_a_stop(tmp_path: Path) -> None:
+    with ResultStore(tmp_path) as store:
+        store.add(result("a#1"), result("a#2"), field="a")
+        store.add(result("b"), field="b")
+        store.add(result("c"))
+        store.publish()
+        store.add(result("a"), field="a")
+    with ResultStore(tmp_path) as store:
+        assert sorted(found.id for found in store.newest(9)) == ["a", "b", "c"]
+        store.publish()
+        assert sorted(row["id"] for row in rows(tmp_path)) == ["a", "b", "c"]
+        assert sorted(path.name for path in tmp_path.glob("*.json")) == ["a.json", "b.json", "c.json"]
+        (tmp_path / "a.json").unlink()
+        (tmp_path / "a.json").mkdir()
+        store.add(result("a#1"), result("a#2"), field="a")
+        with pytest.raises(OutputError, match=r"a\.json"):
+            store.publish()
+        assert (tmp_path / "a#2.json").exists()
+        (tmp_path / "a.json").rmdir()
+        store.publish()
+        assert store.ledger.gone() == []
+
+
+def test_an_id_that_comes_back_keeps_its_file(tmp_path: Path) -> None:
+    with ResultStore(tmp_path) as store:
+        store.add(result("a#1"), field="a")
+        store.publish()
+        store.add(result("a"), field="a")
+        store.add(result("a#1", seed=3), field="a")
+        store.publish()
+        assert [path.name for path in tmp_path.glob("*.json")] == ["a#1.json"]
 
 
 NAMES = [

@@ -1,6 +1,7 @@
 """Stacks of every format give the numbers that the formats' own libraries give, with channels picked by name."""
 
 import pickle
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tifffile
 import zarr
 
 from hpa_sdk import Predictor
+from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import read_planes
 from hpa_sdk.workstation.fields import find_fields
 from tests.hpa_sdk.workstation.written import (
@@ -47,39 +49,6 @@ def test_an_ome_zarr_is_read_by_the_names_of_its_channels(tmp_path: Path, versio
     array = np.asarray(zarr.open_array(path / "0", mode="r"))
     np.testing.assert_array_equal(reading.planes, array.max(1)[list(ORDER)])
     assert reading.pixel_size == pytest.approx(0.1)
-
-
-def test_a_czi_file_is_read_through_bioio(tmp_path: Path) -> None:
-    pytest.importorskip("bioio_czi")
-    czi = pytest.importorskip("pylibCZIrw.czi")
-    data = stack(z=2)
-    (tmp_path / "exports").mkdir()
-    with czi.create_czi(str(tmp_path / "exports" / "fält.czi")) as file:
-        for channel, z in np.ndindex(data.shape[:2]):
-            file.write(data[channel, z][..., None], plane={"C": channel, "Z": z})
-        names = dict(enumerate(NAMES))
-        file.write_metadata(document_name="field", channel_names=names, scale_x=1e-7, scale_y=1e-7)
-    reading = look(tmp_path)
-    np.testing.assert_array_equal(reading.planes, data.max(1)[list(ORDER)])
-    assert reading.pixel_size == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("extension", ["nd2", "czi", "lif"])
-def test_a_vendors_file_without_its_reader_prints_the_install_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
-) -> None:
-    monkeypatch.setitem(sys.modules, "bioio", None)
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / f"x.{extension}").write_bytes(b"x")
-    assert "pip install 'hpa-sdk[bioio]'" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize("extension", ["nd2", "czi", "lif"])
-def test_a_vendors_file_that_is_none_is_refused(tmp_path: Path, extension: str) -> None:
-    pytest.importorskip("bioio")
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / f"x.{extension}").write_bytes(b"nothing" * 30)
-    assert "bioio can't read it" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("package", ["tifffile", "imagecodecs", "zarr"])
@@ -173,6 +142,35 @@ def test_each_scene_is_a_field(tmp_path: Path, model: Path) -> None:
     expected = predictor.predict_planes([planes[list(ORDER)] for planes in data])
     for found, prediction in zip(predictor.predict(pickle.loads(pickle.dumps(samples))), expected, strict=True):
         np.testing.assert_allclose(found.probabilities, prediction.probabilities, atol=1e-6)
+
+
+def test_a_field_of_a_plate_is_read_without_the_others(tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    plate = zarr.open_group(exports / "a.zarr", mode="w", zarr_format=3)
+    wells = ["A/1", "A/2", "B/7"]
+    plate.attrs["ome"] = {"version": "0.5", "plate": {"wells": [{"path": well} for well in wells]}}
+    for seed, well in enumerate(wells):
+        plate.create_group(well).attrs["ome"] = {"version": "0.5", "well": {"images": [{"path": "0"}]}}
+        put_image(plate.create_group(f"{well}/0"), stack(seed=seed), "0.5")
+    *_, last = find_fields(station(tmp_path))
+    assert last.id == "a.zarr#3"
+    shutil.rmtree(exports / "a.zarr" / "A")
+    np.testing.assert_array_equal(read_planes(last), stack(seed=2)[list(ORDER), 0])
+    shutil.rmtree(exports / "a.zarr" / "B")
+    with pytest.raises(PlaneError, match=r"damaged|not there"):
+        read_planes(last)
+
+
+def test_a_stack_that_could_not_be_counted_is_not_taken_for_one_field(tmp_path: Path) -> None:
+    path = tmp_path / "exports" / "a.ome.tif"
+    path.parent.mkdir()
+    path.touch()
+    (sample,) = find_fields(station(tmp_path))
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for seed in range(2):
+            tiff.write(stack(seed=seed)[:, 0], metadata={"axes": "CYX"}, photometric="minisblack")
+    with pytest.raises(PlaneError, match="2 pictures, and could not be opened"):
+        read_planes(sample)
 
 
 def test_names_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``hpa station`` writes a station file and tells what one would read as what."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from hpa_sdk.cli import main
 from tests.hpa_sdk.workstation.written import MICROMETRES, stack, station, write_ome_tiff
-from tests.small import make_model
+from tests.small import CARD, make_model
 
 
 def hpa(*arguments: object) -> Result:
@@ -105,6 +106,24 @@ def test_a_white_level_that_does_not_fit_is_doubted(place: Path) -> None:
         assert doubt in result.stdout
     write_ome_tiff(place / "exports" / "x.ome.tif", np.full((4, 1, 40, 48), 255, np.uint8))
     assert "doubt" not in hpa("check", place / "station.toml").stdout
+
+
+def test_a_percentile_is_told_and_nothing_is_doubted(place: Path) -> None:
+    data = stack()
+    write_ome_tiff(place / "exports" / "x.ome.tif", data)
+    station(place, files='white = "percentile"')
+    told = hpa("check", place / "station.toml").stdout
+    assert f"{np.percentile(data[2], 99.9):g}" in told.splitlines()[1].split()
+    assert "brighter than white" not in told
+
+
+def test_the_scale_of_the_model_s_card_counts(place: Path) -> None:
+    make_model(place / "small.onnx", training=replace(CARD.training, pixel_size=0.2, field_side=24))
+    write_ome_tiff(place / "exports" / "x.ome.tif", stack(), **MICROMETRES)
+    told = hpa("check", place / "station.toml").stdout
+    assert "note: x.ome.tif: resized by 0.5 to the pixel size of training" in told
+    station(place, "[trained]\npixel_size = 0.1\nside = 40")
+    assert "resized" not in hpa("check", place / "station.toml").stdout
 
 
 def test_another_folder_can_be_checked(place: Path) -> None:

@@ -1,0 +1,51 @@
+"""Says what became of an acquisition's fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of an acquisition's fields.
+
+    Attributes
+    ----------
+    planned, answered, failed : int
+        Fields that were planned, that have labels, and that have an error in their place.
+    dropped : int
+        Failed fields that found no place in the queue.
+    incomplete : dict of str to tuple of str
+        Failed fields that lacked frames, by id, with the channels that were missing.
+    unplanned_frames : int
+        Frames that no plan told of.
+    unsaved : int
+        Results that the store did not take; `FieldHandler.close` tries them once more.
+    troubles : tuple of str
+        What else went wrong, each once.
+    """
+
+    planned: int
+    answered: int
+    failed: int
+    dropped: int
+    incomplete: dict[str, tuple[str, ...]]
+    unplanned_frames: int
+    unsaved: int
+    troubles: tuple[str, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing to complain of."""
+        return not (self.failed or self.unplanned_frames or self.unsaved or self.troubles)
+
+    def __str__(self) -> str:
+        lines = [f"{self.answered} of {self.planned} planned fields answered, {self.failed} failed"]
+        if self.dropped:
+            lines.append(f"{self.dropped} fields dropped: the predictor was behind")
+        lines += [f"{name}: no complete {', '.join(channels)}" for name, channels in self.incomplete.items()]
+        if self.unplanned_frames:
+            lines.append(f"{self.unplanned_frames} frames ignored: call plan with events that are no MDASequence")
+        if self.unsaved:
+            lines.append(f"{self.unsaved} results are not saved")
+        return "\n".join([*lines, *self.troubles])
