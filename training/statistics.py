@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import keras
@@ -51,20 +52,18 @@ def take_statistics(network: keras.Model, images: Images) -> None:
     images : numpy.ndarray
         float32 of shape (N, 299, 299, 3).
     """
-    last, normalizations = None, []
-    for layer in network.layers:
-        found = list(_fitted_normalizations(layer))
-        normalizations += found
-        last = layer if found else last
-    if last is None:
-        return
-    as_far_as_needed = keras.Model(network.input, last.output)
+    normalizations: list[keras.layers.BatchNormalization] = []
+    needed: list[keras.Layer] = []
+    for at, layer in enumerate(network.layers):
+        if found := list(_fitted_normalizations(layer)):
+            normalizations += found
+            needed = network.layers[1 : at + 1]  # behind the input
     momenta = [layer.momentum for layer in normalizations]
     for number, batch in enumerate(np.array_split(images, -(-len(images) // _IMAGES_A_BATCH))):
         for layer in normalizations:
             # Then the running average is the mean of all batches so far.
             layer.momentum = number / (number + 1)
-        as_far_as_needed(batch, training=True)
+        reduce(lambda handed_on, layer: layer(handed_on, training=True), needed, batch)
     for layer, momentum in zip(normalizations, momenta, strict=True):
         layer.momentum = momentum
 

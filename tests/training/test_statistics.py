@@ -72,3 +72,11 @@ def test_random_weights_of_vgg16_hand_on_what_they_see() -> None:
     image = np.random.default_rng(0).standard_normal((1, 299, 299, 3)).astype(np.float32)
     seen_at_the_end = build_network("vgg16").get_layer("backbone").predict(image, verbose=0)
     assert 0.1 < seen_at_the_end.std() < 10
+
+
+def test_the_real_backbone_is_gone_through(images: npt.NDArray[np.float32]) -> None:
+    network = build_network("inception_resnet_v2")
+    deepest = network.get_layer("backbone").get_layer("conv_7b_bn")
+    take_statistics(network, images[:2])
+    assert np.any(deepest.moving_mean)
+    assert not np.allclose(deepest.moving_variance, 1)
