@@ -8,9 +8,10 @@ import platform
 import click
 
 from hpa_sdk import __version__
-from hpa_sdk.devices import AUTOMATIC, PROVIDERS, Device, installed_runtime, obstacles
+from hpa_sdk.device_choice import try_device
+from hpa_sdk.devices import AUTOMATIC, KINDS, Device, installed_openvino, installed_runtime, obstacles
 from hpa_sdk.errors import DeviceError
-from hpa_sdk.session import try_device
+from hpa_sdk.runtimes.threads import usable_cores
 
 
 @click.command()
@@ -20,12 +21,14 @@ def doctor(as_json: bool) -> None:
 
     Every device that seems ready is tried with a very small network.
     """
-    devices = {kind: _reason_against(Device(kind)) for kind in PROVIDERS}
+    devices = {kind: _reason_against(Device(kind)) for kind in KINDS}
     told: dict[str, object] = {
         "hpa_sdk": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "onnxruntime": installed_runtime(),
+        "openvino": installed_openvino() or "not installed",
+        "threads": usable_cores(),
         "auto": next((kind for kind in AUTOMATIC if devices[kind] is None), "nothing"),
         "devices": devices,
     }
@@ -44,7 +47,7 @@ def _reason_against(device: Device) -> str | None:
 
 
 def _as_text(told: dict[str, object], devices: dict[str, str | None]) -> str:
-    lines = [f"{name:<12} {told[name]}" for name in ("hpa_sdk", "python", "platform", "onnxruntime")]
+    lines = [f"{name:<12} {told[name]}" for name in told if name not in {"auto", "devices"}]
     lines += ["", f"device='auto' would use: {told['auto']}"]
     lines += [f"  {kind:<10} {'works' if reason is None else reason}" for kind, reason in devices.items()]
     return "\n".join(lines)

@@ -64,9 +64,13 @@ main = CommandGroup(
     name="hpa",
     home="hpa_sdk.cli",
     modules={
+        "bench": "bench",
         "doctor": "doctor",
+        "explain": "explain",
         "inspect": "inspect",
         "predict": "predict",
+        "report": "report",
+        "serve": "serve",
         "station": "station",
         "watch": "watch",
     },

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import click
 from tqdm import tqdm
 
-from hpa_sdk.errors import HpaError
+from hpa_sdk.batch.answers import Forgetful
+from hpa_sdk.batch.discovery import count_aside, find_all
+from hpa_sdk.batch.fingerprint import Comparison
+from hpa_sdk.batch.run import Engine, Run, open_run
+from hpa_sdk.cli.parameters import Threshold, WhiteLevel
+from hpa_sdk.errors import SettingError
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import find_samples
-from hpa_sdk.writers import WRITERS, Writer, open_writer
-
-
-class _Threshold(click.ParamType[float | Literal["card"]]):
-    name = "card|FLOAT"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float | Literal["card"]:
-        if value == "card":
-            return "card"
-        return click.FloatRange(0, 1).convert(value, param, ctx)
-
-
-class _White(click.ParamType[White]):
-    name = "FLOAT|dtype|percentile"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> White:
-        if value in {"dtype", "percentile"}:
-            return cast("White", value)
-        return click.FloatRange(min=0, min_open=True).convert(value, param, ctx)
+from hpa_sdk.writers import FORMS, WRITERS, Writer
 
 
 @click.command()
@@ -47,16 +29,32 @@ class _White(click.ParamType[White]):
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. Default: the standard output.")
 @click.option(
-    "--format", "form", type=click.Choice(sorted(WRITERS)), help="Default: by the output's extension, else csv."
+    "--format", "form", type=click.Choice(sorted(FORMS)), help="Default: by the output's extension, else csv."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
-@click.option("--threshold", type=_Threshold(), default="card", show_default=True, help="Probability that counts.")
-@click.option("--white", type=_White(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
+@click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
+@click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
 @click.option("--on-error", type=click.Choice(["record", "stop"]), default="record", show_default=True)
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: the table's own.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray: on all nodes of a Ray cluster, one actor a graphics card or --threads cores.",
+)
 @click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
+@click.option("--resume", is_flag=True, help="Keep a ledger beside the output, and go on where a run with it ended.")
+@click.option(
+    "--compare",
+    type=click.Choice(["time", "content"]),
+    default="time",
+    show_default=True,
+    help="With --resume: a plane is the same if its size and time, or its size and content, are.",
+)
 def predict(
     model: Path,
     paths: tuple[str, ...],
@@ -69,29 +67,57 @@ def predict(
     recursive: bool,
     root: Path | None,
     batch_size: int | None,
+    threads: int | None,
+    engine: str,
     verify: bool,
+    resume: bool,
+    compare: Comparison,
 ) -> None:
     """Say in which organelles the protein sits, for each field that PATH... name.
 
     A PATH is a folder, a table with a column Id, one of a field's four files, or what their names share. The exit code
     is 0 when every field was answered, 1 when some failed (the output says why), 2 when nothing could start.
+
+    Beside an output file, <file>.provenance.json says how it was made. With --resume, <file>.ledger keeps the answers
+    as they come: after whatever stop, the same command makes the same output and does none of them twice.
     """
-    _require_a_sample(paths, recursive=recursive, root=root)
-    predictor = Predictor.load(
-        model, device=device, threshold=threshold, white=white, batch_size=batch_size, verify=verify
+    if resume and output is None:
+        raise click.UsageError("--resume goes with an output file: name one with -o.")
+    form = form or _form_of(output)
+    found = find_all(paths, recursive=recursive, root=root)
+    predictor = _loader(engine)(
+        model,
+        device=device,
+        threshold=threshold,
+        white=white,
+        batch_size=batch_size,
+        threads=threads,
+        verify=verify,
     )
-    answers = predictor.stream(paths, recursive=recursive, root=root)
-    failed = 0
-    with _writer(output, form or _form_of(output)) as writer:
-        for answer in tqdm(answers, unit=" fields", disable=None):
+    opened: AbstractContextManager[Run]
+    if output is None:
+        opened = nullcontext(Run(predictor, _stdout_writer(form), Forgetful()))
+    else:
+        opened = open_run(
+            output,
+            form,
+            engine=predictor,
+            model=model,
+            white=white,
+            resume=compare if resume else None,
+            asked=click.get_current_context().params,
+            tell=partial(click.echo, err=True),
+        )
+    with opened as run, tqdm(run.answers(found), unit=" fields", disable=None) as bar:
+        if not bar.disable:
+            count_aside(paths, partial(setattr, bar, "total"), recursive=recursive)
+        for answer in bar:
             if isinstance(answer, Failure):
                 if on_error == "stop":
                     raise _Stopped(str(answer.error))
-                failed += 1
                 click.echo(f"{answer.id}: {answer.error}", err=True)
-            writer.write(answer)
-    if failed:
-        click.echo(f"{failed} fields failed; the output says why.", err=True)
+    if run.failed:
+        click.echo(f"{run.failed} fields failed; the output says why.", err=True)
         click.get_current_context().exit(1)
 
 
@@ -99,33 +125,28 @@ class _Stopped(click.ClickException):
     """Ends a run at its first failure: exit code 1, nothing written."""
 
 
-def _require_a_sample(paths: Sequence[str], *, recursive: bool, root: Path | None) -> None:
-    """Refuse to load a model when no path leads to a sample, with the first path's reason."""
-    first_error: HpaError | None = None
-    for path in paths:
-        try:
-            next(find_samples(path, recursive=recursive, root=root))
-        except HpaError as error:
-            first_error = first_error or error
-        else:
-            return
-    if first_error:
-        raise first_error
+def _loader(engine: str) -> Callable[..., Engine]:
+    if engine == "local":
+        return Predictor.load
+    try:
+        from hpa_sdk.integrations.ray import RayPredictor  # noqa: PLC0415 - an extra that only this needs
+    except ImportError as error:
+        raise SettingError(
+            f"the engine ray is not installed ({error})", remedy="Install it with pip install 'hpa-sdk[ray]'."
+        ) from error
+    return RayPredictor.load
 
 
 def _form_of(output: Path | None) -> str:
     if output is None:
         return "csv"
     extension = output.suffix.lower().removeprefix(".")
-    if extension not in WRITERS:
+    if extension not in FORMS:
         raise click.UsageError(f"{output.name} does not tell the form of the output: name it with --format.")
     return extension
 
 
-@contextmanager
-def _writer(output: Path | None, form: str) -> Iterator[Writer]:
-    if output is None:
-        yield WRITERS[form](sys.stdout)
-    else:
-        with open_writer(output, form) as writer:
-            yield writer
+def _stdout_writer(form: str) -> Writer:
+    if form not in WRITERS:
+        raise click.UsageError(f"{form} is no text: name a file with -o.")
+    return WRITERS[form](sys.stdout)

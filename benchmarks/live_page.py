@@ -1,0 +1,276 @@
+"""Measures the live page: how much of a predictor's throughput its clients get, its memory, and how soon it opens.
+
+    python -m benchmarks.live_page
+    python -m benchmarks.live_page --model resnet.onnx --fields FOLDER --seconds 60
+
+The server and its clients run on this computer, over the loopback address alone. Throughput is set against that of
+`Predictor.predict` on the same files, measured before and after, as other programs may share the computer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpa_sdk.labels import Label
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Sample, find_samples
+from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.results import Result
+from tests.small import make_field, make_model
+
+_FIELDS = 64
+_SIDE = 512
+_RESULTS = 10_000
+_SAMPLE_SECONDS = 0.5
+_PATIENCE = 600.0  # seconds for an answer, on a computer that does much else
+_WARM_UP_SECONDS = 10.0
+_PREDICT_SHARE = 3  # of the time of the clients, before and after
+_BROWSERS = ("chromium", "google-chrome", "chrome", "msedge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What clients got. Times are in seconds, memory in MiB.
+
+    `share` is the throughput of the clients by that of `predict`; `memory_start` is the server's after warming up.
+    """
+
+    clients: int
+    seconds: float
+    answers: int
+    errors: int
+    fields_a_second: float
+    predict_before: float
+    predict_after: float
+    share: float
+    median_seconds: float
+    slowest_seconds: float
+    memory_start: float
+    memory_end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How soon a page with many results shows the newest. Times are in seconds; `seconds` are of a browser."""
+
+    results: int
+    first_page_seconds: float
+    seconds: list[float] | None
+
+
+def main() -> None:
+    """Measure, and print what was found as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="default: a very small one")
+    parser.add_argument("--fields", type=Path, help="folder of fields; default: noise of 512 x 512 pixels")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--clients", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        model = options.model or make_model(place / "small.onnx")
+        samples = list(islice(_samples(options.fields or place / "noise", make=options.fields is None), _FIELDS))
+        load = _measure_load(place / "load", model.absolute(), samples, options.clients, options.seconds)
+        opening = _measure_opening(place / "opening", model.absolute())
+    sys.stdout.write(json.dumps({"load": asdict(load), "opening": asdict(opening)}, indent=2) + "\n")
+
+
+def _samples(folder: Path, *, make: bool) -> Iterator[Sample]:
+    if make:
+        rng = np.random.default_rng(1)
+        for at in range(_FIELDS):
+            make_field(folder, f"field-{at}", rng, side=_SIDE)
+    return find_samples(folder)
+
+
+def _predict_rate(model: Path, samples: list[Sample], seconds: float) -> float:
+    predictor = Predictor.load(model, device="cpu")
+    predictor.predict(samples[:4])
+    until = time.monotonic() + seconds
+    count, began = 0, time.monotonic()
+    while time.monotonic() < until:
+        count += len(predictor.predict(samples))
+    return count / (time.monotonic() - began)
+
+
+@contextmanager
+def _server(folder: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "hpa_sdk.cli", "serve", model, "-o", folder, "--port", "0", "--device", "cpu"]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, encoding="utf-8") as process:  # noqa: S603 - our own
+        try:
+            yield process, _port(process)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    for line in process.stderr or ():
+        if match := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+            return int(match[1])
+    raise RuntimeError("the server did not start")
+
+
+def _body(sample: Sample) -> tuple[bytes, str]:
+    boundary = uuid.uuid4().hex
+    parts = [
+        b'--%b\r\nContent-Disposition: form-data; name="files"; filename="%b"\r\n\r\n%b\r\n'
+        % (boundary.encode(), file.name.encode(), file.read_bytes())
+        for file in sample.files
+    ]
+    return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _measure_load(folder: Path, model: Path, samples: list[Sample], clients: int, seconds: float) -> Load:
+    before = _predict_rate(model, samples, seconds / _PREDICT_SHARE)
+    bodies = [_body(sample) for sample in samples]
+    with _server(folder, model) as (process, port):
+        _ask_for(port, bodies, clients, min(_WARM_UP_SECONDS, seconds))
+        memory = [_memory(process.pid)]
+        done = threading.Event()
+        watcher = threading.Thread(target=_sample_memory, args=(process.pid, memory, done))
+        watcher.start()
+        began = time.monotonic()
+        times, errors = _ask_for(port, bodies, clients, seconds)
+        took = time.monotonic() - began
+        done.set()
+        watcher.join()
+    after = _predict_rate(model, samples, seconds / _PREDICT_SHARE)
+    rate = len(times) / took
+    last = memory[-max(1, len(memory) // 10) :]
+    return Load(
+        clients=clients,
+        seconds=round(took, 1),
+        answers=len(times),
+        errors=errors,
+        fields_a_second=round(rate, 2),
+        predict_before=round(before, 2),
+        predict_after=round(after, 2),
+        share=round(rate / statistics.mean((before, after)), 3),
+        median_seconds=round(statistics.median(times), 3),
+        slowest_seconds=round(max(times), 3),
+        memory_start=round(memory[0]),
+        memory_end=round(statistics.mean(last)),
+    )
+
+
+def _ask_for(port: int, bodies: list[tuple[bytes, str]], clients: int, seconds: float) -> tuple[list[float], int]:
+    until = time.monotonic() + seconds
+
+    def ask(first: int) -> tuple[list[float], int]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+        times: list[float] = []
+        errors = 0
+        for body, kind in islice(cycle(bodies), first, None):
+            began = time.monotonic()
+            if began > until:
+                break
+            connection.request("POST", "/predict", body, {"Content-Type": kind})
+            response = connection.getresponse()
+            errors += response.status != http.client.OK or b'"error":null' not in response.read()
+            times.append(time.monotonic() - began)
+        connection.close()
+        return times, errors
+
+    with ThreadPoolExecutor(clients) as pool:
+        found = list(pool.map(ask, range(clients)))
+    return [took for times, _ in found for took in times], sum(errors for _, errors in found)
+
+
+def _sample_memory(process: int, memory: list[float], done: threading.Event) -> None:
+    while not done.wait(_SAMPLE_SECONDS):
+        memory.append(_memory(process))
+
+
+def _memory(process: int) -> float:
+    """Give the resident memory of a process in MiB, where the system tells it in Linux' way; else 0."""
+    status = Path(f"/proc/{process}/status")
+    match = re.search(r"VmRSS:\s*(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
+    return int(match[1]) / 1024 if match else 0.0
+
+
+def _measure_opening(folder: Path, model: Path) -> Opening:
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    with ResultStore(folder) as store:
+        store.add(*(_result(at, rng) for at in range(_RESULTS)))
+        with store.ledger.transaction():
+            for number, _ in store.after(0, _RESULTS):
+                store.ledger.set_has_file(number)
+    with _server(folder, model) as (_, port):
+        began = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+        connection.request("GET", "/results?count=100")
+        connection.getresponse().read()
+        connection.close()
+        first_page = time.monotonic() - began
+        return Opening(
+            results=_RESULTS,
+            first_page_seconds=round(first_page, 3),
+            seconds=_open_in_browser(f"http://127.0.0.1:{port}/"),
+        )
+
+
+def _result(at: int, rng: np.random.Generator) -> Result:
+    probabilities = np.round(rng.random(len(Label)) ** 6, 6)
+    labels = [Label(int(index)) for index in np.flatnonzero(probabilities >= 0.5)]  # noqa: PLR2004 - the threshold
+    return Result(
+        id=f"field-{at}",
+        labels=tuple(map(str, labels)),
+        indices=tuple(map(int, labels)),
+        probabilities=tuple(probabilities.tolist()),
+        thresholds=(0.5,) * len(Label),
+        model_sha256="0" * 64,
+        device="cpu",
+        time="2026-01-01T00:00:00.000+00:00",
+    )
+
+
+def _open_in_browser(url: str) -> list[float] | None:
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where it is installed
+    except ImportError:
+        return None
+    if found is None:
+        return None
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        times = [_open_once(browser, url) for _ in range(5)]
+        browser.close()
+    return times
+
+
+def _open_once(browser: Any, url: str) -> float:  # noqa: ANN401 - playwright may be absent
+    visit = browser.new_page()
+    began = time.monotonic()
+    visit.goto(url)
+    visit.locator("#field .field-head").wait_for()
+    took = time.monotonic() - began
+    visit.close()
+    return round(took, 3)
+
+
+if __name__ == "__main__":
+    main()

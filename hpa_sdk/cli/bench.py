@@ -1,0 +1,58 @@
+"""``hpa bench``: how fast a model answers on this machine, and what binds it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from hpa_sdk.bench.report import as_json, measure
+from hpa_sdk.bench.rivals import open_rival
+from hpa_sdk.bench.text import as_text
+from hpa_sdk.cli.parameters import WhiteLevel
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
+
+_AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measured in turn with this one."
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--against", metavar="OTHER", help=_AGAINST)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
+@click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each measurement.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=4.0, show_default=True, help="A turn.")
+@click.option("--fields", type=click.IntRange(min=1), default=64, show_default=True, help="Most fields to read.")
+@click.option("--json", "as_json_", is_flag=True, help="Print JSON.")
+def bench(
+    model: Path,
+    paths: tuple[str, ...],
+    against: str | None,
+    device: str,
+    white: White | None,
+    batch_size: int | None,
+    threads: int | None,
+    rounds: int,
+    seconds: float,
+    fields: int,
+    as_json_: bool,
+) -> None:
+    """Measure how fast MODEL answers the fields that PATH... name.
+
+    MLPerf's two forms: one field at a time, and as many a second as there can be; both from the files on. Beside them
+    each part alone, which tells what binds. The fields are read once before, so that the disk plays no part.
+    """
+    predictor = Predictor.load(model, device=device, white=white, batch_size=batch_size, threads=threads)
+    rival = None if against is None else open_rival(against, model, white=white, threads=threads)
+    with tqdm(disable=None, unit=" turns", leave=False) as progress:
+        told = measure(
+            predictor, paths, rival, model=model, white=white, rounds=rounds, seconds=seconds, fields=fields,
+            progress=progress,
+        )  # fmt: skip
+    click.echo(json.dumps(as_json(told), indent=2) if as_json_ else as_text(told))

@@ -1,0 +1,99 @@
+"""``hpa explain``: where in a field the network looks for a label."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from hpa_sdk.cli.parameters import WhiteLevel
+from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.explain.occlusion import Grid, cover_and_ask
+from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
+from hpa_sdk.labels import Label
+from hpa_sdk.prediction import Failure
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
+from hpa_sdk.sources import FoundField, find_fields
+
+FIELDS = 20
+"""Fields that one picture shows at most."""
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("model", type=_FILE)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-o", "--output", required=True, type=_FILE, help="PNG file to write.")
+@click.option("--label", "names", multiple=True, help="HPA name of a label. Default: those that are predicted.")
+@click.option("--save-map", type=_FILE, help="TIFF file to write, float32 at the size of the planes.")
+@click.option("--window", type=click.IntRange(min=1), help="Side in pixels. Default: an eighth of the field.")
+@click.option("--stride", type=click.IntRange(min=1), help="Pixels between windows. Default: half a window.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
+@click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
+def explain(
+    model: Path,
+    paths: tuple[str, ...],
+    output: Path,
+    names: tuple[str, ...],
+    save_map: Path | None,
+    window: int | None,
+    stride: int | None,
+    device: str,
+    white: White | None,
+) -> None:
+    """Show where in the fields that PATH... name the network looks for a label.
+
+    The protein is covered window by window, and the map tells how far the label's log-odds fall. The network runs once
+    for each window. The exit code is 0, or 1 when some fields failed, or 2 when nothing could be drawn.
+    """
+    labels = [Label.from_name(name) for name in names]
+    found = list(find_fields(paths, recursive=False, root=None))
+    if len(found) > FIELDS:
+        raise SettingError(
+            f"{len(found):,} fields are more than the {FIELDS} that one picture shows",
+            remedy="Name the fields that you want to look at.",
+        )
+    predictor = Predictor.load(model, device=device, white=white)
+    explained: list[Explained] = []
+    failures: list[Failure] = []
+    for field in found:
+        try:
+            explained.append(_explain(predictor, field, labels, window, stride))
+        except HpaError as error:
+            failures.append(Failure(field.id, error))
+            click.echo(f"{field.id}: {error}", err=True)
+    if not explained:
+        raise failures[0].error
+    write_overlay(explained, output)
+    if save_map is not None:
+        write_maps(explained, save_map)
+    if failures:
+        click.get_current_context().exit(1)
+
+
+def _explain(
+    predictor: Predictor, field: FoundField | Failure, labels: Sequence[Label], window: int | None, stride: int | None
+) -> Explained:
+    if isinstance(field, Failure):
+        raise field.error
+    planes = field.read()
+    grid = Grid.over(planes, window=window, stride=stride)
+    click.echo(f"{field.id}: {len(grid):,} windows of {grid.window} pixels every {grid.stride}", err=True)
+    began, told = time.monotonic(), False
+    with tqdm(total=len(grid), unit=" windows", disable=None) as bar:
+
+        def progress(done: int) -> None:
+            nonlocal told
+            if not told:
+                seconds = (time.monotonic() - began) / done * len(grid)
+                bar.clear()
+                click.echo(f"{field.id}: about {seconds:.0f} s, by the first {done} windows", err=True)
+                told = True
+            bar.update(done)
+
+        return Explained(field.id, planes, cover_and_ask(predictor, planes, grid, labels=labels, progress=progress))

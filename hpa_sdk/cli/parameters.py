@@ -1,0 +1,31 @@
+"""Reads the kinds of values that several commands take."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import click
+
+from hpa_sdk.preprocessing import White
+
+
+class WhiteLevel(click.ParamType[White]):
+    """A white level of 16-bit planes, or how to find one."""
+
+    name = "FLOAT|dtype|percentile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> White:
+        """Read a number above 0, or one of the two words."""
+        if value in {"dtype", "percentile"}:
+            return cast("White", value)
+        return click.FloatRange(min=0, min_open=True).convert(value, param, ctx)
+
+
+class Threshold(click.ParamType[float | Literal["card"]]):
+    """The probability from which a class counts, or the word for those of the model's card."""
+
+    name = "card|FLOAT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Literal["card"]:
+        """Read a number from 0 to 1, or the word."""
+        return "card" if value == "card" else click.FloatRange(0, 1).convert(value, param, ctx)

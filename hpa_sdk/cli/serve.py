@@ -1,0 +1,80 @@
+"""``hpa serve``: the page at the microscope, and the interface for programs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from hpa_sdk.cli.stations import plain_station, stop_when_asked
+from hpa_sdk.errors import SettingError
+from hpa_sdk.workstation.station import Station, read_station
+
+_RESULTS = Path("hpa-results")
+
+
+@click.command()
+@click.argument("file", metavar="STATION|MODEL", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
+@click.option("--token", envvar="HPA_TOKEN", help="What visitors have to show; also from the variable HPA_TOKEN.")
+@click.option("--no-watch", is_flag=True, help="Only show results, as beside an 'hpa watch', and answer what is sent.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.  [default: FOLDER]")
+@click.option("--device", help="auto, cpu, cuda, cuda:1, tensorrt or openvino.  [default: auto]")
+@click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]")
+@click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes.")
+@click.option("-r", "--recursive", is_flag=True, default=None, help="Watch the folders below FOLDER too.")
+@click.option(
+    "--existing",
+    type=click.Choice(["do", "skip"]),
+    default="do",
+    show_default=True,
+    help="What to do with files that are there at the very first start.",
+)
+def serve(
+    file: Path,
+    folder: Path | None,
+    host: str,
+    port: int,
+    token: str | None,
+    no_watch: bool,
+    output: Path | None,
+    existing: Literal["do", "skip"],
+    **settings: Any,
+) -> None:
+    """Show results in a browser as they come, and answer fields that are dropped there or sent by programs.
+
+    STATION is a station file (.toml) and says everything. With MODEL and FOLDER, fields are four files <id>_red,
+    _green, _blue and _yellow. The folder is watched as 'hpa watch' does it, unless --no-watch is given. With MODEL
+    alone nothing is watched, and results go to the folder hpa-results here unless -o names another.
+    The exit code is 0 when it was asked to end, 2 when it could not start or the device failed.
+    """
+    station = _station(file, folder, output, settings)
+    try:
+        page = import_module("hpa_sdk.live.page")
+    except ImportError as error:
+        raise SettingError(
+            f"a package that the page stands on is missing ({error})",
+            remedy="Install it: pip install 'hpa-sdk[live]'.",
+        ) from error
+    watches = not no_watch and (folder is not None or _is_station(file))
+    with stop_when_asked() as stop:
+        page.run(station, host=host, port=port, token=token, watches=watches, existing=existing, stop=stop)
+
+
+def _station(file: Path, folder: Path | None, output: Path | None, settings: dict[str, Any]) -> Station:
+    if not _is_station(file):
+        place = output or folder or _RESULTS
+        if place == _RESULTS:
+            place.mkdir(exist_ok=True)
+        return plain_station(file, folder or place, place, settings)
+    if folder is not None or output is not None or any(value is not None for value in settings.values()):
+        raise click.UsageError("With a station file there are no other settings: write them into it.")
+    return read_station(file)
+
+
+def _is_station(file: Path) -> bool:
+    return file.suffix.lower() == ".toml"

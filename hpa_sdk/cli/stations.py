@@ -1,0 +1,53 @@
+"""What the commands that stay on at a microscope share: a station without a file, and a clean end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.workstation.station import Station
+
+# What services and consoles ask a program to end with; each system has its own.
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+
+
+@contextmanager
+def stop_when_asked() -> Iterator[threading.Event]:
+    """Give an event that is set when the system or the console asks the program to end."""
+    stop = threading.Event()
+
+    def ask(*_: object) -> None:
+        # On a thread, since the handler may interrupt this one while it holds the event's own lock.
+        threading.Thread(target=stop.set).start()
+
+    before = {end: signal.signal(end, ask) for end in _ENDS}
+    try:
+        yield stop
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
+
+
+def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, Any]) -> Station:
+    """Make the station of a command line: fields of four files, and the options that were given."""
+    given = {key: _number(value) for key, value in settings.items() if value is not None}
+    files = {"pattern": "hpa"} | {key: given.pop(key) for key in ("white", "recursive") if key in given}
+    places = {"model": model, "watch": folder, "output": output}
+    try:
+        return msgspec.convert({**places, **given, "files": files}, Station)
+    except msgspec.ValidationError as error:
+        raise SettingError(str(error), remedy="Give this option a value that it can have.") from error
+
+
+def _number(value: str | bool) -> object:
+    try:
+        return value if isinstance(value, bool) else float(value)
+    except ValueError:
+        return value

@@ -1,0 +1,167 @@
+"""Covers the protein piece by piece and sees how far a label falls: where the network looks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.labels import Label
+from hpa_sdk.planes import Planes
+from hpa_sdk.prediction import Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
+from hpa_sdk.samples import Channel
+
+BATCH = 16
+"""Windows that are asked about at once."""
+
+WINDOWS_ACROSS = 8
+"""A window is this part of the field's longest side, and is moved by half of itself, unless told otherwise."""
+
+BACKGROUND = 5
+"""A covered piece gets the grey level below which this share of the plane lies, in per cent: no protein."""
+
+_PROTEIN = list(Channel).index(Channel.GREEN)
+_SMALLEST = 1e-7  # a float32 probability can be 0 or 1, whose log-odds are infinite
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The windows that cover a plane: squares in rows and columns, cut off at its edges.
+
+    Every pixel is in as many windows as any other where `window` is a multiple of `stride`.
+
+    Attributes
+    ----------
+    height, width : int
+        Of the plane, in pixels.
+    window, stride : int
+        Side of a window, and the way from one to the next, in pixels.
+
+    Raises
+    ------
+    SettingError
+        Windows leave gaps, or are larger than the plane.
+    """
+
+    height: int
+    width: int
+    window: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stride <= self.window <= min(self.height, self.width):
+            raise SettingError(
+                f"windows of {self.window} pixels every {self.stride} don't cover {self.width}x{self.height} pixels",
+                remedy="Give a window no larger than the plane, and a stride from 1 to the window.",
+            )
+
+    @classmethod
+    def over(cls, planes: Planes, *, window: int | None = None, stride: int | None = None) -> Grid:
+        """Lay windows over a field; see `WINDOWS_ACROSS` for what they are by default."""
+        height, width = planes.shape[1:]
+        side = window or min(max(2, max(height, width) // WINDOWS_ACROSS), height, width)
+        return cls(height, width, side, stride or max(1, side // 2))
+
+    def __len__(self) -> int:
+        return len(self._starts(self.height)) * len(self._starts(self.width))
+
+    def __iter__(self) -> Iterator[tuple[slice, slice]]:
+        for top, left in product(self._starts(self.height), self._starts(self.width)):
+            yield slice(max(top, 0), top + self.window), slice(max(left, 0), left + self.window)
+
+    def _starts(self, length: int) -> range:
+        return range(self.stride - self.window, length, self.stride)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Where a network looks for some labels in one field.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        Its answer for the field as it is.
+    labels : tuple of Label
+        The labels.
+    maps : numpy.ndarray
+        float32 of shape (labels, H, W): the mean fall of the label's log-odds over the windows that cover a pixel.
+        Above 0 where the protein speaks for the label, below 0 where it speaks against it.
+    """
+
+    prediction: Prediction
+    labels: tuple[Label, ...]
+    maps: npt.NDArray[np.float32]
+
+
+def cover_and_ask(
+    predictor: Predictor,
+    planes: Planes,
+    grid: Grid,
+    *,
+    labels: Sequence[Label] = (),
+    white: White | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Explanation:
+    """Find where a network looks for labels, by covering the protein plane.
+
+    For each window w of the grid, the green plane in it is set to its `BACKGROUND`, and the network is asked again:
+    fall(w) = logit p(field) - logit p(field without w). The map at a pixel is the mean of fall(w) over the windows
+    that cover it. The other three planes stay as they are.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The network.
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W).
+    grid : Grid
+        The windows; the network runs once for each.
+    labels : sequence of Label, optional
+        Default: those that are predicted, or the likeliest where none is.
+    white : optional
+        As for `Predictor.load`. By percentile, levels are taken once, from the field as it is.
+    progress : callable, optional
+        Called with a number of windows when these are done.
+
+    Raises
+    ------
+    PlaneError, PredictionError, DeviceError
+        As for `Predictor.predict_planes`.
+
+    References
+    ----------
+    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, arXiv:1311.2901, section 4.2.
+    """
+    (prediction,) = predictor.predict_planes(planes[np.newaxis], white=white)
+    chosen = tuple(labels) or tuple(prediction) or tuple(label for label, _ in prediction.top(1))
+    levels = None if planes.dtype == np.uint8 else prediction.white.tolist()
+    whole = _log_odds(prediction, chosen)
+    empty = np.percentile(planes[_PROTEIN], BACKGROUND).astype(planes.dtype)
+    falls = np.zeros((len(chosen), grid.height, grid.width))
+    covering = np.zeros((grid.height, grid.width))
+    every = list(grid)
+    for windows in (every[at : at + BATCH] for at in range(0, len(every), BATCH)):
+        covered = [_cover(planes, window, empty) for window in windows]
+        for window, answer in zip(windows, predictor.predict_planes(covered, white=levels), strict=True):
+            falls[:, *window] += (whole - _log_odds(answer, chosen))[:, np.newaxis, np.newaxis]
+            covering[window] += 1
+        progress(len(windows))
+    return Explanation(prediction=prediction, labels=chosen, maps=(falls / covering).astype(np.float32))
+
+
+def _cover(planes: Planes, window: tuple[slice, slice], empty: np.generic) -> Planes:
+    covered = planes.copy()
+    covered[_PROTEIN, *window] = empty
+    return covered
+
+
+def _log_odds(prediction: Prediction, labels: Sequence[Label]) -> npt.NDArray[np.float64]:
+    found = prediction.probabilities[list(labels)].astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
+    log_odds: npt.NDArray[np.float64] = np.log(found / (1 - found))
+    return log_odds

@@ -1,0 +1,182 @@
+"""The widget in napari that says in which organelles the protein of the shown field sits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from napari.qt.threading import create_worker
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from hpa_sdk.devices import PROVIDERS
+from hpa_sdk.errors import HpaError
+from hpa_sdk.integrations.napari_fields import (
+    Classified,
+    classify,
+    guess_channels,
+    load_predictor,
+    names_of,
+    pixel_size_of,
+    planes_of,
+    white_of,
+)
+from hpa_sdk.labels import Label
+from hpa_sdk.samples import Channel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_MEANINGS = {"red": "microtubules", "green": "the protein", "blue": "nucleus", "yellow": "endoplasmic reticulum"}
+_COLUMNS = ("Label", "Probability", "Threshold")
+_FINEST_PIXEL = 4  # decimals of a micrometre
+_NO_LAYER = "-"
+
+
+class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no types of their own
+    """Choose a model and a layer for each channel, and see the label set.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers are classified.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.model, self.station = QLineEdit(), QLineEdit()
+        self.device = QComboBox()
+        self.device.addItems(["auto", *PROVIDERS])
+        self.device.setEditable(True)
+        self.channels = {channel: QComboBox() for channel in Channel}
+        self.white = QComboBox()
+        self.white.setEditable(True)
+        self.white.addItems(["", "4095", "65535", "dtype", "percentile"])
+        self.pixel_size = QDoubleSpinBox(decimals=_FINEST_PIXEL, maximum=100.0, singleStep=0.01)
+        self.pixel_size.setSpecialValueText("unknown")
+        self.button = QPushButton("Classify")
+        self.told = QLabel(wordWrap=True)
+        self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self.table.setHorizontalHeaderLabels(_COLUMNS)
+        self.table.verticalHeader().hide()
+        self._lay_out()
+        self.button.clicked.connect(self.classify)
+        self.station.editingFinished.connect(self.list_layers)
+        for changed in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
+            changed.connect(self.list_layers)
+        self.list_layers()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("Model", self._with_dialogue(self.model, "Models (*.onnx *.zip)"))
+        form.addRow("Station file", self._with_dialogue(self.station, "Station files (*.toml)"))
+        self.station.setPlaceholderText("for its names of channels; not needed")
+        form.addRow("Device", self.device)
+        for channel, box in self.channels.items():
+            form.addRow(f"{channel.capitalize()}: {_MEANINGS[channel]}", box)
+        form.addRow("White of 16 bits", self.white)
+        form.addRow("µm a pixel", self.pixel_size)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        for part in (self.button, self.told, self.table):
+            layout.addWidget(part)
+
+    def _with_dialogue(self, line: QLineEdit, kind: str) -> QWidget:
+        def choose() -> None:
+            path, _ = QFileDialog.getOpenFileName(self, "Choose a file", line.text(), kind)
+            if path:
+                line.setText(path)
+                line.editingFinished.emit()
+
+        row, button = QWidget(), QPushButton("...")
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(line)
+        layout.addWidget(button)
+        button.clicked.connect(choose)
+        return row
+
+    def list_layers(self, _: object = None) -> None:
+        """List the image layers anew: what was chosen stays, what is open is guessed."""
+        layers = self._layers()
+        try:
+            guessed = guess_channels(list(layers), names_of(Path(text) if (text := self.station.text()) else None))
+        except HpaError as error:
+            self.told.setText(str(error))
+            return
+        for channel, box in self.channels.items():
+            before = box.currentText()
+            box.clear()
+            box.addItems([_NO_LAYER, *layers])
+            box.setCurrentText(before if before in layers else guessed[channel] or _NO_LAYER)
+        shown = [layers[box.currentText()] for box in self.channels.values() if box.currentText() in layers]
+        if shown and not self.pixel_size.value():
+            self.pixel_size.setValue(pixel_size_of(shown[0]) or 0.0)
+
+    def classify(self) -> None:
+        """Classify the field; the answer comes when it is there."""
+        layers = self._layers()
+        try:
+            planes = planes_of(
+                {channel: layers.get(box.currentText()) for channel, box in self.channels.items()},
+                self._viewer.dims.current_step,
+            )
+            white = white_of(self.white.currentText())
+        except HpaError as error:
+            self.told.setText(str(error))
+            return
+        model, device = Path(self.model.text()), self.device.currentText()
+        name = self.channels[Channel.GREEN].currentText()
+        pixel_size = self.pixel_size.value() or None
+
+        def work() -> tuple[Classified, str]:
+            changed = model.stat().st_mtime_ns if model.is_file() else 0
+            predictor = load_predictor(model, device, changed)
+            return classify(predictor, planes, white=white, pixel_size=pixel_size, name=name), predictor.device
+
+        self.button.setEnabled(False)
+        self.told.setText("Classifying ...")
+        parts = {"returned": self._show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
+        # Errors are told here; napari would raise each once more.
+        create_worker(work, _connect=parts, _ignore_errors=True)
+
+    def _fail(self, error: Exception) -> None:
+        self.told.setText(str(error) if isinstance(error, HpaError) else repr(error))
+        self.table.setRowCount(0)
+
+    def _show(self, answer: tuple[Classified, str]) -> None:
+        classified, device = answer
+        prediction = classified.prediction
+        labels = "; ".join(map(str, prediction)) or "No label reaches its threshold"
+        self.told.setText("\n".join([labels, f"on {device}", *classified.notes]))
+        order = sorted(Label, key=lambda label: (label not in prediction, -prediction.probabilities[label]))
+        self.table.setRowCount(len(order))
+        for at, label in enumerate(order):
+            numbers = prediction.probabilities[label], prediction.thresholds[label]
+            for column, text in enumerate((str(label), *(f"{number:.3f}" for number in numbers))):
+                item = QTableWidgetItem(text)
+                font = item.font()
+                font.setBold(label in prediction)
+                item.setFont(font)
+                item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+                self.table.setItem(at, column, item)
+        self.table.resizeColumnsToContents()
+
+    def _layers(self) -> dict[str, Any]:
+        return {layer.name: layer for layer in self._viewer.layers if isinstance(layer, Image)}

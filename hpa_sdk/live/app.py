@@ -1,0 +1,180 @@
+"""Puts the page and the interface for programs together, with a description of it at /openapi.json."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, File, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from hpa_sdk import __version__
+from hpa_sdk.errors import DeviceError, HpaError, OutputError
+from hpa_sdk.labels import Label
+from hpa_sdk.live.events import Stopping, follow
+from hpa_sdk.live.guard import STATIC, Guard, Rules, problem
+from hpa_sdk.live.pictures import View
+from hpa_sdk.live.records import NumberedResult, Predicted, Problem, ResultPage, Status
+from hpa_sdk.live.result_view import Row
+from hpa_sdk.live.service import Service, no_such_result
+
+_MOST_ROWS = 500
+_NO_LIMIT = 2**63 - 1  # the largest number that SQLite takes
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_DRAWN_AT_ONCE = 2  # pictures; the cores belong to the predictor
+_DESCRIPTION = (
+    "Says in which of 28 organelles a protein sits. The same predictor, results and files as those of 'hpa watch'."
+    " Where the server asks for a token, send it in the header Authorization: Bearer TOKEN."
+)
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description}
+    for status, description in {
+        400: "The request can't be read.",
+        401: "A token is asked for.",
+        403: "The request comes from another site, or by another name of this computer.",
+        404: "There is no such result, or its picture can't be shown.",
+        413: "The request is too large.",
+        422: "The files are not those of a field that can be read, or a value is none.",
+        503: "Busy, or a disk or the device fails; the header Retry-After tells when to come again.",
+    }.items()
+}
+
+Count = Annotated[int, Query(ge=1, le=_MOST_ROWS)]
+Number = Annotated[int, Query(ge=0, le=_NO_LIMIT)]
+
+
+def make_app(service: Service, rules: Rules, stopping: Stopping) -> ASGIApp:
+    """Make the application.
+
+    Parameters
+    ----------
+    service : Service
+        What does the work.
+    rules : Rules
+        Whom to let in.
+    stopping : callable
+        Says whether the server is to end, so that open streams of events end with it.
+    """
+    app = FastAPI(
+        title="hpa-sdk live page",
+        version=__version__,
+        description=_DESCRIPTION,
+        # The usual pages for these load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        responses=_PROBLEMS,
+    )
+    _add_results(app, service)
+    _add_pictures(app, service)
+    _add_page(app, service, stopping)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_exception_handler(HpaError, _tell_error)
+    app.add_exception_handler(HTTPException, _tell_refusal)
+    app.add_exception_handler(RequestValidationError, _tell_invalid)
+    return Guard(app, rules)
+
+
+def _add_results(app: FastAPI, service: Service) -> None:
+    @app.post("/predict", response_model=Predicted)
+    async def predict(files: Annotated[list[UploadFile], File()]) -> Response:
+        """Predict one field: a stack, or its four planes named as the station names them, or <id>_red, _green, ..."""
+        sent = [(file.filename or "", file.file) for file in files]
+        received = await run_in_threadpool(service.receive, sent)
+        answers = [await asyncio.wrap_future(service.ask(sample)) for sample in received.samples]
+        return _json(b'{"results":[%b]}', await run_in_threadpool(service.finish, received, answers))
+
+    @app.get("/results", response_model=ResultPage)
+    async def results(
+        before: Number = _NO_LIMIT,
+        count: Count = 50,
+        failed: bool | None = None,  # noqa: FBT001 - a parameter of the query
+        label: Annotated[int | None, Query(ge=0, lt=len(Label))] = None,
+    ) -> Response:
+        """Give results, newest first: those with a number below `before`, that failed or not, or that have a label."""
+        rows = await run_in_threadpool(service.view.page, before=before, count=count, failed=failed, label=label)
+        following = rows[-1].number if len(rows) == count else None
+        return _json(b'{"results":[%b],"next":' + (b"%d" % following if following else b"null") + b"}", rows)
+
+    @app.get("/results/{name:path}", response_model=NumberedResult)
+    async def result(name: str) -> Response:
+        """Give the result of an id."""
+        row = await run_in_threadpool(service.view.get, name)
+        if row is None:
+            raise HTTPException(404, no_such_result(name).what)
+        return _json(b"%b", [row])
+
+    @app.get("/health")
+    def health() -> Status:
+        """Tell how things stand: model, device, number of results and of each label, and what is wrong."""
+        return service.status()
+
+
+def _add_pictures(app: FastAPI, service: Service) -> None:
+    turn = asyncio.Semaphore(_DRAWN_AT_ONCE)
+
+    @app.get(
+        "/pictures/{view}/{name:path}",
+        response_class=Response,
+        responses={200: {"content": {"image/png": {}}, "description": "A PNG, bright enough for the eye."}},
+    )
+    async def picture(view: View, name: str, side: Annotated[int, Query(ge=16, le=2048)] = 512) -> Response:
+        """Draw the field of a result: its colour composite or one plane, as the model sees them."""
+        try:
+            async with turn:
+                png = await run_in_threadpool(service.picture, name, view, side)
+        except HpaError as error:
+            raise HTTPException(404, error.what) from error
+        # The page asks with the result's number, which changes when the field does.
+        return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _add_page(app: FastAPI, service: Service, stopping: Stopping) -> None:
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    # Endless, so no part of the description, which is of questions that have an answer.
+    @app.get("/events", include_in_schema=False)
+    async def events(request: Request, after: Number = 0) -> StreamingResponse:
+        told = request.headers.get("last-event-id", "")
+        number = int(told) if _NUMBER.fullmatch(told) else after
+        stream = follow(service, number, stopping)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _json(form: bytes, rows: list[Row]) -> Response:
+    content = form % b",".join(row.to_json() for row in rows)
+    return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+# Names of files, not their folders: who sends a field need not know where it is kept.
+
+
+def _tell_error(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HpaError):
+        raise error
+    status = 503 if isinstance(error, (DeviceError, OutputError)) else 422
+    where = None if error.where is None else Path(error.where).name
+    return JSONResponse(asdict(Problem(what=error.what, where=where, remedy=error.remedy)), status)
+
+
+def _tell_refusal(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    headers = None if error.headers is None else dict(error.headers)
+    return problem(error.status_code, error.detail, "GET /openapi.json describes what can be asked for.", headers)
+
+
+def _tell_invalid(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return problem(422, told, "GET /openapi.json describes what can be asked for.")

@@ -1,0 +1,71 @@
+"""Tells an open page what is new, as server-sent events that go on after a restart of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.live.result_view import Row
+from hpa_sdk.live.service import Service
+
+SECONDS_A_LOOK = 0.2
+"""From one look for new results to the next."""
+
+Stopping = Callable[[], bool]
+"""Says whether the server is to end."""
+
+_ROWS_A_LOOK = 100
+_LOOKS_A_STATUS = 5
+_LOOKS_A_SIGN = 75  # a sign of life, by which a dead connection shows
+
+
+async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIterator[bytes]:
+    """Give events without end: each result after a number, and the status whenever it changed.
+
+    The id of an event is the number of its result, so a browser that comes again says where it was, to this server or
+    the next.
+
+    Parameters
+    ----------
+    service : Service
+        Knows the results.
+    number : int
+        The last number that the client has.
+    stopping : callable
+        Ends the events.
+
+    Yields
+    ------
+    bytes
+        ``event: result`` or ``event: status``, with JSON as data.
+    """
+    yield b"retry: 1000\n\n"
+    told: dict[str, Any] = {}
+    look = 0
+    while not stopping():
+        rows = await run_in_threadpool(_new_rows, service, number)
+        for row in rows:
+            number = row.number
+            yield b"event: result\nid: %d\ndata: %b\n\n" % (number, row.to_json())
+        if look % _LOOKS_A_STATUS == 0:
+            status = asdict(await run_in_threadpool(service.status))
+            if status != told:
+                told = status
+                yield b"event: status\ndata: %b\n\n" % msgspec.json.encode(status)
+        if look % _LOOKS_A_SIGN == 0:
+            yield b": all is well\n\n"
+        look += 1
+        await asyncio.sleep(SECONDS_A_LOOK)
+
+
+def _new_rows(service: Service, number: int) -> list[Row]:
+    try:
+        return service.view.after(number, _ROWS_A_LOOK)
+    except OutputError:  # the status tells of it
+        return []

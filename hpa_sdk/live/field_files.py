@@ -1,0 +1,122 @@
+"""Finds the field that files are, by the rules of the station or, where these do not fit, in its plainest forms."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from hpa_sdk.errors import SampleError
+from hpa_sdk.planes import Planes, told_as_plane_errors
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.field_source import FieldSource
+from hpa_sdk.workstation.fields import samples_of
+from hpa_sdk.workstation.file_group import FileGroup, group_names
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station import ChannelNames, Station
+
+_SCENE = re.compile(r"#(\d{1,9})(?:-[0-9a-f]{12})?$")
+
+
+@dataclass(slots=True)
+class NotedSource:
+    """Reads a field and keeps what was noted about it; a `hpa_sdk.samples.PlaneSource`."""
+
+    source: FieldSource
+    notes: tuple[str, ...] = ()
+
+    def read(self) -> Planes:
+        """Read the planes."""
+        with told_as_plane_errors(self.source.group.files[0]):
+            reading = self.source.look()
+        self.notes = reading.notes
+        return reading.planes
+
+
+def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sample]:
+    """Give the samples of files that lie together: one, or one for each scene of a stack.
+
+    Parameters
+    ----------
+    station : Station
+        The rules. Files that they don't fit can still be one stack, or ``<id>_red``, ``_green``, ``_blue`` and
+        ``_yellow``.
+    root : pathlib.Path
+        A folder.
+    names : sequence of str
+        The files below it, with slashes, as in ``"sub/a_red.png"``.
+
+    Raises
+    ------
+    SampleError
+        The files are not those of one field.
+    """
+    fitting = [(rules, group) for rules in _rules(station) if (group := _only_group(rules, root, names))]
+    if fitting:
+        rules, group = next((pair for pair in fitting if pair[1].is_complete(pair[0])), fitting[0])
+        found = samples_of(rules, group)
+        return [replace(sample, source=NotedSource(cast("FieldSource", sample.source))) for sample in found]
+    raise SampleError(
+        f"these files are not those of one field: {', '.join(name.rpartition('/')[2] for name in names)}",
+        remedy="Give one stack, or four planes named <id>_red, <id>_green, <id>_blue and <id>_yellow"
+        " (.png, .tif or .jpg).",
+    )
+
+
+def sample_of(result: Result, station: Station, roots: Sequence[Path]) -> Sample:
+    """Find the field of a result again.
+
+    Parameters
+    ----------
+    result : Result
+        The result.
+    station : Station
+        The rules by which it was read.
+    roots : sequence of pathlib.Path
+        The folders that it may lie in; nothing outside them is ever opened.
+
+    Raises
+    ------
+    SampleError
+        Its files lie elsewhere, or are no field any more.
+    """
+    files = [os.path.realpath(file) for file in result.files]
+    for root in roots:
+        folder = os.path.realpath(root)
+        if files and all(file.startswith(folder + os.sep) for file in files):
+            names = [os.path.relpath(file, folder).replace(os.sep, "/") for file in files]
+            return _scene(samples_in(station, Path(folder), names), result)
+    raise SampleError(
+        "the files of this field don't lie in a folder that this page may show",
+        remedy="Look at them with another program.",
+    )
+
+
+def _scene(samples: list[Sample], result: Result) -> Sample:
+    if len(samples) == 1:
+        return samples[0]
+    match = _SCENE.search(result.id)
+    at = int(match[1]) - 1 if match else -1
+    if not 0 <= at < len(samples):
+        raise SampleError("the file has no such scene any more", where=result.files[0], remedy="Predict it again.")
+    return samples[at]
+
+
+def _only_group(rules: Station, root: Path, names: Sequence[str]) -> FileGroup | None:
+    groups = group_names(rules, root, names)
+    return groups[0] if len(groups) == 1 and len(groups[0].files) == len(names) else None
+
+
+def _rules(station: Station) -> Iterator[Station]:
+    yield station
+    yield _with_pattern(station, None)
+    yield msgspec.structs.replace(_with_pattern(station, "hpa"), channels=ChannelNames())
+
+
+def _with_pattern(station: Station, pattern: str | None) -> Station:
+    return msgspec.structs.replace(station, files=msgspec.structs.replace(station.files, pattern=pattern))

@@ -1,0 +1,108 @@
+"""Puts page, predictor, results and hot folder of one workstation together, and takes them down in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, closing
+from typing import Literal
+
+import click
+
+from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.live.app import make_app
+from hpa_sdk.live.notices import kept_notices
+from hpa_sdk.live.result_view import ResultView
+from hpa_sdk.live.server import listening, rules_for, serving, url_of
+from hpa_sdk.live.service import Service
+from hpa_sdk.live.shared_stream import SharedStream
+from hpa_sdk.live.uploads import UPLOADS
+from hpa_sdk.workstation.hot_folder import HotFolder
+from hpa_sdk.workstation.opening import load_predictor, open_store
+from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.station import Station
+
+_SECONDS_A_PUBLICATION = 1.0
+_log = logging.getLogger("hpa_sdk")
+
+
+def run(
+    station: Station,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    watches: bool,
+    existing: Literal["do", "skip"],
+    stop: threading.Event,
+) -> None:
+    """Serve the page, and watch the station's folder if asked to, until the event is set.
+
+    Parameters
+    ----------
+    station : Station
+        The rules, the model file and the folders.
+    host, port : str, int
+        The address.
+    token : str or None
+        What everybody has to show.
+    watches : bool
+        Whether to watch the folder.
+    existing : str
+        As for `HotFolder`.
+    stop : threading.Event
+        Ends it.
+
+    Raises
+    ------
+    SettingError
+        The address can't be had, or needs a token.
+    HpaError
+        As for `ResultStore`, `Predictor.load` and `HotFolder`.
+    """
+    rules = rules_for(host, token)
+    _check_folders(station, watches=watches)
+    with ExitStack() as opened:
+        taken = opened.enter_context(listening(host, port))
+        store = opened.enter_context(open_store(station))
+        view = opened.enter_context(closing(ResultView(store.ledger.path)))
+        notices = opened.enter_context(kept_notices())
+        predictor = load_predictor(station)
+        stream = opened.enter_context(SharedStream(predictor))
+        service = Service(station, predictor, store, view=view, stream=stream, watches=watches, notices=notices)
+        watch = HotFolder(station, predictor, store, existing=existing) if watches else None
+        opened.enter_context(serving(make_app(service, rules, stop.is_set), taken, stop))
+        click.echo(f"{_doing(station, watch)} on {predictor.device}; the page is {url_of(taken)}.", err=True)
+        if watch:
+            watch.run(stop)
+        else:
+            _publish_until(stop, store)
+
+
+def _doing(station: Station, watch: HotFolder | None) -> str:
+    return f"Watching {station.watch}" if watch else "Answering what is sent"
+
+
+def _check_folders(station: Station, *, watches: bool) -> None:
+    uploads = station.output / UPLOADS
+    if watches and station.files.recursive and uploads.absolute().is_relative_to(station.watch.absolute()):
+        raise SettingError(
+            "results go to a folder that is watched with those below it: fields that are sent would be answered twice",
+            where=station.output,
+            remedy="Name another folder for results, or watch one folder alone.",
+        )
+
+
+def _publish_until(stop: threading.Event, store: ResultStore) -> None:
+    """Write files and rows of results as they come; a hot folder does so by itself."""
+    trouble = ""
+    while not stop.wait(_SECONDS_A_PUBLICATION):
+        try:
+            store.publish()
+        except HpaError as error:
+            if str(error) != trouble:
+                _log.warning("%s", error)
+            trouble = str(error)
+        else:
+            trouble = ""
+    store.publish()

@@ -1,0 +1,146 @@
+"""Reads a result store for those who only look: page by page, what is new, and how often each label was found."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.labels import Label
+from hpa_sdk.workstation.results import Result, ResultError
+
+_REST = 10  # times as long as a count took
+_INDICES = (
+    "json_each(CASE WHEN json_valid(CAST(content AS TEXT)) THEN CAST(content AS TEXT) ELSE '{}' END, '$.indices')"
+)
+_PAGE = f"""
+SELECT number, id, content FROM results WHERE number < :before
+AND (:failed IS NULL OR failed = :failed)
+AND (:label IS NULL OR EXISTS (SELECT 1 FROM {_INDICES} WHERE value = :label))
+ORDER BY number DESC LIMIT :count
+"""  # noqa: S608 - our own words
+_LABELS = f"SELECT value, count(*) FROM results, {_INDICES} GROUP BY value"  # noqa: S608 - our own words
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A result, and its number, which grows and is never used again."""
+
+    number: int
+    result: Result
+
+    def to_json(self) -> bytes:
+        """Write both as one JSON object."""
+        return b'{"number":%d,%b' % (self.number, self.result.to_json()[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many results there are, how many of them failed, how often each label was found, and the newest number."""
+
+    results: int = 0
+    failed: int = 0
+    labels: tuple[int, ...] = (0,) * len(Label)
+    newest: int = 0
+
+
+class ResultView:
+    """A ledger, opened for reading only. For any thread; never waits for those who write.
+
+    Every method raises `OutputError` where the ledger can't be read.
+
+    Parameters
+    ----------
+    ledger : pathlib.Path
+        A ledger that a `hpa_sdk.workstation.result_store.ResultStore` has open.
+    """
+
+    def __init__(self, ledger: Path) -> None:
+        self._path = ledger
+        self._lock = threading.Lock()
+        with self._told():
+            self._database = sqlite3.connect(
+                f"{ledger.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+            )
+        self._tally = Tally()
+        self._tally_version = -1
+        self._tally_due = 0.0
+
+    def close(self) -> None:
+        """Close the ledger."""
+        with self._lock:
+            self._database.close()
+
+    def get(self, name: str) -> Row | None:
+        """Give the result of an id."""
+        rows = self._rows("SELECT number, id, content FROM results WHERE id = :name", name=name)
+        return rows[0] if rows else None
+
+    def page(self, *, before: int, count: int, failed: bool | None = None, label: int | None = None) -> list[Row]:
+        """Give results, newest first.
+
+        Parameters
+        ----------
+        before, count : int
+            Those with a number below this, and so many of them at most.
+        failed, label : optional
+            Only those that failed or did not, and only those with the label of this index.
+        """
+        return self._rows(_PAGE, before=before, count=count, failed=failed, label=label)
+
+    def after(self, number: int, count: int) -> list[Row]:
+        """Give results with a number above this, oldest first."""
+        statement = "SELECT number, id, content FROM results WHERE number > :number ORDER BY number LIMIT :count"
+        return self._rows(statement, number=number, count=count)
+
+    def tally(self) -> Tally:
+        """Count the results; where they are many and change all the time, at most a tenth of the time goes into it."""
+        with self._lock, self._told():
+            version = self._one("PRAGMA data_version")
+            if version == self._tally_version or time.monotonic() < self._tally_due:
+                return self._tally
+            began = time.monotonic()
+            labels = dict(self._database.execute(_LABELS))
+            self._tally = Tally(
+                results=self._one("SELECT count(*) FROM results"),
+                failed=self._one("SELECT count(*) FROM results WHERE failed"),
+                labels=tuple(labels.get(int(label), 0) for label in Label),
+                newest=self._one("SELECT coalesce(max(number), 0) FROM results"),
+            )
+            self._tally_version = version
+            self._tally_due = time.monotonic() + _REST * (time.monotonic() - began)
+            return self._tally
+
+    def _one(self, statement: str) -> int:
+        return int(self._database.execute(statement).fetchone()[0])
+
+    def _rows(self, statement: str, **values: Any) -> list[Row]:  # noqa: ANN401 - what SQLite takes
+        with self._lock, self._told():
+            rows = self._database.execute(statement, values).fetchall()
+        return [Row(number, self._read(name, content)) for number, name, content in rows]
+
+    def _read(self, name: str, content: bytes) -> Result:
+        try:
+            return Result.from_json(content)
+        except msgspec.DecodeError as error:
+            damage = ResultError(f"its result is damaged ({error})", str(self._path), "Predict it again.")
+            return Result(id=name, error=damage, model_sha256="", device="", time="")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"the results can't be read ({error})",
+                where=self._path,
+                remedy="Check that the disk of the ledger is there; the page goes on as soon as it is.",
+            ) from error

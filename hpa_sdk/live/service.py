@@ -1,0 +1,199 @@
+"""Does what the page and programs ask for, with the predictor, the rules and the results of one workstation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from hpa_sdk import __version__
+from hpa_sdk.errors import HpaError, OutputError, SampleError
+from hpa_sdk.labels import Label
+from hpa_sdk.live.field_files import NotedSource, sample_of, samples_in
+from hpa_sdk.live.notices import Notice
+from hpa_sdk.live.pictures import View, draw
+from hpa_sdk.live.records import Model, Status
+from hpa_sdk.live.result_view import ResultView, Row, Tally
+from hpa_sdk.live.shared_stream import Answer, SharedStream
+from hpa_sdk.live.uploads import Uploads
+from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.planes import read_planes
+from hpa_sdk.prediction import Failure
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.trained_scale import at_scale_of
+from hpa_sdk.workstation.watched_files import read_stamp
+
+LARGEST_UPLOAD = 512 * 2**20
+"""Bytes that one request may send: a field of 4096 x 4096 pixels, 16 bits and four z planes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Files that a client sent.
+
+    Attributes
+    ----------
+    names : list of str
+        The files below the folder for results.
+    samples : list of Sample
+        The fields in them.
+    """
+
+    names: list[str]
+    samples: list[Sample]
+
+
+class Service:
+    """What page and programs can ask for. For any thread; everything but `ask` may wait for the disk.
+
+    Parameters
+    ----------
+    station : Station
+        The rules, the model file and the folders.
+    predictor : Predictor
+        Loaded from the station's model.
+    store : ResultStore
+        Where results are and go.
+    view : ResultView
+        Reads them.
+    stream : SharedStream
+        Runs the predictor.
+    watches : bool
+        Whether this process watches the station's folder.
+    notices : sequence of Notice
+        The last warnings of this process.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        predictor: Predictor,
+        store: ResultStore,
+        *,
+        view: ResultView,
+        stream: SharedStream,
+        watches: bool,
+        notices: Sequence[Notice],
+    ) -> None:
+        self.view = view
+        self._station = at_scale_of(predictor.card, station)
+        self._predictor = predictor
+        self._store = store
+        self._stream = stream
+        self._watches = watches
+        self._notices = notices
+        self._uploads = Uploads(station.output)
+        self._model_stamp = read_stamp(station.model)
+        card = predictor.card
+        self._model = Model(
+            name=card.name,
+            architecture=card.architecture,
+            precision=card.precision,
+            sha256=file_sha256(station.model),
+        )
+
+    def receive(self, files: Sequence[tuple[str, IO[bytes]]]) -> Received:
+        """Keep the files of one field that a client sent.
+
+        Raises
+        ------
+        SampleError
+            They are not those of one field.
+        OutputError
+            They can't be written.
+        """
+        names = self._uploads.keep(files)
+        try:
+            return Received(names, samples_in(self._station, self._station.output, names))
+        except HpaError:
+            self._uploads.discard(names)
+            raise
+
+    def ask(self, sample: Sample) -> Future[Answer]:
+        """Ask about a field; the future gives the answer."""
+        return self._stream.ask(sample)
+
+    def finish(self, received: Received, answers: Sequence[Answer]) -> list[Row]:
+        """Add the answers to the results, and give them as they are there.
+
+        Raises
+        ------
+        HpaError
+            None of the fields could be answered; nothing of them is kept.
+        OutputError
+            The results can't be written.
+        """
+        failures = [answer.error for answer in answers if isinstance(answer, Failure)]
+        if len(failures) == len(answers):
+            self._uploads.discard(received.names)
+            raise failures[0]
+        results = [self._result(*pair) for pair in zip(received.samples, answers, strict=True)]
+        self._store.add(*results)
+        return [row for result in results if (row := self.view.get(result.id))]
+
+    def picture(self, name: str, view: View, side: int) -> bytes:
+        """Draw the field of a result as the model sees it.
+
+        Raises
+        ------
+        SampleError
+            There is no such result, or its files may not be shown.
+        PlaneError
+            Its files can't be read any more.
+        """
+        row = self.view.get(name)
+        if row is None:
+            raise no_such_result(name)
+        sample = sample_of(row.result, self._station, (self._uploads.folder, self._station.watch))
+        return draw(read_planes(sample), view, side=side)
+
+    def status(self) -> Status:
+        """Tell how things stand."""
+        troubles = []
+        if read_stamp(self._station.model) != self._model_stamp:
+            troubles.append(
+                "The model file was replaced or removed. The model that was loaded from it goes on answering;"
+                " start again to use the file that is there now."
+            )
+        tally = Tally()
+        try:
+            tally = self.view.tally()
+        except OutputError as error:
+            troubles.append(str(error))
+        return Status(
+            status="trouble" if troubles else "ok",
+            version=__version__,
+            model=self._model,
+            device=self._predictor.device,
+            providers=self._predictor.providers,
+            watching=str(self._station.watch) if self._watches else None,
+            labels=tuple(label.hpa_name for label in Label),
+            label_counts=tally.labels,
+            results=tally.results,
+            failed=tally.failed,
+            newest=tally.newest,
+            troubles=tuple(troubles),
+            notices=tuple(self._notices),
+            largest_upload=LARGEST_UPLOAD,
+        )
+
+    def _result(self, sample: Sample, answer: Answer) -> Result:
+        return Result.of(
+            # A failure of a stack that was not opened has no scene's id.
+            answer if not isinstance(answer, Failure) else Failure(sample.id, answer.error),
+            files=[Path(file).absolute() for file in sample.files],
+            model_sha256=self._model.sha256,
+            device=self._predictor.device,
+            notes=cast("NotedSource", sample.source).notes,
+        )
+
+
+def no_such_result(name: str) -> SampleError:
+    """Make the refusal for an id that has no result."""
+    return SampleError(f"no result has the id {name!r}", remedy="GET /results gives those that there are.")

@@ -1,0 +1,89 @@
+"""Lets many clients share one predictor: their fields go through it as one stream, and so in common batches."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.samples import Sample
+
+Answer = Prediction | Failure
+"""What a predictor gives for one field."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    sample: Sample
+    answer: Future[Answer] = field(default_factory=Future)
+
+
+class SharedStream:
+    """Answers the fields of many clients on a thread of its own, in the order in which they came.
+
+    As long as fields are waiting, they are one stream of the predictor: files are read ahead, and whoever asks
+    meanwhile joins it. How many wait is bounded by those who ask.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        What answers.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="hpa-shared-stream")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+
+    def ask(self, sample: Sample) -> Future[Answer]:
+        """Ask about a field; the future gives the answer, or raises what the predictor raised."""
+        asked = _Asked(sample)
+        self._waiting.put(asked)
+        return asked.answer
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            self._answer(first)
+
+    def _answer(self, first: _Asked) -> None:
+        asked: deque[_Asked] = deque()
+
+        def samples() -> Iterator[Sample]:
+            for one in self._from(first):
+                if one.answer.set_running_or_notify_cancel():
+                    asked.append(one)
+                    yield one.sample
+
+        try:
+            for answer in self._predictor.stream(samples()):
+                asked.popleft().answer.set_result(answer)
+        except Exception as error:  # noqa: BLE001 - raised again where it was asked, whatever it is
+            for one in asked:
+                one.answer.set_exception(error)
+
+    def _from(self, first: _Asked) -> Iterator[_Asked]:
+        following: _Asked | None = first
+        while following is not None:
+            yield following
+            try:
+                following = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+        self._waiting.put(None)  # the end, which `_work` has to see

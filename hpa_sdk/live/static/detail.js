@@ -1,0 +1,136 @@
+// One field: its pictures, its labels with probabilities against thresholds, and how the answer came about.
+
+import { bar, byId, clock, make, percent, picture, shortName } from "./dom.js";
+
+const CHANNELS = { red: "microtubules", green: "the protein", blue: "nucleus", yellow: "endoplasmic reticulum" };
+const LIKELIEST = 8;
+
+let allShown = false;
+
+export function showNothing() {
+  byId("field").replaceChildren(
+    make(
+      "div",
+      { className: "welcome" },
+      make("h2", {}, "Waiting for the first field"),
+      make("p", {}, "It is shown here as soon as it is answered. To try one, drop its four planes or a stack here."),
+    ),
+  );
+}
+
+export function showField(result, names) {
+  const parts = result.error
+    ? [failure(result.error)]
+    : [make("div", { className: "answer" }, pictures(result), probabilities(result, names))];
+  byId("field").replaceChildren(heading(result), ...parts, ...notes(result), origin(result));
+}
+
+function heading(result) {
+  const chips = result.labels.map((label) => make("li", { className: "chip" }, label));
+  const labels = chips.length
+    ? make("ul", { className: "chips", "aria-label": "Labels" }, ...chips)
+    : make("p", { className: "no-label" }, result.error ? "Failed" : "No label reaches its threshold");
+  return make(
+    "div",
+    { className: "field-head" },
+    make("p", { className: "field-id" }, make("span", { title: result.id }, shortName(result.id)), " · ", clock(result.time)),
+    make("h2", { className: "unseen" }, `Field ${shortName(result.id)}`),
+    labels,
+  );
+}
+
+function failure(error) {
+  return make(
+    "div",
+    { className: "failure" },
+    make("h3", {}, "This field has no answer"),
+    make("p", {}, `${error.what[0].toUpperCase()}${error.what.slice(1)}.`),
+    error.where ? make("p", { className: "path" }, error.where) : null,
+    make("p", {}, make("strong", {}, "What to do: "), error.remedy),
+  );
+}
+
+function pictures(result) {
+  const planes = Object.entries(CHANNELS).map(([channel, meaning]) => figure(result, channel, meaning, 384));
+  return make(
+    "div",
+    { className: "pictures" },
+    figure(result, "composite", "all four channels", 768),
+    make("div", { className: "planes" }, ...planes),
+  );
+}
+
+function figure(result, view, meaning, side) {
+  const image = make("img", {
+    src: picture(result, view, side),
+    alt: `${view}: ${meaning} of ${shortName(result.id)}`,
+    width: side,
+    height: side,
+    decoding: "async",
+  });
+  const link = make("a", { href: picture(result, view, 2048), target: "_blank", title: "Open it large" }, image);
+  image.addEventListener("error", () => link.replaceWith(make("p", { className: "no-picture" }, "No picture: its files are gone")));
+  const caption = make(
+    "figcaption",
+    {},
+    make("span", { className: `swatch ${view}`, "aria-hidden": "true" }),
+    `${view[0].toUpperCase()}${view.slice(1)}`,
+    make("span", { className: "soft" }, ` ${meaning}`),
+  );
+  return make("figure", { className: view }, link, caption);
+}
+
+function probabilities(result, names) {
+  const order = names.map((_, index) => index);
+  const counts = new Set(result.indices);
+  order.sort((a, b) => counts.has(b) - counts.has(a) || result.probabilities[b] - result.probabilities[a]);
+  const rows = order.map((index) => row(names[index], result.probabilities[index], result.thresholds[index], counts.has(index)));
+  const body = make("tbody");
+  const button = make("button", { type: "button" });
+  const fill = () => {
+    const shown = allShown ? rows.length : Math.max(LIKELIEST, result.indices.length);
+    body.replaceChildren(...rows.slice(0, shown));
+    button.textContent = allShown ? "Only the likeliest" : `All ${rows.length} labels`;
+    button.setAttribute("aria-expanded", String(allShown));
+  };
+  button.addEventListener("click", () => {
+    allShown = !allShown;
+    fill();
+  });
+  fill();
+  const cells = ["Label", "", "Probability", "Threshold"].map((name) => make("th", { scope: "col" }, name));
+  cells[1] = make("td");
+  return make(
+    "div",
+    { className: "probabilities" },
+    make("table", {}, make("caption", { className: "unseen" }, "Probability of each label"), make("thead", {}, make("tr", {}, ...cells)), body),
+    button,
+  );
+}
+
+function row(name, probability, threshold, counts) {
+  return make(
+    "tr",
+    { className: counts ? "counts" : "" },
+    make("th", { scope: "row" }, make("span", { className: "mark", "aria-hidden": "true" }, counts ? "✓" : ""), name),
+    make("td", { className: "bar-cell" }, bar(probability, threshold)),
+    make("td", { className: "number" }, percent(probability)),
+    make("td", { className: "number soft" }, percent(threshold)),
+  );
+}
+
+function notes(result) {
+  if (!result.notes.length) return [];
+  const listed = make("ul", {}, ...result.notes.map((note) => make("li", {}, note)));
+  return [make("div", { className: "notes" }, make("h3", {}, "To be known"), listed)];
+}
+
+function origin(result) {
+  const facts = { Id: result.id, Device: result.device, Model: `${result.model_sha256.slice(0, 12)}…`, Files: result.files.join("\n") || "none" };
+  return make(
+    "details",
+    { className: "origin" },
+    make("summary", {}, "Where it comes from"),
+    make("dl", {}, ...Object.entries(facts).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+  );
+}

@@ -1,0 +1,44 @@
+// Makes elements. Text is only ever set as text, never as markup: names of files come from anywhere.
+
+export const byId = (id) => document.getElementById(id);
+
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// A bar as long as a share of 1; the numbers beside it say the same.
+export function bar(share, threshold) {
+  const filled = make("div", { className: "bar-filled" });
+  filled.style.setProperty("--share", share);
+  const whole = make("div", { className: "bar", "aria-hidden": "true" }, filled);
+  if (threshold !== undefined) {
+    const tick = make("div", { className: "bar-tick" });
+    tick.style.setProperty("--share", threshold);
+    whole.append(tick);
+  }
+  return whole;
+}
+
+export function percent(share) {
+  if (share < 0.0005) return "< 0.1 %";
+  if (share > 0.9995) return "> 99.9 %";
+  return `${(100 * share).toFixed(share < 0.0995 || share > 0.9945 ? 1 : 0)} %`;
+}
+
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+
+export const clock = (time) =>
+  make("time", { dateTime: time, title: new Date(time).toLocaleString() }, new Date(time).toLocaleTimeString([], CLOCK));
+
+export const shortName = (id) => id.slice(id.lastIndexOf("/") + 1);
+
+export function picture(result, view, side) {
+  const path = result.id.split("/").map(encodeURIComponent).join("/");
+  return `/pictures/${view}/${path}?side=${side}&number=${result.number}`;
+}

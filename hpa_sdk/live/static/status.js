@@ -1,0 +1,65 @@
+// How things stand: the model, the device, how often each label was found, and what went wrong.
+
+import { bar, byId, clock, make } from "./dom.js";
+
+let troubles = "";
+
+export function showStatus(status, choose) {
+  byId("model").textContent = status.model.name;
+  byId("model").title = `${status.model.architecture}, ${status.model.precision}, SHA-256 ${status.model.sha256}`;
+  byId("device").textContent = status.device;
+  byId("device").title = status.providers.join(", ");
+  byId("watching").textContent = status.watching ?? "nothing here";
+  byId("watching").title = status.watching ?? "";
+  byId("total").textContent = status.results.toLocaleString();
+  byId("failed").textContent = status.failed.toLocaleString();
+  byId("failed").classList.toggle("some", status.failed > 0);
+  showTroubles(status.troubles);
+  showCounts(status, choose);
+  byId("notices-panel").hidden = status.notices.length === 0;
+  byId("notices").replaceChildren(
+    ...status.notices.toReversed().map((notice) => make("li", {}, clock(notice.time), " ", notice.text)),
+  );
+}
+
+// Only when they change: a screen reader reads them out.
+function showTroubles(texts) {
+  if (texts.join() === troubles) return;
+  troubles = texts.join();
+  for (const old of document.querySelectorAll(".trouble.lasting")) old.remove();
+  for (const text of texts) byId("troubles").append(make("p", { className: "trouble lasting" }, text));
+}
+
+export function showProblem(problem) {
+  const close = make("button", { type: "button", "aria-label": "Dismiss" }, "✕");
+  const where = problem.where ? `${problem.where}: ` : "";
+  const text = make("span", {}, make("strong", {}, `${where}${problem.what ?? problem.message}. `), problem.remedy ?? "");
+  const shown = make("p", { className: "trouble" }, text, close);
+  close.addEventListener("click", () => shown.remove());
+  byId("troubles").append(shown);
+}
+
+function showCounts(status, choose) {
+  const order = status.labels.map((_, index) => index);
+  order.sort((a, b) => status.label_counts[b] - status.label_counts[a]);
+  const largest = Math.max(1, ...status.label_counts);
+  const focused = document.activeElement?.dataset?.label;
+  const rows = order
+    .filter((index) => status.label_counts[index] > 0)
+    .map((index) => {
+      const count = status.label_counts[index];
+      const button = make(
+        "button",
+        { type: "button", className: "count", title: `Show the fields with ${status.labels[index]}` },
+        make("span", {}, status.labels[index]),
+        make("span", { className: "number" }, count.toLocaleString()),
+        bar(count / largest),
+      );
+      button.dataset.label = index;
+      button.addEventListener("click", () => choose(index, status.labels[index]));
+      return make("li", {}, button);
+    });
+  const shown = rows.length ? make("ul", { className: "counts-list" }, ...rows) : make("p", { className: "empty" }, "None yet.");
+  byId("counts").replaceChildren(shown);
+  if (focused !== undefined) byId("counts").querySelector(`[data-label="${focused}"]`)?.focus();
+}

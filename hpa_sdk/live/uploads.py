@@ -1,0 +1,128 @@
+"""Keeps the files that clients send: below the results, under names of theirs that can do no harm, up to a limit."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from hpa_sdk.errors import OutputError, SampleError
+
+UPLOADS = "hpa-uploads"
+"""Name of the folder below the results."""
+
+MOST_FILES = 256
+"""Files a field at most: four channels of 64 z planes."""
+
+KEPT_BYTES = 4 * 2**30
+"""So much is kept of the planes that were sent, the newest; results stay all the same."""
+
+_LONGEST_NAME = 120
+# A path, what Windows allows in no name, and the names that it keeps for itself.
+_REFUSED = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f]|[. ]$|^\.|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
+
+
+class Uploads:
+    """The folder of uploads. For any thread.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        The folder for results.
+    kept : int
+        Bytes of planes that are kept.
+    """
+
+    def __init__(self, output: Path, *, kept: int = KEPT_BYTES) -> None:
+        self.folder = output / UPLOADS
+        self._output = output
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._fields = deque((folder, _length(folder)) for folder in _folders(self.folder))
+        self._bytes = sum(length for _, length in self._fields)
+
+    def keep(self, files: Sequence[tuple[str, IO[bytes]]]) -> list[str]:
+        """Write the files of one field into a folder of their own.
+
+        Parameters
+        ----------
+        files : sequence of (str, file)
+            Names and content.
+
+        Returns
+        -------
+        list of str
+            Their paths below the folder for results, with slashes.
+
+        Raises
+        ------
+        SampleError
+            There are none or too many, or one has a name that no plane has.
+        OutputError
+            They can't be written.
+        """
+        _check_names([name for name, _ in files])
+        moment = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+        folder = self.folder / moment
+        try:
+            folder.mkdir(parents=True)
+            for name, content in files:
+                with (folder / name).open("xb") as file:
+                    shutil.copyfileobj(content, file, 2**20)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise OutputError(
+                f"what was sent can't be kept ({error.strerror})",
+                where=self.folder,
+                remedy="Check that the folder for results is there and writable, and its disk not full.",
+            ) from error
+        with self._lock:
+            self._fields.append((folder, _length(folder)))
+            self._bytes += self._fields[-1][1]
+            self._remove_oldest()
+        return [f"{UPLOADS}/{moment}/{name}" for name, _ in files]
+
+    def discard(self, names: Sequence[str]) -> None:
+        """Remove files that `keep` wrote and that are no field."""
+        shutil.rmtree(self._output.joinpath(names[0]).parent, ignore_errors=True)
+
+    def _remove_oldest(self) -> None:
+        while self._bytes > self._kept and len(self._fields) > 1:
+            folder, length = self._fields.popleft()
+            for plane in _planes(folder):
+                plane.unlink(missing_ok=True)
+            self._bytes -= length
+
+
+def _check_names(names: list[str]) -> None:
+    if not 0 < len(names) <= MOST_FILES:
+        raise SampleError(
+            f"{len(names)} files were sent; a field has 1 to {MOST_FILES}",
+            remedy="Send one field at a time: one stack, or its four planes.",
+        )
+    for name in names:
+        if not name or len(name.encode("utf-8", "replace")) > _LONGEST_NAME or _REFUSED.search(name):
+            raise SampleError(
+                f"{name[:_LONGEST_NAME]!r} can't be the name of a file here",
+                remedy="Send the bare name, without folders, such as field-1_red.png.",
+            )
+    if len({name.casefold() for name in names}) < len(names):
+        raise SampleError("two files have the same name", remedy="Send one field at a time.")
+
+
+def _folders(uploads: Path) -> list[Path]:
+    return sorted(folder for folder in uploads.iterdir() if folder.is_dir()) if uploads.is_dir() else []
+
+
+def _planes(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.glob("*") if file.suffix != ".json")
+
+
+def _length(folder: Path) -> int:
+    return sum(plane.stat().st_size for plane in _planes(folder))

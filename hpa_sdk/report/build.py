@@ -1,0 +1,184 @@
+"""Makes a report of results: the way from a file of results to a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from hpa_sdk.contract import check_model
+from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import ModelCard
+from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.prediction import Failure
+from hpa_sdk.report.contact_sheet import write_contact_sheet
+from hpa_sdk.report.content import page_content
+from hpa_sdk.report.document import write_document
+from hpa_sdk.report.fields import Field, make_fields
+from hpa_sdk.report.finder import PlaneFinder
+from hpa_sdk.report.judgement import read_truth
+from hpa_sdk.report.origin import Origin, read_origin
+from hpa_sdk.report.pictures import Picture, choose_side, draw_all
+from hpa_sdk.report.results_file import read_results
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station import Station
+
+LARGEST = 50.0
+"""Size of a report in MB that its pictures are chosen for."""
+
+_BYTES = 1e6
+_BYTES_OF_A_FIELD = 1500  # its names and numbers
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a report is made of.
+
+    Attributes
+    ----------
+    results : pathlib.Path
+        As for `read_results`.
+    planes : sequence of pathlib.Path
+        Where planes are looked for; see `PlaneFinder`. Default: where ``hpa predict`` says that it found them.
+    truth : pathlib.Path, optional
+        A table of labels; see `read_truth`.
+    model : pathlib.Path, optional
+        The model file that made the results: its card and thresholds are told. Default: as for `planes`.
+    threshold : float or "card", optional
+        The threshold that the results were made with. Default: as for `planes`, else the card's.
+    station : Station, optional
+        The rules by which ``hpa watch`` read the fields.
+    """
+
+    results: Path
+    planes: Sequence[Path] = field(default=())
+    truth: Path | None = None
+    model: Path | None = None
+    threshold: float | Literal["card"] | None = None
+    station: Station | None = None
+
+
+def make_report(
+    sources: Sources, *, page: Path | None = None, contact_sheet: Path | None = None, size: float = LARGEST
+) -> list[Field]:
+    """Write a report, a contact sheet, or both.
+
+    Parameters
+    ----------
+    sources : Sources
+        What it is made of.
+    page, contact_sheet : pathlib.Path, optional
+        The HTML file and the PNG file.
+    size : float
+        MB that the page may have: planes are shown as large as they then can be.
+
+    Returns
+    -------
+    list of Field
+        The fields, in the order of the results. One whose planes are not found is shown without a picture.
+
+    Raises
+    ------
+    HpaError
+        Something of `sources` can't be used, or no file can be written.
+    """
+    results = list(read_results(sources.results))
+    origin = read_origin(sources.results)
+    sources = _complete(sources, origin)
+    card = None if sources.model is None else check_model(sources.model)
+    _check_model(sources, results)
+    truth = None if sources.truth is None else read_truth(sources.truth)
+    fields = make_fields(results, thresholds=_thresholds(sources, card), truth=truth)
+    _check_truth(sources, fields)
+    found = _find(PlaneFinder(results, sources.planes, sources.station), results)
+    budget = size * _BYTES - _BYTES_OF_A_FIELD * len(results)
+    side = choose_side([sample for sample in found if isinstance(sample, Sample)], budget=budget)
+    pictures = list(draw_all(found, side=side))
+    _tell_missing(fields, pictures)
+    title = f"{sources.results.name}: where the proteins sit"
+    if contact_sheet is not None:
+        write_contact_sheet(fields, pictures, contact_sheet, title=title)
+    if page is not None:
+        content = page_content(
+            fields, pictures, title=title, card=card, provenance=_provenance(sources, results, origin)
+        )
+        write_document(content, pictures, page)
+    return fields
+
+
+def _complete(sources: Sources, origin: Origin | None) -> Sources:
+    if origin is None:
+        return sources
+    threshold = origin.settings.threshold if sources.threshold is None else sources.threshold
+    planes, model = sources.planes or origin.places(), sources.model or origin.model_file()
+    return replace(sources, planes=planes, model=model, threshold=threshold)
+
+
+def _check_model(sources: Sources, results: Sequence[Result]) -> None:
+    made_by = {result.model_sha256 for result in results if result.model_sha256}
+    if sources.model is not None and made_by and file_sha256(sources.model) not in made_by:
+        raise SettingError(
+            "the results were made by another model", where=sources.model, remedy="Name the file that made them."
+        )
+
+
+def _thresholds(sources: Sources, card: ModelCard | None) -> tuple[float, ...]:
+    if isinstance(sources.threshold, float):
+        return (sources.threshold,) * len(Label)
+    return () if card is None else card.thresholds
+
+
+def _check_truth(sources: Sources, fields: Sequence[Field]) -> None:
+    if sources.truth is not None and all(field.truth is None for field in fields):
+        raise SettingError(
+            "the truth table has none of the fields in the results",
+            where=sources.truth,
+            remedy="Its column Id should hold the ids of the results.",
+        )
+
+
+def _find(finder: PlaneFinder, results: Sequence[Result]) -> list[Sample | Failure]:
+    found: list[Sample | Failure] = []
+    for result in results:
+        try:
+            found.append(finder.find(result))
+        except HpaError as error:
+            found.append(Failure(result.id, error))
+    return found
+
+
+def _tell_missing(fields: Sequence[Field], pictures: Sequence[Picture | Failure]) -> None:
+    missing = [
+        picture
+        for field, picture in zip(fields, pictures, strict=True)
+        if isinstance(picture, Failure) and field.result.error is None
+    ]
+    if missing:
+        _log.warning(
+            "%d fields are shown without a picture; the first, %s: %s", len(missing), missing[0].id, missing[0].error
+        )
+
+
+def _provenance(sources: Sources, results: Sequence[Result], origin: Origin | None) -> dict[str, str]:
+    files = {"results": sources.results, "truth": sources.truth, "model": sources.model}
+    told = {name: _file(path) for name, path in files.items() if path is not None}
+    for name, values in (
+        ("made by model", {result.model_sha256 for result in results}),
+        ("device", {result.device for result in results}),
+    ):
+        if known := sorted(values - {""}):
+            told[name] = ", ".join(known)
+    if times := sorted(result.time for result in results if result.time):
+        told["answered"] = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
+    if sources.planes:
+        told["planes"] = ", ".join(map(str, sources.planes))
+    return told if origin is None else told | origin.facts()
+
+
+def _file(path: Path) -> str:
+    return f"{path}, sha256 {file_sha256(path)}" if path.is_file() else str(path)

@@ -1,0 +1,109 @@
+"""Says in plain records all that the page of a report tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from hpa_sdk import __version__
+from hpa_sdk.composite import COLOURS, WHITE_PERCENTILE
+from hpa_sdk.labels import Label
+from hpa_sdk.model_card import ModelCard
+from hpa_sdk.prediction import Failure
+from hpa_sdk.report.fields import Field
+from hpa_sdk.report.judgement import UNSURE, ClassFigures, judge, overall
+from hpa_sdk.report.pictures import Picture
+from hpa_sdk.workstation.results import ResultError
+
+_DIGITS = 4
+
+
+def page_content(
+    fields: Sequence[Field],
+    pictures: Sequence[Picture | Failure],
+    *,
+    title: str,
+    card: ModelCard | None,
+    provenance: Mapping[str, str],
+) -> dict[str, Any]:
+    """Give all that the page tells, but for the pictures themselves.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        The fields, in the order of the results.
+    pictures : sequence of Picture or Failure
+        Their pictures.
+    title : str
+        Of the page.
+    card : ModelCard, optional
+        The model's.
+    provenance : mapping of str to str
+        Where results, planes and truth come from.
+    """
+    thresholds = list(dict.fromkeys(field.thresholds for field in fields if field.thresholds))
+    judged = [field for field in fields if field.truth is not None and field.result.error is None]
+    figures = judge((field.labels, field.truth or frozenset()) for field in judged)
+    micro, macro = overall(figures)
+    return {
+        "title": title,
+        "made": f"by hpa-sdk {__version__} at {datetime.now(UTC).isoformat(timespec='seconds')}",
+        "names": [label.hpa_name for label in Label],
+        "thresholds": thresholds,
+        "unsure": UNSURE,
+        "brightest": WHITE_PERCENTILE,
+        "colours": COLOURS,
+        "judged": {"fields": len(judged), "micro": micro, "macro": macro} if judged else None,
+        "classes": _classes(fields, figures if judged else None),
+        "card": None if card is None else msgspec.to_builtins(card),
+        "provenance": provenance,
+        "fields": [
+            _field(field, picture, thresholds) | _picture(picture)
+            for field, picture in zip(fields, pictures, strict=True)
+        ],
+    }
+
+
+def _classes(fields: Sequence[Field], figures: Sequence[ClassFigures] | None) -> list[dict[str, Any]]:
+    counts = [sum(int(label) in field.result.indices for field in fields) for label in Label]
+    if figures is None:
+        return [{"found": count} for count in counts]
+    return [
+        {"found": count, "support": of.support, "precision": of.precision, "recall": of.recall, "f1": of.f1}
+        for count, of in zip(counts, figures, strict=True)
+    ]
+
+
+def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[float, ...]]) -> dict[str, Any]:
+    result = field.result
+    told = {
+        "id": result.id,
+        "labels": list(result.indices),  # also where there is none
+        "p": [round(probability, _DIGITS) for probability in result.probabilities] or None,
+        "t": thresholds.index(field.thresholds) if field.thresholds else None,
+        "certainty": field.certainty,
+        "unsure": field.is_unsure or None,
+        "truth": None if field.truth is None else sorted(map(int, field.truth)),
+        "wrong": field.wrongness,
+        "error": None if result.error is None else _text(result.error),
+        "picture_error": str(picture.error) if isinstance(picture, Failure) and result.error is None else None,
+        "files": result.files,
+        "notes": result.notes,
+        "time": result.time,
+        "device": result.device,
+    }
+    return {name: value for name, value in told.items() if value not in (None, "", ())}
+
+
+def _picture(picture: Picture | Failure) -> dict[str, Any]:
+    if isinstance(picture, Failure):
+        return {}
+    return {"size": [picture.width, picture.height], "full": [picture.full_width, picture.full_height]}
+
+
+def _text(error: ResultError) -> str:
+    # A table has the whole message in one cell.
+    return str(error) if error.remedy else error.what

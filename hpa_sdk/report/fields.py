@@ -1,0 +1,105 @@
+"""Sets each result beside its thresholds and its truth, so that page and contact sheet tell the same of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.labels import Label
+from hpa_sdk.report.judgement import UNSURE, Labels, margins, wrongness
+from hpa_sdk.workstation.results import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A result, and what is known beside it.
+
+    Attributes
+    ----------
+    result : Result
+        The result.
+    thresholds : tuple of float
+        Those that its labels come from; empty where nobody told.
+    truth : frozenset of Label or None
+        Its labels in truth; None where nobody told.
+    """
+
+    result: Result
+    thresholds: tuple[float, ...]
+    truth: Labels | None
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that were predicted."""
+        return frozenset(map(Label, self.result.indices))
+
+    @property
+    def certainty(self) -> float | None:
+        """The smallest margin, 0 to 1: how far the least sure decision is from its threshold."""
+        if not (self.result.probabilities and self.thresholds):
+            return None
+        return float(np.abs(margins(self.result.probabilities, self.thresholds)).min())
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a decision is near its threshold."""
+        return self.certainty is not None and self.certainty < UNSURE
+
+    @property
+    def wrongness(self) -> float | None:
+        """How wrong the labels are, 0 where all are right; None where truth, thresholds or labels are missing."""
+        if self.certainty is None or self.truth is None:
+            return None
+        return wrongness(margins(self.result.probabilities, self.thresholds), self.labels, self.truth)
+
+
+def make_fields(
+    results: Iterable[Result], *, thresholds: Sequence[float], truth: Mapping[str, Labels] | None
+) -> list[Field]:
+    """Put results, thresholds and truth together.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        The results.
+    thresholds : sequence of float
+        For results that don't tell theirs; empty where they are not known.
+    truth : mapping of str to frozenset of Label, optional
+        The labels of fields by id.
+
+    Raises
+    ------
+    SettingError
+        The labels of a result are not those that the thresholds give.
+    """
+    fields = []
+    for result in results:
+        limits = result.thresholds or tuple(thresholds)
+        if limits and result.probabilities and result.error is None:
+            _check(result, limits)
+        fields.append(Field(result=result, thresholds=limits, truth=None if truth is None else truth.get(result.id)))
+    return fields
+
+
+def in_order_of_interest(fields: Sequence[Field]) -> list[int]:
+    """Give positions: the worst mistakes first where truth is known, else the least sure answers; failures last."""
+
+    def interest(at: int) -> tuple[float, float]:
+        field = fields[at]
+        unsure = -1.0 if field.certainty is None else 1 - field.certainty
+        return -(field.wrongness or 0), -unsure
+
+    return sorted(range(len(fields)), key=interest)
+
+
+def _check(result: Result, limits: Sequence[float]) -> None:
+    given = np.flatnonzero(np.asarray(result.probabilities, np.float32) >= np.asarray(limits, np.float32)).tolist()
+    if given != list(result.indices):
+        raise SettingError(
+            "the labels in the results are not those that these thresholds give",
+            where=result.id,
+            remedy="Give --threshold as it was given to hpa predict, or the model that made the results.",
+        )

@@ -1,0 +1,48 @@
+"use strict";
+/* What all parts of the page share: the results, and small helpers. */
+const report = JSON.parse(document.getElementById("content").textContent);
+const CHANNELS = [
+  { name: "Microtubules", key: "red", safe: [.75, 0, .75] },
+  { name: "Protein", key: "green", safe: [0, 1, 0] },
+  { name: "Nucleus", key: "blue", safe: [.1, .2, 1] },
+  { name: "Endoplasmic reticulum", key: "yellow", safe: [.22, .22, .22] },
+];
+const CARDS_AT_ONCE = 60;
+const SCORES_ON_A_CARD = 4;
+const at = id => document.getElementById(id);
+const fields = report.fields;
+fields.forEach((field, number) => { field.number = number; });
+
+function make(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role") node.setAttribute(name, value); else node[name] = value;
+  }
+  node.append(...children.filter(child => child !== null));
+  return node;
+}
+const count = number => number.toLocaleString("en");
+const digits = value => value === null || value === undefined ? "–" : value.toFixed(3);
+const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
+
+/* What became of a field */
+const thresholds = field => field.t === undefined ? null : report.thresholds[field.t];
+const isWrong = field => field.truth !== undefined && !field.error &&
+  (field.labels.length !== field.truth.length || field.labels.some(label => !field.truth.includes(label)));
+const VIEWS = [
+  { key: "all", name: "all fields", has: () => true },
+  { key: "wrong", name: "mistakes", has: isWrong, needs: "truth" },
+  { key: "unsure", name: "near a threshold", has: field => field.unsure, needs: "certainty" },
+  { key: "empty", name: "no label", has: field => !field.error && !field.labels.length },
+  { key: "failed", name: "failed", has: field => field.error },
+];
+const known = needed => !needed || fields.some(field => field[needed] !== undefined);
+const probability = (field, label) => field.p ? field.p[label] : -1;
+const last = value => value === undefined ? Infinity : value;
+const SORTS = [
+  { key: "wrong", name: "worst mistakes first", needs: "wrong", by: field => last(field.wrong === undefined ? undefined : -field.wrong) },
+  { key: "unsure", name: "least sure first", needs: "certainty", by: field => last(field.certainty) },
+  { key: "sure", name: "most sure first", needs: "certainty", by: field => field.certainty === undefined ? 1 : -field.certainty },
+  { key: "class", name: "probability of the class", by: (field, chosen) => -Math.max(...(chosen === null ? field.p ?? [-1] : [probability(field, chosen)])), needs: "p" },
+  { key: "order", name: "order of the results", by: field => field.number },
+];

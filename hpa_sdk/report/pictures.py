@@ -1,0 +1,140 @@
+"""Makes the pictures of a report as small as they must be for all of them to fit into one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from hpa_sdk.composite import composite, show
+from hpa_sdk.errors import HpaError
+from hpa_sdk.pipeline import run_in_batches
+from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.prediction import Failure
+from hpa_sdk.samples import Sample
+
+THUMBNAIL = 208
+"""Longest side of a thumbnail in pixels."""
+
+SIDES = (4096, 3072, 2048, 1536, 1024, 768, 512, 448, 384, 320, 256, 192)
+"""Longest sides of a plane, in pixels, that are tried until all pictures fit."""
+
+_THUMBNAIL_QUALITY, _PLANES_QUALITY = 72, 65
+_TRIED = 12
+_TEXT = 4 / 3  # bytes of base64 for a byte of picture
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One field for the eye.
+
+    Attributes
+    ----------
+    thumbnail : bytes
+        The composite, a WebP.
+    planes : bytes
+        Its four planes in grey, a WebP: red and green above, blue and yellow below.
+    width, height : int
+        Of one of these planes, in pixels.
+    full_width, full_height : int
+        Of the planes as they were read.
+    """
+
+    thumbnail: bytes
+    planes: bytes
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+
+    @property
+    def text_bytes(self) -> float:
+        """Size in the report."""
+        return _TEXT * (len(self.thumbnail) + len(self.planes))
+
+
+def draw(planes: Planes, *, side: int) -> Picture:
+    """Draw a field.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W).
+    side : int
+        Longest side of a plane in the picture; smaller ones are not enlarged.
+    """
+    shown = show(planes, side=side)
+    red, green, blue, yellow = shown
+    height, width = red.shape
+    full_height, full_width = planes.shape[1:]
+    return Picture(
+        thumbnail=_webp(thumbnail(planes)[..., ::-1], _THUMBNAIL_QUALITY),
+        planes=_webp(np.vstack([np.hstack([red, green]), np.hstack([blue, yellow])]), _PLANES_QUALITY),
+        width=width,
+        height=height,
+        full_width=full_width,
+        full_height=full_height,
+    )
+
+
+def thumbnail(planes: Planes) -> npt.NDArray[np.uint8]:
+    """Draw the composite of a field small: uint8 of shape (h, w, 3), red, green and blue."""
+    return composite(show(planes, side=THUMBNAIL))
+
+
+def _webp(picture: npt.NDArray[np.uint8], quality: int) -> bytes:
+    return cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+
+
+def choose_side(samples: Sequence[Sample], *, budget: float) -> int:
+    """Choose the largest of `SIDES` at which the pictures of all fields fit, judged by a few of them.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        The fields.
+    budget : float
+        Bytes of text that all pictures may take.
+
+    Returns
+    -------
+    int
+        Longest side of a plane in pixels; the smallest of `SIDES` where none fits.
+    """
+    some = samples[:: -(-len(samples) // _TRIED) or 1]
+    tried = [planes for sample in some if (planes := _try(sample)) is not None]
+    largest = min(max((max(planes.shape) for planes in tried), default=SIDES[-1]), SIDES[0])
+    for side in (largest, *(side for side in SIDES if side < largest)):
+        size = sum(draw(planes, side=side).text_bytes for planes in tried) / max(len(tried), 1)
+        if size * len(samples) <= budget:
+            return side
+    return SIDES[-1]
+
+
+def _try(sample: Sample) -> Planes | None:
+    try:
+        return read_planes(sample)
+    except HpaError:
+        return None  # told when its turn comes
+
+
+def draw_all(samples: Sequence[Sample | Failure], *, side: int) -> Iterator[Picture | Failure]:
+    """Draw fields on threads, in order; one that can't be read is a `Failure`."""
+
+    def prepare(sample: Sample | Failure) -> Picture | Failure:
+        if isinstance(sample, Failure):
+            return sample
+        try:
+            return draw(read_planes(sample), side=side)
+        except HpaError as error:
+            return Failure(sample.id, error)
+
+    drawn: Iterator[Picture | Failure] = run_in_batches(
+        iter(samples), prepare=prepare, run=list, batch_size=1, workers=min(4, os.cpu_count() or 1)
+    )
+    yield from tqdm(drawn, total=len(samples), unit=" pictures", disable=None)

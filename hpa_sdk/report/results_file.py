@@ -1,0 +1,168 @@
+"""Reads results again, whichever command wrote them and in whichever form."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hpa_sdk.errors import HpaError, TableError
+from hpa_sdk.labels import Label
+from hpa_sdk.workstation.ledger import Ledger
+from hpa_sdk.workstation.result_store import LEDGER, TABLE
+from hpa_sdk.workstation.results import Result, ResultError
+
+_ROWS_AT_ONCE = 500
+_AGAIN = "Predict this field again, or mend the row."
+
+
+def read_results(path: Path) -> Iterator[Result]:
+    """Read results.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        What ``hpa predict`` writes (``.csv``, ``.jsonl``, ``.parquet``), or the folder, table or ledger of
+        ``hpa watch``.
+
+    Yields
+    ------
+    Result
+        In the order of the file; of ``hpa watch``, oldest first. A row that can't be used is a result that failed.
+
+    Raises
+    ------
+    TableError
+        There is no such file, it is of another form, or has no results.
+    OutputError
+        The ledger can't be read.
+    """
+    if path.is_dir():
+        path = next((path / name for name in (LEDGER, TABLE) if (path / name).is_file()), path)
+    if path.suffix == ".sqlite" and path.is_file():
+        yield from _results_of_ledger(path)
+        return
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise TableError(
+            "this holds no results",
+            where=path,
+            remedy="Name a .csv, .jsonl or .parquet file of hpa predict, or the folder for results of hpa watch.",
+        )
+    number = 0
+    try:
+        for number, row in enumerate(read(path), 1):
+            yield _result(row, number)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TableError(
+            f"the results can't be read ({error})", where=path, remedy="Name a file of hpa predict or hpa watch."
+        ) from error
+    if not number:
+        raise TableError("there are no results in it", where=path, remedy="Name a file with at least one field.")
+
+
+def _results_of_ledger(path: Path) -> Iterator[Result]:
+    ledger = Ledger(path)
+    try:
+        number = 0
+        while batch := ledger.after(number, _ROWS_AT_ONCE):
+            yield from (result for _, result in batch)
+            number = batch[-1][0]
+    finally:
+        ledger.close()
+
+
+def _rows_of_csv(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = {"id", "labels", "error"} - set(rows.fieldnames or [])
+        if missing:
+            raise TableError(
+                f"the table has no column {min(missing)!r}",
+                where=path,
+                remedy="Name a table of hpa predict --format csv; a Kaggle submission has no probabilities.",
+            )
+        yield from rows
+
+
+def _rows_of_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                yield {"error": f"the line is damaged ({error})"}
+
+
+def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        parquet = import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise TableError(
+            "Parquet needs a package that is not installed", where=path, remedy="Install it: pip install pyarrow."
+        ) from error
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+    except ValueError as error:  # pyarrow's own errors are ValueErrors or OSErrors
+        raise TableError(f"the file is damaged ({error})", where=path, remedy="Predict again.") from error
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {
+    ".csv": _rows_of_csv,
+    ".jsonl": _rows_of_json_lines,
+    ".parquet": _rows_of_parquet,
+}
+
+
+def _result(row: Mapping[str, Any], number: int) -> Result:
+    """Make a result of a row: lists as JSON and Parquet have them, or as CSV joins them."""
+    try:
+        error = row.get("error") or None
+        labels = () if error else tuple(sorted(Label.from_name(name) for name in _parts(row["labels"])))
+        return Result(
+            id=str(row.get("id", f"row {number}")),
+            labels=tuple(label.hpa_name for label in labels),
+            indices=tuple(map(int, labels)),
+            probabilities=() if error else _numbers(row, "probabilities"),
+            thresholds=() if error else _numbers(row, "thresholds"),
+            error=_error(error),
+            files=tuple(_parts(row.get("files"))),
+            model_sha256=row.get("model_sha256") or "",
+            device=row.get("device") or "",
+            time=str(row.get("time") or ""),
+            notes=tuple(_parts(row.get("notes"))),
+        )
+    except (HpaError, ValueError, TypeError, KeyError, AttributeError) as error:
+        wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)
+        name = row.get("id") if isinstance(row, Mapping) else None
+        return Result(id=str(name or f"row {number}"), error=wrong, model_sha256="", device="", time="")
+
+
+def _parts(value: object) -> list[str]:
+    return [part for part in value.split(";") if part] if isinstance(value, str) else list(value or ())  # type: ignore[call-overload]
+
+
+def _numbers(row: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    """Give a number for each class: from a list, a mapping by HPA name, or columns of these names; else none."""
+    found = row.get(name)
+    if found is None and name == "probabilities" and Label(0).hpa_name in row:
+        found = row
+    if not found:
+        return ()
+    values = [found[label.hpa_name] for label in Label] if isinstance(found, Mapping) else list(found)
+    numbers = tuple(map(float, values))
+    if len(numbers) != len(Label) or not all(0 <= number <= 1 for number in numbers):
+        raise ValueError(f"{name} are not {len(Label)} numbers from 0 to 1")
+    return numbers
+
+
+def _error(error: object) -> ResultError | None:
+    if error is None or isinstance(error, str):
+        return None if error is None else ResultError(error, None, "")
+    return msgspec.convert(error, ResultError)

@@ -1,0 +1,53 @@
+"""Opens the live page in a real browser without a window, and holds it to what every page here has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.hpa_sdk.live.serving import Page
+
+
+@contextmanager
+def visiting(browser: Any, page: Page, *, path: str = "/", **options: Any) -> Iterator[Any]:
+    """Open the page, and check at the end that it asked nobody but its own server and that no script failed."""
+    asked: list[str] = []
+    wrong: list[str] = []
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, **options)
+    visit = context.new_page()
+    visit.on("request", lambda request: asked.append(request.url))
+    visit.on("pageerror", lambda error: wrong.append(str(error)))
+    visit.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    visit.goto(page.url + path)
+    try:
+        yield visit
+        hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in {"data", "blob"}}
+        assert hosts == {urlsplit(page.url).netloc}
+        # What is refused on purpose, the browser tells as an error of its own.
+        assert [text for text in wrong if "the server responded with a status of" not in text] == []
+    finally:
+        context.close()
+
+
+def drop(visit: Any, files: list[Path]) -> None:
+    """Drop files on the page, as a hand with a mouse does."""
+    visit.evaluate(
+        """async ([files]) => {
+            const transfer = new DataTransfer();
+            for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+            const target = document.querySelector("main");
+            for (const kind of ["dragenter", "dragover", "drop"]) {
+                target.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+            }
+        }""",
+        [[[file.name, list(file.read_bytes())] for file in files]],
+    )
+
+
+def shown_labels(visit: Any) -> list[str]:
+    """Read the labels of the field that is shown."""
+    texts: list[str] = visit.locator("#field .chip").all_inner_texts()
+    return texts

@@ -1,0 +1,35 @@
+"""What the tests of the live page share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpa_sdk.workstation.station import Station
+from tests.browser import browser
+from tests.hpa_sdk.live.serving import Page, serving
+from tests.hpa_sdk.workstation.watching import make_station
+
+__all__ = ["browser"]
+
+
+@pytest.fixture
+def station(tmp_path: Path, model: Path) -> Station:
+    """A station of fields of four files, with empty folders."""
+    return make_station(tmp_path, model)
+
+
+@pytest.fixture(scope="module")
+def shared_page(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Page]:
+    """A page as below, for tests that leave it as it was, or don't mind what is there."""
+    with serving(make_station(tmp_path_factory.mktemp("shared"), model)) as served:
+        yield served
+
+
+@pytest.fixture
+def page(station: Station) -> Iterator[Page]:
+    """A page that answers what is sent to it, and watches nothing."""
+    with serving(station) as served:
+        yield served

@@ -1,0 +1,69 @@
+"""``hpa serve`` watches and serves until it is asked to end, and says what keeps it from starting."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from hpa_sdk.cli import main
+from tests.hpa_sdk.live.serving import TOKEN, field
+from tests.hpa_sdk.workstation.test_watch_command import ENDS
+from tests.hpa_sdk.workstation.watching import make_station, wait_until
+
+
+def test_it_watches_and_serves_until_it_is_asked_to_end(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    field(station.watch, "a")
+    command = [sys.executable, "-m", "hpa_sdk.cli", "serve", str(tmp_path / "station.toml"), "--port", "0"]
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", creationflags=group) as process:
+        try:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if "the page is" in line)
+            url = line.rpartition(" ")[2].strip().removesuffix(".")
+            wait_until(lambda: httpx.get(f"{url}results").json()["results"], 60)
+            # An open page must not hold it up.
+            with httpx.stream("GET", f"{url}events") as stream:
+                next(stream.iter_lines())
+                process.send_signal(ENDS[0])
+                told = process.stderr.read()
+                process.wait(30)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in told) == (0, False), told
+    assert (station.output / "a.json").exists()
+
+
+def test_a_model_alone_answers_what_is_sent(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The folder for results appears where the command is run.
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["serve", str(model), "--port", str(port)])
+    assert (result.exit_code, (tmp_path / "hpa-results").is_dir()) == (2, True)
+    assert "another port" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}/gone.toml"], "hpa station init"),
+        (["{folder}/gone.onnx", "{folder}"], "gone.onnx"),
+        (["{model}", "{folder}", "-o", "{folder}/gone"], "no such folder"),
+        (["{model}", "{folder}", "--host", "microscope.example"], "--token"),
+        (["{model}", "{folder}", "--token", "short"], "16 or more"),
+        (["{model}", "{folder}", "-r"], "answered twice"),
+        (["{folder}/station.toml", "--device", "cpu"], "write them into it"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_told(tmp_path: Path, model: Path, arguments: list[str], message: str) -> None:
+    told = [argument.format(model=model, folder=tmp_path) for argument in arguments]
+    result = CliRunner().invoke(main, ["serve", "--port", "0", *told])
+    assert (result.exit_code, TOKEN in result.output) == (2, False)
+    assert message in result.stderr
