@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,8 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.calibrate import save_tensors_data
 from tqdm import tqdm
 
+from export.agreement import Probabilities, answer
+from export.bias_correction import correct_bias
 from export.fields import Fields
 from export.variant import Parent, told_as_variant_errors
 from hpa_sdk.contract import inputs
@@ -107,7 +110,7 @@ class Quantizer:
         self.convolutions = tuple(node.name for node in nodes if node.op_type == "Conv")
 
     def quantize(self, plan: QuantizationPlan) -> Path:
-        """Quantize by a plan; the embedding stays float.
+        """Quantize by a plan, and correct what it shifts; the embedding stays float.
 
         Returns
         -------
@@ -142,8 +145,13 @@ class Quantizer:
         opsets = [opset for opset in model.opset_import if opset.domain in used]
         del model.opset_import[:]
         model.opset_import.extend(opsets)
+        correct_bias(model, self._expected, answer(out, self._parent.card, self._calibration))
         out.write_bytes(model.SerializeToString(deterministic=True))
         return out
+
+    @cached_property
+    def _expected(self) -> Probabilities:
+        return answer(self._parent.path, self._parent.card, self._calibration)
 
     def _ranges(self, method: CalibrationName) -> Path:
         """Give the file that holds the ranges of all activations, found in one field at a time."""
