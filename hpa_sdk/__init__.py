@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from hpa_sdk.errors import HpaError
     from hpa_sdk.labels import Label
     from hpa_sdk.model_card import ModelCard
-    from hpa_sdk.prediction import Failure, Prediction
-    from hpa_sdk.predictor import PredictionError, Predictor
+    from hpa_sdk.prediction import Failure, Prediction, PredictionError
+    from hpa_sdk.predictor import Predictor
     from hpa_sdk.preprocessing import Preprocessing
     from hpa_sdk.samples import Channel, Sample, find_samples
 
@@ -37,7 +37,7 @@ _HOME = {
     "Label": "labels",
     "ModelCard": "model_card",
     "Prediction": "prediction",
-    "PredictionError": "predictor",
+    "PredictionError": "prediction",
     "Predictor": "predictor",
     "Preprocessing": "preprocessing",
     "Sample": "samples",

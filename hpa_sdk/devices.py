@@ -13,21 +13,27 @@ from types import ModuleType
 
 from hpa_sdk.errors import DeviceError
 
+KINDS = ("tensorrt", "cuda", "openvino", "cpu")
+"""Every kind of device, fastest first. OpenVINO runs on the processor, but is a runtime of its own."""
+
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-"""The provider of onnxruntime for each kind of device, fastest kind first."""
+"""The provider of onnxruntime for each kind of device that it serves."""
 
 AUTOMATIC = ("cuda", "cpu")
 """What ``device="auto"`` tries, best first. The others take long to start or a wheel of their own: by name only."""
 
+NVIDIA = ("tensorrt", "cuda")
+"""The kinds that are graphics cards."""
+
 _EXTRAS = {"tensorrt": "gpu", "cuda": "gpu", "cpu": "cpu"}
-_NVIDIA = ("tensorrt", "cuda")
 _WINDOWS = sys.platform == "win32"
-_DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
+DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
+"""Library of the NVIDIA driver."""
+
 _CUDNN = "cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9"
 _NOT_LOADED = re.compile(r"Failed to load (.+?\.(?:dll|so[.\d]*)):")
 _TENSORRT = "nvinfer_10.dll" if _WINDOWS else "libnvinfer.so.10"
@@ -40,7 +46,7 @@ class Device:
     Attributes
     ----------
     kind : str
-        A key of `PROVIDERS`.
+        One of `KINDS`.
     index : int
         Number of the device of its kind, from 0.
     """
@@ -58,13 +64,13 @@ class Device:
             There is no such kind of device, or no such number of it.
         """
         kind, separator, number = name.partition(":")
-        if kind not in PROVIDERS or (separator and (kind not in _NVIDIA or not number.isdecimal())):
-            raise DeviceError(f"{name!r} is no device", remedy=f"Name one of: auto, {', '.join(PROVIDERS)}, cuda:1.")
+        if kind not in KINDS or (separator and (kind not in NVIDIA or not number.isdecimal())):
+            raise DeviceError(f"{name!r} is no device", remedy=f"Name one of: auto, {', '.join(KINDS)}, cuda:1.")
         return cls(kind, int(number or 0))
 
     @property
     def provider(self) -> str:
-        """Name of the onnxruntime provider that serves this device."""
+        """Name of the onnxruntime provider that serves this device; a key error for ``"openvino"``."""
         return PROVIDERS[self.kind]
 
     def __str__(self) -> str:
@@ -95,6 +101,22 @@ def load_onnxruntime() -> ModuleType:
     return onnxruntime
 
 
+def load_openvino() -> ModuleType:
+    """Import OpenVINO on first use.
+
+    Raises
+    ------
+    DeviceError
+        It is not installed or can't start. The message prints the install line.
+    """
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise DeviceError(
+            f"OpenVINO can't be used ({error})", remedy="Install it: pip install 'hpa-sdk[openvino]'."
+        ) from error
+
+
 def obstacles(device: Device) -> tuple[str, ...]:
     """Say what keeps a device from running a model here.
 
@@ -108,12 +130,16 @@ def obstacles(device: Device) -> tuple[str, ...]:
     tuple of str
         Each obstacle in a few words, the first to overcome first; empty where none is known.
     """
+    if device.kind == "openvino":
+        try:
+            load_openvino()
+        except DeviceError as error:
+            return (f"{error.what} (pip install 'hpa-sdk[openvino]')",)
+        return ()
     onnxruntime = load_onnxruntime()
     if device.provider not in onnxruntime.get_available_providers():
-        extra = _EXTRAS.get(device.kind)
-        remedy = f" (pip install 'hpa-sdk[{extra}]')" if extra else ""
-        return (f"the installed onnxruntime is built without it{remedy}",)
-    if device.kind not in _NVIDIA:
+        return (f"the installed onnxruntime is built without it (pip install 'hpa-sdk[{_EXTRAS[device.kind]}]')",)
+    if device.kind not in NVIDIA:
         return ()
     driver = _driver_obstacle(device.index)
     libraries = _missing_libraries(onnxruntime, device.kind)
@@ -125,9 +151,9 @@ def obstacles(device: Device) -> tuple[str, ...]:
 
 def _driver_obstacle(index: int) -> str | None:
     try:
-        driver = ctypes.CDLL(_DRIVER)
+        driver = ctypes.CDLL(DRIVER)
     except OSError:
-        return f"no NVIDIA driver ({_DRIVER} is missing)"
+        return f"no NVIDIA driver ({DRIVER} is missing)"
     status = driver.cuInit(0)
     if status:
         return f"the NVIDIA driver finds no usable card (cuInit answers {status})"
@@ -158,3 +184,11 @@ def installed_runtime() -> str:
     """Name the installed onnxruntime wheel and its version, such as ``"onnxruntime-gpu 1.31.1"``."""
     onnxruntime = load_onnxruntime()
     return f"{onnxruntime.package_name} {onnxruntime.__version__}"
+
+
+def installed_openvino() -> str | None:
+    """Give the version of OpenVINO; None where it is not installed."""
+    try:
+        return str(load_openvino().__version__)
+    except DeviceError:
+        return None

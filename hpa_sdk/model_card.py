@@ -258,7 +258,7 @@ class ModelCard:
                     remedy="Use the hpa_sdk that the model was made for, or export the model again.",
                 )
             card = msgspec.json.decode(text, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ModelCardError(
                 f"the model card can't be read ({error})", where=where, remedy=_EXPORT_AGAIN
             ) from error

@@ -1,11 +1,14 @@
-"""Reads ahead on threads and runs in batches, with order kept and memory bounded."""
+"""Reads ahead on threads and runs in batches on the same threads, with order kept and memory bounded."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Generic, TypeVar
 
 from hpa_sdk.prediction import Failure
 
@@ -18,60 +21,140 @@ def run_in_batches(
     items: Iterator[Item],
     *,
     prepare: Callable[[Item], Prepared | Failure],
-    run: Callable[[list[Prepared]], list[Answer]],
+    run: Callable[[list[Prepared]], Sequence[Answer | Failure]],
     batch_size: int,
     workers: int,
+    lanes: int = 1,
 ) -> Generator[Answer | Failure]:
-    """Prepare items on threads a little ahead of running them in batches.
+    """Prepare items on threads, and run each batch on the thread that prepares the last of it.
+
+    So a core that has read a field runs it, and nothing is handed over. Batches are drawn as long as few wait for their
+    turn: a consumer that is slow, or stops, stops the reading too. When the generator is closed or raises, no thread is
+    left.
 
     Parameters
     ----------
     items : iterator
-        What to work on; drawn in this thread, at most ``2 * (batch_size + workers)`` ahead of the answers.
+        What to work on; drawn in the consumer's thread, a few batches ahead of the answers.
     prepare : callable
-        Makes one item ready, on a thread. A `Failure` that it returns keeps its place and takes no part in a batch.
+        Makes one item ready. A `Failure` that it returns keeps its place and takes no part in the run.
     run : callable
-        Answers a batch of prepared items, which can be empty, in this thread.
-    batch_size, workers : int
-        Items a batch, and threads.
+        Answers what was prepared of a batch, which can be empty; called by at most `lanes` threads at once.
+    batch_size : int
+        Items a batch.
+    workers : int
+        Threads.
+    lanes : int
+        Runs at once.
 
     Yields
     ------
     Answer or Failure
         One for each item, in order.
+
+    Raises
+    ------
+    Exception
+        Whatever `items`, `prepare` or `run` raise, when all answers before it have been given. When the consumer is
+        interrupted while it waits, the answers that are ready come before the interruption does.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="hpa-decoder")
+    batches = _batches(items, batch_size)
+    most = lanes + 1 + -(-workers // batch_size)
+    places = threading.BoundedSemaphore(lanes)
+
+    def run_in_turn(prepared: list[Prepared]) -> Sequence[Answer | Failure]:
+        with places:
+            return run(prepared)
+
+    waiting: deque[Future[list[Answer | Failure]]] = deque()
+    with _pool(workers) as pool:
+        try:
+            while True:
+                for drawn in islice(batches, most - len(waiting)):
+                    waiting.append(_begin(pool, drawn, prepare, run_in_turn))
+                if not waiting:
+                    return
+                # Left in its place until it is known: an interrupted wait loses no batch.
+                answers = waiting[0].result()
+                waiting.popleft()
+                yield from answers
+        except KeyboardInterrupt:
+            while waiting and waiting[0].done() and not waiting[0].exception():
+                yield from waiting.popleft().result()
+            raise
+
+
+def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item] | Exception]:
+    """Cut items into batches; what the iterator raises comes last, behind the items that it gave before."""
+    while True:
+        batch: list[Item] = []
+        try:
+            batch.extend(islice(items, size))
+        except Exception as error:  # noqa: BLE001 - raised again at its turn
+            yield from (batch, error) if batch else (error,)
+            return
+        if not batch:
+            return
+        yield batch
+
+
+def _begin(
+    pool: ThreadPoolExecutor,
+    drawn: list[Item] | Exception,
+    prepare: Callable[[Item], Prepared | Failure],
+    run: Callable[[list[Prepared]], Sequence[Answer | Failure]],
+) -> Future[list[Answer | Failure]]:
+    if isinstance(drawn, Exception):
+        failed: Future[list[Answer | Failure]] = Future()
+        failed.set_exception(drawn)
+        return failed
+    batch = _Batch(drawn, prepare, run)
+    for at in range(len(drawn)):
+        pool.submit(batch.work, at)
+    return batch.answers
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="hpa-worker")
     try:
-        batch: list[Prepared | Failure] = []
-        ready = 0
-        for prepared in _prepare_ahead(pool, items, prepare, batch_size + workers):
-            if isinstance(prepared, Failure) and not batch:
-                yield prepared
-                continue
-            batch.append(prepared)
-            ready += not isinstance(prepared, Failure)
-            # Failures in between count too, or a row of them would be held back without end.
-            if ready == batch_size or len(batch) == batch_size + workers:
-                yield from _run(batch, run)
-                batch, ready = [], 0
-        yield from _run(batch, run)
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare_ahead(
-    pool: ThreadPoolExecutor, items: Iterator[Item], prepare: Callable[[Item], Prepared], ahead: int
-) -> Iterator[Prepared]:
-    waiting: deque[Future[Prepared]] = deque()
-    for item in items:
-        waiting.append(pool.submit(prepare, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+class _Batch(Generic[Item, Prepared, Answer]):
+    """Items that are prepared each for itself, and run when the last of them is ready."""
 
+    def __init__(
+        self,
+        items: list[Item],
+        prepare: Callable[[Item], Prepared | Failure],
+        run: Callable[[list[Prepared]], Sequence[Answer | Failure]],
+    ) -> None:
+        self.answers: Future[list[Answer | Failure]] = Future()
+        self._items = items
+        self._prepare = prepare
+        self._run = run
+        self._ready: list[Prepared | Failure | None] = [None] * len(items)
+        self._left = len(items)
+        self._lock = threading.Lock()
 
-def _run(batch: list[Prepared | Failure], run: Callable[[list[Prepared]], list[Answer]]) -> Iterator[Answer | Failure]:
-    answers = iter(run([item for item in batch if not isinstance(item, Failure)]))
-    for item in batch:
-        yield item if isinstance(item, Failure) else next(answers)
+    def work(self, at: int) -> None:
+        """Prepare one item; the last to do so runs them all."""
+        try:
+            self._ready[at] = self._prepare(self._items[at])
+            with self._lock:
+                self._left -= 1
+                last = not self._left
+            if last:
+                self.answers.set_result(self._answer())
+        except BaseException as error:  # noqa: BLE001 - raised again where the answers are awaited
+            # Two items of a batch can go wrong.
+            with suppress(InvalidStateError):
+                self.answers.set_exception(error)
+
+    def _answer(self) -> list[Answer | Failure]:
+        prepared = [item for item in self._ready if item is not None and not isinstance(item, Failure)]
+        answers = iter(self._run(prepared))
+        return [item if isinstance(item, Failure) else next(answers) for item in self._ready]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.errors import HpaError
+from hpa_sdk.errors import HpaError, ModelFileError
 from hpa_sdk.labels import Label
 
 
@@ -107,3 +107,47 @@ class Failure:
 
     id: str
     error: HpaError
+
+
+class PredictionError(HpaError):
+    """Some fields of a batch failed.
+
+    Attributes
+    ----------
+    answers : list of Prediction or Failure
+        What was found for every field, in the order asked.
+    """
+
+    def __init__(self, answers: list[Prediction | Failure]) -> None:
+        self.answers = answers
+        failures = [answer for answer in answers if isinstance(answer, Failure)]
+        super().__init__(
+            f"{len(failures)} of {len(answers)} fields failed; the first, {failures[0].id}: {failures[0].error.what}",
+            where=failures[0].error.where,
+            remedy="The other answers are in this error's 'answers'; on_error='yield' returns them with the failures.",
+        )
+
+    def __reduce__(self) -> tuple[type[PredictionError], tuple[list[Prediction | Failure]]]:
+        return type(self), (self.answers,)
+
+
+def all_predicted(answers: list[Prediction | Failure]) -> list[Prediction]:
+    """Give the answers if all are predictions.
+
+    Raises
+    ------
+    PredictionError
+        Some are not; it holds them all.
+    """
+    if any(isinstance(answer, Failure) for answer in answers):
+        raise PredictionError(answers)
+    return cast("list[Prediction]", answers)
+
+
+def no_numbers(where: str) -> HpaError:
+    """Say that a model's probabilities for a field can't be used."""
+    return ModelFileError(
+        "the model's probabilities for this field are no numbers (NaN or infinite)",
+        where=where,
+        remedy="Run it with device='cpu', and the model's fp32 file if it has one: one of the two is at fault.",
+    )

@@ -4,47 +4,28 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Literal, cast, overload
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.contract import check_model
+from hpa_sdk.device_choice import open_session
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import Planes
-from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.prediction import Failure, Prediction, all_predicted, no_numbers
 from hpa_sdk.preprocessing import Image, White
-from hpa_sdk.session import Session, open_session
+from hpa_sdk.runtimes.threads import ThreadPlan
+from hpa_sdk.session import Session, SessionSettings
 from hpa_sdk.sources import FoundField, Source, find_fields
-
-
-class PredictionError(HpaError):
-    """Some fields of a batch failed.
-
-    Attributes
-    ----------
-    answers : list of Prediction or Failure
-        What was found for every field, in the order asked.
-    """
-
-    def __init__(self, answers: list[Prediction | Failure]) -> None:
-        self.answers = answers
-        failures = [answer for answer in answers if isinstance(answer, Failure)]
-        super().__init__(
-            f"{len(failures)} of {len(answers)} fields failed; the first, {failures[0].id}: {failures[0].error.what}",
-            where=failures[0].error.where,
-            remedy="The other answers are in this error's 'answers'; on_error='yield' returns them with the failures.",
-        )
-
-    def __reduce__(self) -> tuple[type[PredictionError], tuple[list[Prediction | Failure]]]:
-        return type(self), (self.answers,)
 
 
 class Predictor:
@@ -56,6 +37,8 @@ class Predictor:
         What the model says about itself.
     thresholds : numpy.ndarray
         float32 of shape (28,): the probability from which each class counts.
+    session : Session
+        What runs the model.
     """
 
     def __init__(
@@ -65,13 +48,11 @@ class Predictor:
         *,
         thresholds: npt.NDArray[np.float32],
         white: White | None,
-        decoders: int,
     ) -> None:
         self.card = card
         self.thresholds = thresholds
-        self._session = session
+        self.session = session
         self._white = white
-        self._decoders = decoders
 
     @classmethod
     def load(
@@ -82,8 +63,9 @@ class Predictor:
         threshold: float | Literal["card"] = "card",
         white: White | None = None,
         batch_size: int | None = None,
-        decoders: int | None = None,
+        threads: int | None = None,
         gpu_memory: float | None = None,
+        runtime_options: Mapping[str, str] | None = None,
         card: ModelCard | None = None,
         verify: bool = False,
     ) -> Predictor:
@@ -103,10 +85,12 @@ class Predictor:
             model that does the preprocessing takes 8 bits a pixel, and 16-bit planes are rounded to them.
         batch_size : int, optional
             Fields a run. Default: what suits the device.
-        decoders : int, optional
-            Threads that read files. Default: one a core, four at most.
+        threads : int, optional
+            Cores to use, for reading and running together. Default: all that this process may use.
         gpu_memory : float, optional
-            GiB of a graphics card's memory that the model may take; see `hpa_sdk.session.Session`.
+            GiB of a graphics card's memory that the model may take; see `SessionSettings`.
+        runtime_options : mapping of str to str, optional
+            Options of the device's runtime by its own names, before ours, such as ``{"prefer_nhwc": "1"}``.
         card : ModelCard, optional
             For a file that carries none.
         verify : bool
@@ -122,27 +106,38 @@ class Predictor:
         DeviceError
             The device can't be had, or onnxruntime is not installed.
         SettingError
-            A number is out of its range.
+            A number is out of its range, or the batch is larger than memory.
         """
-        _check_settings(threshold, batch_size, decoders, gpu_memory)
+        _check_threshold(threshold)
         card = check_model(Path(model), card, verify=verify)
+        settings = SessionSettings(
+            batch_size=batch_size,
+            threads=threads,
+            gpu_memory=gpu_memory,
+            options=runtime_options or {},
+            quantized=card.precision == "int8",
+        )
         return cls(
-            open_session(Path(model), device, batch_size=batch_size, gpu_memory=gpu_memory),
+            open_session(Path(model), device, settings),
             card,
             thresholds=np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32),
             white=white,
-            decoders=decoders or min(4, os.cpu_count() or 1),
         )
 
     @property
     def device(self) -> str:
-        """The device in use, read back from the runtime: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ..."""
-        return str(self._session.device)
+        """The device in use, read back from the runtime: ``"cpu"``, ``"cuda:1"``, ..."""
+        return str(self.session.device)
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """The onnxruntime providers in use, read back from the runtime."""
-        return self._session.providers
+        """Parts of the runtime in use, read back from it: onnxruntime's providers, or OpenVINO's devices."""
+        return self.session.providers
+
+    @property
+    def threads(self) -> ThreadPlan:
+        """Who uses the cores while `stream` answers many fields."""
+        return ThreadPlan.for_many(self.session.device.kind, self.session.threads)
 
     @overload
     def predict(
@@ -181,9 +176,7 @@ class Predictor:
         answers = list(self.stream(sources, recursive=recursive))
         if on_error == "yield":
             return answers
-        if any(isinstance(answer, Failure) for answer in answers):
-            raise PredictionError(answers)
-        return cast("list[Prediction]", answers)
+        return all_predicted(answers)
 
     def stream(
         self,
@@ -192,11 +185,11 @@ class Predictor:
         on_error: Literal["raise", "yield"] = "yield",
         recursive: bool = False,
         root: str | os.PathLike[str] | None = None,
-    ) -> Iterator[Prediction | Failure]:
+    ) -> Generator[Prediction | Failure]:
         """Predict fields lazily, in the order asked, with bounded memory.
 
-        Files are read on threads, a few fields ahead of the device. Where the model does the preprocessing, the fields
-        of a batch that have the same size run together.
+        Files are read on threads, a few fields ahead of the device; on a processor each core reads and runs a field of
+        its own. Where the model does the preprocessing, the fields of a batch that have the same size run together.
 
         Parameters
         ----------
@@ -220,12 +213,14 @@ class Predictor:
         DeviceError
             The device failed while running.
         """
+        batches = count()
         answers = run_in_batches(
             find_fields(sources, recursive=recursive, root=root),
             prepare=self._prepare,
-            run=self._run,
-            batch_size=self._session.batch_size,
-            workers=self._decoders,
+            run=lambda prepared: self._run(prepared, self.session.after(next(batches))),
+            batch_size=self.session.batch_size,
+            workers=self.threads.workers,
+            lanes=self.threads.lanes,
         )
         # Closed by hand: a raised error would keep the generator, and so its threads, alive in its traceback.
         with closing(answers):
@@ -254,9 +249,12 @@ class Predictor:
         ------
         PlaneError
             An array is not such planes, or is 16-bit and no white level is known.
+        PredictionError
+            The model gave no numbers for some fields.
         """
         chosen = self._white if white is None else white
-        return self._run([self._ready(FoundField(str(at), field), chosen) for at, field in enumerate(planes)])
+        ready = [self._ready(FoundField(str(at), field), chosen) for at, field in enumerate(planes)]
+        return all_predicted(self._run(ready, self.session))
 
     def _prepare(self, item: FoundField | Failure) -> _Prepared | Failure:
         if isinstance(item, Failure):
@@ -270,34 +268,30 @@ class Predictor:
         field, levels = self.card.preprocessing.model_input(found.read(), white=white, where=found.where)
         return _Prepared(found.id, field, levels)
 
-    def _run(self, prepared: list[_Prepared]) -> list[Prediction]:
+    def _run(self, prepared: list[_Prepared], session: Session) -> list[Prediction | Failure]:
         by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for at, item in enumerate(prepared):
             by_shape[item.field.shape].append(at)
-        predictions: dict[int, Prediction] = {}
+        predictions: dict[int, Prediction | Failure] = {}
         for places in by_shape.values():
-            answers = self._session.run(np.stack([prepared[at].field for at in places]))
+            answers = session.run([prepared[at].field for at in places])
             for at, probabilities, embedding in zip(places, *answers, strict=True):
-                predictions[at] = Prediction.from_probabilities(
-                    probabilities,
-                    id=prepared[at].id,
-                    thresholds=self.thresholds,
-                    embedding=embedding,
-                    white=prepared[at].white,
-                )
+                predictions[at] = self._answer(prepared[at], probabilities, embedding)
         return [predictions[at] for at in range(len(prepared))]
 
+    def _answer(
+        self, asked: _Prepared, probabilities: npt.NDArray[np.float32], embedding: npt.NDArray[np.float32]
+    ) -> Prediction | Failure:
+        if not np.isfinite(probabilities).all():
+            return Failure(asked.id, no_numbers(asked.id))
+        return Prediction.from_probabilities(
+            probabilities, id=asked.id, thresholds=self.thresholds, embedding=embedding, white=asked.white
+        )
 
-def _check_settings(
-    threshold: float | str, batch_size: int | None, decoders: int | None, gpu_memory: float | None
-) -> None:
+
+def _check_threshold(threshold: float | str) -> None:
     if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
         raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
-    for name, value in (("batch_size", batch_size), ("decoders", decoders)):
-        if value is not None and value < 1:
-            raise SettingError(f"{name}={value} is too small", remedy="Give 1 or more, or leave it out.")
-    if gpu_memory is not None and not gpu_memory > 0:
-        raise SettingError(f"gpu_memory={gpu_memory} is no memory", remedy="Give GiB above 0, or leave it out.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,23 @@
-"""Opens a model on a device that really runs it, and runs it on batches of images or planes."""
+"""Runs a model on batches of images or planes, on the device that it was asked for and no other."""
 
 from __future__ import annotations
 
-import base64
-import logging
-import math
 import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.devices import AUTOMATIC, PROVIDERS, Device, load_onnxruntime, obstacles
-from hpa_sdk.errors import DeviceError, ModelFileError
-from hpa_sdk.onnx_file import runtime_source
+from hpa_sdk.devices import NVIDIA, Device
+from hpa_sdk.errors import DeviceError, HpaError, ModelFileError, SettingError
+from hpa_sdk.runtimes.lane import Fields, Lane, LaneSettings
+from hpa_sdk.runtimes.onnx_lanes import open_onnx_lanes
+from hpa_sdk.runtimes.openvino_lanes import open_openvino_lanes
+from hpa_sdk.runtimes.threads import ThreadPlan
 
 Probabilities = npt.NDArray[np.float32]
 """float32 of shape (N, 28), 0 to 1."""
@@ -28,31 +31,62 @@ BATCH_SIZE = {"tensorrt": 32, "cuda": 32, "openvino": 1, "cpu": 1}
 LARGEST_RUN = 256 * 1024 * 1024
 """Largest input of one run in bytes. Planes come in any size: a batch of large ones is run in parts."""
 
-_FIXED_SHAPE = ("tensorrt", "cuda")
-_ELEMENT_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+SHORT_STREAM = 32
+"""Runs after which a stream is worth a session of its own kind."""
+
+_FIXED_SHAPE = (*NVIDIA, "openvino")
 _WARM_SIDE = 512
-_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
-    "cuda": {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"},
-}
-_ERRORS_ONLY = 3
-_GIB = 2**30
+ASK_DOCTOR = "Run 'hpa doctor' to see what each device needs, or use device='auto' or 'cpu'."
+"""What to do next where a device can't be had."""
 
-# The smallest ONNX file with the contract's names: a 1x1 convolution, so that cuDNN is asked for too, and a Relu.
-_PROBE = base64.b64decode(
-    "CAg60QEKHwoFaW1hZ2UKAXcSDXByb2JhYmlsaXRpZXMiBENvbnYKIAoNcHJvYmFiaWxpdGllcxIJZW1iZWRkaW5nIgRSZWx1EgVw"
-    "cm9iZSoTCAEIAQgBCAEQAUIBd0oEAACAP1ogCgVpbWFnZRIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiKAoNcHJvYmFiaWxpdGll"
-    "cxIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiJAoJZW1iZWRkaW5nEhcKFQgBEhEKAxIBTgoCCAEKAggBCgIIAUIECgAQEg=="
-)
 
-_log = logging.getLogger("hpa_sdk")
-_said: set[str] = set()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How to use a device.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        Fields a run. None: `BATCH_SIZE` of the device.
+    threads : int or None
+        Cores to use. None: all that this process may use.
+    gpu_memory : float or None
+        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results; cuDNN and
+        CUDA itself take some more. None: what it needs. Nothing on other devices.
+    options : mapping of str to str
+        Options of the device's runtime by its own names, before ours: onnxruntime's provider options, or OpenVINO's
+        properties.
+    quantized : bool
+        Whether the file is int8: what onnxruntime makes of it is then kept for the next start.
+
+    Raises
+    ------
+    SettingError
+        A number is out of its range.
+    """
+
+    batch_size: int | None = None
+    threads: int | None = None
+    gpu_memory: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    quantized: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers; `threads` is checked where it is planned with."""
+        if self.batch_size is not None and self.batch_size < 1:
+            raise SettingError(f"batch_size={self.batch_size} is too small", remedy="Give 1 or more, or leave it out.")
+        if self.gpu_memory is not None and not self.gpu_memory > 0:
+            raise SettingError(
+                f"gpu_memory={self.gpu_memory} is no memory", remedy="Give GiB above 0, or leave it out."
+            )
 
 
 class Session:
     """A model on a device.
 
-    Runs come from any thread, one at a time. Where the device likes equal shapes, a short batch is padded and the
-    answers to the padding are cut off; planes of another size are another shape all the same.
+    Runs come from any thread; as many as there are lanes go on at once, and others wait. Where the device likes equal
+    shapes, a short batch is padded and the answers to the padding are cut off; planes of another size are another shape
+    all the same.
 
     Parameters
     ----------
@@ -60,22 +94,28 @@ class Session:
         An ONNX file or its content.
     device : Device
         Where to run it.
+    settings : SessionSettings, optional
+        How.
     batch_size : int, optional
-        Fields a run. Default: `BATCH_SIZE` of the device.
+        In place of the settings' own.
     fixed_shape : bool, optional
         Whether every run has exactly `batch_size` fields. Default: as the device likes it.
-    gpu_memory : float, optional
-        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results; cuDNN and
-        CUDA itself take some more. Default: what it needs. Nothing on other devices.
+    many : bool
+        Plan for the most fields a second, rather than for the soonest answer to one: see `ThreadPlan`.
 
     Attributes
     ----------
     device : Device
         Read back from the runtime.
     providers : tuple of str
-        onnxruntime's providers in use, read back from the runtime, first choice first.
+        Parts of the runtime in use, read back from it, first choice first: onnxruntime's providers, or OpenVINO's
+        devices.
     batch_size : int
         Fields a run.
+    threads : int or None
+        As asked for.
+    plan : ThreadPlan
+        Who uses the cores.
 
     Raises
     ------
@@ -83,35 +123,74 @@ class Session:
         The runtime does not run the model on this device, or there is no runtime.
     ModelFileError
         The runtime can't open the model on any device.
+    SettingError
+        A number of threads is out of its range.
     """
 
     def __init__(
         self,
         model: Path | bytes,
         device: Device,
+        settings: SessionSettings | None = None,
         *,
         batch_size: int | None = None,
         fixed_shape: bool | None = None,
-        gpu_memory: float | None = None,
+        many: bool = False,
     ) -> None:
-        self._runtime = _open_runtime(model, device, gpu_memory)
-        self._input = self._runtime.get_inputs()[0]
-        self.providers: tuple[str, ...] = tuple(self._runtime.get_providers())
-        self.device = _read_back(self._runtime)
-        if self.device.kind != device.kind:
-            raise DeviceError(f"onnxruntime put the model on {self.device}, not on {device}", remedy=_ASK_DOCTOR)
-        self.batch_size = batch_size or BATCH_SIZE[device.kind]
+        settings = settings or SessionSettings()
+        self.threads = settings.threads
+        self._opened_with = (model, device, settings, batch_size, fixed_shape)
+        self.batch_size = batch_size or settings.batch_size or BATCH_SIZE[device.kind]
         self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
-        self._lock = threading.Lock()
+        self.plan = (ThreadPlan.for_many if many else ThreadPlan.for_one)(device.kind, settings.threads)
+        lanes = _open_lanes(model, device, self._lane_settings(settings))
+        self._input = lanes[0].input
+        self.providers = lanes[0].providers
+        self.device = lanes[0].device
+        if self.device.kind != device.kind:
+            raise DeviceError(f"the runtime put the model on {self.device}, not on {device}", remedy=ASK_DOCTOR)
+        self._places: SimpleQueue[_Place] = SimpleQueue()
+        for lane in lanes:
+            self._places.put(_Place(lane))
+        self._many: Session | None = None
+        self._opening = threading.Lock()
 
-    def run(self, fields: npt.NDArray[np.float32 | np.uint8]) -> tuple[Probabilities, Embeddings]:
+    def _lane_settings(self, settings: SessionSettings) -> LaneSettings:
+        return LaneSettings(
+            lanes=self.plan.lanes,
+            threads=self.plan.threads_a_run,
+            batch_size=self.batch_size,
+            fixed_shape=self._fixed_shape,
+            gpu_memory=settings.gpu_memory,
+            options=settings.options,
+            quantized=settings.quantized,
+        )
+
+    def for_many(self) -> Session:
+        """Give a session for the most fields a second: another, opened on first use, or this one if it is as good."""
+        model, device, settings, batch_size, fixed_shape = self._opened_with
+        if ThreadPlan.for_many(device.kind, settings.threads) == self.plan:
+            return self
+        with self._opening:
+            if self._many is None:
+                self._many = Session(model, device, settings, batch_size=batch_size, fixed_shape=fixed_shape, many=True)
+            return self._many
+
+    def after(self, runs: int) -> Session:
+        """Give the session for the next run of a stream that has had so many.
+
+        Opening another takes as long as some runs do, so that is done where a stream has shown to be long.
+        """
+        return self if runs < (SHORT_STREAM if self._many is None else self.plan.threads_a_run) else self.for_many()
+
+    def run(self, fields: Sequence[Fields] | Fields) -> tuple[Probabilities, Embeddings]:
         """Run the model.
 
         Parameters
         ----------
-        fields : numpy.ndarray
-            What the model takes: images, float32 of shape (N, 299, 299, 3), 0 to 1; or planes, uint8 of shape
-            (N, 4, H, W). Any N.
+        fields : numpy.ndarray or sequence of numpy.ndarray
+            What the model takes, any N of one shape: images, float32 of shape (299, 299, 3), 0 to 1; or planes, uint8
+            of shape (4, H, W).
 
         Returns
         -------
@@ -125,132 +204,75 @@ class Session:
         DeviceError
             The device failed.
         """
-        count = self._fields_a_run(fields)
+        count = min(self.batch_size, max(1, LARGEST_RUN // fields[0].nbytes))
         runs = [self._run_once(fields[at : at + count], count) for at in range(0, len(fields), count)]
         probabilities, embeddings = zip(*runs, strict=True)
         return np.concatenate(probabilities), np.concatenate(embeddings)
 
     def warm_up(self) -> None:
-        """Run once on a full batch of empty fields, so that the first real run is not slow."""
+        """Run a full batch of empty fields on each lane, so that the first real run is not slow."""
         if self._fixed_shape:
-            shape = [_WARM_SIDE if isinstance(length, str) else length for length in self._input.shape[1:]]
-            self.run(np.zeros((self.batch_size, *shape), _ELEMENT_TYPES[self._input.type]))
+            places = [self._places.get() for _ in range(self.plan.lanes)]
+            for place in places:
+                self._places.put(place)
+                self.run([self.empty_field()] * self.batch_size)
 
-    def _fields_a_run(self, fields: npt.NDArray[np.float32 | np.uint8]) -> int:
-        return min(self.batch_size, max(1, LARGEST_RUN // (fields.itemsize * math.prod(fields.shape[1:]))))
+    def empty_field(self) -> Fields:
+        """Make a field of zeros as the model takes it."""
+        shape = [_WARM_SIDE if length is None else length for length in self._input.shape]
+        return np.zeros(shape, self._input.dtype)
 
-    def _run_once(self, fields: npt.NDArray[np.float32 | np.uint8], full: int) -> list[npt.NDArray[np.float32]]:
-        count = len(fields)
-        if self._fixed_shape and count < full:
-            fields = np.concatenate([fields, np.zeros((full - count, *fields.shape[1:]), fields.dtype)])
+    def _run_once(self, fields: Sequence[Fields] | Fields, full: int) -> list[npt.NDArray[np.float32]]:
+        with self._place() as place:
+            batch = place.batch_of(fields, full if self._fixed_shape else len(fields))
+            try:
+                outputs = place.lane.run(batch)
+            except Exception as error:  # runtimes' exceptions share no base class of their own
+                raise DeviceError(
+                    f"{self.device} failed while running the model ({error})",
+                    remedy="Try a smaller batch size, or device='cpu'.",
+                ) from error
+        return [output[: len(fields)] for output in outputs]
+
+    @contextmanager
+    def _place(self) -> Iterator[_Place]:
+        place = self._places.get()
         try:
-            with self._lock:
-                outputs = self._runtime.run(["probabilities", "embedding"], {self._input.name: fields})
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise DeviceError(
-                f"{self.device} failed while running the model ({error})",
-                remedy="Try a smaller batch size, or device='cpu'.",
-            ) from error
-        return [output[:count] for output in outputs]
+            yield place
+        finally:
+            self._places.put(place)
 
 
-def open_session(
-    model: Path, device: str, *, batch_size: int | None = None, gpu_memory: float | None = None
-) -> Session:
-    """Open a model on a named device, or on the best one that really works.
+@dataclass(slots=True)
+class _Place:
+    """A lane, and the memory in which its batches are put together."""
 
-    Parameters
-    ----------
-    model : pathlib.Path
-        An ONNX file.
-    device : str
-        ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
-    batch_size, gpu_memory : optional
-        As for `Session`.
+    lane: Lane
+    batch: Fields | None = None
 
-    Raises
-    ------
-    DeviceError
-        A device that was asked for by name can't be had.
-    ModelFileError
-        The runtime can't open the model.
-    """
-    if device != "auto":
-        return _try(model, Device.parse(device), batch_size, gpu_memory)
-    reasons: list[str] = []
-    *better, last_resort = AUTOMATIC
-    for kind in better:
-        try:
-            session = _try(model, Device(kind), batch_size, gpu_memory)
-        except DeviceError as error:
-            reasons.append(error.what)
-        else:
-            break
-    else:
-        session = _try(model, Device(last_resort), batch_size, gpu_memory)
-    if reasons:
-        _say_once(f"Using {session.device}: {'; '.join(reasons)}.")
-    return session
+    def batch_of(self, fields: Sequence[Fields] | Fields, length: int) -> Fields:
+        if length == 1:
+            return fields[0][np.newaxis]
+        shape = (length, *fields[0].shape)
+        if self.batch is None or self.batch.shape != shape:
+            self.batch = np.zeros(shape, fields[0].dtype)
+        for row, one in zip(self.batch, fields, strict=False):
+            row[...] = one
+        return self.batch
 
 
-def try_device(device: Device) -> None:
-    """Run a very small network on a device.
-
-    Raises
-    ------
-    DeviceError
-        The device can't be used; the message says why.
-    """
-    _try(_PROBE, device, 1).run(np.zeros((1, 1, 1, 1), np.float32))
-
-
-def _try(model: Path | bytes, device: Device, batch_size: int | None, gpu_memory: float | None = None) -> Session:
-    found = obstacles(device)
-    if found:
-        raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=_ASK_DOCTOR)
-    session = Session(model, device, batch_size=batch_size, gpu_memory=gpu_memory)
-    session.warm_up()
-    return session
-
-
-_ASK_DOCTOR = "Run 'hpa doctor' to see what each device needs, or use device='auto' or 'cpu'."
-
-
-def _open_runtime(model: Path | bytes, device: Device, gpu_memory: float | None) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    onnxruntime = load_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    provider_options = dict(_PROVIDER_OPTIONS.get(device.kind, {}))
-    if device.kind in _FIXED_SHAPE:
-        provider_options["device_id"] = str(device.index)
-    if device.kind == "cuda" and gpu_memory is not None:
-        provider_options["gpu_mem_limit"] = str(int(gpu_memory * _GIB))
-    source = model if isinstance(model, bytes) else runtime_source(model)
+def _open_lanes(model: Path | bytes, device: Device, settings: LaneSettings) -> Sequence[Lane]:
     try:
-        return onnxruntime.InferenceSession(
-            source,
-            options,
-            providers=[(device.provider, provider_options)],
-            # Left on, it would move a failing session to another provider with a line on stdout and no error.
-            enable_fallback=0,
-        )
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        if device.kind == "openvino":
+            return open_openvino_lanes(model, settings)
+        return open_onnx_lanes(model, device, settings)
+    except HpaError:
+        raise
+    except Exception as error:  # runtimes' exceptions share no base class of their own
         if device.kind == "cpu":
             raise ModelFileError(
                 f"onnxruntime can't open the model ({error})",
                 where=None if isinstance(model, bytes) else model,
                 remedy="Export it again with python -m export onnx.",
             ) from error
-        raise DeviceError(f"{device} can't open the model ({error})", remedy=_ASK_DOCTOR) from error
-
-
-def _read_back(runtime: Any) -> Device:  # noqa: ANN401 - onnxruntime has no types
-    provider = runtime.get_providers()[0]
-    kind = next((kind for kind, name in PROVIDERS.items() if name == provider), provider)
-    return Device(kind, int(runtime.get_provider_options()[provider].get("device_id", 0)))
-
-
-def _say_once(line: str) -> None:
-    if line not in _said:
-        _said.add(line)
-        _log.warning(line)
+        raise DeviceError(f"{device} can't open the model ({error})", remedy=ASK_DOCTOR) from error

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from hpa_sdk.devices import PROVIDERS
+from hpa_sdk.devices import KINDS
 from hpa_sdk.errors import HpaError
 from hpa_sdk.integrations.napari_fields import (
     Classified,
@@ -61,7 +61,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self._viewer = napari_viewer
         self.model, self.station = QLineEdit(), QLineEdit()
         self.device = QComboBox()
-        self.device.addItems(["auto", *PROVIDERS])
+        self.device.addItems(["auto", *KINDS])
         self.device.setEditable(True)
         self.channels = {channel: QComboBox() for channel in Channel}
         self.white = QComboBox()

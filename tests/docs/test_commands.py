@@ -25,7 +25,7 @@ def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
     """Find the command that words call, and what is left of them."""
     program, *left = words[2:] if words[0] == "python" else words
     command: click.Command = GROUPS[program]
-    while isinstance(command, click.Group) and left:
+    while isinstance(command, click.Group) and left and not left[0].startswith("-"):
         name = left.pop(0)
         found = command.get_command(click.Context(command), name)
         assert found is not None, f"{' '.join(words)}: there is no {name!r}"

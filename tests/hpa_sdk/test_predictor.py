@@ -119,14 +119,14 @@ def test_a_stream_is_lazy_and_reads_only_a_little_ahead(model: Path, fields: lis
             drawn += 1
             yield sample
 
-    predictor = Predictor.load(model, device="cpu", batch_size=2, decoders=3)
+    predictor = Predictor.load(model, device="cpu", batch_size=2, threads=3)
     stream = predictor.stream(endless())
     assert drawn == 0
     for _ in range(20):
         next(stream)
-    assert drawn <= 20 + 2 * 2 + 3 + 1
-    stream.close()  # type: ignore[attr-defined]
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("hpa-decoder")]
+    assert drawn <= 20 + 2 * (3 + 1 + 2)
+    stream.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("hpa-worker")]
 
 
 def test_an_unforeseen_error_is_not_swallowed(predictor: Predictor, fields: list[Sample]) -> None:
@@ -214,7 +214,7 @@ def test_failures_alone_are_answered_as_they_come(predictor: Predictor) -> None:
     failures = [next(stream) for _ in range(5)]
     assert all(isinstance(failure, Failure) for failure in failures)
     assert drawn < 30
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_what_is_no_path_at_all_costs_no_other_field(predictor: Predictor, fields: list[Sample]) -> None:
@@ -237,7 +237,7 @@ def test_white_levels_of_a_prediction_can_be_used_again(predictor: Predictor) ->
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
 
 
-@pytest.mark.parametrize("settings", [{"threshold": 1.5}, {"threshold": "study"}, {"batch_size": 0}, {"decoders": -1}])
+@pytest.mark.parametrize("settings", [{"threshold": 1.5}, {"threshold": "study"}, {"batch_size": 0}, {"threads": 0}])
 def test_a_setting_out_of_range_is_refused(model: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="Give"):
         Predictor.load(model, device="cpu", **settings)

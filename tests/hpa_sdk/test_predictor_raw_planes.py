@@ -14,6 +14,7 @@ from hpa_sdk import Failure, Prediction, Predictor, Preprocessing, session
 from hpa_sdk.devices import Device
 from hpa_sdk.errors import ModelCardError, ModelFileError, PlaneError
 from hpa_sdk.session import Session
+from tests.lane_spy import spied
 from tests.raw_model import make_raw_model
 from tests.small import CARD, make_model, random_planes, write_planes
 
@@ -29,24 +30,6 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planes() -> list[npt.NDArray[np.uint8]]:
     rng = np.random.default_rng(8)
     return [random_planes(rng, side=side) for side in SIDES]
-
-
-class Spy:
-    """Stands before a runtime and notes the shape of each run."""
-
-    def __init__(self, runtime: Any) -> None:
-        self.shapes: list[tuple[int, ...]] = []
-        self._runtime = runtime
-
-    def run(self, names: list[str], feeds: dict[str, npt.NDArray[Any]]) -> Any:
-        self.shapes.append(feeds["planes"].shape)
-        return self._runtime.run(names, feeds)
-
-
-def spied(opened: Session, monkeypatch: pytest.MonkeyPatch) -> Spy:
-    spy = Spy(opened._runtime)
-    monkeypatch.setattr(opened, "_runtime", spy)
-    return spy
 
 
 def probabilities(predictions: list[Prediction]) -> list[npt.NDArray[np.float32]]:
@@ -66,21 +49,17 @@ def test_planes_of_mixed_sizes_give_the_host_s_answers_in_order(
     assert graph.predict_planes([]) == []
 
 
-def test_fields_of_one_size_run_together(
-    raw: Path, planes: list[npt.NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fields_of_one_size_run_together(raw: Path, planes: list[npt.NDArray[np.uint8]]) -> None:
     predictor = Predictor.load(raw, device="cpu", batch_size=32)
-    spy = spied(predictor._session, monkeypatch)
+    spy = spied(predictor.session)
     predictor.predict_planes(planes)
     assert spy.shapes == [(4, 4, 64, 64), (2, 4, 80, 80), (1, 4, 100, 100)]
 
 
-def test_where_shapes_are_fixed_the_batch_alone_is_padded(
-    raw: Path, planes: list[npt.NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_shapes_are_fixed_the_batch_alone_is_padded(raw: Path, planes: list[npt.NDArray[np.uint8]]) -> None:
     opened = Session(raw, Device("cpu"), batch_size=4, fixed_shape=True)
     plain = Session(raw, Device("cpu"), batch_size=1)
-    spy = spied(opened, monkeypatch)
+    spy = spied(opened)
     opened.warm_up()
     fields = np.stack([planes[0], planes[2]])
     np.testing.assert_allclose(opened.run(fields)[0], plain.run(fields)[0], rtol=0, atol=1e-6)
@@ -90,7 +69,7 @@ def test_where_shapes_are_fixed_the_batch_alone_is_padded(
 def test_a_batch_of_large_planes_runs_in_parts(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LARGEST_RUN", 2 * 4 * 64 * 64)
     opened = Session(raw, Device("cpu"), batch_size=8)
-    spy = spied(opened, monkeypatch)
+    spy = spied(opened)
     for side in (64, 300):
         assert len(opened.run(np.zeros((3, 4, side, side), np.uint8))[0]) == 3
     assert [shape[0] for shape in spy.shapes] == [2, 1, 1, 1, 1]

@@ -1,16 +1,25 @@
 """A session answers the same however a batch is cut, and its device is never a lie."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from hpa_sdk import devices, session
+from hpa_sdk import device_choice, session
+from hpa_sdk.device_choice import open_session, try_device
 from hpa_sdk.devices import Device
-from hpa_sdk.errors import DeviceError, ModelFileError
-from hpa_sdk.session import Session, open_session, try_device
+from hpa_sdk.errors import DeviceError, ModelFileError, SettingError
+from hpa_sdk.runtimes import memory
+from hpa_sdk.runtimes.lane import Fields, Lane
+from hpa_sdk.runtimes.onnx_lanes import open_onnx_lanes
+from hpa_sdk.session import Session, SessionSettings
+from tests.lane_spy import LaneSpy, spied
+from tests.small import build_model
 
 SHAPE = (299, 299, 3)
 
@@ -40,21 +49,12 @@ def test_batches_and_padding_do_not_change_answers(
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_fixed_shape_is_really_kept(model: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fixed_shape_is_really_kept(model: Path, images: np.ndarray) -> None:
     opened = Session(model, Device("cpu"), batch_size=4, fixed_shape=True)
-    seen = []
-    runtime = opened._runtime
-
-    class Spy:
-        def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-            seen.append(feeds["image"].shape[0])
-            answers: list[np.ndarray] = runtime.run(names, feeds)
-            return answers
-
-    monkeypatch.setattr(opened, "_runtime", Spy())
+    spy = spied(opened)
     opened.warm_up()
     opened.run(images)
-    assert seen == [4, 4, 4]
+    assert [shape[0] for shape in spy.shapes] == [4, 4, 4]
 
 
 def test_the_device_is_read_back(model: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_device_of_no_such_name_is_refused(model: Path, name: str) -> None:
         open_session(model, name)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:1", "tensorrt", "openvino"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "tensorrt"])
 def test_a_named_device_that_can_t_be_had_is_an_error(model: Path, name: str) -> None:
     if Device.parse(name).provider in onnxruntime.get_available_providers():
         pytest.skip(f"this onnxruntime is built with {name}")
@@ -79,17 +79,18 @@ def test_a_named_device_that_can_t_be_had_is_an_error(model: Path, name: str) ->
 
 def test_a_session_that_landed_elsewhere_is_an_error(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # onnxruntime only logs when CUDA does not start, and runs on the CPU: told apart by what it says of itself.
-    monkeypatch.setitem(devices.PROVIDERS, "cuda", "CPUExecutionProvider")
-    monkeypatch.setattr(session, "_read_back", lambda _: Device("cpu"))
-    with pytest.raises(DeviceError, match="onnxruntime put the model on cpu, not on cuda"):
+    monkeypatch.setattr(
+        session, "open_onnx_lanes", lambda model, _, settings: open_onnx_lanes(model, Device("cpu"), settings)
+    )
+    with pytest.raises(DeviceError, match="the runtime put the model on cpu, not on cuda"):
         Session(model, Device("cuda"))
 
 
 def test_auto_falls_back_with_one_line_said_once(
     model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session, "_said", set())
-    monkeypatch.setattr(session, "obstacles", lambda device: ("no driver",) if device.kind == "cuda" else ())
+    monkeypatch.setattr(device_choice, "_said", set())
+    monkeypatch.setattr(device_choice, "obstacles", lambda device: ("no driver",) if device.kind == "cuda" else ())
     with caplog.at_level(logging.INFO, logger="hpa_sdk"):
         first, second = (open_session(model, "auto") for _ in range(2))
     assert str(first.device) == str(second.device) == "cpu"
@@ -103,8 +104,8 @@ def test_auto_takes_the_best_that_really_works(model: Path, monkeypatch: pytest.
         tried.append(device.kind)
         return ()
 
-    monkeypatch.setattr(session, "obstacles", obstacles)
-    monkeypatch.setattr(session, "AUTOMATIC", ("cpu", "cuda"))
+    monkeypatch.setattr(device_choice, "obstacles", obstacles)
+    monkeypatch.setattr(device_choice, "AUTOMATIC", ("cpu", "cuda"))
     assert str(open_session(model, "auto").device) == "cpu"
     assert tried == ["cpu"]
 
@@ -114,9 +115,12 @@ def test_the_cpu_runs_the_probe() -> None:
 
 
 def test_a_model_that_no_runtime_opens_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(ModelFileError, match="onnxruntime can't open"):
-        open_session(tmp_path / "model.onnx", "cpu")
+    unknown = build_model()
+    unknown.graph.node[0].op_type = "Unknown"
+    for content in (b"no model", unknown.SerializeToString()):
+        (tmp_path / "model.onnx").write_bytes(content)
+        with pytest.raises(ModelFileError, match="onnxruntime can't open"):
+            open_session(tmp_path / "model.onnx", "cpu")
 
 
 def test_a_failing_device_is_told_as_such(model: Path) -> None:
@@ -130,17 +134,62 @@ def test_without_a_runtime_the_error_prints_the_install_line(model: Path, monkey
         open_session(model, "auto")
 
 
-@pytest.mark.parametrize(("gpu_memory", "expected"), [(None, None), (1.5, str(3 * 2**29))])
-def test_the_cap_on_a_card_s_memory_reaches_the_runtime(
-    model: Path, monkeypatch: pytest.MonkeyPatch, gpu_memory: float | None, expected: str | None
+def test_as_many_runs_as_lanes_go_on_at_once(model: Path, images: np.ndarray) -> None:
+    many = Session(model, Device("cpu"), SessionSettings(threads=3)).for_many()
+    together = threading.Barrier(3)
+    for place in (places := [many._places.get_nowait() for _ in range(3)]):
+        place.lane = MeetingLane(place.lane, together)
+        many._places.put(place)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda image: many.run([image])[0], images[:6]))
+    assert len(places) == 3
+    np.testing.assert_allclose(np.concatenate(found), Session(model, Device("cpu")).run(images[:6])[0], atol=1e-6)
+
+
+class MeetingLane(LaneSpy):
+    """A lane that runs when all others do."""
+
+    def __init__(self, lane: Lane, together: threading.Barrier) -> None:
+        super().__init__(lane)
+        self._together = together
+
+    def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+        self._together.wait(timeout=20)
+        return super().run(fields)
+
+
+def test_a_session_for_many_fields_is_opened_once_and_only_where_it_differs(model: Path) -> None:
+    opened = Session(model, Device("cpu"), SessionSettings(threads=2))
+    assert opened.for_many() is opened.for_many() is opened.for_many().for_many()
+    assert (opened.plan.lanes, opened.plan.threads_a_run) == (1, 2)
+    assert (opened.for_many().plan.lanes, opened.for_many().plan.threads_a_run) == (2, 1)
+    alone = Session(model, Device("cpu"), SessionSettings(threads=1))
+    assert alone.for_many() is alone
+
+
+def test_a_failed_run_gives_its_lane_back(model: Path, images: np.ndarray) -> None:
+    opened = Session(model, Device("cpu"))
+    for _ in range(3):
+        with pytest.raises(DeviceError, match="failed while running"):
+            opened.run(np.zeros((1, 5, 5, 3), np.float32))
+    assert len(opened.run(images)[0]) == len(images)
+
+
+def test_a_batch_larger_than_memory_is_refused_with_one_that_fits(
+    model: Path, monkeypatch: pytest.MonkeyPatch, images: np.ndarray
 ) -> None:
-    asked: list[dict[str, str]] = []
+    field = images[0].nbytes
+    taken = iter(range(0, 100 * 8 * 4 * field, 8 * 4 * field))  # each look finds four images a field more in use
+    monkeypatch.setattr(memory, "memory_of", lambda _: memory.Memory(free=600 * field, taken=next(taken)))
+    with pytest.raises(SettingError, match=r"batch_size=1000000 needs about .* Give batch_size=400 or less"):
+        open_session(model, "cpu", SessionSettings(batch_size=1_000_000, threads=1))
+    with pytest.raises(SettingError, match="Give batch_size=100 or less"):
+        open_session(model, "cpu", SessionSettings(batch_size=101, threads=1))
+    with pytest.raises(SettingError, match="Give batch_size=50 or less"):
+        open_session(model, "cpu", SessionSettings(batch_size=100, threads=2))
+    assert open_session(model, "cpu", SessionSettings(batch_size=100, threads=1)).batch_size == 100
 
-    def open_nothing(*_: object, providers: list[tuple[str, dict[str, str]]], **__: object) -> None:
-        asked.extend(options for _, options in providers)
-        raise RuntimeError("no card here")
 
-    monkeypatch.setattr(onnxruntime, "InferenceSession", open_nothing)
-    with pytest.raises(DeviceError, match="no card here"):
-        Session(model, Device("cuda"), gpu_memory=gpu_memory)
-    assert asked[0].get("gpu_mem_limit") == expected
+def test_more_memory_than_the_machine_has_is_refused_in_earnest(model: Path) -> None:
+    with pytest.raises(SettingError, match=r"MiB and [\d,]+ are free\. Give batch_size=\d+ or less"):
+        open_session(model, "cpu", SessionSettings(batch_size=10_000_000))

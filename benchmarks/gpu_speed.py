@@ -1,0 +1,161 @@
+r"""Measures all that there is to know of speed on a graphics card, in one go.
+
+    python -m benchmarks.gpu_speed --fp32 resnet.onnx --fp16 resnet.fp16.onnx --fields FOLDER \
+        -o docs/performance/gpu.json
+
+- the session alone at batches of 1, 8, 64 and 256 fields, by each way to set up the provider, and its share of the
+  peak: the fastest of some products of square fp16 matrices on the same card;
+- from files to answers with the fastest way, and its share of the lesser of reading alone and that session alone;
+- one field at a time: p50, p90 and p99;
+- a cold start in a process of its own, until the first answer;
+- label sets of every way against those of the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+from tqdm import tqdm
+
+from benchmarks.figures import write_figures
+from benchmarks.session_speed import multiply_adds
+from hpa_sdk import Predictor, Sample, find_samples
+from hpa_sdk.bench.rates import Spread
+from hpa_sdk.bench.report import measure_ceiling, single_stream
+from hpa_sdk.bench.stages import Stages
+from hpa_sdk.devices import Device
+from hpa_sdk.errors import HpaError
+from hpa_sdk.runtimes.memory import memory_of
+
+BATCHES = (1, 8, 64, 256)
+WAYS: dict[str, dict[str, str]] = {
+    "plain": {},
+    "prefer_nhwc": {"prefer_nhwc": "1"},
+    "cuda graph": {"enable_cuda_graph": "1"},
+    "prefer_nhwc, cuda graph": {"prefer_nhwc": "1", "enable_cuda_graph": "1"},
+}
+_SIDES = (4096, 8192, 16384)
+_COLD = (
+    "import sys, time; begun = time.perf_counter()\n"
+    "from hpa_sdk import Predictor; Predictor.load(sys.argv[1], device=sys.argv[3]).predict(sys.argv[2])\n"
+    "print(time.perf_counter() - begun)"
+)
+
+
+def main() -> None:
+    """Run the measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fp32", type=Path, required=True)
+    parser.add_argument("--fp16", type=Path, required=True)
+    parser.add_argument("--fields", type=Path, required=True, help="folder or table of fields")
+    parser.add_argument("--count", type=int, default=128, help="most fields")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or tensorrt")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    samples = list(itertools.islice(find_samples(options.fields), options.count))
+    expected = [prediction.labels for prediction in Predictor.load(options.fp32, device="cpu").predict(samples)]
+    peak = fp16_peak(Device.parse(options.device).index)
+    operations = 2 * multiply_adds(options.fp32)
+    sessions: list[dict[str, Any]] = []
+    trials = list(itertools.product((options.fp32, options.fp16), _ways(options.device), BATCHES))
+    for model, way, batch_size in tqdm(trials, unit=" sessions", disable=None):
+        asked = {"file": model.name, "way": way, "batch_size": batch_size}
+        try:
+            predictor = Predictor.load(model, device=options.device, batch_size=batch_size, runtime_options=WAYS[way])
+            stages = Stages(predictor, samples, None, options.seconds)
+            rates = Spread.of([stages.raw_session() for _ in range(options.rounds)])
+            same = _same(predictor, samples, expected)
+        except HpaError as error:  # a way that this card or runtime does not know is a line of the table
+            sessions.append(asked | {"error": str(error)})
+        else:
+            share = rates.median * operations / peak
+            sessions.append(asked | {"fields_a_second": rates, "share_of_fp16_peak": share, "same_label_sets": same})
+    best = max(
+        (found for found in sessions if "fields_a_second" in found), key=lambda found: found["fields_a_second"].median
+    )
+    fastest = options.fp16 if best["file"] == options.fp16.name else options.fp32
+    way = WAYS[best["way"]]
+    many = Predictor.load(fastest, device=options.device, batch_size=best["batch_size"], runtime_options=way)
+    one = Predictor.load(fastest, device=options.device, batch_size=1, runtime_options=way)
+    write_figures(
+        options.output,
+        {
+            "card": _card(),
+            "card_memory": memory_of(Device.parse(options.device)),
+            "onnxruntime": onnxruntime.__version__,
+            "fp16_peak_operations_a_second": peak,
+            "operations_a_field": operations,
+            "sessions": sessions,
+            "fastest": best,
+            "from_files": measure_ceiling(Stages(many, samples, None, options.seconds), options.rounds, lambda: None),
+            "single_stream_ms": single_stream(Stages(one, samples, None, options.seconds)),
+            "cold_start_seconds": Spread.of(
+                [_cold_start(fastest, samples[0], options.device) for _ in range(options.rounds)]
+            ),
+        },
+    )
+
+
+def fp16_peak(card: int) -> float:
+    """Give the fp16 operations a second of the fastest matrix product on a card."""
+    onnxruntime.preload_dlls()
+    best = 0.0
+    for side in _SIDES:
+        taken, given = (helper.make_tensor_value_info(name, TensorProto.FLOAT16, [side, side]) for name in "xy")
+        graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "peak", [taken], [given])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), providers=[("CUDAExecutionProvider", {"device_id": str(card)})]
+        )
+        matrix = np.random.default_rng(0).standard_normal((side, side)).astype(np.float16)
+        binding = session.io_binding()
+        binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(matrix, "cuda", card))
+        binding.bind_output("y", "cuda", card)
+        session.run_with_iobinding(binding)
+        begun = time.perf_counter()
+        for _ in range(10):
+            session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        best = max(best, 10 * 2 * side**3 / (time.perf_counter() - begun))
+    return best
+
+
+def _ways(device: str) -> Iterator[str]:
+    yield from (WAYS if device.startswith("cuda") else ["plain"])
+
+
+def _same(predictor: Predictor, samples: list[Sample], expected: list[frozenset[Any]]) -> float:
+    found = [prediction.labels for prediction in predictor.predict(samples)]
+    return float(np.mean([one == other for one, other in zip(found, expected, strict=True)]))
+
+
+def _cold_start(model: Path, sample: Sample, device: str) -> float:
+    told = subprocess.run(  # noqa: S603 - this file's own code
+        [sys.executable, "-c", _COLD, str(model), str(sample.files[0]), device],
+        check=True, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    return float(told.stdout)
+
+
+def _card() -> str:
+    told = subprocess.run(
+        ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],  # noqa: S607 - found on the path
+        check=True, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    return told.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Fills the tables and the plot of docs/performance.md with what the benchmarks wrote, and with nothing else.
+
+    python -m benchmarks.performance_page docs/performance.md docs/performance
+
+Between two marks ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands what NAME.json says; what no benchmark wrote stands
+there as not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from hpa_sdk.whole_file import whole_file
+
+NETWORKS = {"inception_resnet_v2": "Inception-ResNet-V2", "vgg16": "VGG-16"}
+RUNTIMES = {"cpu": "onnxruntime", "openvino": "OpenVINO"}
+_NOT_MEASURED = "Not measured yet."
+_MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Fill the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("figures", type=Path, help="folder of what the benchmarks wrote")
+    options = parser.parse_args()
+    figures = {path.stem: json.loads(path.read_bytes()) for path in sorted(options.figures.glob("*.json"))}
+    page = options.page.read_text(encoding="utf-8")
+    filled = _MARKED.sub(lambda found: found[1] + _part(found[2], figures) + found[3], page)
+    with whole_file(options.page) as partial:
+        partial.write_text(filled, encoding="utf-8", newline="\n")
+    networks = {name: figures[name] for name in NETWORKS if name in figures}
+    if networks:
+        plot(networks, options.figures / "end_to_end.svg")
+
+
+def _part(name: str, figures: dict[str, Any]) -> str:
+    if name not in figures:
+        return f"{_NOT_MEASURED}\n"
+    lines = [*TABLES[name](figures[name])]
+    machine = figures[name]["machine"]
+    return "\n".join([*lines, "", f"{machine['processor']}, {machine['memory_gib']} GiB, {machine['platform']}.", ""])
+
+
+def _end_to_end(told: dict[str, Any]) -> Iterator[str]:
+    keras = told["fields_a_second"]["keras"]
+    yield "| file and runtime | fields/s | times Keras | of the ceiling | label sets as Keras | as fp32 |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield f"| the study's loop, Keras | {_spread(keras)} | 1 | | | |"
+    for name, ratio in told["times_keras"].items():
+        precision, device = name.split()
+        as_fp32 = told["same_label_sets_as_fp32"].get(name)
+        yield (
+            f"| {precision}, {RUNTIMES[device]} | {_spread(told['fields_a_second'][name])} | **{_spread(ratio)}**"
+            f" | {_share(told['share_of_ceiling'][name])} | {told['same_label_sets_as_keras'][name]:.1%}"
+            f" | {'' if as_fp32 is None else f'{as_fp32:.1%}'} |"
+        )
+    yield ""
+    yield f"{told['fields']} fields; median of the turns (lowest to highest)."
+
+
+def _sessions(told: dict[str, Any]) -> Iterator[str]:
+    yield "| file | session | fields/s | time over OpenVINO's own |"
+    yield "| --- | --- | --- | --- |"
+    for model, found in told["models"].items():
+        over = found["time_over_openvinos_own"] | found["time_over_openvinos_own_one"]
+        for name, spread in found["fields_a_second"].items():
+            yield f"| {model} | {name} | {_spread(spread)} | {_spread(over[name]) if name in over else '1'} |"
+    yield ""
+    peak = told["peak_int8_operations_a_second"] / 1e12
+    for model, found in told["models"].items():
+        ((name, share),) = found["share_of_peak"].items()
+        giga = found["operations_a_field"] / 1e9
+        yield f"{model}: {giga:.1f} G operations a field; {name} reaches {share:.0%} of the {peak:.2f} T/s int8 peak."
+
+
+def _decoders(told: dict[str, Any]) -> Iterator[str]:
+    yield "| planes | decoder | ms a plane | over the SDK's |"
+    yield "| --- | --- | --- | --- |"
+    for form, found in told["milliseconds_a_plane"].items():
+        for name, spread in found["times"].items():
+            over = found["over_the_sdk"].get(name)
+            yield f"| {form} | {name} | {_spread(spread)} | {'1' if over is None else _spread(over)} |"
+
+
+def _start_up(told: dict[str, Any]) -> Iterator[str]:
+    yield "| model | raw session, s | SDK, s | ratio |"
+    yield "| --- | --- | --- | --- |"
+    for model, found in told["models"].items():
+        cells = (found["seconds"]["raw"], found["seconds"]["sdk"], found["over_raw"]["sdk"])
+        yield f"| {model} | {' | '.join(map(_spread, cells))} |"
+    yield ""
+    yield f"`import hpa_sdk`: {_spread(told['import_seconds']['import hpa_sdk'], 3)} s."
+
+
+def _memory(told: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{told['fields']:,} fields on {told['device']} with {told['model']}: {told['median_mib']:.0f} MiB,"
+        f" from {told['lowest']:+.1%} to {told['highest']:+.1%} of that after the first 500."
+    )
+
+
+def _gpu(told: dict[str, Any]) -> Iterator[str]:
+    yield f"{told['card']}, onnxruntime {told['onnxruntime']}."
+    yield ""
+    yield "| file | provider | batch | fields/s | of the fp16 peak | label sets as on the CPU |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for found in told["sessions"]:
+        head = f"| {found['file']} | {found['way']} | {found['batch_size']} |"
+        if "error" in found:
+            yield f"{head} {found['error']} | | |"
+        else:
+            share, same = found["share_of_fp16_peak"], found["same_label_sets"]
+            yield f"{head} {_spread(found['fields_a_second'])} | {share:.1%} | {same:.1%} |"
+    files, one = told["from_files"], told["single_stream_ms"]
+    yield ""
+    yield (
+        f"From files: {_spread(files['offline'])} fields/s, {_share(files['share'])} of the ceiling, bound by"
+        f" {files['binding']}. One field: p50 {one['p50']:.1f}, p90 {one['p90']:.1f}, p99 {one['p99']:.1f} ms."
+        f" Cold start: {_spread(told['cold_start_seconds'])} s."
+    )
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
+    "inception_resnet_v2": _end_to_end,
+    "vgg16": _end_to_end,
+    "sessions": _sessions,
+    "decoders": _decoders,
+    "start_up": _start_up,
+    "memory": _memory,
+    "gpu": _gpu,
+}
+
+
+def plot(networks: dict[str, Any], path: Path) -> None:
+    """Draw how many times the rate of Keras each file and runtime reaches."""
+    plt.rcParams["svg.hashsalt"] = "hpa-sdk"  # the same figures give the same file
+    figure, panes = plt.subplots(1, len(networks), figsize=(4.2 * len(networks), 3), sharey=True, squeeze=False)
+    for pane, (name, told) in zip(panes[0], networks.items(), strict=True):
+        ratios = told["times_keras"]
+        middles = [ratio["median"] for ratio in ratios.values()]
+        reach = [
+            [middle - ratio["low"] for middle, ratio in zip(middles, ratios.values(), strict=True)],
+            [ratio["high"] - middle for middle, ratio in zip(middles, ratios.values(), strict=True)],
+        ]
+        names = [f"{key.split()[0]}\n{RUNTIMES[key.split()[1]]}" for key in ratios]
+        pane.bar(names, middles, yerr=reach, capsize=3, color=["#9db4c0", "#9db4c0", "#5c6b73", "#5c6b73"])
+        pane.axhline(1, color="black", linewidth=0.8)
+        pane.set_title(NETWORKS[name])
+    panes[0][0].set_ylabel("times the study's loop with Keras")
+    figure.tight_layout()
+    with whole_file(path) as partial:
+        figure.savefig(partial, metadata={"Date": None})
+
+
+def _spread(spread: dict[str, float], digits: int = 2) -> str:
+    return f"{spread['median']:.{digits}f} ({spread['low']:.{digits}f} to {spread['high']:.{digits}f})"
+
+
+def _share(spread: dict[str, float]) -> str:
+    return f"{spread['median']:.0%} ({spread['low']:.0%} to {spread['high']:.0%})"
+
+
+if __name__ == "__main__":
+    main()

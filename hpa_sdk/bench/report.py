@@ -1,0 +1,248 @@
+"""Measures all that ``hpa bench`` tells."""
+
+from __future__ import annotations
+
+import itertools
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+
+from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
+from hpa_sdk.bench.rivals import Rival
+from hpa_sdk.bench.stages import Stages
+from hpa_sdk.devices import NVIDIA, Device
+from hpa_sdk.labels import Label
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
+from hpa_sdk.samples import find_samples
+
+LEAST_LATENCIES = 30
+"""Answers of which a percentile is taken at the least."""
+
+_UNMEASURED = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """What binds the rate.
+
+    Attributes
+    ----------
+    decoder, reading, raw_session : Spread
+        Fields a second of each alone; reading is decoding and preprocessing.
+    ceiling : Spread
+        Fields a second that can be had. Where the model runs beside the reading, on a graphics card, the lesser of
+        reading and session; where both use the same cores, 1 / (1 / reading + 1 / session).
+    binding : str
+        What binds: ``"reading"``, ``"session"``, or ``"both on the same cores"``.
+    offline : Spread
+        Fields a second from file to answer.
+    share : Spread
+        Of the ceiling, from the same turn.
+    """
+
+    decoder: Spread
+    reading: Spread
+    raw_session: Spread
+    ceiling: Spread
+    binding: str
+    offline: Spread
+    share: Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duel:
+    """A predictor against a rival, in turn.
+
+    Attributes
+    ----------
+    rival : str
+        What it was.
+    ours, theirs : Spread
+        Fields a second, from file to answer.
+    ratio : Spread
+        Ours over theirs, from the same turn.
+    fields : int
+        Fields that both answered.
+    same_label_sets : float
+        Share of these with the same label set, 0 to 1.
+    """
+
+    rival: str
+    ours: Spread
+    theirs: Spread
+    ratio: Spread
+    fields: int
+    same_label_sets: float
+
+
+def measure(
+    predictor: Predictor,
+    paths: Sequence[str],
+    rival: Rival | None,
+    *,
+    model: Path,
+    white: White | None,
+    rounds: int,
+    seconds: float,
+    fields: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Measure a predictor on the fields that paths name, and against a rival.
+
+    Raises
+    ------
+    SampleError
+        No path leads to a sample.
+    PlaneError
+        A field can't be read: all that are measured must be.
+    """
+    found = (sample for path in paths for sample in find_samples(path))
+    samples = list(islice(found, fields))
+    predictor.predict(samples[0])
+    stages = Stages(predictor, samples, white, seconds)
+    progress.reset(total=2 + rounds * (1 if rival is None else 2))
+    told: dict[str, Any] = {
+        "model": str(model),
+        "device": predictor.device,
+        "providers": predictor.providers,
+        "threads": asdict(predictor.threads),
+        "fields": len(samples),
+        "machine": machine(),
+        "single_stream_ms": single_stream(stages),
+    }
+    progress.update()
+    told["stages_ms"] = stages.one_after_the_other()
+    progress.update()
+    told["offline"] = measure_ceiling(stages, rounds, progress.update)
+    if rival is not None:
+        told["against"] = duel(stages, rival, rounds, progress.update)
+    return told
+
+
+class Progress(Protocol):
+    """What shows how far it is: a tqdm bar."""
+
+    def reset(self, total: float | None = None) -> object:
+        """Say how many steps there are."""
+
+    def update(self) -> object:
+        """Say that a step is done."""
+
+
+def machine() -> dict[str, Any]:
+    """Say what machine this is, for a table."""
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+    }
+
+
+def single_stream(stages: Stages) -> dict[str, float]:
+    """Measure MLPerf's single stream: one field at a time from file to answer, in milliseconds."""
+    samples = itertools.cycle(stages.samples)
+    times = latencies(lambda: stages.predictor.predict(next(samples)), seconds=stages.seconds, least=LEAST_LATENCIES)[
+        1:
+    ]
+    p50, p90, p99 = np.percentile(times, (50, 90, 99)) * 1e3
+    return {"p50": float(p50), "p90": float(p90), "p99": float(p99), "answers": len(times)}
+
+
+def offline(stages: Stages) -> float:
+    """Measure MLPerf's offline scenario: fields a second, from file to answer, with as many fields as there can be."""
+    stages.predictor.session.for_many()
+    answers = stages.predictor.stream(itertools.cycle(stages.samples), on_error="raise")
+    plan = stages.predictor.threads
+    filled = 2 * (plan.lanes + 1) * stages.predictor.session.batch_size + plan.workers
+    return rate(answers, seconds=stages.seconds, unmeasured=filled)
+
+
+def measure_ceiling(stages: Stages, rounds: int, told: Callable[[], object]) -> Ceiling:
+    """Measure the offline scenario, and in turn with it all that could bind it.
+
+    Parameters
+    ----------
+    stages : Stages
+        What to measure.
+    rounds : int
+        How often.
+    told : callable
+        Called after each round.
+    """
+    on_card = Device.parse(stages.predictor.device).kind in NVIDIA
+    rows: list[dict[str, float]] = []
+    parts = {
+        "offline": lambda: offline(stages),
+        "raw_session": stages.raw_session,
+        "reading": stages.reading,
+        "decoder": stages.decoder,
+    }
+    for row in in_turn(parts, rounds):
+        reading, session = row["reading"], row["raw_session"]
+        ceiling = min(reading, session) if on_card else 1 / (1 / reading + 1 / session)
+        rows.append(row | {"ceiling": ceiling, "share": row["offline"] / ceiling})
+        told()
+    spreads = {name: Spread.of([row[name] for row in rows]) for name in rows[0]}
+    lesser = "reading" if spreads["reading"].median < spreads["raw_session"].median else "session"
+    return Ceiling(binding=lesser if on_card else "both on the same cores", **spreads)
+
+
+def duel(stages: Stages, rival: Rival, rounds: int, told: Callable[[], object]) -> Duel:
+    """Measure a predictor and a rival in turn on the same fields, and compare their label sets.
+
+    Parameters
+    ----------
+    stages : Stages
+        What to measure.
+    rival : Rival
+        What to compare it with.
+    rounds : int
+        Pairs.
+    told : callable
+        Called after each pair.
+    """
+    same = _same_label_sets(stages, rival)
+    rows: list[dict[str, float]] = []
+    pair = {
+        "ours": lambda: offline(stages),
+        "theirs": lambda: rate(
+            rival.answers(itertools.cycle(stages.samples)), seconds=stages.seconds, unmeasured=_UNMEASURED
+        ),
+    }
+    for row in in_turn(pair, rounds):
+        rows.append(row | {"ratio": row["ours"] / row["theirs"]})
+        told()
+    spreads = {name: Spread.of([row[name] for row in rows]) for name in rows[0]}
+    return Duel(rival=rival.name, fields=len(same), same_label_sets=float(np.mean(same)), **spreads)
+
+
+def _same_label_sets(stages: Stages, rival: Rival) -> list[bool]:
+    ours = [prediction.labels for prediction in stages.predictor.predict(stages.samples)]
+    thresholds = stages.predictor.thresholds
+    theirs = [
+        {Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)}
+        for probabilities in rival.answers(iter(stages.samples))
+    ]
+    return [one == other for one, other in zip(ours, theirs, strict=True)]
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as told:
+            names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{len(names)} x {names[0]}" if names else f"{psutil.cpu_count()} x {platform.processor()}"
+
+
+def as_json(told: dict[str, Any]) -> dict[str, Any]:
+    """Turn what was measured into what JSON can hold."""
+    return {name: asdict(value) if isinstance(value, Ceiling | Duel) else value for name, value in told.items()}

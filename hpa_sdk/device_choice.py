@@ -1,0 +1,113 @@
+"""Opens a model on the device that was asked for, or on the best one that really works."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hpa_sdk.devices import AUTOMATIC, NVIDIA, Device, obstacles
+from hpa_sdk.errors import DeviceError
+from hpa_sdk.runtimes.memory import TRIED_FIELDS, check_batch
+from hpa_sdk.runtimes.threads import ThreadPlan
+from hpa_sdk.session import ASK_DOCTOR, BATCH_SIZE, Session, SessionSettings
+
+# The smallest ONNX file with the contract's names: a 1x1 convolution, so that cuDNN is asked for too, and a Relu.
+_PROBE = base64.b64decode(
+    "CAg60QEKHwoFaW1hZ2UKAXcSDXByb2JhYmlsaXRpZXMiBENvbnYKIAoNcHJvYmFiaWxpdGllcxIJZW1iZWRkaW5nIgRSZWx1EgVw"
+    "cm9iZSoTCAEIAQgBCAEQAUIBd0oEAACAP1ogCgVpbWFnZRIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiKAoNcHJvYmFiaWxpdGll"
+    "cxIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiJAoJZW1iZWRkaW5nEhcKFQgBEhEKAxIBTgoCCAEKAggBCgIIAUIECgAQEg=="
+)
+
+_log = logging.getLogger("hpa_sdk")
+_said: set[str] = set()
+
+
+def open_session(model: Path, device: str, settings: SessionSettings | None = None) -> Session:
+    """Open a model on a named device, or on the best one that really works.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        An ONNX file.
+    device : str
+        ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
+    settings : SessionSettings, optional
+        How to use it.
+
+    Raises
+    ------
+    DeviceError
+        A device that was asked for by name can't be had.
+    ModelFileError
+        The runtime can't open the model.
+    SettingError
+        A number is out of its range, or the batch is larger than memory.
+    """
+    settings = settings or SessionSettings()
+    if device != "auto":
+        return _try(model, Device.parse(device), settings)
+    reasons: list[str] = []
+    *better, last_resort = AUTOMATIC
+    for kind in better:
+        try:
+            session = _try(model, Device(kind), settings)
+        except DeviceError as error:
+            reasons.append(error.what)
+        else:
+            break
+    else:
+        session = _try(model, Device(last_resort), settings)
+    if reasons:
+        _say_once(f"Using {session.device}: {'; '.join(reasons)}.")
+    return session
+
+
+def try_device(device: Device) -> None:
+    """Run a very small network on a device.
+
+    Raises
+    ------
+    DeviceError
+        The device can't be used; the message says why.
+    """
+    _try(_PROBE, device, SessionSettings(batch_size=1, threads=1)).run(np.zeros((1, 1, 1, 1), np.float32))
+
+
+def _try(model: Path | bytes, device: Device, settings: SessionSettings) -> Session:
+    found = obstacles(device)
+    if found:
+        raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=ASK_DOCTOR)
+    if settings.batch_size is not None and settings.batch_size > max(TRIED_FIELDS, BATCH_SIZE[device.kind]):
+        _check_memory(model, device, settings, settings.batch_size)
+    session = Session(model, device, settings)
+    session.warm_up()
+    if device.kind == "openvino" and settings.quantized:
+        _say_once(
+            "OpenVINO rounds an int8 file at other places than onnxruntime, by which its card was measured: compare the"
+            " label sets with 'hpa bench MODEL FIELDS --against openvino'."
+        )
+    return session
+
+
+def _check_memory(model: Path | bytes, device: Device, settings: SessionSettings, batch_size: int) -> None:
+    # TensorRT would build an engine for minutes, and what CUDA takes is the more careful answer.
+    tried_on = replace(device, kind="cuda") if device.kind in NVIDIA else device
+    tried = Session(model, tried_on, settings, batch_size=TRIED_FIELDS, fixed_shape=False)
+    empty = tried.empty_field()
+    check_batch(
+        device,
+        batch_size,
+        lanes=ThreadPlan.for_many(device.kind, settings.threads).lanes,
+        field_bytes=empty.nbytes,
+        run=lambda: tried.run([empty] * TRIED_FIELDS),
+    )
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        _log.warning(line)

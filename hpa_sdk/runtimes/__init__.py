@@ -1,0 +1,1 @@
+"""Opens a model in a runtime and runs it there: onnxruntime, or OpenVINO beside it."""

@@ -1,0 +1,103 @@
+"""Keeps what a runtime made of a model between starts, where making it takes longer than reading it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+
+from hpa_sdk.onnx_file import map_file
+from hpa_sdk.whole_file import whole_file
+
+Opened = TypeVar("Opened")
+
+FOLDER_VARIABLE = "HPA_CACHE"
+"""Environment variable that names another folder for the cache; empty, nothing is kept."""
+
+MOST_KEPT = 12
+"""Entries of the cache; the one that was not used for longest goes first."""
+
+_log = logging.getLogger("hpa_sdk")
+
+
+def cache_folder() -> Path | None:
+    """Give the folder of the cache, which need not exist; None where nothing is to be kept."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named is None:
+        return platformdirs.user_cache_path("hpa-sdk", appauthor=False)
+    return Path(named) if named else None
+
+
+def model_sha256(model: Path | bytes) -> str:
+    """Hash a model's whole content: SHA-256 in hexadecimal."""
+    return hashlib.sha256(model if isinstance(model, bytes) else map_file(model)).hexdigest()
+
+
+def kept_path(model: Path | bytes, made_by: Mapping[str, str], suffix: str) -> Path | None:
+    """Give the place of what a runtime made of a model.
+
+    Parameters
+    ----------
+    model : pathlib.Path or bytes
+        The model; every byte counts.
+    made_by : mapping of str to str
+        All else that decides: the runtime's version, the processor or card, and the settings.
+    suffix : str
+        Ending of the name; empty for a folder.
+
+    Returns
+    -------
+    pathlib.Path or None
+        A place that nothing else has, in the user's own cache folder. None where nothing is to be kept.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return None
+    key = json.dumps({"model": model_sha256(model), **made_by}, sort_keys=True)
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
+
+
+def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callable[[Path | None], Opened]) -> Opened:
+    """Open what was kept; or make it, and keep it for the next start.
+
+    What can't be opened is made again, and a cache that can't be written costs a line in the log and nothing else.
+
+    Parameters
+    ----------
+    kept : pathlib.Path or None
+        Where it is kept.
+    read : callable
+        Opens what was kept; may raise anything.
+    make : callable
+        Makes it from the model, and writes it to the file that it is given, if any.
+    """
+    if kept is not None and kept.is_file():
+        try:
+            opened = read(kept)
+            os.utime(kept)
+        except Exception as error:  # noqa: BLE001 - of a damaged file comes whatever comes, and it is made again
+            _log.info("%s is made again (%s)", kept, error)
+        else:
+            return opened
+    if kept is not None:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _make_room(kept.parent)
+            with whole_file(kept) as partial:
+                return make(partial)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the model itself comes again below
+            _log.info("Nothing is kept for the next start (%s)", error)
+    return make(None)
+
+
+def _make_room(folder: Path) -> None:
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for old in entries[MOST_KEPT - 1 :]:
+        shutil.rmtree(old) if old.is_dir() else old.unlink()

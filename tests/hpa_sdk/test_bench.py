@@ -1,0 +1,147 @@
+"""``hpa bench`` measures what it says, and compares label sets with whatever it is set against."""
+
+import json
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from hpa_sdk import Predictor, Preprocessing, Sample
+from hpa_sdk.bench import report
+from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
+from hpa_sdk.bench.rivals import study_image
+from hpa_sdk.bench.stages import Stages
+from hpa_sdk.cli import main
+from hpa_sdk.planes import read_planes
+from tests.small import make_model
+
+QUICK = ["--device", "cpu", "--threads", "2", "--seconds", "0.05", "--rounds", "2"]
+
+
+def bench(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+def test_everything_is_measured_and_told_as_json(model: Path, fields: list[Sample]) -> None:
+    result = bench(model, fields[0].files[0].parent, *QUICK, "--fields", 3, "--against", "study-loop", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["device"], told["fields"], told["threads"]["lanes"]) == ("cpu", 3, 2)
+    assert 0 < told["single_stream_ms"]["p50"] <= told["single_stream_ms"]["p90"] <= told["single_stream_ms"]["p99"]
+    assert set(told["stages_ms"]) == {"decode", "preprocess", "run", "write"}
+    offline = told["offline"]
+    assert offline["binding"] == "both on the same cores"
+    for name in ("offline", "decoder", "reading", "raw_session", "ceiling", "share"):
+        assert 0 < offline[name]["low"] <= offline[name]["median"] <= offline[name]["high"]
+    assert told["against"]["same_label_sets"] == 1
+    assert told["against"]["fields"] == 3
+
+
+def test_the_text_says_what_binds_and_how_often_label_sets_agree(
+    model: Path, tmp_path: Path, fields: list[Sample]
+) -> None:
+    twin = make_model(tmp_path / "twin.onnx", name="twin")
+    result = bench(model, *(sample.files[0] for sample in fields), *QUICK, "--against", twin)
+    assert result.exit_code == 0, result.output
+    assert "of the ceiling" in result.stdout
+    assert "it is bound by both on the same cores" in result.stdout
+    assert "against twin.onnx, in turn" in result.stdout
+    assert "same label sets      100.0% of 5 fields" in result.stdout
+
+
+def test_a_rival_of_known_speed_and_answers(
+    model: Path, fields: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_rival.py").write_text(
+        "import time, numpy as np\n"
+        "class Slow:\n"
+        "    def __init__(self, seconds): self.name, self.seconds = 'a slow one', float(seconds)\n"
+        "    def answers(self, samples):\n"
+        "        for _ in samples:\n"
+        "            time.sleep(self.seconds)\n"
+        "            yield np.ones(28, np.float32)\n"
+        "open_rival = Slow\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = fields[0].files[0].parent
+    result = bench(model, folder, *QUICK, "--seconds", "0.3", "--against", "slow_rival:0.05", "--json")
+    assert result.exit_code == 0, result.output
+    against = json.loads(result.stdout)["against"]
+    assert against["rival"] == "a slow one"
+    assert 5 < against["theirs"]["median"] <= 20
+    assert against["ratio"]["median"] == pytest.approx(against["ours"]["median"] / against["theirs"]["median"], rel=0.8)
+    expected = [prediction.labels for prediction in Predictor.load(model, device="cpu").predict(fields)]
+    assert against["same_label_sets"] == np.mean([len(labels) == 28 for labels in expected])
+
+
+@pytest.mark.parametrize("name", ["keras", "no.such.module:x", "json:x", "missing.onnx"])
+def test_a_rival_that_is_none_is_refused(model: Path, fields: list[Sample], name: str) -> None:
+    result = bench(model, fields[0].files[0], *QUICK, "--against", name)
+    assert result.exit_code == 2
+    assert "benchmarks.keras_rival:RUN" in result.stderr
+
+
+def test_a_field_that_can_t_be_read_stops_it_at_once(model: Path, fields: list[Sample]) -> None:
+    fields[0].files[1].write_bytes(b"")
+    result = bench(model, fields[0].files[0], *QUICK)
+    assert result.exit_code == 2
+    assert "the file is empty" in result.stderr
+
+
+def test_the_study_s_image_is_the_sdk_s(fields: list[Sample]) -> None:
+    for sample in fields:
+        np.testing.assert_allclose(study_image(sample), Preprocessing()(read_planes(sample)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("device", "binding", "ceiling"), [("cpu", "both on the same cores", 8.0), ("cuda", "session", 10.0)]
+)
+def test_the_ceiling(
+    model: Path, fields: list[Sample], monkeypatch: pytest.MonkeyPatch, device: str, binding: str, ceiling: float
+) -> None:
+    predictor = Predictor.load(model, device="cpu")
+    monkeypatch.setattr(type(predictor), "device", device)
+    monkeypatch.setattr(report, "offline", lambda _: 6.0)
+    for name, value in {"raw_session": 10.0, "reading": 40.0, "decoder": 50.0}.items():
+        monkeypatch.setattr(Stages, name, lambda _, value=value: value)
+    rounds: list[Any] = []
+    found = report.measure_ceiling(Stages(predictor, fields, None, 1.0), 3, lambda: rounds.append(1))
+    assert (found.binding, found.ceiling) == (binding, Spread(ceiling, ceiling, ceiling))
+    assert found.share.median == pytest.approx(6 / ceiling)
+    assert len(rounds) == 3
+
+
+def test_rates_and_latencies_are_those_of_a_clock() -> None:
+    closed = False
+
+    def every(seconds: float) -> Generator[int]:
+        nonlocal closed
+        try:
+            for number in range(10_000):
+                time.sleep(seconds if number >= 3 else 0.1)
+                yield number
+        finally:
+            closed = True
+
+    assert 20 < rate(every(0.01), seconds=0.2, unmeasured=3) <= 100
+    assert closed
+    times = latencies(lambda: time.sleep(0.01), seconds=0.05, least=7)
+    assert len(times) >= 7
+    assert min(times) >= 0.0099
+
+
+def test_turns_alternate() -> None:
+    seen: list[str] = []
+
+    def noting(name: str) -> float:
+        seen.append(name)
+        return len(seen)
+
+    rows = list(in_turn({"a": lambda: noting("a"), "b": lambda: noting("b")}, 3))
+    assert seen == ["a", "b"] * 3
+    assert Spread.of([row["b"] for row in rows]) == Spread(4, 2, 6)

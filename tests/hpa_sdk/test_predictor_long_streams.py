@@ -1,0 +1,62 @@
+"""A long stream uses every core; one whose device is lost gives what it had, and leaves no thread."""
+
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner
+
+from hpa_sdk import Predictor, Sample
+from hpa_sdk.cli import main
+from hpa_sdk.errors import DeviceError
+from hpa_sdk.runtimes.lane import Fields
+from hpa_sdk.runtimes.threads import ThreadPlan
+from hpa_sdk.session import SHORT_STREAM
+from tests.lane_spy import LaneSpy
+
+
+class FailingLane(LaneSpy):
+    """A lane whose device is lost after some runs."""
+
+    def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+        if len(self.shapes) >= 3:
+            raise RuntimeError("CUDA error 719")
+        return super().run(fields)
+
+
+def test_a_device_lost_in_mid_run_costs_no_finished_answer_and_leaves_no_thread(
+    model: Path, fields: list[Sample]
+) -> None:
+    predictor = Predictor.load(model, device="cpu", batch_size=2, threads=1)
+    place = predictor.session._places.get()
+    place.lane = FailingLane(place.lane)
+    predictor.session._places.put(place)
+    seen: list[str] = []
+    with pytest.raises(DeviceError, match="cpu failed while running the model"):
+        seen.extend(answer.id for answer in predictor.stream(itertools.cycle(fields)))
+    assert seen == [fields[at % 5].id for at in range(6)]  # three runs of two fields
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("hpa-worker")]
+    with pytest.raises(DeviceError):  # again, and no hang
+        predictor.predict(fields)
+
+
+def test_a_long_stream_goes_over_to_a_field_a_core_with_the_same_answers(model: Path, fields: list[Sample]) -> None:
+    predictor = Predictor.load(model, device="cpu", threads=3)
+    asked = list(itertools.islice(itertools.cycle(fields), 3 * SHORT_STREAM))
+    answers = predictor.predict(asked)
+    assert predictor.session.for_many().plan == predictor.threads == ThreadPlan(workers=3, lanes=3, threads_a_run=1)
+    alone = Predictor.load(model, device="cpu", threads=1).predict(fields)
+    expected = {prediction.id: prediction.probabilities for prediction in alone}
+    assert [answer.id for answer in answers] == [sample.id for sample in asked]
+    for answer in answers:
+        np.testing.assert_allclose(answer.probabilities, expected[answer.id], atol=1e-6)
+
+
+def test_no_threads_is_refused_on_the_command_line(model: Path, fields: list[Sample]) -> None:
+    for command in ("predict", "bench"):
+        told = CliRunner().invoke(main, [command, str(model), str(fields[0].files[0]), "--threads", "0"])
+        assert told.exit_code == 2
+        assert "0 is not in the range x>=1" in told.stderr

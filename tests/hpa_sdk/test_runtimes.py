@@ -1,0 +1,266 @@
+"""What runtimes are told, what is kept of their work between starts, and that OpenVINO answers as onnxruntime does."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from hpa_sdk import Predictor, Sample
+from hpa_sdk.devices import Device, load_onnxruntime
+from hpa_sdk.errors import DeviceError, SettingError
+from hpa_sdk.model_card import METADATA_KEY, Variant
+from hpa_sdk.runtimes import compiled, onnx_lanes
+from hpa_sdk.runtimes.compiled import cache_folder, kept_path, open_kept
+from hpa_sdk.runtimes.lane import LaneSettings
+from hpa_sdk.runtimes.onnx_lanes import BoundLane
+from hpa_sdk.runtimes.onnx_options import engine_options, provider_options
+from hpa_sdk.runtimes.openvino_lanes import runtime_options
+from hpa_sdk.runtimes.threads import ThreadPlan, usable_cores
+from hpa_sdk.session import Session, SessionSettings
+from tests.raw_model import make_raw_model
+from tests.small import CARD, build_model, make_model, random_planes
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "キャッシュ"
+    monkeypatch.setenv("HPA_CACHE", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, 64])
+def test_no_core_is_asked_for_twice(threads: int) -> None:
+    for plan in (ThreadPlan.for_one("cpu", threads), ThreadPlan.for_many("cpu", threads)):
+        assert plan.lanes * plan.threads_a_run == plan.workers == threads
+    on_card = ThreadPlan.for_many("cuda", threads)
+    assert on_card.workers - on_card.lanes == threads
+
+
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ThreadPlan.for_many("cpu", None).workers == usable_cores() <= (os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+        assert ThreadPlan.for_many("openvino", None).workers == 1
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_no_threads_is_an_error(model: Path, threads: int) -> None:
+    with pytest.raises(SettingError, match=f"threads={threads} is too small. Give 1 or more"):
+        Predictor.load(model, device="cpu", threads=threads)
+
+
+def test_cuda_is_told_what_it_needs() -> None:
+    plain = provider_options(Device("cuda", 1), LaneSettings())
+    assert plain == {
+        "device_id": "1",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+    asked = LaneSettings(gpu_memory=1.5, options={"cudnn_conv_algo_search": "EXHAUSTIVE", "prefer_nhwc": "1"})
+    chosen = provider_options(Device("cuda"), asked)
+    assert chosen["gpu_mem_limit"] == str(3 * 2**29)
+    assert (chosen["cudnn_conv_algo_search"], chosen["prefer_nhwc"]) == ("EXHAUSTIVE", "1")
+    assert provider_options(Device("cpu"), LaneSettings()) == {}
+
+
+def test_tensorrt_builds_for_one_shape_and_keeps_it(tmp_path: Path) -> None:
+    fixed = engine_options(tmp_path, "image", (32, 299, 299, 3))
+    assert {fixed[f"trt_profile_{end}_shapes"] for end in ("min", "opt", "max")} == {"image:32x299x299x3"}
+    assert fixed["trt_engine_cache_enable"] == fixed["trt_timing_cache_enable"] == "1"
+    assert fixed["trt_engine_cache_path"] == fixed["trt_timing_cache_path"] == str(tmp_path)
+    assert engine_options(None, "planes", (32, 4, "H", "W")) == {}
+
+
+def test_a_long_build_is_told_before_it_begins(
+    model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def open_nothing(*_: object, providers: list[tuple[str, dict[str, str]]], **__: object) -> None:
+        asked.extend(options for _, options in providers)
+        raise RuntimeError("no card here")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_nothing)
+    for told in (1, 1):  # again where the first build came to nothing
+        caplog.clear()
+        with pytest.raises(DeviceError, match="no card here"):
+            Session(model, Device("tensorrt"))
+        assert sum("builds an engine" in message for message in caplog.messages) == told
+    folder = Path(asked[0]["trt_engine_cache_path"])
+    assert folder.parent == cache
+    (folder / "built.engine").touch()
+    caplog.clear()
+    with pytest.raises(DeviceError, match="no card here"):
+        Session(model, Device("tensorrt"))
+    assert not caplog.messages
+    assert asked[-1]["trt_engine_cache_path"] == str(folder)
+
+
+def test_fixed_places_give_the_same_answers(model: Path) -> None:
+    # On the processor, where the same binding works.
+    runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    lane = BoundLane(runtime, Device("cpu"), 3)
+    rng = np.random.default_rng(0)
+    batches = [rng.random((3, 299, 299, 3), dtype=np.float32) for _ in range(2)]
+    answers = [lane.run(batch) for batch in batches]
+    for batch, found in zip(batches, answers, strict=True):
+        for one, other in zip(found, runtime.run(["probabilities", "embedding"], {"image": batch}), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_openvino_gets_all_cores_and_no_bf16_unless_asked() -> None:
+    many = runtime_options(LaneSettings(lanes=6, threads=1))
+    assert (many["NUM_STREAMS"], many["INFERENCE_NUM_THREADS"], many["INFERENCE_PRECISION_HINT"]) == ("6", "6", "f32")
+    one = runtime_options(LaneSettings(lanes=1, threads=6, options={"INFERENCE_PRECISION_HINT": "bf16"}))
+    assert (one["NUM_STREAMS"], one["INFERENCE_NUM_THREADS"], one["INFERENCE_PRECISION_HINT"]) == ("1", "6", "bf16")
+
+
+def test_without_openvino_the_error_prints_the_install_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    with pytest.raises(DeviceError, match=r"openvino can't be used: .*pip install 'hpa-sdk\[openvino\]'"):
+        Predictor.load(model, device="openvino")
+
+
+@pytest.mark.parametrize("raw_planes", [False, True])
+def test_openvino_answers_as_onnxruntime_does(tmp_path: Path, cache: Path, raw_planes: bool) -> None:
+    pytest.importorskip("openvino")
+    path = (make_raw_model if raw_planes else make_model)(tmp_path / "model.onnx")
+    rng = np.random.default_rng(1)
+    planes = [random_planes(rng, side=side) for side in (64, 80, 64) for _ in range(14)]
+    expected = Predictor.load(path, device="cpu").predict_planes(planes)
+    for batch_size in (None, 3):
+        predictor = Predictor.load(path, device="openvino", batch_size=batch_size, threads=2)
+        assert predictor.device == "openvino"
+        assert predictor.providers == ("OpenVINO CPU",)
+        for found in (predictor.predict_planes(planes), predictor.predict(planes)):
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-5)
+                np.testing.assert_allclose(one.embedding, other.embedding, atol=2e-3)
+    assert len(list(cache.glob("*.openvino"))) == 2
+
+
+def test_openvino_opens_what_it_kept_and_makes_anew_what_is_broken(model: Path, cache: Path) -> None:
+    pytest.importorskip("openvino")
+    image = np.random.default_rng(0).random((1, 299, 299, 3), dtype=np.float32)
+    expected = Session(model, Device("openvino")).run(image)
+    (kept,) = cache.iterdir()
+    whole = kept.read_bytes()
+    for content in (whole, b"", whole[: len(whole) // 2], os.urandom(1000)):
+        kept.write_bytes(content)
+        np.testing.assert_array_equal(Session(model, Device("openvino")).run(image)[0], expected[0])
+        assert len(kept.read_bytes()) == len(whole)
+        assert list(cache.iterdir()) == [kept]
+
+
+def test_a_quantized_graph_is_kept_and_opened_again(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fields: list[Sample]
+) -> None:
+    path = make_quantized(tmp_path / "int8.onnx")
+    expected = Predictor.load(path, device="cpu").predict(fields)
+    (kept,) = cache.iterdir()
+    opened: list[Path] = []
+
+    def noted(file: Path) -> str:
+        opened.append(file)
+        return str(file)
+
+    monkeypatch.setattr(onnx_lanes, "runtime_source", noted)
+    again = Predictor.load(path, device="cpu").predict(fields)
+    assert opened == [kept]
+    for one, other in zip(again, expected, strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    kept.write_bytes(b"no model")
+    Predictor.load(path, device="cpu")
+    assert len(kept.read_bytes()) > 1000
+    monkeypatch.setattr(onnxruntime, "__version__", "another")
+    Predictor.load(path, device="cpu")
+    assert len(list(cache.iterdir())) == 2
+
+
+def make_quantized(path: Path) -> Path:
+    """Write the small model with its input rounded to 8 bits, and a card that says int8."""
+    proto = build_model()
+    for node in proto.graph.node:
+        node.input[:] = ["rounded" if name == "image" else name for name in node.input]
+    tensors = {"step": np.float32(1 / 255), "zero": np.uint8(0)}
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()
+    )
+    proto.graph.node.insert(0, onnx.helper.make_node("QuantizeLinear", ["image", "step", "zero"], ["small"]))
+    proto.graph.node.insert(1, onnx.helper.make_node("DequantizeLinear", ["small", "step", "zero"], ["rounded"]))
+    variant = Variant(
+        parent_sha256="", settings={}, data="none", fields=0, max_difference=0.0, mean_difference=0.0,
+        same_label_sets=1.0, micro_f1=0.0, parent_micro_f1=0.0, macro_f1=0.0, parent_macro_f1=0.0,
+    )  # fmt: skip
+    card = replace(CARD, precision="int8", variant=variant)
+    onnx.helper.set_model_props(proto, {METADATA_KEY: card.to_json()})
+    onnx.save(proto, path)
+    return path
+
+
+def test_every_byte_and_every_setting_has_a_place_of_its_own(model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes() + b"\x00")
+    places = [
+        kept_path(model, {"runtime": "1"}, ".x"),
+        kept_path(other, {"runtime": "1"}, ".x"),
+        kept_path(model, {"runtime": "2"}, ".x"),
+        kept_path(model, {"runtime": "1", "batch": "2"}, ".x"),
+    ]
+    assert len(set(places)) == 4
+    assert places[0] == kept_path(model.read_bytes(), {"runtime": "1"}, ".x")
+
+
+def test_the_cache_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.setenv("HPA_CACHE", "")
+    assert cache_folder() is kept_path(model, {}, "") is None
+    monkeypatch.delenv("HPA_CACHE")
+    assert "hpa-sdk" in str(cache_folder())
+
+
+def test_a_cache_that_can_t_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    opened = open_kept(tmp_path / "file" / "below", read=lambda _: "read", make=lambda to: f"made {to}")
+    assert opened == "made None"
+
+    def full(to: Path | None) -> str:
+        if to is not None:
+            to.write_bytes(b"half")
+            raise RuntimeError("no space left")
+        return "made"
+
+    assert open_kept(tmp_path / "kept", read=lambda _: "read", make=full) == "made"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file"}
+
+
+def test_the_cache_does_not_grow_without_end(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST_KEPT", 3)
+
+    def make(to: Path | None) -> None:
+        if to is not None:
+            to.write_bytes(b"made")
+
+    for number in range(5):
+        open_kept(cache / f"{number}", read=Path.read_bytes, make=make)
+        os.utime(cache / f"{number}", (number, number))
+    assert sorted(entry.name for entry in cache.iterdir()) == ["2", "3", "4"]
+
+
+def test_settings_of_a_session_reach_the_runtime(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def noted(source: str, options: Any, **rest: Any) -> Any:
+        asked.append(options)
+        return real(source, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", noted)
+    opened = Session(model, Device("cpu"), SessionSettings(threads=3))
+    opened.for_many()
+    assert [options.intra_op_num_threads for options in asked] == [3, 1]
+    assert {options.get_session_config_entry("session.intra_op.allow_spinning") for options in asked} == {"0"}
