@@ -15,7 +15,8 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 # How long the demo fits: optimizer steps in each epoch.
 STEPS ?= 2
 
-.PHONY: install demo test check docs format test-gpu-wheel test-bioimageio test-triton test-cpp constraints clean
+.PHONY: install demo test check docs format audit constraints clean
+.PHONY: test-gpu-wheel test-bioimageio test-triton test-cpp test-page test-napari test-ray
 
 install: .venv/installed-$(RUNTIME)
 
@@ -34,9 +35,10 @@ check: install
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m mypy examples/demo.py
+	$(PYTHON) -m mypy examples/demo.py && $(PYTHON) -m mypy examples/micro_manager.py
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --strict --config-file mkdocs.yml
+	$(MAKE) --no-print-directory audit
 
 docs: install
 	$(BIN)/zensical build --strict --config-file mkdocs.yml
@@ -79,16 +81,42 @@ build/onnxruntime/Headers:
 # All extras that are installed together here; those for makers' own file formats are left to who needs them.
 PINNED := cpu gpu train train-gpu export micro-manager dev
 
+test-page: install build/axe-core/axe.min.js
+	$(PYTHON) -m pytest tests/hpa_sdk/live tests/hpa_sdk/report
+
+build/axe-core/axe.min.js:
+	mkdir -p $(dir $@)
+	npm pack --silent --pack-destination build axe-core@4.14.1
+	tar xzf build/axe-core-4.14.1.tgz -C $(dir $@) --strip-components=1 package/axe.min.js
+	rm build/axe-core-4.14.1.tgz
+
+test-napari: install
+	$(call make_environment,.venv-napari)
+	$(call install_into,.venv-napari) -r tests/hpa_sdk/integrations/requirements.txt .
+	QT_QPA_PLATFORM=offscreen .venv-napari/$(notdir $(BIN))/python -m pytest -p no:cacheprovider -o filterwarnings= \
+	  --confcutdir tests/hpa_sdk/integrations tests/hpa_sdk/integrations/test_napari_widget.py
+
+test-ray: install
+	$(call make_environment,.venv-ray)
+	$(call install_into,.venv-ray) -r tests/ray_cluster/requirements.txt
+	RAY_AUTH_MODE=disabled RAY_raylet_start_wait_time_s=120 .venv-ray/$(notdir $(BIN))/python -m pytest -p no:cacheprovider \
+	  --confcutdir tests/ray_cluster tests/ray_cluster
+
+audit: install
+	@if curl -so /dev/null --max-time 5 https://api.osv.dev; \
+	  then $(PYTHON) -m pip_audit -s osv --no-deps --disable-pip -r constraints.txt; \
+	  else echo "audit skipped: osv.dev can't be reached"; fi
+
 constraints:
 	uv pip compile pyproject.toml $(PINNED:%=--extra %) --universal --python-version 3.11 --no-annotate --no-header \
 	  --constraint constraints.in --output-file constraints.txt
-	for room in bioimageio_core triton_client; do \
+	for room in bioimageio_core triton_client ray_cluster hpa_sdk/integrations; do \
 	  uv pip compile tests/$$room/requirements.in --universal --python-version 3.11 --no-annotate --no-header \
 	    --constraint constraints.in --output-file tests/$$room/requirements.txt || exit; \
 	done
 
 clean:
-	rm -rf .venv .venv-gpu-wheel .venv-bioimageio .venv-triton build runs
+	rm -rf .venv .venv-gpu-wheel .venv-bioimageio .venv-triton .venv-napari .venv-ray build runs
 
 # uv where present, else what Python brings.
 UV := $(shell command -v uv 2>/dev/null)

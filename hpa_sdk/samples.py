@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -89,7 +90,8 @@ def find_samples(
     Raises
     ------
     SampleError
-        Nothing lies at `path`, a file name does not end with a channel, or a folder holds no sample.
+        Nothing lies at `path`, a file name does not end with a channel, or a folder holds no sample. Where only some
+        of the folders below it can't be listed, this comes last: what the others hold is given first.
     TableError
         The table has no column ``Id``, or can't be read.
     """
@@ -107,6 +109,26 @@ def find_samples(
         raise SampleError(f"the path can't be followed ({error})", where=path, remedy="Check the path.") from error
 
 
+def count_samples(path: str | os.PathLike[str], *, recursive: bool = False) -> int:
+    """Count the samples that a path means, sooner than `find_samples` gives them all.
+
+    Parameters
+    ----------
+    path, recursive
+        As for `find_samples`.
+
+    Raises
+    ------
+    HpaError
+        As for `find_samples`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        unlisted: list[SampleError] = []
+        return sum(len(channels) for _, channels in _listings(path, unlisted, recursive=recursive))
+    return sum(1 for _ in read_columns(path, "Id")) if path.suffix.lower() == ".csv" else 1
+
+
 def planes_folder(table: Path) -> Path:
     """Give the folder in which a table's planes lie: ``train/`` beside it, as in the Kaggle set, or its own."""
     below = table.parent / "train"
@@ -115,11 +137,16 @@ def planes_folder(table: Path) -> Path:
 
 def _samples_in_folder(folder: Path, *, recursive: bool) -> Iterator[Sample]:
     found = False
-    for below in _folders(folder) if recursive else (folder,):
+    unlisted: list[SampleError] = []
+    for below, by_stem in _listings(folder, unlisted, recursive=recursive):
         prefix = below.relative_to(folder).as_posix()
-        for stem, names in sorted(_channels_by_stem(below).items()):
+        for stem in sorted(by_stem):
             found = True
-            yield _sample(stem if prefix == "." else f"{prefix}/{stem}", below / stem, names)
+            yield _sample(stem if prefix == "." else f"{prefix}/{stem}", below / stem, by_stem[stem])
+    if unlisted:
+        first, *others = unlisted
+        more = f", and neither can {len(others)} more" if others else ""
+        raise SampleError(f"{first.what}{more}", where=first.where, remedy=first.remedy)
     if not found:
         raise SampleError(
             "the folder holds no sample",
@@ -183,40 +210,71 @@ def _look_for_channels(stem: Path, extensions: tuple[str, ...]) -> dict[Channel,
     return names
 
 
+def _listings(
+    folder: Path, unlisted: list[SampleError], *, recursive: bool
+) -> Iterator[tuple[Path, dict[str, dict[Channel, str]]]]:
+    for below in _folders(folder, unlisted) if recursive else (folder,):
+        try:
+            by_stem = _channels_by_stem(below)
+        except SampleError as error:
+            unlisted.append(error)
+        else:
+            yield below, by_stem
+
+
+def _folders(folder: Path, unlisted: list[SampleError]) -> Iterator[Path]:
+    def keep(error: OSError) -> None:
+        unlisted.append(_unlistable(Path(error.filename), error))
+
+    for path, below, _ in os.walk(folder, onerror=keep):
+        below.sort()
+        yield Path(path)
+
+
 def _channels_by_stem(folder: Path) -> dict[str, dict[Channel, str]]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file()]
     except OSError as error:
-        raise SampleError(
-            f"the folder can't be listed ({error.strerror})", where=folder, remedy="Check that you may read it."
-        ) from error
+        raise _unlistable(folder, error) from error
+    return channels_by_stem(names)
+
+
+def channels_by_stem(names: Iterable[str]) -> dict[str, dict[Channel, str]]:
+    """Group the names of planes by what they have in common: of each channel the name that counts.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of files, without folders; those of other files are passed over.
+    """
     by_stem: dict[str, dict[Channel, str]] = defaultdict(dict)
-    for name in sorted(names, key=_preference):
+    for name in names:
         stem, channel = _split_name(name)
         if channel is not None:
-            by_stem[stem].setdefault(channel, name)
+            known = by_stem[stem].setdefault(channel, name)
+            if known != name and _preference(name) < _preference(known):
+                by_stem[stem][channel] = name
     return by_stem
 
 
+def _unlistable(folder: Path, error: OSError) -> SampleError:
+    return SampleError(
+        f"the folder can't be listed ({error.strerror})", where=folder, remedy="Check that you may read it."
+    )
+
+
 def _preference(name: str) -> tuple[int, str]:
-    _, extension = os.path.splitext(name)  # noqa: PTH122 - a Path for each of 400,000 names costs seconds
-    known = extension.lower() in EXTENSIONS
-    return (EXTENSIONS.index(extension.lower()) if known else len(EXTENSIONS), name)
+    return EXTENSIONS.index(Path(name).suffix.lower()), name
 
 
 def _split_name(name: str) -> tuple[str, Channel | None]:
-    base, extension = os.path.splitext(name)  # noqa: PTH122 - as above
-    stem, _, colour = base.rpartition("_")
-    if not stem or extension.lower() not in EXTENSIONS or colour.lower() not in _COLOURS:
-        return base, None
-    return stem, Channel(colour.lower())
+    parts = _PLANE.fullmatch(name)
+    return (name, None) if parts is None else (parts[1], _COLOURS[parts[2].lower()])
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    for path, below, _ in os.walk(folder):
-        below.sort()
-        yield Path(path)
-
-
-_COLOURS = frozenset(channel.value for channel in Channel)
+# One match and no Path for a name: there are 400,000 of them in a folder of 100,000 fields.
+_COLOURS = {channel.value: channel for channel in Channel}
+_PLANE = re.compile(
+    rf"(.+)_({'|'.join(_COLOURS)})(?:{'|'.join(map(re.escape, EXTENSIONS))})", re.IGNORECASE | re.ASCII | re.DOTALL
+)

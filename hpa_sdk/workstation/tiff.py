@@ -18,6 +18,7 @@ from hpa_sdk.planes import MAX_PIXELS, Planes, check_size
 from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_one_moment, check_type, load, micrometres
 
 _KNOWN_AXES = "TCZYXS"
+_MOST_ERRORS = 100
 _NAMES_OF_FILES = re.compile(r'FileName\s*=\s*["\']([^"\']*)')
 
 
@@ -81,6 +82,9 @@ class _Errors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread:
             self.messages.append(record.getMessage())
+            # A small file can name millions of damaged parts, and tifffile tells of each.
+            if len(self.messages) > _MOST_ERRORS:
+                raise ValueError(self.messages[0])
 
 
 def _listed(elements: Any) -> list[dict[str, Any]]:  # noqa: ANN401

@@ -85,7 +85,7 @@ def test_what_can_t_start_ends_with_exit_code_2(model: Path, fields: list[Sample
         ((model, folder, "--threshold", "2"), "Invalid value"),
         ((model, folder, "--white", "bright"), "Invalid value"),
         ((model,), "Missing argument"),
-        ((model, folder, "-o", tmp_path / "out.parquet"), "name it with --format"),
+        ((model, folder, "-o", tmp_path / "out.xlsx"), "name it with --format"),
     ):
         result = hpa("predict", "-o", out, *arguments)
         assert result.exit_code == 2, arguments

@@ -1,0 +1,1 @@
+"""Answers a great many fields, so that a stop at any point loses nothing and a result tells how it was made."""

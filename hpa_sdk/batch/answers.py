@@ -1,0 +1,184 @@
+"""Gives answers in the order asked: those that a ledger remembers at once, the others as they are made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.batch.fingerprint import Comparison, fingerprint_of, place_of
+from hpa_sdk.batch.ledger import AnswerLedger
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.samples import Sample
+
+Stream = Callable[[Iterable[Sample]], Iterator[Prediction | Failure]]
+"""Predicts samples in the order asked, and may draw some of them ahead: `Predictor.stream`, or an engine like it."""
+
+_MOST_HELD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A field whose answer the ledger does not have: its place, and what it came from when it was asked."""
+
+    place: bytes = b""
+    fingerprint: bytes = b""
+
+
+class Forgetful:
+    """Remembers nothing, for a run without a ledger."""
+
+    recalled = 0
+    changed = 0
+    devices: frozenset[str] = frozenset()
+
+    def recall(self, sample: Sample) -> Prediction | Owed:  # noqa: ARG002 - as `Memory` has it
+        """Owe every answer."""
+        return Owed()
+
+    def note(self, owed: Owed, answer: Prediction | Failure) -> None:
+        """Note nothing."""
+
+
+class Memory:
+    """Remembers the predictions of a run and of those before it. Fields that failed are tried again.
+
+    Parameters
+    ----------
+    ledger : AnswerLedger
+        Where they stand.
+    settings : str
+        From `settings_sha256`.
+    comparison : str
+        How planes are compared.
+    thresholds : numpy.ndarray
+        float32 of shape (28,): what is remembered are probabilities, so other thresholds need no other run.
+    device : str
+        The device that makes the new answers.
+
+    Attributes
+    ----------
+    recalled, changed : int
+        How many answers the ledger gave, and how many it had for what the field or the settings were before.
+    devices : set of str
+        The devices that made the answers that the ledger gave.
+    """
+
+    def __init__(
+        self,
+        ledger: AnswerLedger,
+        *,
+        settings: str,
+        comparison: Comparison,
+        thresholds: npt.NDArray[np.float32],
+        device: str,
+    ) -> None:
+        self.recalled = 0
+        self.changed = 0
+        self.devices: set[str] = set()
+        self._ledger = ledger
+        self._settings = settings
+        self._comparison = comparison
+        self._thresholds = thresholds
+        self._device = device
+
+    def recall(self, sample: Sample) -> Prediction | Owed:
+        """Give the prediction that the ledger has of a field as it is now, or what is owed."""
+        # Taken before the planes are read: what changes in between counts as changed the next time.
+        owed = Owed(place_of(sample), fingerprint_of(sample, self._settings, self._comparison))
+        known = self._ledger.get(owed.place)
+        if known is None:
+            return owed
+        if known.fingerprint != owed.fingerprint:
+            self.changed += 1
+            return owed
+        self.recalled += 1
+        self.devices.add(known.device)
+        return Prediction.from_probabilities(
+            known.probabilities,
+            id=sample.id,
+            thresholds=self._thresholds,
+            embedding=known.embedding,
+            white=known.white,
+        )
+
+    def note(self, owed: Owed, answer: Prediction | Failure) -> None:
+        """Note a prediction."""
+        if isinstance(answer, Prediction):
+            self._ledger.add(owed.place, owed.fingerprint, self._device, answer)
+
+
+def answers_in_order(
+    found: Iterator[Sample | Failure], stream: Stream, memory: Memory | Forgetful
+) -> Iterator[Prediction | Failure]:
+    """Answer what was found, in its order, with bounded memory.
+
+    Parameters
+    ----------
+    found : iterator of Sample or Failure
+        A failure, where no sample was found, is its own answer.
+    stream : callable
+        Predicts the samples that the memory does not know.
+    memory : Memory or Forgetful
+        What is remembered.
+
+    Yields
+    ------
+    Prediction or Failure
+        One for each that was found.
+    """
+    waiting: deque[Prediction | Failure | Owed] = deque()
+    while True:
+        unanswered = _Unanswered(found, memory, waiting)
+        for answer in stream(unanswered):
+            yield from _ready(waiting)
+            owed = waiting.popleft()
+            if isinstance(owed, Owed):
+                memory.note(owed, answer)
+            yield answer
+        yield from _ready(waiting)
+        if unanswered.exhausted:
+            return
+
+
+def _ready(waiting: deque[Prediction | Failure | Owed]) -> Iterator[Prediction | Failure]:
+    while waiting and not isinstance(waiting[0], Owed):
+        answer = waiting.popleft()
+        if not isinstance(answer, Owed):
+            yield answer
+
+
+class _Unanswered:
+    """The samples that a stream still has to predict; what is known lies waiting for its turn meanwhile.
+
+    It ends early when much waits: then the stream gives what it has, and another goes on. So a long row of known
+    answers takes no memory.
+    """
+
+    def __init__(
+        self,
+        found: Iterator[Sample | Failure],
+        memory: Memory | Forgetful,
+        waiting: deque[Prediction | Failure | Owed],
+    ) -> None:
+        self.exhausted = False
+        self._found = found
+        self._memory = memory
+        self._waiting = waiting
+
+    def __iter__(self) -> Iterator[Sample]:
+        held = 0
+        while held < _MOST_HELD:
+            item = next(self._found, None)
+            if item is None:
+                self.exhausted = True
+                return
+            answer = item if isinstance(item, Failure) else self._memory.recall(item)
+            self._waiting.append(answer)  # before the sample is given: its answer may come on another thread at once
+            if isinstance(answer, Owed) and isinstance(item, Sample):
+                yield item
+            else:
+                held += 1

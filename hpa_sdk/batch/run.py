@@ -1,0 +1,122 @@
+"""Runs a batch into an output: in the order asked, resumed where it is wanted, with its provenance beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.batch.answers import Forgetful, Memory, answers_in_order
+from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
+from hpa_sdk.batch.provenance import Provenance
+from hpa_sdk.batch.resumption import remembered
+from hpa_sdk.model_card import ModelCard
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.preprocessing import White
+from hpa_sdk.samples import Sample
+from hpa_sdk.writers import Writer, open_writer
+
+
+class Engine(Protocol):
+    """What predicts samples: a `Predictor`, or one that spreads the work over a cluster."""
+
+    card: ModelCard
+    thresholds: npt.NDArray[np.float32]
+
+    @property
+    def device(self) -> str:
+        """The device in use."""
+
+    def stream(self, sources: Iterable[Sample], /) -> Iterator[Prediction | Failure]:
+        """Predict samples lazily, in the order asked."""
+
+
+class Run:
+    """One way from what was found to what is written.
+
+    Parameters
+    ----------
+    engine : Engine
+        What predicts.
+    writer : Writer
+        What writes.
+    memory : Memory or Forgetful
+        What earlier runs are remembered by.
+
+    Attributes
+    ----------
+    fields, failed : int
+        How many were answered so far, and how many of these are failures.
+    """
+
+    def __init__(self, engine: Engine, writer: Writer, memory: Memory | Forgetful) -> None:
+        self.memory = memory
+        self.fields = 0
+        self.failed = 0
+        self._engine = engine
+        self._writer = writer
+
+    def answers(self, found: Iterator[Sample | Failure]) -> Iterator[Prediction | Failure]:
+        """Answer what was found, write each answer, and give it for whoever watches."""
+        for answer in answers_in_order(found, self._engine.stream, self.memory):
+            self.fields += 1
+            self.failed += isinstance(answer, Failure)
+            self._writer.write(answer)
+            yield answer
+
+
+@contextmanager
+def open_run(
+    output: Path,
+    form: str,
+    *,
+    engine: Engine,
+    model: Path,
+    white: White | None,
+    resume: Comparison | None,
+    asked: Mapping[str, object],
+    tell: Callable[[str], None],
+) -> Iterator[Run]:
+    """Open a run into a file, which appears whole when the block ends well, and its provenance with it.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        The file.
+    form : str
+        One of `hpa_sdk.writers.FORMS`.
+    engine : Engine
+        What predicts.
+    model : pathlib.Path
+        The engine's model file.
+    white : optional
+        The engine's white level of 16-bit planes.
+    resume : str or None
+        How planes are compared with those of the run before, for one that is to go on; None for one without a ledger.
+    asked : mapping of str to object
+        What the user asked for, for the provenance.
+    tell : callable
+        Takes a line for the user.
+
+    Raises
+    ------
+    OutputError
+        The file or what belongs to it can't be written, or another process is at work with it.
+    """
+    provenance = Provenance(model, engine.card, asked)
+    with ExitStack() as stack:
+        memory: Memory | Forgetful = Forgetful()
+        if resume is not None:
+            settings = settings_sha256(provenance.model_sha256, engine.card.preprocessing, white, resume)
+            opened = remembered(output, settings, resume, thresholds=engine.thresholds, device=engine.device, tell=tell)
+            memory = stack.enter_context(opened)
+        run = Run(engine, stack.enter_context(open_writer(output, form)), memory)
+        yield run
+    if memory.recalled or memory.changed:
+        tell(f"{memory.recalled} answers stood in the ledger; {memory.changed} fields had changed and were done again.")
+    counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}
+    provenance.write(output, devices=sorted({engine.device, *memory.devices}), counts=counts)

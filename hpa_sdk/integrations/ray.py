@@ -1,0 +1,231 @@
+"""Spreads prediction over a Ray cluster: fields as a dataset, one actor a graphics card or group of cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import ray
+import ray.data
+
+from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.model_card import ModelCard
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.remote.archive import is_address
+from hpa_sdk.remote.fields import RemoteField
+from hpa_sdk.samples import Sample
+
+FIELDS_A_CALL = 64
+"""Fields that an actor gets at once: what is done again when its node dies."""
+
+FIELDS_A_DATASET = 50_000
+"""Fields of one dataset of `RayPredictor.stream`, so that the driver's memory is bounded."""
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("indices", pa.list_(pa.int8())),
+        *(("error", pa.string()), ("where", pa.string()), ("remedy", pa.string())),
+        ("probabilities", pa.list_(pa.float32(), 28)),
+        ("embedding", pa.list_(pa.float32(), 512)),
+        ("white", pa.list_(pa.float32(), 4)),
+    ]
+)
+"""The columns of answers: a field that failed has its reason in error, where and remedy, and nulls else."""
+
+
+def predict_dataset(
+    fields: ray.data.Dataset, options: Mapping[str, Any], *, actors: int | None = None, cpus: int = 1
+) -> ray.data.Dataset:
+    """Predict the fields of a dataset, lazily.
+
+    Parameters
+    ----------
+    fields : ray.data.Dataset
+        With the columns id, and files: the four planes of a field in the order red, green, blue, yellow, each a path
+        that every node can read or an address such as ``s3://bucket/0007_red.png``.
+    options : mapping of str to object
+        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read.
+    actors : int, optional
+        How many predict at the same time. Default: as many as the cluster has room for.
+    cpus : int
+        Cores of an actor; one for a graphics card has a card too.
+
+    Returns
+    -------
+    ray.data.Dataset
+        With the columns of `SCHEMA`, in the order of `fields`. Whatever dies on the way is done again.
+    """
+    room = _room(options, cpus)
+    there = ray.cluster_resources()
+    most = actors or max(1, min(int(there.get(kind[4:-1].upper(), 0) // each) for kind, each in room.items()))
+    answers = fields.map_batches(
+        _FieldActor,
+        batch_size=FIELDS_A_CALL,
+        batch_format="pyarrow",
+        fn_constructor_args=(dict(options),),
+        # One is enough to go on: the others come back as soon as there is room.
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+        **room,
+    )
+    answers.context.execution_options.preserve_order = True
+    return answers
+
+
+class RayPredictor:
+    """Predicts on a cluster what `Predictor` predicts on one machine. Made by `RayPredictor.load`.
+
+    Attributes
+    ----------
+    card, thresholds
+        As of a `Predictor`.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        card: ModelCard,
+        *,
+        thresholds: npt.NDArray[np.float32],
+        device: str,
+        actors: int | None,
+        cpus: int,
+    ) -> None:
+        self.card = card
+        self.thresholds = thresholds
+        self.device = device
+        self._options = options
+        self._actors = actors
+        self._cpus = cpus
+
+    @classmethod
+    def load(
+        cls,
+        model: Path,
+        *,
+        actors: int | None = None,
+        threads: int | None = None,
+        **options: Any,  # noqa: ANN401 - those of Predictor.load, each of its own type
+    ) -> RayPredictor:
+        """Open a model on the cluster, which is the one that Ray's own settings name, else one of this machine.
+
+        Parameters
+        ----------
+        model : pathlib.Path
+            The model file, under a path that every node can read.
+        actors : int, optional
+            As for `predict_dataset`.
+        threads : int, optional
+            Cores of an actor. Default: 1.
+        **options
+            As for `Predictor.load`.
+
+        Raises
+        ------
+        HpaError
+            As for `Predictor.load`, from the node that tried it first.
+        """
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False)
+        cpus = threads or 1
+        options |= {"threads": cpus, "model": str(model.resolve())}
+        try:
+            card, thresholds, device = ray.get(ray.remote(**_room(options, cpus))(_look).remote(options))
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, HpaError):
+                raise error.cause from None
+            raise
+        return cls(options, card, thresholds=thresholds, device=device, actors=actors, cpus=cpus)
+
+    def stream(self, sources: Iterable[Sample]) -> Iterator[Prediction | Failure]:
+        """Predict samples in the order asked.
+
+        Parameters
+        ----------
+        sources : iterable of Sample
+            Samples of plain files, or of an archive.
+
+        Yields
+        ------
+        Prediction or Failure
+        """
+        samples = iter(sources)
+        while some := [_to_row(sample) for sample in islice(samples, FIELDS_A_DATASET)]:
+            blocks = -(-len(some) // FIELDS_A_CALL)
+            fields = ray.data.from_items(some, override_num_blocks=blocks)
+            answers = predict_dataset(fields, self._options, actors=self._actors, cpus=self._cpus)
+            for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
+                yield from self._answers(table)
+
+    def _answers(self, table: pa.Table) -> Iterator[Prediction | Failure]:
+        arrays = [_predicted(table, name) for name in ("probabilities", "embedding", "white")]
+        rows = zip(*arrays, strict=True)
+        for row in table.select(["id", "error", "where", "remedy"]).to_pylist():
+            if row["error"] is not None:
+                yield Failure(row["id"], HpaError(row["error"], where=row["where"], remedy=row["remedy"]))
+            else:
+                probabilities, embedding, white = next(rows)
+                yield Prediction.from_probabilities(
+                    probabilities, id=row["id"], thresholds=self.thresholds, embedding=embedding, white=white
+                )
+
+
+class _FieldActor:
+    """Holds a session of its own for as long as it lives: sessions can't be sent."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._predictor = Predictor.load(**options)
+
+    def __call__(self, fields: pa.Table) -> pa.Table:
+        samples = [_to_sample(row) for row in fields.to_pylist()]
+        return pa.Table.from_pylist([_to_answer(each) for each in self._predictor.stream(samples)], SCHEMA)
+
+
+def _look(options: Mapping[str, Any]) -> tuple[ModelCard, npt.NDArray[np.float32], str]:
+    predictor = Predictor.load(**options)
+    return predictor.card, predictor.thresholds, predictor.device
+
+
+def _room(options: Mapping[str, Any], cpus: int) -> dict[str, float]:
+    on_card = str(options.get("device", "auto")).partition(":")[0] in {"cuda", "tensorrt"}
+    return {"num_cpus": cpus, "num_gpus": 1} if on_card else {"num_cpus": cpus}
+
+
+def _to_row(sample: Sample) -> dict[str, Any]:
+    if sample.source is None:
+        return {"id": sample.id, "files": [str(file.absolute()) for file in sample.files]}
+    if isinstance(sample.source, RemoteField):
+        return {"id": sample.id, "files": list(sample.source.addresses)}
+    raise SettingError(f"the field {sample.id} is no four plain files", remedy="Predict it with the engine 'local'.")
+
+
+def _to_sample(row: Mapping[str, Any]) -> Sample:
+    files = tuple(row["files"])
+    return Sample(row["id"], tuple(map(Path, files)), RemoteField(files) if is_address(files[0]) else None)
+
+
+def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
+    if isinstance(answer, Failure):
+        error = answer.error
+        return {"id": answer.id, "error": error.what, "where": error.where, "remedy": error.remedy}
+    return {
+        "id": answer.id,
+        "labels": [label.hpa_name for label in answer],
+        "indices": [int(label) for label in answer],
+        "probabilities": answer.probabilities,
+        "embedding": answer.embedding,
+        "white": answer.white,
+    }
+
+
+def _predicted(table: pa.Table, column: str) -> npt.NDArray[np.float32]:
+    width = SCHEMA.field(column).type.list_size
+    flat: npt.NDArray[np.float32] = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(-1, width)

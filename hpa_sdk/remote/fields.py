@@ -1,0 +1,139 @@
+"""Finds the fields of an archive and reads their planes, as `hpa_sdk.samples` and `hpa_sdk.planes` do on a disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hpa_sdk.errors import HpaError, PlaneError, SampleError
+from hpa_sdk.planes import Planes, read_plane, stack_planes
+from hpa_sdk.remote.archive import Archive
+from hpa_sdk.samples import EXTENSIONS, Channel, Sample, channels_by_stem
+
+
+@dataclass(frozen=True)
+class RemoteField:
+    """The planes of one field in an archive. It crosses process boundaries.
+
+    Attributes
+    ----------
+    addresses : tuple of str
+        The four planes in the order of `Channel`.
+    """
+
+    addresses: tuple[str, ...]
+
+    def read(self) -> Planes:
+        """Fetch and read the planes.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
+
+        Raises
+        ------
+        PlaneError
+            A plane is missing, can't be fetched, or as for `hpa_sdk.planes.read_plane`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            planes = [
+                self._read(address, channel, Path(folder) / channel)
+                for channel, address in zip(Channel, self.addresses, strict=True)
+            ]
+        return stack_planes(planes, Path(self.addresses[0]))
+
+    def stamp(self) -> str:
+        """Give a text that is another one when a plane was changed."""
+        return "\n".join(map(self._archive.stamp, self.addresses))
+
+    @cached_property
+    def _archive(self) -> Archive:
+        return Archive(self.addresses[0])
+
+    def _read(self, address: str, channel: Channel, file: Path) -> Planes:
+        try:
+            # By way of a file, so that a stranger's bytes have one door into a decoder.
+            file.write_bytes(self._archive.fetch(address))
+            return read_plane(file)
+        except FileNotFoundError as error:
+            raise PlaneError(
+                f"the {channel} plane is missing", where=address, remedy="A field needs its four planes side by side."
+            ) from error
+        except HpaError as error:
+            raise PlaneError(error.what, where=address, remedy=error.remedy) from error
+
+
+def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sample]:
+    """Find the samples that an address means.
+
+    Parameters
+    ----------
+    address : str
+        - a folder, such as ``s3://bucket/plates`` or ``https://server/plates/`` (a web server has to list it): every
+          sample in it, sorted by id;
+        - a plane, such as ``https://server/plates/0007_red.png``: the sample of it and its three siblings.
+    recursive : bool
+        Search the folders below a folder too.
+
+    Yields
+    ------
+    Sample
+        With a `RemoteField` as its source.
+
+    Raises
+    ------
+    SampleError
+        The address can't be reached, its name is not that of a plane, or the folder holds no sample.
+    """
+    archive = Archive(address)
+    folder, _, name = address.rstrip("/").rpartition("/")
+    if name.lower().endswith(EXTENSIONS):
+        by_stem = channels_by_stem([name])
+        if not by_stem:
+            raise SampleError(
+                "the name does not end with a channel",
+                where=address,
+                remedy="A plane is named <id>_red, <id>_green, <id>_blue or <id>_yellow, then .png, .tif or .jpg.",
+            )
+        ((stem, names),) = by_stem.items()
+        yield _sample(stem, folder, stem, names)
+        return
+    found = False
+    for prefix, below, names_below in _listings(archive, address, recursive=recursive):
+        for stem, names in sorted(channels_by_stem(names_below).items()):
+            found = True
+            yield _sample(f"{prefix}{stem}", below, stem, names)
+    if not found:
+        raise SampleError(
+            "the folder of the archive holds no sample",
+            where=address,
+            remedy="Planes are named <id>_red.png, <id>_green.png, <id>_blue.png and <id>_yellow.png (or .tif, .jpg).",
+        )
+
+
+def _listings(
+    archive: Archive, address: str, prefix: str = "", *, recursive: bool
+) -> Iterator[tuple[str, str, list[str]]]:
+    folder = address.rstrip("/")
+    files: list[str] = []
+    below: list[str] = []
+    for entry in archive.list(address):
+        name = archive.address(str(entry["name"])).rstrip("/")
+        parent, _, last = name.rpartition("/")
+        if parent == folder:  # a stranger's listing may name what is not below it
+            (below if entry["type"] == "directory" else files).append(last)
+    yield prefix, folder, files
+    if recursive:
+        for last in sorted(below):
+            yield from _listings(archive, f"{folder}/{last}/", f"{prefix}{last}/", recursive=True)
+
+
+def _sample(sample_id: str, folder: str, stem: str, names: Mapping[Channel, str]) -> Sample:
+    known = next(iter(names.values()))
+    extension = known[known.rindex(".") :]
+    addresses = tuple(f"{folder}/{names.get(channel, f'{stem}_{channel}{extension}')}" for channel in Channel)
+    return Sample(sample_id, tuple(map(Path, addresses)), RemoteField(addresses))

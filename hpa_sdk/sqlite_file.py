@@ -1,0 +1,136 @@
+"""Opens an SQLite file of this project's own, so that its errors, versions and transactions are the same everywhere."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hpa_sdk.errors import OutputError
+
+
+class SqliteFile:
+    """One SQLite file with tables of a known form. For any thread.
+
+    Every method raises `OutputError` where the file can't be read or written, as on a full disk; nothing is half
+    written then.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; made where it is missing.
+    tables : str
+        The statements that make its tables.
+    application : int
+        The number by which the file tells what it is.
+    version : int
+        The version of its tables.
+    patience : float or None
+        Seconds that another process may take to write. None: the file belongs to this process alone until it is
+        closed; the system itself lets go of it when the process ends, however it ends.
+
+    Raises
+    ------
+    OutputError
+        The file can't be opened, is none of these, was written by another version, or is another process's.
+    """
+
+    def __init__(
+        self, path: Path, *, tables: str, application: int, version: int, patience: float | None = None
+    ) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._told():
+            self._database = sqlite3.connect(path, timeout=patience or 0, isolation_level=None, check_same_thread=False)
+        try:
+            if patience is None:
+                self.rows("PRAGMA locking_mode = EXCLUSIVE")
+            self._open(tables, (application, version))
+        except BaseException:
+            self._database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let what is written in the block count whole or not at all; other processes wait meanwhile."""
+        with self._lock, self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.commit()
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """Execute a statement, and give the rows that it finds."""
+        with self._lock, self._told():
+            return self._database.execute(statement, values).fetchall()
+
+    def add_rows(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Execute a statement for each of several rows, all or none."""
+        with self.transaction():
+            self._database.executemany(statement, rows)
+
+    def _open(self, tables: str, form: tuple[int, int]) -> None:
+        # A commit then needs no wait for the disk, and readers never wait. After a power failure the last entries may
+        # be missing, and are made again. Where the disk can't do it, SQLite stays with its slower, older way.
+        if self._form() in {None, form}:
+            self.rows("PRAGMA journal_mode = WAL")
+            self.rows("PRAGMA synchronous = NORMAL")
+        with self.transaction():
+            if self._form() is None:
+                for statement in tables.split(";")[:-1]:
+                    self.rows(statement)
+                self.rows(f"PRAGMA application_id = {form[0]}")
+                self.rows(f"PRAGMA user_version = {form[1]}")
+        if self._form() != form:
+            raise OutputError(
+                f"this is no ledger of version {form[1]}, the one that this version of hpa_sdk keeps",
+                where=self.path,
+                remedy="Move it away, with the results beside it, or use the hpa_sdk that wrote it. It is unchanged.",
+            )
+
+    def _form(self) -> tuple[int, int] | None:
+        told = self.rows("PRAGMA application_id")[0][0], self.rows("PRAGMA user_version")[0][0]
+        return None if told == (0, 0) and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1") else told
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise self._unusable(error) from error
+            raise OutputError(
+                "another process is at work with this ledger",
+                where=self.path,
+                remedy="Wait until it is done, end it, or name another output.",
+            ) from error
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.Error) -> OutputError:
+        return OutputError(
+            f"the ledger can't be used ({error})",
+            where=self.path,
+            remedy="Check that its disk is there, writable and not full; a damaged ledger has to be moved away,"
+            " with the results beside it.",
+        )

@@ -1,0 +1,181 @@
+"""What goes wrong in a long run costs nothing that was done, and the run that follows makes the same output."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpa_sdk import Failure, Prediction, Predictor, Sample
+from hpa_sdk.batch.run import open_run
+from hpa_sdk.planes import Planes
+from tests.hpa_sdk.batch.runs import RESUMED, kill_after, make_fields, predict, start
+from tests.small import random_planes
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_at_random_points_nothing_is_lost_and_nothing_done_twice(model: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "fields", tmp_path / "out.csv"
+    make_fields(folder, 200)
+    predict(model, folder, "-o", tmp_path / "plain.csv", *RESUMED[1:])
+    for seconds in np.random.default_rng(4).uniform(0, 1, 2):
+        process = start(model, folder, "-o", out, *RESUMED)
+        wait_for(tmp_path / "out.csv.ledger")
+        kill_after(process, seconds)
+    assert predict(model, folder, "-o", out, *RESUMED).exit_code == 0
+    assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
+    assert not list(tmp_path.glob(".*"))  # no half file stays
+
+
+def test_a_second_process_is_refused_and_the_first_goes_on(model: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "fields", tmp_path / "out.csv"
+    make_fields(folder, 400)
+    first = start(model, folder, "-o", out, *RESUMED)
+    wait_for(tmp_path / "out.csv.ledger")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".*.out.csv")):  # the ledger is its own, and the output begun
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    second = predict(model, folder, "-o", out, *RESUMED)
+    assert second.exit_code == 2
+    assert "another process is at work with this ledger" in second.stderr
+    assert first.wait(60) == 0
+    first.communicate()
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 401
+
+
+def test_a_full_disk_is_told_and_what_was_safe_stays(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "fields", tmp_path / "out.csv"
+    make_fields(folder, 30)
+    connect = sqlite3.connect
+
+    def connect_with_quota(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.execute("PRAGMA max_page_count = 12")
+        return connection
+
+    monkeypatch.setattr("hpa_sdk.batch.ledger._LONGEST_WAIT", 0)
+    monkeypatch.setattr(sqlite3, "connect", connect_with_quota)
+    result = predict(model, folder, "-o", out, *RESUMED)
+    assert result.exit_code == 2
+    assert "disk is full" in result.stderr
+    assert not out.exists()
+    monkeypatch.undo()
+    result = predict(model, folder, "-o", out, *RESUMED)
+    assert result.exit_code == 0
+    recalled = int(result.stderr.split()[0])
+    assert 0 < recalled < 30
+    predict(model, folder, "-o", tmp_path / "plain.csv", *RESUMED[1:])
+    assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is a file whose first byte can't be read")
+def test_a_read_error_is_the_failure_of_one_field(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    plane = fields[2].files[1]
+    plane.unlink()
+    plane.symlink_to("/proc/self/mem")
+    out = tmp_path / "out.csv"
+    assert predict(model, plane.parent, "-o", out, *RESUMED).exit_code == 1
+    rows = out.read_text(encoding="utf-8").splitlines()[1:]
+    assert ["can't be read" in row for row in rows] == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_folders_that_can_t_be_listed_are_told_and_cost_no_other(
+    model: Path, fields: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembers: bool
+) -> None:
+    folder = fields[0].files[0].parent
+    make_fields(folder / "a closed one", 1)
+    make_fields(folder / "below", 2)
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "a closed one":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    out = tmp_path / "out.csv"
+    result = predict(model, folder, "-r", "-o", out, *RESUMED[not remembers :])
+    assert result.exit_code == 1
+    rows = out.read_text(encoding="utf-8").splitlines()[1:]
+    assert len(rows) == 8
+    assert "can't be listed (Permission denied)" in rows[-1]
+    assert "a closed one" in rows[-1]
+
+
+@dataclass(frozen=True)
+class Drill:
+    """Planes that are made by a function, or whatever it raises."""
+
+    number: int
+    make: Callable[[int], Planes]
+
+    def read(self) -> Planes:
+        return self.make(self.number)
+
+    def stamp(self) -> str:
+        return str(self.number)
+
+    def __str__(self) -> str:
+        return f"drill {self.number}"
+
+
+def noise(number: int) -> Planes:
+    return random_planes(np.random.default_rng(number))
+
+
+def drills(make: Callable[[int], Planes], count: int = 40) -> Iterator[Sample]:
+    for number in range(count):
+        yield Sample(f"drill-{number}", (Path(f"{number}.none"),), Drill(number, make))
+
+
+def answer(model: Path, out: Path, make: Callable[[int], Planes]) -> list[Prediction | Failure]:
+    predictor = Predictor.load(model, device="cpu")
+    options: dict[str, Any] = {"model": model, "white": None, "resume": "time", "asked": {}, "tell": print}
+    with open_run(out, "csv", engine=predictor, **options) as run:
+        return list(run.answers(drills(make)))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), MemoryError()])
+def test_what_a_worker_raises_loses_nothing_that_was_done(model: Path, tmp_path: Path, error: Exception) -> None:
+    def break_once(number: int) -> Planes:
+        if number == 20:
+            raise error
+        return noise(number)
+
+    answer(model, tmp_path / "plain.csv", noise)
+    out = tmp_path / "out.csv"
+    try:
+        answer(model, out, break_once)
+    except (RuntimeError, MemoryError):
+        assert not out.exists()
+    answers = answer(model, out, noise)
+    assert not any(isinstance(each, Failure) for each in answers)
+    assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
+
+
+def test_slow_files_change_neither_order_nor_result(model: Path, tmp_path: Path) -> None:
+    def slowly(number: int) -> Planes:
+        time.sleep(0.1 if number % 10 == 0 else 0)
+        return noise(number)
+
+    for name, make in (("plain.csv", noise), ("slow.csv", slowly)):
+        answer(model, tmp_path / name, make)
+    assert (tmp_path / "slow.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()

@@ -1,0 +1,201 @@
+"""A run that goes on makes what an undisturbed one makes, does nothing twice, and says what it did again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow.parquet
+import pytest
+
+from hpa_sdk import Failure, Prediction, Predictor, __version__
+from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.samples import Sample
+from tests.hpa_sdk.batch.runs import RESUMED, predict
+from tests.small import build_model, make_model, random_planes, write_planes
+
+
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids that the model really predicts."""
+    ids: list[str] = []
+    stream = Predictor.stream
+
+    def listening(self: Predictor, samples: Iterable[Sample]) -> Iterator[Prediction | Failure]:
+        for answer in stream(self, samples):
+            ids.append(answer.id)
+            yield answer
+
+    monkeypatch.setattr(Predictor, "stream", listening)
+    return ids
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "kaggle", "parquet"])
+def test_a_second_run_predicts_nothing_and_makes_the_same(
+    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str], form: str
+) -> None:
+    folder = fields[0].files[0].parent
+    fields[2].files[1].write_bytes(b"")
+    for name in ("plain", "resumed"):
+        predict(model, folder, "-o", tmp_path / name, "--format", form, *RESUMED[name == "plain" :])
+    expected = (tmp_path / "plain").read_bytes()
+    assert (tmp_path / "resumed").read_bytes() == expected
+    (tmp_path / "resumed").unlink()
+    predicted.clear()
+    result = predict(model, folder, "-o", tmp_path / "resumed", "--format", form, *RESUMED)
+    assert (result.exit_code, predicted) == (1, ["field-2"])  # what failed is tried again
+    assert "4 answers stood in the ledger" in result.stderr
+    assert (tmp_path / "resumed").read_bytes() == expected
+
+
+def test_a_run_that_was_stopped_goes_on(
+    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str]
+) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    whole = fields[3].files[1].read_bytes()
+    fields[3].files[1].write_bytes(b"")
+    assert predict(model, folder, "-o", out, "--on-error", "stop", *RESUMED).exit_code == 1
+    assert not out.exists()
+    fields[3].files[1].write_bytes(whole)
+    predicted.clear()
+    assert predict(model, folder, "-o", out, *RESUMED).exit_code == 0
+    assert predicted == ["field-3", "field-4"]
+    predict(model, folder, "-o", tmp_path / "plain.csv", "--device", "cpu")
+    assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
+
+
+@pytest.mark.parametrize("comparison", ["time", "content"])
+def test_a_changed_image_is_done_again_and_told(
+    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str], comparison: str
+) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    run = (model, folder, "-o", out, "--compare", comparison, *RESUMED)
+    predict(*run)
+    before = out.read_bytes()
+    write_planes(folder, "field-1", random_planes(np.random.default_rng(99)))
+    predicted.clear()
+    result = predict(*run)
+    assert predicted == ["field-1"]
+    assert "4 answers stood in the ledger; 1 fields had changed and were done again" in result.stderr
+    predict(model, folder, "-o", tmp_path / "plain.csv", "--device", "cpu")
+    assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes() != before
+
+
+def test_a_clock_that_goes_back_hides_no_change_and_a_copy_with_another_time_is_known_by_content(
+    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str]
+) -> None:
+    folder, plane = fields[0].files[0].parent, fields[0].files[0]
+    runs = {
+        comparison: (model, folder, "-o", tmp_path / f"{comparison}.csv", "--compare", comparison, *RESUMED)
+        for comparison in ("time", "content")
+    }
+    for run in runs.values():
+        predict(*run)
+    os.utime(plane, ns=(0, 1_000_000_000))  # the year 1970
+    for comparison, expected in (("time", ["field-0"]), ("content", [])):
+        predicted.clear()
+        predict(*runs[comparison])
+        assert predicted == expected
+
+
+def test_another_model_or_white_level_does_all_again_and_other_thresholds_none(
+    fields: list[Sample], tmp_path: Path, predicted: list[str]
+) -> None:
+    folder, out, plain = fields[0].files[0].parent, tmp_path / "out.csv", tmp_path / "plain.csv"
+    model = make_model(tmp_path / "model.onnx")
+    predict(model, folder, "-o", out, *RESUMED)
+    predicted.clear()
+    predict(model, folder, "-o", out, "--threshold", "0.1", *RESUMED)
+    assert predicted == []
+    predict(model, folder, "-o", plain, "--threshold", "0.1", "--device", "cpu")
+    assert out.read_bytes() == plain.read_bytes()
+    predicted.clear()
+    result = predict(model, folder, "-o", out, "--white", "200", *RESUMED)
+    assert len(predicted) == 5
+    other = build_model(seed=8)
+    other.metadata_props.extend(onnx.load(model).metadata_props)
+    onnx.save(other, model)
+    predicted.clear()
+    result = predict(model, folder, "-o", out, "--white", "200", *RESUMED)
+    assert len(predicted) == 5
+    assert "another than before: every field is done again" in result.stderr
+    predict(model, folder, "-o", plain, "--white", "200", "--device", "cpu")
+    assert out.read_bytes() == plain.read_bytes()
+
+
+def test_the_order_is_the_one_asked_and_fields_of_one_id_in_two_folders_stay_two(
+    model: Path, fields: list[Sample], tmp_path: Path
+) -> None:
+    folder = fields[0].files[0].parent
+    other = tmp_path / "other"
+    write_planes(other, "field-0", random_planes(np.random.default_rng(1)))
+    paths = (other, fields[4].files[0], folder, tmp_path / "gone", fields[4].files[1])
+    for out, options in (("resumed.csv", RESUMED), ("resumed.csv", RESUMED), ("plain.csv", RESUMED[1:])):
+        assert predict(model, *paths, "-o", tmp_path / out, *options).exit_code == 1
+    text = (tmp_path / "plain.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "resumed.csv").read_text(encoding="utf-8") == text
+    ids = [line.split(",")[0] for line in text.splitlines()[1:]]
+    names = [sample.id for sample in fields]
+    assert ids == ["field-0", "field-4", *names, str(tmp_path / "gone"), "field-4"]
+
+
+def test_a_long_row_of_known_answers_keeps_its_order(
+    model: Path, tmp_path: Path, fields: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpa_sdk.batch.answers._MOST_HELD", 2)
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    predict(model, folder, "-o", out, *RESUMED)
+    expected = out.read_bytes()
+    fields[3].files[0].touch()
+    predict(model, folder, "-o", out, *RESUMED)
+    assert out.read_bytes() == expected
+
+
+def test_provenance_tells_how_the_output_was_made(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    fields[2].files[1].write_bytes(b"")
+    for _ in range(2):
+        predict(model, folder, "-o", out, "--threshold", "0.25", *RESUMED)
+    told = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
+    assert told["hpa_sdk"] == __version__
+    assert told["model"]["sha256"] == file_sha256(model)
+    assert len(told["model"]["card_sha256"]) == 64
+    assert told["devices"] == ["cpu"]
+    assert told["settings"]["threshold"] == 0.25
+    assert told["settings"]["paths"] == [str(folder)]
+    assert told["counts"] == {"fields": 5, "failed": 1, "recalled": 4, "changed": 0}
+    assert told["output"] == {"file": str(out), "bytes": out.stat().st_size, "sha256": file_sha256(out)}
+    assert told["started"] <= told["finished"]
+    assert told["seconds"] > 0
+    assert told["command"]
+
+
+def test_parquet_holds_all_of_an_answer(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.parquet"
+    fields[2].files[1].write_bytes(b"")
+    predict(model, folder, "-o", out, "--device", "cpu")
+    table = pyarrow.parquet.read_table(out).to_pylist()
+    for row, answer in zip(table, Predictor.load(model, device="cpu").stream(folder), strict=True):
+        assert row["id"] == answer.id
+        if isinstance(answer, Failure):
+            assert (row["error"], row["labels"], row["Nucleoplasm"]) == (str(answer.error), None, None)
+        else:
+            assert row["indices"] == [int(label) for label in answer]
+            assert row["labels"] == [label.hpa_name for label in answer]
+            assert [row[label.hpa_name] for label in answer] == [answer.probabilities[label] for label in answer]
+            assert row["embedding"] == answer.embedding.tolist()
+            assert row["white"] == [255.0] * 4
+
+
+def test_resume_needs_an_output_and_a_ledger_of_its_own(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    assert "--resume goes with an output" in predict(model, folder, "--resume").stderr
+    shutil.copy(model, tmp_path / "out.csv.ledger")
+    result = predict(model, folder, "-o", out, *RESUMED)
+    assert result.exit_code == 2
+    assert "the ledger can't be used" in result.stderr

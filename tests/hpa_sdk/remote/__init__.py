@@ -1,0 +1,1 @@
+"""Tests of archives that lie elsewhere, against servers on this computer."""
