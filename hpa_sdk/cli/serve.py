@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from hpa_sdk.cli.stations import plain_station, stop_when_asked
+from hpa_sdk.cli.stations import plain_station, station_options, stop_when_asked
 from hpa_sdk.errors import SettingError
 from hpa_sdk.workstation.station import Station, read_station
 
@@ -16,24 +16,11 @@ _RESULTS = Path("hpa-results")
 
 
 @click.command()
-@click.argument("file", metavar="STATION|MODEL", type=click.Path(path_type=Path))
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@station_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
 @click.option("--token", envvar="HPA_TOKEN", help="What visitors have to show; also from the variable HPA_TOKEN.")
 @click.option("--no-watch", is_flag=True, help="Only show results, as beside an 'hpa watch', and answer what is sent.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.  [default: FOLDER]")
-@click.option("--device", help="auto, cpu, cuda, cuda:1, tensorrt or openvino.  [default: auto]")
-@click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]")
-@click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes.")
-@click.option("-r", "--recursive", is_flag=True, default=None, help="Watch the folders below FOLDER too.")
-@click.option(
-    "--existing",
-    type=click.Choice(["do", "skip"]),
-    default="do",
-    show_default=True,
-    help="What to do with files that are there at the very first start.",
-)
 def serve(
     file: Path,
     folder: Path | None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 
 from hpa_sdk.errors import SettingError
@@ -16,6 +17,31 @@ from hpa_sdk.workstation.station import Station
 
 # What services and consoles ask a program to end with; each system has its own.
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+
+
+def station_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what it needs to know of a station."""
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+_OPTIONS = (
+    click.argument("file", metavar="STATION|MODEL", type=click.Path(path_type=Path)),
+    click.argument("folder", required=False, type=click.Path(path_type=Path)),
+    click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.  [default: FOLDER]"),
+    click.option("--device", help="auto, cpu, cuda, cuda:1, tensorrt or openvino.  [default: auto]"),
+    click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]"),
+    click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes."),
+    click.option("-r", "--recursive", is_flag=True, default=None, help="Watch the folders below FOLDER too."),
+    click.option(
+        "--existing",
+        type=click.Choice(["do", "skip"]),
+        default="do",
+        show_default=True,
+        help="What to do with files that are there at the very first start.",
+    ),
+)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from hpa_sdk.cli.stations import plain_station, stop_when_asked
+from hpa_sdk.cli.stations import plain_station, station_options, stop_when_asked
 from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.opening import load_predictor, open_store
 from hpa_sdk.workstation.results import Result
@@ -16,20 +16,7 @@ from hpa_sdk.workstation.station import Station, read_station
 
 
 @click.command()
-@click.argument("file", metavar="STATION|MODEL", type=click.Path(path_type=Path))
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results. Default: FOLDER.")
-@click.option("--device", help="auto, cpu, cuda, cuda:1, tensorrt or openvino.  [default: auto]")
-@click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]")
-@click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes.")
-@click.option("-r", "--recursive", is_flag=True, default=None, help="Watch the folders below FOLDER too.")
-@click.option(
-    "--existing",
-    type=click.Choice(["do", "skip"]),
-    default="do",
-    show_default=True,
-    help="What to do with files that are there at the very first start.",
-)
+@station_options
 def watch(
     file: Path, folder: Path | None, output: Path | None, existing: Literal["do", "skip"], **settings: Any
 ) -> None:

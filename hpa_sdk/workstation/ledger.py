@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from hpa_sdk.errors import OutputError
+from hpa_sdk.sqlite_file import SqliteFile
 from hpa_sdk.workstation.results import Result, ResultError
 
 _APPLICATION = 0x48504131
@@ -46,7 +43,7 @@ class Stamp(NamedTuple):
     changed: int
 
 
-class Ledger:
+class Ledger(SqliteFile):
     """Results, and the files that are done with, in one SQLite file. For any thread, and for several processes.
 
     An id has one result: a later one takes the place of the earlier and counts as the newest. Every method raises
@@ -65,58 +62,33 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        with self._told():
-            self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        try:
-            self._open()
-        except BaseException:
-            self._database.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Let what is written in the block count whole or not at all; other processes wait meanwhile."""
-        with self._lock, self._told():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.commit()
-            except BaseException:
-                self._database.rollback()
-                raise
+        super().__init__(path, tables=_TABLES, application=_APPLICATION, version=_VERSION, patience=_PATIENCE)
 
     def add(self, *results: Result, field: str = "") -> bool:
         """Add results, and say whether they take the place of earlier ones: of their ids, and all of their field.
 
         What the field had under other ids, as a stack that had more scenes, is listed by `gone` from then on.
         """
-        earlier = self._rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
+        earlier = self.rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
         for result in results:
-            earlier += self._rows("DELETE FROM results WHERE id = ? RETURNING id", result.id)
-            self._rows(
+            earlier += self.rows("DELETE FROM results WHERE id = ? RETURNING id", result.id)
+            self.rows(
                 "INSERT INTO results (id, field, failed, content) VALUES (?, ?, ?, ?)",
                 *(result.id, os.fsencode(field) or None, result.error is not None, result.to_json()),
             )
         for (name,) in earlier:
-            self._rows("INSERT OR IGNORE INTO gone (id) VALUES (?)", name)
+            self.rows("INSERT OR IGNORE INTO gone (id) VALUES (?)", name)
         for result in results:
             self.forget_gone(result.id)
         return bool(earlier)
 
     def gone(self) -> list[str]:
         """Give the ids that have no result any more, and may still have a file."""
-        return [name for (name,) in self._rows("SELECT id FROM gone")]
+        return [name for (name,) in self.rows("SELECT id FROM gone")]
 
     def forget_gone(self, name: str) -> None:
         """Note that an id without a result has no file either, or has a result again."""
-        self._rows("DELETE FROM gone WHERE id = ?", name)
+        self.rows("DELETE FROM gone WHERE id = ?", name)
 
     def get(self, name: str) -> Result | None:
         """Give the result of an id."""
@@ -132,7 +104,7 @@ class Ledger:
 
     def count(self, *, failed: bool = False) -> int:
         """Count the results, or those of them that failed."""
-        return int(self._rows(f"SELECT count(*) FROM results {'WHERE failed' * failed}")[0][0])  # noqa: S608
+        return int(self.rows(f"SELECT count(*) FROM results {'WHERE failed' * failed}")[0][0])  # noqa: S608
 
     def without_file(self, count: int, after: int = 0) -> list[tuple[int, Result]]:
         """Give results that have no file of their own yet, oldest first, with their numbers."""
@@ -140,43 +112,43 @@ class Ledger:
 
     def ids_without_file(self) -> list[str]:
         """Give the ids of all results that have no file of their own yet."""
-        return [name for (name,) in self._rows("SELECT id FROM results WHERE NOT has_file")]
+        return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
 
     def set_has_file(self, number: int) -> None:
         """Note that a result has its file."""
-        self._rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
+        self.rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
 
     def stamp(self, name: str) -> Stamp | None:
         """Give the stamp that a file had when it was done with; None where it never was."""
-        rows = self._rows("SELECT size, changed FROM files WHERE name = ?", os.fsencode(name))
+        rows = self.rows("SELECT size, changed FROM files WHERE name = ?", os.fsencode(name))
         return Stamp(*rows[0]) if rows else None
 
     def files_of(self, field: str) -> list[str]:
         """Give the names of the files of a field that were done with."""
         return [
-            os.fsdecode(name) for (name,) in self._rows("SELECT name FROM files WHERE field = ?", os.fsencode(field))
+            os.fsdecode(name) for (name,) in self.rows("SELECT name FROM files WHERE field = ?", os.fsencode(field))
         ]
 
     def set_done(self, field: str, stamps: Mapping[str, Stamp]) -> None:
         """Note that files of a field, by their names, are done with as they are."""
         for name, stamp in stamps.items():
-            self._rows(
+            self.rows(
                 "INSERT OR REPLACE INTO files (name, field, size, changed) VALUES (?, ?, ?, ?)",
                 *(os.fsencode(name), os.fsencode(field), *stamp),
             )
 
     def fact(self, name: str) -> str | int | None:
         """Give what was noted under a name."""
-        rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
+        rows = self.rows("SELECT value FROM facts WHERE name = ?", name)
         value: str | int | None = rows[0][0] if rows else None
         return value
 
     def set_fact(self, name: str, value: str | int) -> None:
         """Note something under a name."""
-        self._rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
+        self.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
 
     def _results(self, which: str, *values: object) -> list[tuple[int, Result]]:
-        rows = self._rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - our own words
+        rows = self.rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - our own words
         return [(number, self._read(name, content)) for number, name, content in rows]
 
     def _read(self, name: str, content: bytes) -> Result:
@@ -189,42 +161,3 @@ class Ledger:
                 "Write its files anew and it is answered again, or predict it with 'hpa predict'.",
             )
             return Result(id=name, error=damage, model_sha256="", device="", time="")
-
-    def _rows(self, statement: str, *values: object) -> list[Any]:
-        with self._lock, self._told():
-            return self._database.execute(statement, values).fetchall()
-
-    def _open(self) -> None:
-        if not self._version():
-            with self.transaction():
-                if not self._version():  # another process may have been faster
-                    for statement in _TABLES.split(";")[:-1]:
-                        self._rows(statement)
-                    self._rows(f"PRAGMA application_id = {_APPLICATION}")
-                    self._rows(f"PRAGMA user_version = {_VERSION}")
-        if self._version() != (_APPLICATION, _VERSION):
-            raise OutputError(
-                f"this is no ledger of version {_VERSION}, the one that this version of hpa_sdk keeps",
-                where=self.path,
-                remedy="Move it away, with the results beside it, or use the hpa_sdk that wrote it. It is unchanged.",
-            )
-        # A commit then needs no wait for the disk, and readers never wait. After a power failure the last results may
-        # be missing, and are made again. Where the disk can't do it, SQLite stays with its slower, older way.
-        self._rows("PRAGMA journal_mode = WAL")
-        self._rows("PRAGMA synchronous = NORMAL")
-
-    def _version(self) -> tuple[int, int] | None:
-        told = self._rows("PRAGMA application_id")[0][0], self._rows("PRAGMA user_version")[0][0]
-        return None if told == (0, 0) and not self._rows("SELECT 1 FROM sqlite_master LIMIT 1") else told
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise OutputError(
-                f"the ledger can't be used ({error})",
-                where=self.path,
-                remedy="Check that its disk is there, writable and not full; a damaged ledger has to be moved away,"
-                " with the results beside it.",
-            ) from error

@@ -125,12 +125,12 @@ def test_a_full_disk_stops_nothing_for_good(tmp_path: Path, model: Path, caplog:
     with caplog.at_level(logging.WARNING, "hpa_sdk"), watching(station) as store:
         wait_until(lambda: store.ledger.fact("begun"))
         # SQLite's own word for a full disk, at the size that the ledger has.
-        pages = store.ledger._rows("PRAGMA page_count")[0][0]
-        store.ledger._rows(f"PRAGMA max_page_count = {pages}")
+        pages = store.ledger.rows("PRAGMA page_count")[0][0]
+        store.ledger.rows(f"PRAGMA max_page_count = {pages}")
         names = [planes(tmp_path, f"field {at}").id for at in range(12)]
         wait_until(lambda: any("full" in record.getMessage() for record in caplog.records))
         settled()
-        store.ledger._rows("PRAGMA max_page_count = 100000")
+        store.ledger.rows("PRAGMA max_page_count = 100000")
         wait_until(lambda: store.count() == 12)
     assert sorted(row["id"] for row in rows(station.output)) == sorted(names)
 

@@ -131,13 +131,13 @@ def test_a_disk_that_is_full_for_a_while_costs_no_result(place: Workplace) -> No
     with place.handler(waiting=12) as (handler, told):
         core = simulated_core(planes(12))
         # SQLite's own word for a full disk, at the size that the ledger has.
-        pages = place.store.ledger._rows("PRAGMA page_count")[0][0]
-        place.store.ledger._rows(f"PRAGMA max_page_count = {pages}")
+        pages = place.store.ledger.rows("PRAGMA page_count")[0][0]
+        place.store.ledger.rows(f"PRAGMA max_page_count = {pages}")
         core.mda.run(plan(12, exposure=1), output=[handler])
         while len(told) < 12:
             time.sleep(0.005)
         assert handler.report.unsaved == 12 - place.store.count() > 0
-        place.store.ledger._rows("PRAGMA max_page_count = 100000")
+        place.store.ledger.rows("PRAGMA max_page_count = 100000")
     assert place.store.count() == 12
     assert all(place.store.json_path(result.id).is_file() for result in told)
     assert handler.report.unsaved == 0
