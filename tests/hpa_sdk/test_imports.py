@@ -1,11 +1,15 @@
 """The SDK stays light: nothing heavy is imported before it is needed."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import ROOT
 
 HEAVY = ("export", "keras", "onnx", "sklearn", "tensorflow", "tf2onnx", "training")
 
@@ -38,6 +42,22 @@ def test_a_loaded_model_needs_the_runtime_alone(model: Path) -> None:
     loaded = modules_after(f"from hpa_sdk import Predictor\nPredictor.load({str(model)!r}, device='cpu')")
     assert "onnxruntime" in loaded
     assert not loaded.intersection(HEAVY)
+
+
+def test_help_needs_no_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {name for extra in project["optional-dependencies"].values() for name in map(distribution, extra)}
+    needed = {"hpa-sdk", *map(distribution, project["dependencies"])}
+    imported = {*named, "multipart", "starlette", "useq", "psygnal"} - needed
+    modules_after(
+        f"sys.modules.update(dict.fromkeys({sorted(name.replace('-', '_') for name in imported)}))\n"
+        "from hpa_sdk.cli import main\nmain(['--help'], standalone_mode=False)\n"
+        "for name in main.list_commands(None):\n    main([name, '--help'], standalone_mode=False)"
+    )
+
+
+def distribution(requirement: str) -> str:
+    return re.split(r"[\[<>=]", requirement)[0]
 
 
 def test_everything_promised_is_there() -> None:
