@@ -42,7 +42,7 @@ from training.thresholds import tune_thresholds
 _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"
 _HALF = 0.5
 _COLUMNS = (
-    *("data", "network", "recipe", "fields seen", "precision", "device", "seed"),
+    *("data", "network", "recipe", "fields seen", "precision", "batch statistics", "device", "seed"),
     *("micro F1", "macro F1", "macro F1 at 0.2", "macro F1 at 0.5"),
 )
 
@@ -156,6 +156,7 @@ def _measure(
         "held_out_fields": len(judged.samples),
         "budget": recipe.steps * recipe.batch_size,
         "precision": recipe.precision,
+        "statistics_fields": recipe.statistics_fields,
         "device": _device(),
         "backend": keras.backend.backend(),
         "seed": seed,
@@ -228,6 +229,7 @@ def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
             row["recipe"],
             f"{row['budget']:,}",
             row["precision"],
+            f"of {row['statistics_fields']} fields" if row["statistics_fields"] else "running averages",
             row["device"],
             row["seed"],
         ]
