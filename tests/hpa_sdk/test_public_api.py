@@ -1,0 +1,51 @@
+"""Holds the public API: mypy checks the types that are asserted here, and the tests run the same lines."""
+
+import inspect
+from collections.abc import Generator
+from pathlib import Path
+from typing import assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+import hpa_sdk
+from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, find_samples
+
+PROMISED = {
+    "load": "(model, *, device='auto', threshold='card', white=None, batch_size=None, threads=None, gpu_memory=None,"
+    " runtime_options=None, card=None, verify=False)",
+    "predict": "(self, sources, *, on_error='raise', recursive=False)",
+    "stream": "(self, sources, *, on_error='yield', recursive=False, root=None)",
+    "predict_planes": "(self, planes, *, white=None)",
+}
+
+
+def test_calls_are_those_that_users_have_written() -> None:
+    for name, promised in PROMISED.items():
+        signature = inspect.signature(getattr(Predictor, name))
+        untyped = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+        assert str(signature.replace(parameters=untyped, return_annotation=signature.empty)) == promised
+
+
+def test_what_comes_back_has_the_types_that_are_promised(model: Path, fields: list[Sample]) -> None:
+    predictor = Predictor.load(model, device="cpu")
+    assert_type(predictor.card, ModelCard)
+    assert_type(predictor.device, str)
+    assert_type(predictor.providers, tuple[str, ...])
+    assert_type(predictor.stream(fields), Generator[Prediction | Failure])
+    assert_type(predictor.predict(fields, on_error="yield"), list[Prediction | Failure])
+    predictions = assert_type(predictor.predict(fields), list[Prediction])
+    assert_type(predictions[0].labels, frozenset[Label])
+    assert_type(predictions[0].probabilities, npt.NDArray[np.float32])
+    assert assert_type(Label.NUCLEOPLASM in predictions[0], bool) == (Label.NUCLEOPLASM in predictions[0].labels)
+    (planes,) = predictor.predict_planes(np.zeros((1, 4, 64, 64), np.uint8))
+    assert_type(planes, Prediction)
+    assert [sample.id for sample in find_samples(fields[0].files[0].parent)] == [field.id for field in fields]
+
+
+def test_names_are_those_that_are_promised() -> None:
+    assert hpa_sdk.__all__ == sorted(hpa_sdk.__all__)
+    assert set(hpa_sdk.__all__) == {
+        *("Channel", "Failure", "HpaError", "Label", "ModelCard", "Prediction", "PredictionError", "Predictor"),
+        *("Preprocessing", "Sample", "find_samples"),
+    }
