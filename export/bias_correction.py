@@ -24,12 +24,16 @@ def correct_bias(model: onnx.ModelProto, expected: Probabilities, found: Probabi
     Parameters
     ----------
     model : onnx.ModelProto
-        The quantized network, whose last dense layer is float; changed in place.
+        The quantized network, whose last dense layer is float; changed in place. One without dense layers stays as it
+        is.
     expected, found : numpy.ndarray
         float32 of shape (fields, 28): the parent's probabilities and the quantized network's, for the same fields.
     """
+    dense = [node for node in model.graph.node if node.op_type == "Gemm"]
+    if not dense:
+        return
     shift = (_logits(expected) - _logits(found)).mean(axis=0)
-    bias_name = [node for node in model.graph.node if node.op_type == "Gemm"][-1].input[2]
+    bias_name = dense[-1].input[2]
     (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == bias_name)
     corrected = (numpy_helper.to_array(bias) + shift).astype(np.float32)
     bias.CopyFrom(numpy_helper.from_array(corrected, bias_name))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.report.conftest import write_results
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_it_reads_what_predict_writes(model: Path, fields: list[Sample], tmp_path: Path, form: str) -> None:
     path = tmp_path / f"results.{form}"
     write_results(path, model, fields, failed="field-1")
@@ -29,14 +27,6 @@ def test_it_reads_what_predict_writes(model: Path, fields: list[Sample], tmp_pat
         if result.error is None:
             assert result.indices == tuple(map(int, prediction))
             np.testing.assert_array_equal(np.float32(result.probabilities), prediction.probabilities)  # type: ignore[arg-type]
-
-
-def test_it_reads_parquet(results: Path, tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    parquet = importlib.import_module("pyarrow.parquet")
-    rows = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
-    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "results.parquet")
-    assert list(read_results(tmp_path / "results.parquet")) == list(read_results(results))
 
 
 def test_it_reads_what_watch_writes(model: Path, fields: list[Sample], tmp_path: Path) -> None:
