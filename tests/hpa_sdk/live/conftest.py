@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.workstation.station import Station
-from tests.browser import browser
 from tests.hpa_sdk.live.serving import Page, serving
 from tests.hpa_sdk.workstation.watching import make_station
-
-__all__ = ["browser"]
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.build import Sources, make_report
 from hpa_sdk.writers import open_writer
-from tests.browser import browser
 from tests.small import make_field, make_model
-
-__all__ = ["browser"]
 
 HOSTILE = "evil</script><img src=x onerror=alert(1)>"
 COUNT = 70
