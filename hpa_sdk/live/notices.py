@@ -39,12 +39,16 @@ class _Keeper(logging.Handler):
         self.notices: deque[Notice] = deque(maxlen=_MOST)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.notices.append(Notice.now(record.getMessage()))
+        notice = Notice.now(record.getMessage())
+        # The folder and the page can have the same to say; once is enough, as of the last time.
+        for said in [said for said in self.notices if said.text == notice.text]:
+            self.notices.remove(said)
+        self.notices.append(notice)
 
 
 @contextmanager
 def kept_notices() -> Iterator[deque[Notice]]:
-    """Keep what hpa_sdk warns of in the block, the newest last; it goes to stderr as before."""
+    """Keep what hpa_sdk warns of in the block, each once, the newest last; it goes to stderr as before."""
     keeper, terminal = _Keeper(), logging.StreamHandler()
     logger = logging.getLogger("hpa_sdk")
     handlers = [keeper] if logger.hasHandlers() else [keeper, terminal]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,3 +167,12 @@ def test_the_description_tells_of_every_question(shared_page: Page) -> None:
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_no_page_that_loads_from_elsewhere_is_served(shared_page: Page, path: str) -> None:
     assert shared_page.client.get(path).status_code == 404
+
+
+def test_the_same_warning_is_told_once(page: Page, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        page.send(*field(tmp_path / "mine", name).files)
+        logging.getLogger("hpa_sdk").warning("the lamp is old")
+    texts = [notice["text"] for notice in page.get("/health")["notices"]]
+    assert len(texts) == len(set(texts))
+    assert "the lamp is old" in texts
