@@ -19,7 +19,7 @@ from hpa_sdk.whole_file import whole_file
 CALIBRATION_FIELDS = 128
 """Most fields that the ranges of activations are taken from unless the caller says otherwise."""
 
-_TRIED_ON = 96
+_TRIED_ON = 48
 
 
 def export_int8(
@@ -71,7 +71,7 @@ def export_int8(
     """
     parent = read_parent(model, out)
     fields = read_fields(data, least=(3 if held_out is None else 2) * LEAST_FIELDS)
-    calibration, tried_on, judged = part(fields, calibration_fields, 0 if held_out else judged_fields)
+    calibration, tried_on, judged = part(fields, calibration_fields, judged_fields)
     if held_out is not None:
         judged = read_fields(held_out, least=LEAST_FIELDS).without(calibration, tried_on).first(judged_fields)
     if len(judged.samples) < LEAST_FIELDS:
@@ -103,14 +103,10 @@ def export_int8(
 
 
 def part(fields: Fields, calibration: int, judged: int) -> tuple[Fields, Fields, Fields]:
-    """Part fields into those to calibrate on, to try plans on, and to judge by; in equal shares if they are few.
-
-    With none to judge by, the others get more.
-    """
+    """Part fields into those to calibrate on, to try plans on, and to judge by; about a third each if they are few."""
     count = len(fields.samples)
-    shares = 3 if judged else 2
-    first = min(calibration, max(LEAST_FIELDS, count // shares))
-    second = first + min(_TRIED_ON, (count - first) // (shares - 1))
+    first = min(calibration, max(LEAST_FIELDS, count // 3))
+    second = first + min(_TRIED_ON, (count - first) // 2)
     return (
         fields.take(range(first)),
         fields.take(range(first, second)),
