@@ -5,37 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from hpa_sdk.errors import SampleError
-from hpa_sdk.planes import Planes, told_as_plane_errors
 from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.field_source import FieldSource
+from hpa_sdk.workstation.field_source import FieldSource, NotedSource
 from hpa_sdk.workstation.fields import samples_of
 from hpa_sdk.workstation.file_group import FileGroup, group_names
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import ChannelNames, Station
 
 _SCENE = re.compile(r"#(\d{1,9})(?:-[0-9a-f]{12})?$")
-
-
-@dataclass(slots=True)
-class NotedSource:
-    """Reads a field and keeps what was noted about it; a `hpa_sdk.samples.PlaneSource`."""
-
-    source: FieldSource
-    notes: tuple[str, ...] = ()
-
-    def read(self) -> Planes:
-        """Read the planes."""
-        with told_as_plane_errors(self.source.group.files[0]):
-            reading = self.source.look()
-        self.notes = reading.notes
-        return reading.planes
 
 
 def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sample]:

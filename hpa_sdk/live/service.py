@@ -11,7 +11,7 @@ from typing import IO, cast
 from hpa_sdk import __version__
 from hpa_sdk.errors import HpaError, OutputError, SampleError
 from hpa_sdk.labels import Label
-from hpa_sdk.live.field_files import NotedSource, sample_of, samples_in
+from hpa_sdk.live.field_files import sample_of, samples_in
 from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.records import Model, Status
@@ -23,6 +23,7 @@ from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.field_source import NotedSource
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import platformdirs
 
-from hpa_sdk.onnx_file import map_file
+from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.whole_file import whole_file
 
 Opened = TypeVar("Opened")
@@ -33,11 +33,6 @@ def cache_folder() -> Path | None:
     if named is None:
         return platformdirs.user_cache_path("hpa-sdk", appauthor=False)
     return Path(named) if named else None
-
-
-def model_sha256(model: Path | bytes) -> str:
-    """Hash a model's whole content: SHA-256 in hexadecimal."""
-    return hashlib.sha256(model if isinstance(model, bytes) else map_file(model)).hexdigest()
 
 
 def kept_path(model: Path | bytes, made_by: Mapping[str, str], suffix: str) -> Path | None:
@@ -60,7 +55,8 @@ def kept_path(model: Path | bytes, made_by: Mapping[str, str], suffix: str) -> P
     folder = cache_folder()
     if folder is None:
         return None
-    key = json.dumps({"model": model_sha256(model), **made_by}, sort_keys=True)
+    content = hashlib.sha256(model).hexdigest() if isinstance(model, bytes) else file_sha256(model)
+    key = json.dumps({"model": content, **made_by}, sort_keys=True)
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes, stack_planes
+from hpa_sdk.planes import Planes, stack_planes, told_as_plane_errors
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
 from hpa_sdk.workstation.channels import fill_in, pick_channels
@@ -20,7 +20,7 @@ from hpa_sdk.workstation.file_group import FileGroup, named
 from hpa_sdk.workstation.scenes import open_scenes
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import to_trained_scale
-from hpa_sdk.workstation.white_level import Levels, stretch
+from hpa_sdk.workstation.white_level import Levels, stretch, white_notes
 
 _EQUAL_SIZES = 0.01
 _log = logging.getLogger("hpa_sdk")
@@ -152,6 +152,30 @@ class FieldSource:
             return
         with _PlaneFiles() as opened:
             yield [opened.join(channel, files) for channel, files in self.group.by_channel().items()]
+
+
+@dataclass(slots=True)
+class NotedSource:
+    """Reads a field and keeps what was noted about it; a `hpa_sdk.samples.PlaneSource`.
+
+    Attributes
+    ----------
+    source : FieldSource
+        The field.
+    notes : tuple of str
+        What a result says of how it was read; empty before.
+    """
+
+    source: FieldSource
+    notes: tuple[str, ...] = ()
+
+    def read(self) -> Planes:
+        """Read the planes; whatever their reader raises is told as a `PlaneError`."""
+        with told_as_plane_errors(self.source.group.files[0]):
+            reading = self.source.look()
+        reading.log_notes()
+        self.notes = (*reading.notes, *white_notes(reading.white))
+        return reading.planes
 
 
 class _PlaneFiles(ExitStack):

@@ -14,12 +14,11 @@ from typing import Literal, cast
 
 from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
 from hpa_sdk.onnx_file import file_sha256
-from hpa_sdk.planes import Planes, told_as_plane_errors
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
-from hpa_sdk.workstation.field_source import FieldSource
+from hpa_sdk.workstation.field_source import FieldSource, NotedSource
 from hpa_sdk.workstation.fields import samples_of
 from hpa_sdk.workstation.file_group import UNSAFE
 from hpa_sdk.workstation.result_store import ResultStore
@@ -28,7 +27,6 @@ from hpa_sdk.workstation.sole_watch import sole_watch
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import at_scale_of
 from hpa_sdk.workstation.watched_files import read_stamp
-from hpa_sdk.workstation.white_level import white_notes
 
 SECONDS_A_LOOK = 0.25
 """From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
@@ -36,21 +34,6 @@ SECONDS_A_LOOK = 0.25
 _REST = 5  # times as long as the processor was busy with the look
 _AHEAD = 1000  # fields that wait for the predictor; more wait in the folder
 _log = logging.getLogger("hpa_sdk")
-
-
-@dataclass(slots=True)
-class _Noting:
-    """Reads a field and keeps what was noted about it."""
-
-    source: FieldSource
-    notes: tuple[str, ...] = ()
-
-    def read(self) -> Planes:
-        with told_as_plane_errors(self.source.group.files[0]):
-            reading = self.source.look()
-        reading.log_notes()
-        self.notes = (*reading.notes, *white_notes(reading.white))
-        return reading.planes
 
 
 @dataclass(slots=True)
@@ -178,7 +161,7 @@ class HotFolder:
 
     def _result(self, answer: Prediction | Failure, asked: _Asked) -> Result:
         sample = asked.samples[len(asked.results)]
-        notes = cast("_Noting", sample.source).notes
+        notes = cast("NotedSource", sample.source).notes
         waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
         return Result.of(
             answer,
@@ -225,4 +208,4 @@ def _noting(sample: Sample, arrived: Arrived) -> Sample:
     # Several names that can't be used come down to one id; they must not take each other's place.
     unsafe = UNSAFE.search(arrived.group.id)
     suffix = f"-{hashlib.sha256(os.fsencode(arrived.group.id)).hexdigest()[:12]}" if unsafe else ""
-    return replace(sample, id=sample.id + suffix, source=_Noting(cast("FieldSource", sample.source)))
+    return replace(sample, id=sample.id + suffix, source=NotedSource(cast("FieldSource", sample.source)))

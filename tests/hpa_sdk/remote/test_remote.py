@@ -114,7 +114,9 @@ def test_what_stays_broken_is_one_failure_and_costs_no_other(
     assert "the red plane is missing" in errors[2]
 
 
-def test_a_file_without_end_is_cut_off(serve: Callable[[Trouble], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def pour(part: bytes, *, pause: float = 0) -> Trouble:
+    """Send planes that never end."""
+
     def endless(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
         if not name:
             return False
@@ -122,33 +124,26 @@ def test_a_file_without_end_is_cut_off(serve: Callable[[Trouble], str], monkeypa
         server.end_headers()
         try:
             while True:
-                server.wfile.write(b"\0" * 100_000)
+                server.wfile.write(part)
+                time.sleep(pause)
         except OSError:
             return True
 
+    return endless
+
+
+def test_a_file_without_end_is_cut_off(serve: Callable[[Trouble], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LARGEST_FILE", 2_000_000)
-    sample = next(find_remote_samples(serve(endless)))
+    sample = next(find_remote_samples(serve(pour(b"\0" * 100_000))))
     with pytest.raises(HpaError, match="longer than the 2,000,000 bytes"):
         read_planes(sample)
 
 
 def test_a_server_that_drips_is_left_in_time(serve: Callable[[Trouble], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def drip(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
-        if not name:
-            return False
-        server.send_response(200)
-        server.end_headers()
-        try:
-            while True:
-                server.wfile.write(b"\0")
-                time.sleep(0.02)
-        except OSError:
-            return True
-
     monkeypatch.setattr(archive, "LONGEST_FETCH", 0.1)
     monkeypatch.setattr(archive, "ATTEMPTS", 2)
     with pytest.raises(HpaError, match="took longer"):
-        read_planes(next(find_remote_samples(serve(drip))))
+        read_planes(next(find_remote_samples(serve(pour(b"\0", pause=0.02)))))
 
 
 def test_a_listing_that_names_other_places_is_not_followed(serve: Callable[[Trouble], str]) -> None:
