@@ -14,6 +14,7 @@ export class FieldList {
     this.options = new Map();
     this.next = null;
     this.busy = false;
+    this.turn = 0;
     this.box.addEventListener("click", (event) => this.pick(event.target.closest("[role=option]")));
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.older.addEventListener("click", () => this.more());
@@ -22,10 +23,13 @@ export class FieldList {
     }).observe(this.older);
   }
 
-  // Begins anew with the newest results, of all or of a filter such as "failed=true".
+  // Begins anew with the newest results, of all or of a filter such as "failed=true"; nothing where it was asked again meanwhile.
   async load(filter) {
     this.filter = filter;
+    this.next = null;
+    const turn = (this.turn += 1);
     const page = await resultsBefore(null, filter);
+    if (turn !== this.turn) return null;
     this.box.replaceChildren();
     this.options.clear();
     this.append(page);
@@ -35,8 +39,10 @@ export class FieldList {
   async more() {
     if (this.busy || this.next === null) return;
     this.busy = true;
+    const { turn } = this;
     try {
-      this.append(await resultsBefore(this.next, this.filter));
+      const page = await resultsBefore(this.next, this.filter);
+      if (turn === this.turn) this.append(page);
     } catch (problem) {
       this.fail(problem);
     } finally {

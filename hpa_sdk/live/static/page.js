@@ -31,6 +31,7 @@ function follow(on) {
 
 async function load() {
   const results = await list.load(byId("show").value);
+  if (!results) return;
   if (!shown || following) show(results[0] ?? null);
   else list.select(shown);
 }

@@ -143,6 +143,28 @@ def test_the_list_can_be_narrowed_to_a_label_and_to_what_failed(page: Page, brow
         visit.get_by_text("No field yet").wait_for()
 
 
+def test_the_last_choice_is_the_list_however_late_an_earlier_one_is_answered(
+    page: Page, browser: Any, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        page.send(*field(tmp_path / "mine", name, seed=ord(name)).files)
+    with visiting(browser, page) as visit:
+        waiting: list[Any] = []
+
+        def hold(route: Any) -> None:
+            waiting.append(route)
+
+        visit.route("**/results*label=*", hold)
+        visit.locator(".count").first.click()
+        wait_until(lambda: (visit.wait_for_timeout(20), waiting)[1])
+        visit.locator("#show").select_option("failed=true")
+        visit.get_by_text("No field yet").wait_for()
+        with visit.expect_response("**/results*label=*"):
+            waiting[0].continue_()
+        visit.wait_for_timeout(300)
+        assert visit.locator("[role=option]").count() == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_barrier_is_found_by_the_automatic_check(
     station: Station, browser: Any, tmp_path: Path, scheme: str
