@@ -39,7 +39,7 @@ def quantize(
 ) -> None:
     """Make the int8 variant of MODEL, and compare its answers with MODEL's on fields in DATA.
 
-    Ways to quantize are tried on this machine, and the fastest that passes the gates is taken.
+    Ways to quantize are tried on this machine, and the nearest of those that pass the gates and are fast is taken.
     """
     card = export_int8(
         model,
