@@ -90,7 +90,5 @@ def _labels(field: Field) -> list[tuple[str, str]]:
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    short = text
-    while font.getlength(short) > THUMBNAIL:
-        short = f"{short[:-4]}..." if short == text else f"{short[:-4].rstrip('.')}..."
-    return short
+    shorter = (text, *(f"{text[:length]}..." for length in range(len(text) - 1, 0, -1)))
+    return next((line for line in shorter if font.getlength(line) <= THUMBNAIL), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -88,9 +89,8 @@ def in_order_of_interest(fields: Sequence[Field]) -> list[int]:
     """Give positions: the worst mistakes first where truth is known, else the least sure answers; failures last."""
 
     def interest(at: int) -> tuple[float, float]:
-        field = fields[at]
-        unsure = -1.0 if field.certainty is None else 1 - field.certainty
-        return -(field.wrongness or 0), -unsure
+        certainty = fields[at].certainty
+        return -(fields[at].wrongness or 0), math.inf if certainty is None else certainty
 
     return sorted(range(len(fields)), key=interest)
 

@@ -68,7 +68,7 @@ at("controls").append(
   control("Four planes", () => look.four, () => { look.four = true; }, "f"),
   ...CHANNELS.map((channel, place) => {
     const dot = make("span", { className: "dot" });
-    dot.style.background = channel.key === "blue" ? "#4f7dff" : channel.key === "red" ? "#ff5b4f" : channel.key === "green" ? "#3ddc63" : "#e8d44a";
+    dot.style.background = channel.dot;
     return control([dot, channel.name], () => !look.four && look.on[place], () => toggle(place), String(place + 1));
   }),
   control("Actual pixels", () => look.real, () => { look.real = !look.real; }, "a"),
@@ -80,7 +80,7 @@ function drawFacts(field) {
     field.truth.includes(label) ? (field.labels.includes(label) ? "✓" : "○") : (field.labels.includes(label) ? "✗" : "");
   const names = { "✓": "right", "○": "missed", "✗": "not in truth", "": "" };
   const scores = field.p && make("div", { className: "scores" }, ...order(field).flatMap(label =>
-    [make("span", { className: "bad", title: names[marks(label)] }, marks(label)), ...score(field, label)]));
+    [make("span", { className: marks(label) === "✓" ? "soft" : "bad", title: names[marks(label)] }, marks(label)), ...score(field, label)]));
   at("facts").replaceChildren(...[
     field.error ? make("p", { className: "bad" }, field.error) : chips(field),
     field.picture_error ? make("p", { className: "bad" }, field.picture_error) : null,

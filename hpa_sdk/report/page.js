@@ -2,10 +2,10 @@
 /* What all parts of the page share: the results, and small helpers. */
 const report = JSON.parse(document.getElementById("content").textContent);
 const CHANNELS = [
-  { name: "Microtubules", key: "red", safe: [.75, 0, .75] },
-  { name: "Protein", key: "green", safe: [0, 1, 0] },
-  { name: "Nucleus", key: "blue", safe: [.1, .2, 1] },
-  { name: "Endoplasmic reticulum", key: "yellow", safe: [.22, .22, .22] },
+  { name: "Microtubules", dot: "#ff5b4f", safe: [.75, 0, .75] },
+  { name: "Protein", dot: "#3ddc63", safe: [0, 1, 0] },
+  { name: "Nucleus", dot: "#4f7dff", safe: [.1, .2, 1] },
+  { name: "Endoplasmic reticulum", dot: "#e8d44a", safe: [.22, .22, .22] },
 ];
 const CARDS_AT_ONCE = 60;
 const SCORES_ON_A_CARD = 4;

@@ -49,6 +49,15 @@ def test_the_summary_counts_what_there_is(report: Path, browser: Any) -> None:
         assert f"\t{COUNT - 1}\t" in row
 
 
+def test_the_first_fields_are_on_the_first_screen_however_many_classes_there_are(report: Path, browser: Any) -> None:
+    with visiting(browser, report) as visit:
+        visit.locator("#classes tbody").evaluate(
+            "(rows) => rows.append(...[...Array(28)].map(() => rows.firstChild.cloneNode(true)))"
+        )
+        visit.locator("#failures").evaluate("(failures) => failures.remove()")
+        assert visit.locator(".card").first.bounding_box()["y"] < 700
+
+
 def test_fields_are_filtered_sorted_and_found(report: Path, browser: Any) -> None:
     with visiting(browser, report) as visit:
         assert visit.locator("#sort").input_value() == "wrong"
