@@ -99,7 +99,7 @@ test-napari: install
 test-ray: install
 	$(call make_environment,.venv-ray)
 	$(call install_into,.venv-ray) -r tests/ray_cluster/requirements.txt
-	RAY_AUTH_MODE=disabled RAY_raylet_start_wait_time_s=120 .venv-ray/$(notdir $(BIN))/python -m pytest -p no:cacheprovider \
+	RAY_AUTH_MODE=disabled RAY_raylet_start_wait_time_s=60 .venv-ray/$(notdir $(BIN))/python -m pytest -p no:cacheprovider \
 	  --confcutdir tests/ray_cluster tests/ray_cluster
 
 audit: install

@@ -24,8 +24,8 @@ from hpa_sdk.samples import Sample
 FIELDS_A_CALL = 64
 """Fields that an actor gets at once: what is done again when its node dies."""
 
-FIELDS_A_DATASET = 50_000
-"""Fields of one dataset of `RayPredictor.stream`, so that the driver's memory is bounded."""
+CALLS_A_DATASET = 800
+"""Calls of one dataset of `RayPredictor.stream`, so that the driver's memory is bounded."""
 
 SCHEMA = pa.schema(
     [
@@ -62,10 +62,14 @@ def predict_dataset(
     -------
     ray.data.Dataset
         With the columns of `SCHEMA`, in the order of `fields`. Whatever dies on the way is done again.
+
+    Raises
+    ------
+    SettingError
+        No node of the cluster has room for an actor.
     """
     room = _room(options, cpus)
-    there = ray.cluster_resources()
-    most = actors or max(1, min(int(there.get(kind[4:-1].upper(), 0) // each) for kind, each in room.items()))
+    most = actors or _places(room)
     answers = fields.map_batches(
         _FieldActor,
         batch_size=FIELDS_A_CALL,
@@ -73,7 +77,8 @@ def predict_dataset(
         fn_constructor_args=(dict(options),),
         # One is enough to go on: the others come back as soon as there is room.
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
-        **room,
+        num_cpus=room["CPU"],
+        num_gpus=room["GPU"],
     )
     answers.context.execution_options.preserve_order = True
     return answers
@@ -130,14 +135,17 @@ class RayPredictor:
         Raises
         ------
         HpaError
-            As for `Predictor.load`, from the node that tried it first.
+            As for `Predictor.load`, from the node that tried it first; or no node has room for an actor.
         """
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         cpus = threads or 1
         options |= {"threads": cpus, "model": str(model.resolve())}
+        room = _room(options, cpus)
+        _places(room)
+        look = ray.remote(num_cpus=room["CPU"], num_gpus=room["GPU"])(_look)
         try:
-            card, thresholds, device = ray.get(ray.remote(**_room(options, cpus))(_look).remote(options))
+            card, thresholds, device = ray.get(look.remote(options))
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, HpaError):
                 raise error.cause from None
@@ -156,10 +164,10 @@ class RayPredictor:
         ------
         Prediction or Failure
         """
-        samples = iter(sources)
-        while some := [_to_row(sample) for sample in islice(samples, FIELDS_A_DATASET)]:
-            blocks = -(-len(some) // FIELDS_A_CALL)
-            fields = ray.data.from_items(some, override_num_blocks=blocks)
+        samples = map(_to_row, sources)
+        calls = iter(lambda: list(islice(samples, FIELDS_A_CALL)), [])
+        while some := [pa.Table.from_pylist(rows) for rows in islice(calls, CALLS_A_DATASET)]:
+            fields = ray.data.from_arrow(some)
             answers = predict_dataset(fields, self._options, actors=self._actors, cpus=self._cpus)
             for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
                 yield from self._answers(table)
@@ -193,9 +201,21 @@ def _look(options: Mapping[str, Any]) -> tuple[ModelCard, npt.NDArray[np.float32
     return predictor.card, predictor.thresholds, predictor.device
 
 
-def _room(options: Mapping[str, Any], cpus: int) -> dict[str, float]:
+def _room(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
     on_card = str(options.get("device", "auto")).partition(":")[0] in {"cuda", "tensorrt"}
-    return {"num_cpus": cpus, "num_gpus": 1} if on_card else {"num_cpus": cpus}
+    return {"CPU": cpus, "GPU": int(on_card)}
+
+
+def _places(room: Mapping[str, int]) -> int:
+    """Count the actors that the nodes have room for; Ray would wait for ever for the first."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    places = sum(min(int(node.get(kind, 0) // need) for kind, need in room.items() if need) for node in nodes)
+    if not places:
+        raise SettingError(
+            f"no node of the cluster has room for an actor ({room['CPU']} cores, {room['GPU']} graphics cards)",
+            remedy="Start a node that has, or ask for fewer --threads or another --device.",
+        )
+    return places
 
 
 def _to_row(sample: Sample) -> dict[str, Any]:
