@@ -85,13 +85,13 @@ def search(quantizer: Quantizer, parent: Parent, tried_on: Fields, start: Quanti
 def choose(trials: list[Trial]) -> Trial:
     """Take the trial nearest to the parent of those that pass the gates and are fast: 40 % of its CPU time at most.
 
-    If none is so fast, the nearest of those about as fast as the fastest is taken; if none passes, the nearest of all.
+    If none is so fast, the nearest of those about as fast as the fastest is taken; if none passes, the same of all.
     """
-    passing = [trial for trial in trials if trial.passes]
-    fastest = min((trial.cpu_share for trial in passing), default=np.inf)
+    good = [trial for trial in trials if trial.passes] or trials
+    fastest = min(trial.cpu_share for trial in good)
     # The fields that plans are tried on are few, and often of the fit: what passes there narrowly fails on others.
-    fast = [trial for trial in passing if trial.cpu_share <= max(_FAST_ENOUGH, fastest * _AS_FAST)]
-    return min(fast or trials, key=lambda trial: trial.agreement.mean_difference)
+    fast = [trial for trial in good if trial.cpu_share <= max(_FAST_ENOUGH, fastest * _AS_FAST)]
+    return min(fast, key=lambda trial: trial.agreement.mean_difference)
 
 
 def describe(trials: list[Trial]) -> dict[str, str]:

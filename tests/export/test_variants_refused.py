@@ -143,7 +143,7 @@ def test_gates_refuse_what_is_no_number() -> None:
         ((0.39, 0.3, 0.7, 0.2), (True, True, True, False), (0.01, 0.02, 0.001, 0.001), 0),
         ((0.55, 0.52, 0.7, 0.2), (True, True, True, False), (0.01, 0.02, 0.001, 0.001), 0),
         ((0.5, 0.3, 0.7, 0.2), (True, True, True, False), (0.01, 0.02, 0.001, 0.001), 1),
-        ((0.5, 0.3, 0.7, 0.2), (False, False, False, False), (0.01, 0.02, 0.001, 0.002), 2),
+        ((0.5, 0.3, 0.7, 0.2), (False, False, False, False), (0.01, 0.02, 0.001, 0.03), 1),
     ],
 )
 def test_the_nearest_plan_that_passes_and_is_fast_is_chosen(
