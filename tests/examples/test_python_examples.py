@@ -1,13 +1,17 @@
 """The Python examples do what their first lines say."""
 
 import runpy
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from hpa_sdk import Predictor, Sample
 from tests.conftest import ROOT, run_command
+from tests.hpa_sdk.workstation.watching import make_station, wait_until
+from tests.small import make_field
 
 
 def test_predict_three_ways(model: Path, fields: list[Sample], capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +32,25 @@ def test_fields_that_look_alike_are_drawn_beside_each_other(
     assert "5 fields, 512 numbers each" in capsys.readouterr().out
     with Image.open(out) as picture:
         assert min(picture.size) > 1000
+
+
+def test_fields_with_a_wanted_label_are_told_as_they_arrive(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    station = make_station(tmp_path, model, text="threshold = 0.0")
+    field = make_field(station.watch, "a", np.random.default_rng(0))
+    (prediction,) = Predictor.load(model, device="cpu").predict([field])
+    ((wanted, probability),) = prediction.top(1)
+    example = runpy.run_path(str(ROOT / "examples" / "hot_folder.py"))
+    stop = threading.Event()
+    following = threading.Thread(target=example["follow"], args=(tmp_path / "station.toml", wanted, stop))
+    following.start()
+    try:
+        wait_until(lambda: list(station.output.glob("*.json")))
+    finally:
+        stop.set()
+        following.join()
+    assert capsys.readouterr().out == f"a: {wanted} with probability {probability:.2f}\n"
 
 
 def test_a_network_of_one_s_own_becomes_a_model(simulated: Path, tmp_path: Path) -> None:
