@@ -90,6 +90,22 @@ def _decoders(told: dict[str, Any]) -> Iterator[str]:
             yield f"| {form} | {name} | {_spread(spread)} | {'1' if over is None else _spread(over)} |"
 
 
+def _jpeg_scaled(told: dict[str, Any]) -> Iterator[str]:
+    yield "| decoded | ms a plane | over the whole | same label sets | probabilities differ by, at most |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, spread in told["milliseconds_a_plane"].items():
+        if name in told["of_whole"]:
+            found = told["against_whole"][name]
+            cells = (
+                f"{_spread(told['of_whole'][name])} | {found['same_label_sets']:.1%} | {found['max_difference']:.2f}"
+            )
+        else:
+            cells = "1 | | "
+        yield f"| {name} | {_spread(spread)} | {cells} |"
+    yield ""
+    yield f"{told['fields']} fields of 2048 x 2048."
+
+
 def _start_up(told: dict[str, Any]) -> Iterator[str]:
     yield "| model | raw session, s | SDK, s | ratio |"
     yield "| --- | --- | --- | --- |"
@@ -133,6 +149,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "vgg16": _end_to_end,
     "sessions": _sessions,
     "decoders": _decoders,
+    "jpeg_scaled": _jpeg_scaled,
     "start_up": _start_up,
     "memory": _memory,
     "gpu": _gpu,
