@@ -9,6 +9,7 @@ NumPy, OpenCV, Pillow and onnxruntime, reads the field with them and runs an onn
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,9 +67,10 @@ def _measure(model: Path, field: Path, rounds: int) -> dict[str, object]:
 
 
 def _seconds(code: str, *arguments: Path) -> float:
-    told = subprocess.run(  # noqa: S603 - this file's own code
-        [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True, encoding="utf-8"
-    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    # As on a user's computer, where Python keeps what it compiled.
+    kept = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    told = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=kept)  # noqa: S603 - this file's own code
     return float(told.stdout)
 
 
