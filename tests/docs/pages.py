@@ -11,6 +11,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCED = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+_SCRIPT = re.compile(
+    r"python (?:-m benchmarks\.(?P<benchmark>\w+)|(?P<example>examples/\w+\.py))(?P<arguments>[^\n`|]*)",
+)
 _INLINE = re.compile(r"`([^`\n]+)`")
 
 
@@ -26,6 +29,13 @@ def commands(page: Path) -> Iterator[list[str]]:
             # A backslash is a Windows path here, not an escape.
             words = shlex.split(line.replace("\\", "/"), comments=True)
             yield words[: next((at for at, word in enumerate(words) if word in {"|", ">", "&&"}), None)]
+
+
+def scripts(page: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give each benchmark and example that a page names, with the options that it is given there."""
+    for found in _SCRIPT.finditer(page.read_text(encoding="utf-8").replace("\\\n", " ")):
+        place = found["example"] or f"benchmarks/{found['benchmark']}.py"
+        yield ROOT / place, re.findall(r"--[a-z][a-z0-9-]*", found["arguments"])
 
 
 def snippets(page: Path) -> list[str]:

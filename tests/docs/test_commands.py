@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from export.__main__ import main as export
 from hpa_sdk.cli.group import main as hpa
-from tests.docs.pages import PAGES, ROOT, commands, snippets
+from tests.docs.pages import PAGES, ROOT, commands, scripts, snippets
 from tests.small import make_field, make_model
 from training.__main__ import main as training
 
@@ -51,6 +51,13 @@ def test_every_command_is_one_that_there_is_with_options_that_it_has(name: str) 
             values = given.get(parameter.name or "")
             if isinstance(parameter.type, click.Choice) and isinstance(values, str):
                 parameter.type.convert(values, parameter, context)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_is_there_and_has_its_options(name: str) -> None:
+    for script, options in scripts(ROOT / name):
+        text = script.read_text(encoding="utf-8")
+        assert [option for option in options if f'"{option}"' not in text] == [], script
 
 
 @pytest.fixture
