@@ -78,7 +78,7 @@ build/onnxruntime/Headers:
 	  'package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64_x86_64-simulator/onnxruntime.framework/Headers'
 	rm build/com.github.asus4.onnxruntime-0.4.9.tgz
 
-# All extras that are installed together here; those for makers' own file formats are left to who needs them.
+# The extras that constraints.txt pins, in one resolution; ray and napari have requirements of their own under tests.
 PINNED := cpu gpu train train-gpu export micro-manager dev
 
 test-page: install build/axe-core/axe.min.js

@@ -20,8 +20,8 @@ def main(model: str, folder: str) -> None:
         print(" ", prediction.id, sorted(label.hpa_name for label in prediction))
 
     print("One by one, with bounded memory; what fails says why and costs no other its answer.")
-    for item in predictor.stream(folder, on_error="yield"):
-        told = str(item) if isinstance(item, Failure) else f"{item.probabilities.max():.3f} at most"
+    for item in predictor.stream(folder):
+        told = str(item.error) if isinstance(item, Failure) else f"{item.probabilities.max():.3f} at most"
         print(" ", item.id, told)
 
     print("From memory: N fields of red, green, blue and yellow.")

@@ -78,6 +78,6 @@ def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Mod
         raise RunFolderError(
             f"the network takes {model.input_shape} and ends in {shapes}, not in {expected}",
             where=run / RUN_NETWORK,
-            remedy="Only networks made by training.networks.build_network can be exported.",
+            remedy="Let it end in layers 'embedding' and 'probabilities' of these shapes: see docs/own-network.md.",
         )
     return keras.Model(model.input, {name: layers[name].output for name in expected})

@@ -180,9 +180,12 @@ def _loads(name: str) -> bool:
     return True
 
 
-def installed_runtime() -> str:
-    """Name the installed onnxruntime wheel and its version, such as ``"onnxruntime-gpu 1.31.1"``."""
-    onnxruntime = load_onnxruntime()
+def installed_runtime() -> str | None:
+    """Name the installed onnxruntime wheel and its version, such as ``"onnxruntime-gpu 1.31.1"``; None without one."""
+    try:
+        onnxruntime = load_onnxruntime()
+    except DeviceError:
+        return None
     return f"{onnxruntime.package_name} {onnxruntime.__version__}"
 
 

@@ -200,7 +200,7 @@ class Predictor:
         recursive : bool
             Search the folders below a folder too.
         root : str or os.PathLike, optional
-            Folder in which the ids of a table are looked for. Default: the folder of the table.
+            Folder in which the ids of a table are looked for. Default: as for `find_samples`.
 
         Yields
         ------

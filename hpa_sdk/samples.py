@@ -177,12 +177,12 @@ def _sample_of_file(path: Path) -> Sample:
         )
     if not path.is_file():
         raise SampleError("no such file", where=path, remedy="Check the path.")
-    names = _look_for_channels(path.with_name(stem), (path.suffix, *EXTENSIONS))
+    names = _find_channels(path.with_name(stem), (path.suffix, *EXTENSIONS))
     return _sample(stem, path.with_name(stem), names | {channel: path.name})
 
 
 def _sample_of_stem(stem: Path) -> Sample:
-    names = _look_for_channels(stem, EXTENSIONS)
+    names = _find_channels(stem, EXTENSIONS)
     if not names:
         raise SampleError(
             "no sample lies here",
@@ -198,6 +198,14 @@ def _sample(sample_id: str, stem: Path, names: Mapping[Channel, str]) -> Sample:
         stem.with_name(names.get(channel, f"{stem.name}_{channel}{extension}")) for channel in Channel
     )
     return Sample(sample_id, (red, green, blue, yellow))
+
+
+def _find_channels(stem: Path, extensions: tuple[str, ...]) -> dict[Channel, str]:
+    names = _look_for_channels(stem, extensions)
+    # Listing a folder finds names in capitals too, but takes long in a large one on a share.
+    if len(names) < len(Channel) and stem.parent.is_dir():
+        names = _channels_by_stem(stem.parent).get(stem.name, {}) | names
+    return names
 
 
 def _look_for_channels(stem: Path, extensions: tuple[str, ...]) -> dict[Channel, str]:

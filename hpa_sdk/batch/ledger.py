@@ -50,7 +50,7 @@ class Remembered(NamedTuple):
 
 
 class AnswerLedger:
-    """Predictions by the place of their field. For any thread of one process, which has the file for itself.
+    """Predictions by the place of their field. For one thread at a time, of one process, which has the file for itself.
 
     Parameters
     ----------

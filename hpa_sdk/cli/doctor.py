@@ -26,7 +26,7 @@ def doctor(as_json: bool) -> None:
         "hpa_sdk": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "onnxruntime": installed_runtime(),
+        "onnxruntime": installed_runtime() or "not installed",
         "openvino": installed_openvino() or "not installed",
         "threads": usable_cores(),
         "auto": next((kind for kind in AUTOMATIC if devices[kind] is None), "nothing"),
@@ -36,10 +36,10 @@ def doctor(as_json: bool) -> None:
 
 
 def _reason_against(device: Device) -> str | None:
-    known = "; ".join(obstacles(device))
-    if known:
-        return known
     try:
+        known = "; ".join(obstacles(device))
+        if known:
+            return known
         try_device(device)
     except DeviceError as error:
         return error.what

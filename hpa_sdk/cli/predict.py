@@ -36,7 +36,9 @@ from hpa_sdk.writers import FORMS, WRITERS, Writer
 @click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
 @click.option("--on-error", type=click.Choice(["record", "stop"]), default="record", show_default=True)
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
-@click.option("--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: the table's own.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: train/ beside it, or its own."
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
 @click.option(

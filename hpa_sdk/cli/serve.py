@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 
 from hpa_sdk.cli.stations import plain_station, station_options, stop_when_asked
-from hpa_sdk.errors import SettingError
+from hpa_sdk.errors import OutputError, SettingError
 from hpa_sdk.workstation.station import Station, read_station
 
 _RESULTS = Path("hpa-results")
@@ -55,12 +55,21 @@ def serve(
 def _station(file: Path, folder: Path | None, output: Path | None, settings: dict[str, Any]) -> Station:
     if not _is_station(file):
         place = output or folder or _RESULTS
-        if place == _RESULTS:
-            place.mkdir(exist_ok=True)
+        if output is None and folder is None:
+            _make(place)
         return plain_station(file, folder or place, place, settings)
     if folder is not None or output is not None or any(value is not None for value in settings.values()):
         raise click.UsageError("With a station file there are no other settings: write them into it.")
     return read_station(file)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder for results can't be made ({error.strerror})", where=folder, remedy="Name another with -o."
+        ) from error
 
 
 def _is_station(file: Path) -> bool:

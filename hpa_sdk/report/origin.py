@@ -14,18 +14,14 @@ from hpa_sdk.onnx_file import file_sha256
 _log = logging.getLogger("hpa_sdk")
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    pass
-
-
-class File(_Record, frozen=True, kw_only=True):
+class File(msgspec.Struct, frozen=True, kw_only=True):
     """A file as it was then."""
 
     file: str
     sha256: str
 
 
-class Settings(_Record, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What ``hpa predict`` was asked to do, as far as a report needs it."""
 
     paths: tuple[str, ...]
@@ -33,7 +29,7 @@ class Settings(_Record, frozen=True, kw_only=True):
     threshold: float | Literal["card"] = "card"
 
 
-class Origin(_Record, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where results come from.
 
     Attributes

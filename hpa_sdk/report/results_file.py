@@ -44,6 +44,15 @@ def read_results(path: Path) -> Iterator[Result]:
     """
     if path.is_dir():
         path = next((path / name for name in (LEDGER, TABLE) if (path / name).is_file()), path)
+    empty = True
+    for result in _results(path):
+        empty = False
+        yield result
+    if empty:
+        raise TableError("there are no results in it", where=path, remedy="Name a file with at least one field.")
+
+
+def _results(path: Path) -> Iterator[Result]:
     if path.suffix == ".sqlite" and path.is_file():
         yield from _results_of_ledger(path)
         return
@@ -54,7 +63,6 @@ def read_results(path: Path) -> Iterator[Result]:
             where=path,
             remedy="Name a .csv, .jsonl or .parquet file of hpa predict, or the folder for results of hpa watch.",
         )
-    number = 0
     try:
         for number, row in enumerate(read(path), 1):
             yield _result(row, number)
@@ -62,8 +70,6 @@ def read_results(path: Path) -> Iterator[Result]:
         raise TableError(
             f"the results can't be read ({error})", where=path, remedy="Name a file of hpa predict or hpa watch."
         ) from error
-    if not number:
-        raise TableError("there are no results in it", where=path, remedy="Name a file with at least one field.")
 
 
 def _results_of_ledger(path: Path) -> Iterator[Result]:
@@ -104,7 +110,9 @@ def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         parquet = import_module("pyarrow.parquet")
     except ImportError as error:
         raise TableError(
-            "Parquet needs a package that is not installed", where=path, remedy="Install it: pip install pyarrow."
+            "Parquet needs a package that is not installed",
+            where=path,
+            remedy="Install it: pip install 'hpa-sdk[parquet]'.",
         ) from error
     try:
         for batch in parquet.ParquetFile(path).iter_batches():

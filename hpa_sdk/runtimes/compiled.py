@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ FOLDER_VARIABLE = "HPA_CACHE"
 MOST_KEPT = 12
 """Entries of the cache; the one that was not used for longest goes first."""
 
+_OWN = re.compile(r"[0-9a-f]{32}(\.\w+)?")
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -93,7 +95,19 @@ def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callab
     return make(None)
 
 
+def folder_kept(folder: Path) -> Path:
+    """Make a folder in the cache that a runtime fills itself, or say that it was used now."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        _make_room(folder.parent)
+        folder.mkdir()
+    os.utime(folder)
+    return folder
+
+
 def _make_room(folder: Path) -> None:
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    # The folder may be one that the user named, with files of others in it.
+    own = [entry for entry in folder.iterdir() if _OWN.fullmatch(entry.name)]
+    entries = sorted(own, key=lambda entry: entry.stat().st_mtime, reverse=True)
     for old in entries[MOST_KEPT - 1 :]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()

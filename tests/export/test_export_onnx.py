@@ -191,7 +191,7 @@ def test_a_network_with_another_head_is_refused(small_run: Path, tmp_path: Path)
     keras.Model(image, keras.layers.Dense(28, name="probabilities")(x)).save(tmp_path / "network.keras")
     for name in ("card.json", "run.json"):
         (tmp_path / name).write_bytes((small_run / name).read_bytes())
-    with pytest.raises(RunFolderError, match="Only networks made by"):
+    with pytest.raises(RunFolderError, match="Let it end in layers"):
         read_fitted(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import onnxruntime
@@ -131,6 +132,14 @@ def test_doctor_tells_which_device_and_why_no_better_one() -> None:
     assert f"device='auto' would use: {told['auto']}" in text
     for kind, reason in told["devices"].items():
         assert f"{kind:<10} {reason or 'works'}" in text
+
+
+def test_doctor_answers_without_a_runtime_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    told = json.loads(hpa("doctor", "--json").stdout)
+    assert told["onnxruntime"] == "not installed"
+    assert (told["devices"]["openvino"] is None) == (told["openvino"] != "not installed")
+    assert "onnxruntime" in told["devices"]["cpu"]
 
 
 @pytest.mark.parametrize("command", ["predict", "inspect", "doctor"])

@@ -15,7 +15,7 @@ from hpa_sdk.devices import Device, load_onnxruntime
 from hpa_sdk.errors import DeviceError, SettingError
 from hpa_sdk.model_card import METADATA_KEY, Variant
 from hpa_sdk.runtimes import compiled, onnx_lanes
-from hpa_sdk.runtimes.compiled import cache_folder, kept_path, open_kept
+from hpa_sdk.runtimes.compiled import cache_folder, folder_kept, kept_path, open_kept
 from hpa_sdk.runtimes.lane import LaneSettings
 from hpa_sdk.runtimes.onnx_lanes import BoundLane
 from hpa_sdk.runtimes.onnx_options import engine_options, provider_options
@@ -245,10 +245,18 @@ def test_the_cache_does_not_grow_without_end(cache: Path, monkeypatch: pytest.Mo
         if to is not None:
             to.write_bytes(b"made")
 
-    for number in range(5):
-        open_kept(cache / f"{number}", read=Path.read_bytes, make=make)
-        os.utime(cache / f"{number}", (number, number))
-    assert sorted(entry.name for entry in cache.iterdir()) == ["2", "3", "4"]
+    cache.mkdir()
+    (cache / "thesis.txt").touch()
+    (cache / "photos").mkdir()
+    names = [f"{number:032x}" for number in range(5)]
+    for number, name in enumerate(names):
+        if number % 2:
+            folder_kept(cache / name)
+        else:
+            open_kept(cache / name, read=Path.read_bytes, make=make)
+        os.utime(cache / name, (number, number))
+    # What is not of the cache stays, whoever named this folder.
+    assert {entry.name for entry in cache.iterdir()} == {"thesis.txt", "photos", *names[2:]}
 
 
 def test_settings_of_a_session_reach_the_runtime(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,16 @@ def test_a_stem_and_each_of_the_four_files_mean_the_same_sample(tmp_path: Path) 
         assert list(sample.files) == files
 
 
+def test_names_in_capitals_mean_the_same_by_folder_stem_and_file(tmp_path: Path) -> None:
+    files = []
+    for channel in Channel:
+        files.append(tmp_path / f"a_{str(channel).upper()}.PNG")
+        files[-1].touch()
+    for path in (tmp_path, tmp_path / "a", *files):
+        (sample,) = find_samples(path)
+        assert sample.files == tuple(files)
+
+
 @pytest.mark.parametrize("extension", [".png", ".tif", ".tiff", ".jpg", ".jpeg", ".PNG"])
 def test_a_folder_gives_its_samples_sorted_whatever_the_format(tmp_path: Path, extension: str) -> None:
     for sample_id in ("b", "a", "c_1"):

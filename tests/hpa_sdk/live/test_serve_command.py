@@ -50,6 +50,15 @@ def test_a_model_alone_answers_what_is_sent(tmp_path: Path, model: Path, monkeyp
     assert "another port" in result.stderr
 
 
+def test_a_folder_for_results_that_can_t_be_made_is_told(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpa-results").touch()
+    result = CliRunner().invoke(main, ["serve", str(model)])
+    assert (result.exit_code, "Name another with -o" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

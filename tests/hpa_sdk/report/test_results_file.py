@@ -10,6 +10,7 @@ import pytest
 
 from hpa_sdk import HpaError, Predictor, Sample
 from hpa_sdk.report.results_file import read_results
+from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.result_store import LEDGER, TABLE, ResultStore
 from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.report.conftest import write_results
@@ -65,6 +66,7 @@ def test_a_bad_row_costs_no_other_row_its_place(results: Path) -> None:
         ("results.csv", Path.touch, "no column 'error'"),
         ("kaggle.csv", lambda path: path.write_text("Id,Predicted\na,0\n"), "no column"),
         ("results.jsonl", Path.touch, "no results in it"),
+        ("empty.sqlite", lambda path: Ledger(path).close(), "no results in it"),
         ("binary.jsonl", lambda path: path.write_bytes(b"\xff\xfe"), "can't be read"),
         ("gone.csv", lambda _: None, "can't be read"),
     ],
