@@ -15,16 +15,14 @@ from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
-import numpy.typing as npt
-from scipy.special import logit
 
-from export.agreement import Probabilities, answer
+from export.agreement import answer
 from export.fields import LEAST_FIELDS, read_fields
 from export.quantization import QuantizationPlan, Quantizer
 from export.variant import read_parent
+from hpa_sdk.prediction import log_odds
 
 _IN_USE = 0.05
-_NEAREST = 1e-7
 
 
 def main() -> None:
@@ -40,7 +38,7 @@ def main() -> None:
         held_out = read_fields(options.held_out, least=LEAST_FIELDS)
         expected = answer(parent.path, parent.card, held_out)
         used = (expected > _IN_USE).any(axis=0)
-        margin = np.abs(_logits(expected) - logit(parent.card.thresholds))[:, used].min(axis=1)
+        margin = np.abs(log_odds(expected) - log_odds(np.array(parent.card.thresholds)))[:, used].min(axis=1)
         click.echo(f"{len(margin)} fields; logits from the nearest threshold, nearest fields first:")
         click.echo(
             "  " + " ".join(f"{each:.3f}" for each in np.sort(margin)[:10]) + f"; median {np.median(margin):.2f}"
@@ -51,14 +49,9 @@ def main() -> None:
         for group in (convolutions, *groups):
             excluded = tuple(name for name in convolutions if name not in group)
             found = answer(quantizer.quantize(QuantizationPlan(excluded=excluded)), parent.card, held_out)
-            error = (_logits(found) - _logits(expected))[:, used]
+            error = (log_odds(found) - log_odds(expected))[:, used]
             told = f"{group[0]} to {group[-1]} ({len(group)})"
             click.echo(f"  {told:<32} {np.sqrt(np.mean(error**2)):.4f} logits")
-
-
-def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    logits: npt.NDArray[np.float64] = logit(probabilities.astype(np.float64).clip(_NEAREST, 1 - _NEAREST))
-    return logits
 
 
 if __name__ == "__main__":

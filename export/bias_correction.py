@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
-from scipy.special import logit
 
 from export.agreement import Probabilities
-
-_SMALLEST = 1e-7  # below it, a float32 probability near 1 can't be told from 1
+from hpa_sdk.prediction import log_odds
 
 
 def correct_bias(model: onnx.ModelProto, expected: Probabilities, found: Probabilities) -> None:
@@ -32,12 +29,8 @@ def correct_bias(model: onnx.ModelProto, expected: Probabilities, found: Probabi
     dense = [node for node in model.graph.node if node.op_type == "Gemm"]
     if not dense:
         return
-    shift = (_logits(expected) - _logits(found)).mean(axis=0)
+    shift = (log_odds(expected) - log_odds(found)).mean(axis=0)
     bias_name = dense[-1].input[2]
     (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == bias_name)
     corrected = (numpy_helper.to_array(bias) + shift).astype(np.float32)
     bias.CopyFrom(numpy_helper.from_array(corrected, bias_name))
-
-
-def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    return np.asarray(logit(probabilities.astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)), np.float64)

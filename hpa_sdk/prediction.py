@@ -13,6 +13,27 @@ import numpy.typing as npt
 from hpa_sdk.errors import HpaError, ModelFileError
 from hpa_sdk.labels import Label
 
+SMALLEST = 1e-7
+"""Probabilities nearer to 0 or 1 have no logit that float32 can tell; Keras clips its cross-entropy by the same."""
+
+
+def log_odds(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Give the log-odds (logits) of probabilities: log(p / (1 - p)), with p cut off at `SMALLEST` from 0 and from 1.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        Of any shape and float type, 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of the same shape.
+    """
+    p = probabilities.astype(np.float64).clip(SMALLEST, 1 - SMALLEST)
+    odds: npt.NDArray[np.float64] = np.log(p / (1 - p))
+    return odds
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Prediction(AbstractSet[Label]):

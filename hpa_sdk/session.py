@@ -181,7 +181,9 @@ class Session:
 
         Opening another takes as long as some runs do, so that is done where a stream has shown to be long.
         """
-        return self if runs < (SHORT_STREAM if self._many is None else self.plan.threads_a_run) else self.for_many()
+        # Once it is open, fewer fields than cores are still answered sooner one by one, with all cores for each.
+        short = SHORT_STREAM if self._many is None else self.plan.threads_a_run
+        return self if runs < short else self.for_many()
 
     def run(self, fields: Sequence[Fields] | Fields) -> tuple[Probabilities, Embeddings]:
         """Run the model.

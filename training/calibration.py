@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from hpa_sdk.model_card import Calibration
+from hpa_sdk.prediction import log_odds
 from training.dataset import Targets
 from training.metrics import Probabilities, check_judged
 
@@ -18,9 +18,6 @@ BINS = 15
 
 TEMPERATURES = (0.05, 20.0)
 """Where the temperature is looked for; where truth and probabilities agree or disagree in all, it comes near an end."""
-
-# A saturated sigmoid has no finite logit; Keras clips its cross-entropy by the same.
-_EPSILON = 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +81,7 @@ def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration:
     Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
     present, probabilities = check_judged(truth, probabilities)
-    logits = _logits(probabilities)
+    logits = log_odds(probabilities)
 
     def cross_entropy(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
@@ -121,7 +118,7 @@ def measure_reliability(truth: Targets, probabilities: Probabilities, *, tempera
         The arrays can't be judged; see `check_judged`.
     """
     present, probabilities = check_judged(truth, probabilities)
-    scores = (probabilities if temperature == 1 else expit(_logits(probabilities) / temperature)).ravel()
+    scores = (probabilities if temperature == 1 else expit(log_odds(probabilities) / temperature)).ravel()
     bins = np.clip(np.ceil(scores * BINS).astype(int) - 1, 0, BINS - 1)
     decisions = np.bincount(bins, minlength=BINS)
     sums = np.bincount(bins, weights=scores, minlength=BINS)
@@ -141,7 +138,3 @@ def measure_reliability(truth: Targets, probabilities: Probabilities, *, tempera
             for at, count in enumerate(decisions)
         ),
     )
-
-
-def _logits(probabilities: Probabilities) -> npt.NDArray[np.float64]:
-    return np.asarray(logit(np.clip(probabilities.astype(np.float64), _EPSILON, 1 - _EPSILON)))

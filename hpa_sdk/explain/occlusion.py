@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hpa_sdk.errors import SettingError
 from hpa_sdk.labels import Label
 from hpa_sdk.planes import Planes
-from hpa_sdk.prediction import Prediction
+from hpa_sdk.prediction import Prediction, log_odds
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Channel
@@ -27,7 +27,6 @@ BACKGROUND = 5
 """A covered piece gets the grey level below which this share of the plane lies, in per cent: no protein."""
 
 _PROTEIN = list(Channel).index(Channel.GREEN)
-_SMALLEST = 1e-7  # a float32 probability can be 0 or 1, whose log-odds are infinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def cover_and_ask(
     (prediction,) = predictor.predict_planes(planes[np.newaxis], white=white)
     chosen = tuple(labels) or tuple(prediction) or tuple(label for label, _ in prediction.top(1))
     levels = None if planes.dtype == np.uint8 else prediction.white.tolist()
-    whole = _log_odds(prediction, chosen)
+    whole = log_odds(prediction.probabilities[list(chosen)])
     empty = np.percentile(planes[_PROTEIN], BACKGROUND).astype(planes.dtype)
     falls = np.zeros((len(chosen), grid.height, grid.width))
     covering = np.zeros((grid.height, grid.width))
@@ -149,7 +148,7 @@ def cover_and_ask(
     for windows in (every[at : at + BATCH] for at in range(0, len(every), BATCH)):
         covered = [_cover(planes, window, empty) for window in windows]
         for window, answer in zip(windows, predictor.predict_planes(covered, white=levels), strict=True):
-            falls[:, *window] += (whole - _log_odds(answer, chosen))[:, np.newaxis, np.newaxis]
+            falls[:, *window] += (whole - log_odds(answer.probabilities[list(chosen)]))[:, np.newaxis, np.newaxis]
             covering[window] += 1
         progress(len(windows))
     return Explanation(prediction=prediction, labels=chosen, maps=(falls / covering).astype(np.float32))
@@ -159,9 +158,3 @@ def _cover(planes: Planes, window: tuple[slice, slice], empty: np.generic) -> Pl
     covered = planes.copy()
     covered[_PROTEIN, *window] = empty
     return covered
-
-
-def _log_odds(prediction: Prediction, labels: Sequence[Label]) -> npt.NDArray[np.float64]:
-    found = prediction.probabilities[list(labels)].astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
-    log_odds: npt.NDArray[np.float64] = np.log(found / (1 - found))
-    return log_odds

@@ -13,7 +13,9 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from hpa_sdk.contract import EMBEDDING_SIZE
 from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
@@ -33,8 +35,8 @@ SCHEMA = pa.schema(
         ("labels", pa.list_(pa.string())),
         ("indices", pa.list_(pa.int8())),
         *(("error", pa.string()), ("where", pa.string()), ("remedy", pa.string())),
-        ("probabilities", pa.list_(pa.float32(), 28)),
-        ("embedding", pa.list_(pa.float32(), 512)),
+        ("probabilities", pa.list_(pa.float32(), len(Label))),
+        ("embedding", pa.list_(pa.float32(), EMBEDDING_SIZE)),
         ("white", pa.list_(pa.float32(), 4)),
     ]
 )
