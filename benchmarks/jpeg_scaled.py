@@ -10,7 +10,6 @@ times are milliseconds of processor time a plane on one thread, the ways in turn
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,14 +20,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.decoder_speed import enlarge, time_decoder
 from benchmarks.figures import ratios, spreads, write_figures
 from hpa_sdk import Predictor
 from hpa_sdk.bench.rates import in_turn
-from hpa_sdk.planes import Planes, read_plane, read_planes
+from hpa_sdk.planes import Planes, read_plane
 from hpa_sdk.prediction import Prediction
-from hpa_sdk.samples import Sample, find_samples
+from hpa_sdk.samples import find_samples
 
-_WIDER = 4
 _QUALITY = 95
 
 
@@ -50,24 +49,19 @@ def main() -> None:
         "quarter": partial(_decode, part=4),
     }
     with TemporaryDirectory() as folder:
-        fields = [_enlarged(sample, Path(folder)) for sample in tqdm(samples, desc="enlarge", disable=None)]
+        fields = [
+            [enlarge(file, Path(folder), ".jpg", quality=_QUALITY) for file in sample.files]
+            for sample in tqdm(samples, desc="enlarge", disable=None)
+        ]
         answers = {name: _answer(predictor, fields, read) for name, read in ways.items()}
-        timed: dict[str, Callable[[], float]] = {name: partial(_time, read, fields[0]) for name, read in ways.items()}
+        timed: dict[str, Callable[[], float]] = {
+            name: partial(time_decoder, read, fields[0]) for name, read in ways.items()
+        }
         rows = list(in_turn(timed, options.rounds))
     whole = answers["whole"]
     told = {name: _compare(found, whole) for name, found in answers.items() if found is not whole}
     figures = {"fields": len(fields), "milliseconds_a_plane": spreads(rows), "of_whole": ratios(rows, "whole")}
     write_figures(options.output, figures | {"against_whole": told})
-
-
-def _enlarged(sample: Sample, folder: Path) -> list[Path]:
-    """Write the planes of a field larger and as JPEG."""
-    files = []
-    for channel, plane in enumerate(read_planes(sample)):
-        larger = cv2.resize(plane, None, fx=_WIDER, fy=_WIDER, interpolation=cv2.INTER_CUBIC)
-        files.append(folder / f"{sample.id}_{channel}.jpg")
-        Image.fromarray(larger).save(files[-1], quality=_QUALITY)
-    return files
 
 
 def _decode(file: Path, part: int) -> Planes:
@@ -86,13 +80,6 @@ def _compare(found: list[Prediction], whole: list[Prediction]) -> dict[str, floa
         "same_label_sets": float(np.mean([a.labels == b.labels for a, b in pairs])),
         "max_difference": max(float(np.abs(a.probabilities - b.probabilities).max()) for a, b in pairs),
     }
-
-
-def _time(read: Callable[[Path], Planes], files: list[Path]) -> float:
-    begun = time.process_time()
-    for file in files:
-        read(file)
-    return (time.process_time() - begun) / len(files) * 1e3
 
 
 if __name__ == "__main__":

@@ -86,7 +86,6 @@ def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callab
             return opened
     if kept is not None:
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
             _make_room(kept.parent)
             with whole_file(kept) as partial:
                 return make(partial)
@@ -95,17 +94,17 @@ def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callab
     return make(None)
 
 
-def folder_kept(folder: Path) -> Path:
+def keep_folder(folder: Path) -> None:
     """Make a folder in the cache that a runtime fills itself, or say that it was used now."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
+    if folder.is_dir():
+        os.utime(folder)
+    else:
         _make_room(folder.parent)
         folder.mkdir()
-    os.utime(folder)
-    return folder
 
 
 def _make_room(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     # The folder may be one that the user named, with files of others in it.
     own = [entry for entry in folder.iterdir() if _OWN.fullmatch(entry.name)]
     entries = sorted(own, key=lambda entry: entry.stat().st_mtime, reverse=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hpa_sdk.devices import PROVIDERS, Device, load_onnxruntime
 from hpa_sdk.onnx_file import read_onnx, runtime_source
-from hpa_sdk.runtimes.compiled import folder_kept, kept_path, open_kept
+from hpa_sdk.runtimes.compiled import keep_folder, kept_path, open_kept
 from hpa_sdk.runtimes.lane import OUTPUTS, Fields, LaneSettings, ModelInput
 from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES, engine_options, provider_options
 
@@ -117,7 +117,7 @@ def _engine_options(model: Path, settings: LaneSettings) -> dict[str, str]:
     made_by = {"runtime": f"onnxruntime {load_onnxruntime().__version__}", **settings.options}
     folder = kept_path(model, made_by, "")
     if folder is not None:
-        folder_kept(folder)
+        keep_folder(folder)
     if folder is None or not any(folder.glob("*.engine")):
         _log.warning("TensorRT builds an engine for this model, which takes minutes; it is kept for the next start.")
     ((name, form),) = read_onnx(model).inputs.items()

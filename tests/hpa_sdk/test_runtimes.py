@@ -15,7 +15,7 @@ from hpa_sdk.devices import Device, load_onnxruntime
 from hpa_sdk.errors import DeviceError, SettingError
 from hpa_sdk.model_card import METADATA_KEY, Variant
 from hpa_sdk.runtimes import compiled, onnx_lanes
-from hpa_sdk.runtimes.compiled import cache_folder, folder_kept, kept_path, open_kept
+from hpa_sdk.runtimes.compiled import cache_folder, keep_folder, kept_path, open_kept
 from hpa_sdk.runtimes.lane import LaneSettings
 from hpa_sdk.runtimes.onnx_lanes import BoundLane
 from hpa_sdk.runtimes.onnx_options import engine_options, provider_options
@@ -251,7 +251,7 @@ def test_the_cache_does_not_grow_without_end(cache: Path, monkeypatch: pytest.Mo
     names = [f"{number:032x}" for number in range(5)]
     for number, name in enumerate(names):
         if number % 2:
-            folder_kept(cache / name)
+            keep_folder(cache / name)
         else:
             open_kept(cache / name, read=Path.read_bytes, make=make)
         os.utime(cache / name, (number, number))
