@@ -160,7 +160,7 @@ def _filesystem(protocol: str) -> Any:  # noqa: ANN401 - fsspec has no types
     except (ImportError, ValueError) as error:
         raise SampleError(
             f"addresses that begin with {protocol}:// can't be read here ({error})",
-            remedy="Install what reads them: pip install 'hpa-sdk[remote]' for s3:// and https://.",
+            remedy="Install what reads them: pip install 'hpa-sdk[remote]' for s3:// and https://, 'hpa-sdk[gcs]' for gs://.",
         ) from error
 
 
@@ -172,6 +172,8 @@ def _options(protocol: str) -> dict[str, Any]:
         return {"client_kwargs": {"timeout": timeout}}
     if protocol == "s3":
         return {"config_kwargs": {"connect_timeout": LONGEST_ANSWER, "read_timeout": LONGEST_ANSWER}}
+    if protocol in {"gs", "gcs"}:
+        return {"requests_timeout": LONGEST_ANSWER}
     return {}
 
 

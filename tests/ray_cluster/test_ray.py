@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from tenacity import retry, stop_after_attempt
 
 from hpa_sdk.cli import main
-from hpa_sdk.remote import archive
 from hpa_sdk.samples import find_samples
+from tests.object_stores import bucket
 from tests.small import make_field, make_model
 
 ray: Any = pytest.importorskip("ray", reason="run by make test-ray, in an environment of its own")
@@ -65,26 +65,14 @@ def alone(model: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket of an S3 server on this machine, known by the environment, which the nodes inherit."""
-    moto_server = pytest.importorskip("moto.server")
-    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
-            patch.setenv(f"AWS_{name}", "x")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        archive._filesystem.cache_clear()
-        fsspec.filesystem("s3").mkdir("plates")
-        yield "s3://plates"
-    archive._filesystem.cache_clear()
-    server.stop()
+def buckets() -> Iterator[Mapping[str, str]]:
+    """Object stores on this machine, known by the environment, which the nodes inherit."""
+    with bucket("s3") as s3, bucket("gs") as gs:
+        yield {"s3": s3, "gs": gs}
 
 
 @pytest.fixture(scope="module")
-def cluster(bucket: str) -> Iterator[Any]:  # noqa: ARG001 - the nodes inherit where it is
+def cluster(buckets: Mapping[str, str]) -> Iterator[Any]:  # noqa: ARG001 - the nodes inherit where it is
     """One node, of one core."""
     # As few processes as will do: each takes a second of processor time to start.
     few = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False}
@@ -164,12 +152,16 @@ def test_a_stopped_run_goes_on(model: Path, folder: Path, alone: bytes, tmp_path
 
 
 @pytest.mark.usefixtures("cluster")
-def test_fields_of_a_bucket_become_parquet(model: Path, folder: Path, bucket: str, tmp_path: Path) -> None:
-    files: Any = fsspec.filesystem("s3")
+@pytest.mark.parametrize("protocol", ["s3", "gs"])
+def test_fields_of_a_bucket_become_parquet(
+    model: Path, folder: Path, buckets: Mapping[str, str], protocol: str, tmp_path: Path
+) -> None:
+    address = buckets[protocol]
+    files: Any = fsspec.filesystem(protocol)
     for file in [*folder.glob("field-009?_*"), *folder.glob("field-010?_*")]:
-        files.pipe(f"plates/{file.name}", file.read_bytes())
+        files.pipe(f"{address}/{file.name}", file.read_bytes())
     for engine in ("ray", "local"):
-        assert predict(model, bucket, "--engine", engine, "-o", tmp_path / f"{engine}.parquet").exit_code == 1
+        assert predict(model, address, "--engine", engine, "-o", tmp_path / f"{engine}.parquet").exit_code == 1
     found, expected = (pyarrow.parquet.read_table(tmp_path / f"{engine}.parquet") for engine in ("ray", "local"))
     assert found.num_rows == 20
     assert found == expected

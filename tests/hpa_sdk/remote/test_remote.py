@@ -21,6 +21,7 @@ from hpa_sdk.planes import read_planes
 from hpa_sdk.remote import archive
 from hpa_sdk.remote.fields import find_remote_samples
 from tests.hpa_sdk.batch.runs import RESUMED, predict
+from tests.object_stores import bucket
 
 Trouble = Callable[["Server", str, int], bool]
 
@@ -174,40 +175,32 @@ def test_an_address_that_leads_nowhere_is_told(
     assert "Traceback" not in result.stderr
 
 
-@pytest.fixture
-def bucket(fields: list[Sample], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    moto_server = pytest.importorskip("moto.server")
-    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    archive._filesystem.cache_clear()
-    files: Any = fsspec.filesystem("s3")
-    files.mkdir("plates")
-    for sample in fields:
-        for file in sample.files:
-            files.pipe(f"plates/one/{'below/' * (sample.id == 'field-4')}{file.name}", file.read_bytes())
-    files.invalidate_cache()
-    yield "s3://plates/one"
-    archive._filesystem.cache_clear()
-    server.stop()
+@pytest.fixture(params=["s3", "gs"])
+def plates(request: pytest.FixtureRequest, fields: list[Sample]) -> Iterator[str]:
+    """Give the address of a folder with the fields, the last of them in a folder below."""
+    with bucket(request.param) as address:
+        files: Any = fsspec.filesystem(request.param)
+        for sample in fields:
+            for file in sample.files:
+                files.pipe(f"{address}/one/{'below/' * (sample.id == 'field-4')}{file.name}", file.read_bytes())
+        files.invalidate_cache()
+        yield f"{address}/one"
 
 
 def test_an_object_store_s_fields_are_those_of_the_folder(
-    bucket: str, fields: list[Sample], model: Path, tmp_path: Path
+    plates: str, fields: list[Sample], model: Path, tmp_path: Path
 ) -> None:
-    assert [sample.id for sample in find_remote_samples(bucket)] == [sample.id for sample in fields[:4]]
-    found = list(find_remote_samples(bucket, recursive=True))
+    assert [sample.id for sample in find_remote_samples(plates)] == [sample.id for sample in fields[:4]]
+    found = list(find_remote_samples(plates, recursive=True))
     assert [sample.id for sample in found] == [*(sample.id for sample in fields[:4]), "below/field-4"]
     expected = Predictor.load(model, device="cpu").predict(fields)
     for answer, alike in zip(Predictor.load(model, device="cpu").predict(found), expected, strict=True):
         assert (answer.probabilities == alike.probabilities).all()
     for _ in range(2):
-        result = predict(model, bucket, "-r", "-o", tmp_path / "out.csv", *RESUMED)
+        result = predict(model, plates, "-r", "-o", tmp_path / "out.csv", *RESUMED)
     assert "5 answers stood in the ledger" in result.stderr
-    fsspec.filesystem("s3").pipe("plates/one/field-1_red.png", fields[0].files[0].read_bytes())
-    archive._filesystem("s3").invalidate_cache()
-    result = predict(model, bucket, "-r", "-o", tmp_path / "out.csv", *RESUMED)
+    protocol = plates.partition("://")[0]
+    fsspec.filesystem(protocol).pipe(f"{plates}/field-1_red.png", fields[0].files[0].read_bytes())
+    archive._filesystem(protocol).invalidate_cache()
+    result = predict(model, plates, "-r", "-o", tmp_path / "out.csv", *RESUMED)
     assert "1 fields had changed" in result.stderr
