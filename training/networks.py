@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import keras
 from keras import layers
 
-from hpa_sdk.contract import EMBEDDING_SIZE, image_shape
+from hpa_sdk.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import Preprocessing
 from training.errors import WeightsError
@@ -39,7 +39,7 @@ def build_network(
         Start of the backbone: ImageNet weights (downloaded by Keras, then kept), a Keras weights file of the backbone
         without its top, or None for random weights. Those of VGG-16 are drawn by He's rule (He et al., "Delving deep
         into rectifiers", arXiv:1502.01852): by Keras' own rule each of its 13 convolutions, which no normalization
-        follows, halves the variance of what it hands on.
+        follows, halves the variance of what it hands on. A ``.keras`` file of a run is the start of the whole network.
     extra_kernel : int
         Side of the extra convolution's kernel.
 
@@ -56,14 +56,29 @@ def build_network(
     """
     image = keras.Input(image_shape(Preprocessing()), name="image")
     x = layers.BatchNormalization(name="input_normalization")(image)
-    x = _backbone(name, weights)(x)
+    fitted = weights if isinstance(weights, Path) and weights.suffix == Path(RUN_NETWORK).suffix else None
+    x = _backbone(name, None if fitted else weights)(x)
     x = layers.Conv2D(128, extra_kernel, padding="same", activation="relu", name="extra_convolution")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dropout(0.5, name="dropout_before_embedding")(x)
     x = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding")(x)
     x = layers.Dropout(0.5, name="dropout_after_embedding")(x)
     probabilities = layers.Dense(len(Label), activation="sigmoid", dtype="float32", name="probabilities")(x)
-    return keras.Model(image, probabilities, name=name)
+    network = keras.Model(image, probabilities, name=name)
+    if fitted:
+        _start_from(network, fitted)
+    return network
+
+
+def _start_from(network: keras.Model, fitted: Path) -> None:
+    try:
+        network.load_weights(fitted)
+    except Exception as error:  # Keras raises whatever the file system, zipfile or h5py do
+        raise WeightsError(
+            f"the weights can't be taken for {network.name} ({error})",
+            where=fitted,
+            remedy=f"Name the {RUN_NETWORK} of a run of {network.name}.",
+        ) from error
 
 
 def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> keras.Model:
@@ -93,7 +108,10 @@ def _keep_variance(backbone: keras.Model) -> None:
 
 def _remedy(name: NetworkName, weights: Literal["imagenet"] | Path) -> str:
     if isinstance(weights, Path):
-        return f"Name a Keras weights file of {name} without its top, or start from --weights imagenet or none."
+        return (
+            f"Name a Keras weights file of {name} without its top, the {RUN_NETWORK} of a run of it,"
+            " or start from --weights imagenet or none."
+        )
     file = f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     models = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     return (

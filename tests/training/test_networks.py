@@ -81,6 +81,18 @@ def test_weights_of_a_file_reach_the_backbone(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_fitted_network_is_the_start_of_the_whole(tmp_path: Path) -> None:
+    fitted = build_network("vgg16")
+    path = tmp_path / "network.keras"
+    fitted.save(path)
+    for found, expected in zip(build_network("vgg16", weights=path).get_weights(), fitted.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(WeightsError, match=r"can't be taken for inception_resnet_v2.*a run of inception_resnet_v2"):
+        build_network("inception_resnet_v2", weights=path)
+    with pytest.raises(WeightsError, match="can't be taken for vgg16"):
+        build_network("vgg16", weights=tmp_path / "gone.keras")
+
+
 def test_weights_that_can_t_be_had_are_an_error_that_says_where_to_put_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

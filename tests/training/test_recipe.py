@@ -40,3 +40,10 @@ def test_the_strong_recipe_has_the_study_s_budget() -> None:
         8,
         "tuned",
     )
+
+
+def test_fine_tuning_begins_where_the_study_s_fit_ends() -> None:
+    for network in ("inception_resnet_v2", "vgg16"):
+        (stage,) = read_recipe("fine_tune").adjusted(network).stages
+        assert stage.backbone == "trained"
+        assert stage.learning_rate <= read_recipe("study").adjusted(network).stages[-1].learning_rate

@@ -21,7 +21,11 @@ from training.split import SplitName
 @click.option("--network", type=click.Choice(NETWORK_NAMES), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to make.")
 @click.option("--recipe", default="study", show_default=True, help="A file in training/recipes, without .toml.")
-@click.option("--weights", help="Start of the backbone: imagenet, none or a file. Default: the recipe's.")
+@click.option(
+    "--weights",
+    help="Start of the backbone: imagenet, none or a file. Of the whole network: the network.keras of an earlier run."
+    " Default: the recipe's.",
+)
 @click.option("--split", type=click.Choice(get_args(SplitName)), default="study", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each stage. Default: the recipe's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps an epoch. Default: the recipe's.")
