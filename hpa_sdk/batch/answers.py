@@ -42,6 +42,9 @@ class Forgetful:
     def note(self, owed: Owed, answer: Prediction | Failure) -> None:
         """Note nothing."""
 
+    def make_safe(self) -> None:
+        """Hold nothing that could be lost."""
+
 
 class Memory:
     """Remembers the predictions of a run and of those before it. Fields that failed are tried again.
@@ -109,6 +112,10 @@ class Memory:
         """Note a prediction."""
         if isinstance(answer, Prediction):
             self._ledger.add(owed.place, owed.fingerprint, self._device, answer)
+
+    def make_safe(self) -> None:
+        """Write what the ledger has not written yet."""
+        self._ledger.make_safe()
 
 
 def answers_in_order(

@@ -71,7 +71,7 @@ class AnswerLedger:
     def close(self) -> None:
         """Write what is still to be written, and close the file."""
         try:
-            self._write()
+            self.make_safe()
         finally:
             self._file.close()
 
@@ -96,7 +96,7 @@ class AnswerLedger:
         arrays = prediction.probabilities, prediction.embedding, prediction.white
         self._new[place] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays))
         if time.monotonic() - self._safe_at >= _LONGEST_WAIT:
-            self._write()
+            self.make_safe()
 
     def replace_fact(self, name: str, value: str) -> str | None:
         """Note something under a name, and give what was noted there before."""
@@ -104,7 +104,8 @@ class AnswerLedger:
         self._file.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
         return str(rows[0][0]) if rows else None
 
-    def _write(self) -> None:
+    def make_safe(self) -> None:
+        """Write what is still to be written."""
         new = [(place, *row) for place, row in self._new.items()]
         self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", new)
         self._new = {}

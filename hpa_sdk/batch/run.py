@@ -116,6 +116,8 @@ def open_run(
             memory = stack.enter_context(opened)
         run = Run(engine, stack.enter_context(open_writer(output, form)), memory)
         yield run
+        # Before the output appears: nothing that can still fail comes after it but its provenance.
+        memory.make_safe()
     if memory.recalled or memory.changed:
         tell(f"{memory.recalled} answers stood in the ledger; {memory.changed} fields had changed and were done again.")
     counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -83,6 +86,42 @@ def test_a_full_disk_is_told_and_what_was_safe_stays(
     assert 0 < recalled < 30
     predict(model, folder, "-o", tmp_path / "plain.csv", *RESUMED[1:])
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
+
+
+def in_namespace(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script that may mount what nobody else sees."""
+    return subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or in_namespace("mount -t tmpfs none /mnt").returncode != 0,
+    reason="a small disk of its own needs Linux and namespaces of users",
+)
+@pytest.mark.parametrize("size", ["64k", "290k"])  # no room for the ledger; room for it, not for the output
+def test_a_disk_that_is_full_indeed_goes_on_when_there_is_room(model: Path, tmp_path: Path, size: str) -> None:
+    folder, disk = tmp_path / "fields", tmp_path / "disk"
+    make_fields(folder, 60)
+    disk.mkdir()
+    predict(model, folder, "-o", tmp_path / "plain.csv", *RESUMED[1:])
+    command = shlex.join(
+        [sys.executable, "-m", "hpa_sdk.cli", "predict", *map(str, (model, folder, "-o", disk / "out.csv")), *RESUMED]
+    )
+    done = in_namespace(
+        f"""
+        mount -t tmpfs -o size={size} none {disk} && {command}
+        echo ended with $?; ls {disk} | tee /dev/stderr
+        mount -o remount,size=50m {disk} && {command}
+        echo ended with $?; cp {disk}/out.csv {tmp_path}/out.csv
+        """
+    )
+    assert done.stdout.splitlines()[0] == "ended with 2", done.stderr
+    assert done.stdout.splitlines()[-1] == "ended with 0", done.stderr
+    assert "out.csv" not in done.stdout.splitlines()
+    assert "Traceback" not in done.stderr
+    assert "full" in done.stderr
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is a file whose first byte can't be read")
