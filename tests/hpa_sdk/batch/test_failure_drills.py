@@ -88,15 +88,17 @@ def test_a_full_disk_is_told_and_what_was_safe_stays(
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 
+UNSHARE = shutil.which("unshare")
+
+
 def in_namespace(script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script that may mount what nobody else sees."""
-    return subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
-    )
+    command = [UNSHARE or "", "--map-root-user", "--mount", "sh", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(
-    shutil.which("unshare") is None or in_namespace("mount -t tmpfs none /mnt").returncode != 0,
+    UNSHARE is None or in_namespace("mount -t tmpfs none /mnt").returncode != 0,
     reason="a small disk of its own needs Linux and namespaces of users",
 )
 @pytest.mark.parametrize("size", ["64k", "290k"])  # no room for the ledger; room for it, not for the output
