@@ -13,7 +13,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.bench.rivals import Probabilities, StudyLoop
+from hpa_sdk.bench.rivals import StudyLoop
+from hpa_sdk.prediction import Probabilities
 from training.fitted_run import read_run
 
 

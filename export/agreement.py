@@ -12,10 +12,8 @@ from tqdm import tqdm
 
 from export.fields import Fields
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.prediction import Probabilities
 from hpa_sdk.predictor import Predictor
-
-Probabilities = npt.NDArray[np.float32]
-"""float32 of shape (fields, 28), 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from export.agreement import Probabilities
-from hpa_sdk.prediction import log_odds
+from hpa_sdk.prediction import Probabilities, log_odds
 
 
 def correct_bias(model: onnx.ModelProto, expected: Probabilities, found: Probabilities) -> None:

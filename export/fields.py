@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 from hpa_sdk.samples import Sample, find_samples
-from hpa_sdk.tables import read_columns
+from hpa_sdk.tables import parse_labels, read_columns
 
 LEAST_FIELDS = 32
 """Fewest fields that ranges of activations, or a share of equal label sets, can rest on."""
@@ -101,12 +101,5 @@ def _has_targets(table: Path) -> bool:
 def _read_targets(table: Path) -> npt.NDArray[np.bool_]:
     rows = []
     for line, (target,) in read_columns(table, "Target"):
-        labels = target.split()
-        if not all(label.isdecimal() and int(label) < len(Label) for label in labels):
-            raise TableError(
-                f"line {line} has the labels {target!r}",
-                where=table,
-                remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
-            )
-        rows.append(np.isin(np.arange(len(Label)), [int(label) for label in labels]))
+        rows.append(np.isin(np.arange(len(Label)), parse_labels(target, line, table)))
     return np.stack(rows)

@@ -25,12 +25,13 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.calibrate import save_tensors_data
 from tqdm import tqdm
 
-from export.agreement import Probabilities, answer
+from export.agreement import answer
 from export.bias_correction import correct_bias
 from export.fields import Fields
 from export.variant import Parent, told_as_variant_errors
 from hpa_sdk.contract import inputs
 from hpa_sdk.planes import read_planes
+from hpa_sdk.prediction import Probabilities
 
 WEIGHTED = ("Conv", "Gemm")
 """Operators that hold the weights."""

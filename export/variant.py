@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-from export.agreement import Probabilities, answer, compare
+from export.agreement import answer, compare
 from export.card import card_for, embed_card
 from export.errors import VariantError
 from export.fields import Fields
@@ -18,6 +18,7 @@ from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
 from hpa_sdk.model_card import ModelCard, Variant
 from hpa_sdk.onnx_file import runtime_source
+from hpa_sdk.prediction import Probabilities
 
 JUDGED_FIELDS = 256
 """Most fields that a variant is judged by unless the caller says otherwise."""

@@ -13,6 +13,9 @@ import numpy.typing as npt
 from hpa_sdk.errors import HpaError, ModelFileError
 from hpa_sdk.labels import Label
 
+Probabilities = npt.NDArray[np.float32]
+"""float32 of shape (fields, 28), 0 to 1, in the order of `Label`."""
+
 SMALLEST = 1e-7
 """Probabilities nearer to 0 or 1 have no logit that float32 can tell; Keras clips its cross-entropy by the same."""
 

@@ -14,13 +14,11 @@ import numpy.typing as npt
 
 from hpa_sdk.devices import NVIDIA, Device
 from hpa_sdk.errors import DeviceError, HpaError, ModelFileError, SettingError
+from hpa_sdk.prediction import Probabilities
 from hpa_sdk.runtimes.lane import Fields, Lane, LaneSettings
 from hpa_sdk.runtimes.onnx_lanes import open_onnx_lanes
 from hpa_sdk.runtimes.openvino_lanes import open_openvino_lanes
 from hpa_sdk.runtimes.threads import ThreadPlan
-
-Probabilities = npt.NDArray[np.float32]
-"""float32 of shape (N, 28), 0 to 1."""
 
 Embeddings = npt.NDArray[np.float32]
 """float32 of shape (N, 512): the output of the dense layer before the last."""

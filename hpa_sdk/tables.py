@@ -1,4 +1,4 @@
-"""Reads named columns of a comma-separated table, with errors that name the line."""
+"""Reads named columns and labels of a comma-separated table, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpa_sdk.errors import TableError
+from hpa_sdk.labels import Label
 
 
 def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -58,3 +59,30 @@ def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, .
         ) from error
     if not line:
         raise TableError("the table has no row", where=table, remedy="Name a table with at least one field.")
+
+
+def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
+    """Read a cell of the Kaggle set's column ``Target``: class indices with spaces between.
+
+    Parameters
+    ----------
+    target : str
+        The cell.
+    line : int
+        Its line, for messages.
+    table : pathlib.Path
+        Its table, for messages.
+
+    Raises
+    ------
+    TableError
+        A label is none of 0 to 27.
+    """
+    for label in target.split():
+        if not label.isdecimal() or int(label) >= len(Label):
+            raise TableError(
+                f"line {line} has the label {label!r}",
+                where=table,
+                remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
+            )
+    return tuple(Label(int(label)) for label in target.split())

@@ -140,9 +140,9 @@ class ParquetWriter:
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
-        row: dict[str, Any] = {"id": answer.id.encode("utf-8", "backslashreplace").decode()}
+        row: dict[str, Any] = {"id": escaped(answer.id)}
         if isinstance(answer, Failure):
-            row["error"] = str(answer.error).encode("utf-8", "backslashreplace").decode()
+            row["error"] = escaped(str(answer.error))
         else:
             row |= zip(_NAMES, answer.probabilities, strict=True)
             row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
@@ -193,3 +193,8 @@ def _digits(probabilities: npt.NDArray[np.float32]) -> list[str]:
         np.format_float_positional(probability, trim="-") if "e" in text or text.endswith(".0") else text
         for text, probability in zip(texts, probabilities, strict=True)
     ]
+
+
+def escaped(text: str) -> str:
+    """Escape what is no Unicode: a file name on Linux can be any bytes, which JSON, Parquet and SQLite refuse."""
+    return text.encode("utf-8", "backslashreplace").decode()

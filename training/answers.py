@@ -16,12 +16,11 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.labels import Label
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import read_planes
-from hpa_sdk.prediction import Failure
+from hpa_sdk.prediction import Failure, Probabilities
 from hpa_sdk.preprocessing import Image
 from hpa_sdk.samples import Sample
 from training.augmentation import view
 from training.fitted_run import FittedRun
-from training.metrics import Probabilities
 
 _PREDICTED_AT_ONCE = 16
 

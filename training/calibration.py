@@ -9,9 +9,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from hpa_sdk.model_card import Calibration
-from hpa_sdk.prediction import log_odds
+from hpa_sdk.prediction import Probabilities, log_odds
 from training.dataset import Targets
-from training.metrics import Probabilities, check_judged
+from training.metrics import check_judged
 
 BINS = 15
 """Bins of equal width between 0 and 1, as in Guo et al. 2017."""

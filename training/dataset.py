@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 from hpa_sdk.samples import Sample, find_samples
-from hpa_sdk.tables import read_columns
+from hpa_sdk.tables import parse_labels, read_columns
 
 Targets = npt.NDArray[np.float32]
 """float32 of shape (fields, 28): 1 where the field has the class, else 0."""
@@ -113,7 +113,7 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     TableError
         The table can't be read, an id occurs twice, or a label is none of 0 to 27. The message names the line.
     """
-    rows: dict[str, list[int]] = {}
+    rows: dict[str, tuple[Label, ...]] = {}
     for line, (sample_id, target) in read_columns(table, "Id", "Target"):
         if sample_id in rows:
             raise TableError(
@@ -121,21 +121,11 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
                 where=table,
                 remedy="Give each field one row with all labels.",
             )
-        rows[sample_id] = [_index(label, line, table) for label in target.split()]
+        rows[sample_id] = parse_labels(target, line, table)
     targets = np.zeros((len(rows), len(Label)), np.float32)
-    for row, indices in enumerate(rows.values()):
-        targets[row, indices] = 1
+    for row, labels in enumerate(rows.values()):
+        targets[row, list(labels)] = 1
     return tuple(rows), targets
-
-
-def _index(label: str, line: int, table: Path) -> int:
-    if not label.isdecimal() or int(label) >= len(Label):
-        raise TableError(
-            f"line {line} has the label {label!r}",
-            where=table,
-            remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
-        )
-    return int(label)
 
 
 def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path) -> str:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import hamming_loss
 
+from hpa_sdk.prediction import Probabilities
 from training.calibration import Reliability, measure_reliability
 from training.dataset import Targets
 from training.metrics import (
     Averages,
     ClassFigures,
     Present,
-    Probabilities,
     batch_f1,
     check_judged,
     judge_classes,

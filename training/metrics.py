@@ -14,13 +14,11 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, pre
 from hpa_sdk.errors import HpaError
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import Metrics
+from hpa_sdk.prediction import Probabilities
 from training.dataset import Targets
 
 Present = npt.NDArray[np.bool_]
 """bool of shape (fields, 28): whether the field has the class."""
-
-Probabilities = npt.NDArray[np.float32]
-"""float32 of shape (fields, 28), 0 to 1."""
 
 RECALLS = tuple(at / 100 for at in range(101))
 """The recalls at which the precision of a class is kept for its curve."""

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from sklearn.metrics import precision_recall_curve
 
 from hpa_sdk.labels import Label
+from hpa_sdk.prediction import Probabilities
 from training.dataset import Targets
-from training.metrics import JudgementError, Present, Probabilities, check_judged
+from training.metrics import JudgementError, Present, check_judged
 
 PRIOR_FIELDS = 5.0
 """How many fields of a class the common threshold weighs as much as.

@@ -17,6 +17,7 @@ from hpa_sdk import __version__
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.whole_file import whole_file
+from hpa_sdk.writers import escaped
 
 _LIBRARIES = ("numpy", "opencv-python", "pillow", "onnxruntime", "onnxruntime-gpu")
 
@@ -91,7 +92,7 @@ class Provenance:
 
 def _readable(told: object) -> object:
     if isinstance(told, (str, Path)):
-        return str(told).encode("utf-8", "backslashreplace").decode()
+        return escaped(str(told))
     if isinstance(told, Mapping):
         return {key: _readable(value) for key, value in told.items()}
     return [_readable(part) for part in told] if isinstance(told, (list, tuple)) else told

@@ -20,10 +20,10 @@ from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.station import ChannelNames, Trained, fold, read_station
-from hpa_sdk.workstation.trained_scale import to_trained_scale
+from hpa_sdk.workstation.channel_stack import micrometres
+from hpa_sdk.workstation.station import ChannelNames, fold, read_station
+from hpa_sdk.workstation.trained_scale import to_trained_scale, trained_of
 
-_MICROMETRE = ("micrometer", "micrometre", "µm", "um")
 _PLANE = 2  # dimensions of (H, W)
 
 
@@ -150,8 +150,11 @@ def _plane(layer: ImageLayer, step: Sequence[int]) -> Planes:
 def pixel_size_of(layer: ImageLayer) -> float | None:
     """Give micrometres a pixel of a layer; None where its unit is no length, or its pixels are not square."""
     height, width = (float(step) for step in layer.scale[-2:])
-    told = all(str(unit) in _MICROMETRE for unit in layer.units[-2:])
-    return width if told and width > 0 and np.isclose(height, width, rtol=0.01) else None
+    unit, other = map(str, layer.units[-2:])
+    try:
+        return micrometres((height, width), unit, Path(layer.name)) if unit == other else None
+    except PlaneError:
+        return None
 
 
 def white_of(text: str) -> White | None:
@@ -212,12 +215,8 @@ def classify(
     DeviceError
         The device failed.
     """
-    training = predictor.card.training
-    trained = None
-    if training.pixel_size is not None and training.field_side is not None:
-        trained = Trained(pixel_size=training.pixel_size, side=training.field_side)
     # Before anything is framed in black, which would lower a percentile.
     levels = predictor.card.preprocessing.white_levels(planes, white=white, where=name)
-    scaled, notes = to_trained_scale(planes, pixel_size, trained, Path(name))
+    scaled, notes = to_trained_scale(planes, pixel_size, trained_of(predictor.card), Path(name))
     (prediction,) = predictor.predict_planes(scaled[None], white=levels.tolist())
     return Classified(prediction, notes)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
-from hpa_sdk.tables import read_columns
+from hpa_sdk.tables import parse_labels, read_columns
 
 UNSURE = 0.1
 """A field is unsure where one of its margins is smaller than this."""
@@ -31,14 +31,7 @@ def read_truth(table: Path) -> dict[str, Labels]:
     for line, (name, target) in read_columns(table, "Id", "Target"):
         if name in truth:
             raise TableError(f"line {line} repeats the id {name}", where=table, remedy="Give each field one row.")
-        try:
-            truth[name] = frozenset(Label(int(index)) for index in target.split())
-        except ValueError as error:
-            raise TableError(
-                f"line {line} has the labels {target!r}",
-                where=table,
-                remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
-            ) from error
+        truth[name] = frozenset(parse_labels(target, line, table))
     return truth
 
 

@@ -24,6 +24,7 @@ _MICROMETRES = {
     "micron": 1.0,
     "microns": 1.0,
     "micrometer": 1.0,
+    "micrometre": 1.0,
     "nm": 1e-3,
     "nanometer": 1e-3,
 }

@@ -12,6 +12,7 @@ import msgspec
 from hpa_sdk.errors import HpaError
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.writers import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +97,17 @@ class Result:
             As the attributes.
         """
         result = cls(
-            id=_readable(answer.id),
-            files=tuple(_readable(os.fspath(file)) for file in files),
+            id=escaped(answer.id),
+            files=tuple(escaped(os.fspath(file)) for file in files),
             model_sha256=model_sha256,
             device=device,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            notes=tuple(map(_readable, notes)),
+            notes=tuple(map(escaped, notes)),
         )
         if isinstance(answer, Failure):
             error = answer.error
-            where = None if error.where is None else _readable(error.where)
-            return replace(result, error=ResultError(_readable(error.what), where, _readable(error.remedy)))
+            where = None if error.where is None else escaped(error.where)
+            return replace(result, error=ResultError(escaped(error.what), where, escaped(error.remedy)))
         return replace(
             result,
             labels=tuple(label.hpa_name for label in answer),
@@ -156,8 +157,3 @@ COLUMNS = (
     *("time", "device", "model_sha256", "files", "notes"),
 )
 """Columns of the table of results."""
-
-
-def _readable(text: str) -> str:
-    # A file name on Linux can be bytes that are no Unicode; neither JSON nor SQLite takes those.
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -20,10 +20,14 @@ _WHOLE = 0.99
 
 def at_scale_of(card: ModelCard, station: Station) -> Station:
     """Give the station with the scale that the model's card tells, unless the station file has its own."""
+    trained = station.trained or trained_of(card)
+    return msgspec.structs.replace(station, trained=trained)
+
+
+def trained_of(card: ModelCard) -> Trained | None:
+    """Give the scale that the model's card tells; None where it tells none."""
     pixel_size, side = card.training.pixel_size, card.training.field_side
-    if station.trained is not None or pixel_size is None or side is None:
-        return station
-    return msgspec.structs.replace(station, trained=Trained(pixel_size=pixel_size, side=side))
+    return None if pixel_size is None or side is None else Trained(pixel_size=pixel_size, side=side)
 
 
 def to_trained_scale(

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from export import variant
-from export.agreement import Agreement, Probabilities, answer, compare
+from export.agreement import Agreement, answer, compare
 from export.fields import Fields
 from export.gates import find_shortfalls
 from export.quantization import QuantizationPlan
@@ -20,6 +20,7 @@ from export.quantization_search import Trial, choose
 from export.raw_planes import with_raw_planes
 from hpa_sdk import Label, Preprocessing
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
+from hpa_sdk.prediction import Probabilities
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 from tests.small import CARD, make_model
@@ -208,7 +209,7 @@ class TestRefusals:
             table.write("field-000,28\n")
         result = export(command, parent, fields, "-o", tmp_path / "out.onnx")
         shutil.rmtree(fields)
-        self._refused(result, "line 98 has the labels '28'", tmp_path)
+        self._refused(result, "line 98 has the label '28'", tmp_path)
 
     @pytest.mark.usefixtures("one_plan")
     def test_a_full_disk(

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from hpa_sdk.prediction import Probabilities
 from training.__main__ import main
 from training.dataset import read_dataset
-from training.metrics import Probabilities
 from training.prepared import DecodedImages
 
 ROOT = Path(__file__).parents[2]

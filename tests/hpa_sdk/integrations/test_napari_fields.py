@@ -104,6 +104,8 @@ def test_what_is_no_field_is_refused(layers: Any, reason: str) -> None:
     ("scale", "units", "size"),
     [
         ([0.5, 0.1, 0.1], ("micrometer",) * 3, 0.1),
+        ([125.0, 125.0], ("nanometer", "nanometer"), 0.125),
+        ([0.1, 0.1], ("micrometer", "pixel"), None),
         ([0.1, 0.1], ("pixel", "pixel"), None),
         ([0.1, 0.2], ("micrometer",) * 2, None),
     ],
