@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -128,7 +128,7 @@ def _measure(
     seed: int,
 ) -> dict[str, Any]:
     """Fit one network, unless that is done, and judge it on the held-out fields at three kinds of threshold."""
-    folder: Path = options.work / f"{data}-{network}-{recipe_name}-{seed}"
+    folder: Path = options.work / _run_name({"data": data, "network": network, "recipe": recipe_name, "seed": seed})
     recipe = _budgeted(read_recipe(recipe_name).adjusted(network), options)
     plan = Plan(network=network, recipe=recipe, data=(fields,), weights="none", split="stratified", seed=seed)
     if (folder / RUN_CARD).exists():
@@ -197,6 +197,10 @@ def _asked(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
+def _run_name(row: Mapping[str, Any]) -> str:
+    return "-".join(str(row[part]) for part in ("data", "network", "recipe", "seed"))
+
+
 def _device() -> str:
     processor = platform.processor() or platform.machine()
     if keras.backend.backend() == "jax":
@@ -244,6 +248,9 @@ def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
         ]
         figures = [row["micro_f1"], row["macro_f1"], cut["0.2"], cut["0.5"]]
         yield f"| {' | '.join(map(str, told))} | {' | '.join(f'{figure:.4f}' for figure in figures)} |"
+    for row in rows:
+        yield ""
+        yield f"![{row['network']}, {row['recipe']}, {row['data']}]({_run_name(row)}.png)"
 
 
 if __name__ == "__main__":

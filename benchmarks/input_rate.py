@@ -1,7 +1,7 @@
 """Measures whether reading keeps up with the networks, and how much of the machine's arithmetic a fit uses.
 
-    python benchmarks/input_rate.py
-    python benchmarks/input_rate.py --steps 200 --precision mixed_bfloat16      # on a GPU
+    python -m benchmarks.input_rate
+    python -m benchmarks.input_rate --steps 200 --precision mixed_bfloat16      # on a GPU
 
 Both networks are fitted as a recipe's last stage fits them, in turn on prepared images and on one batch over and over,
 which costs nothing to read; the medians of the pairs are printed with their ratio. The images lie in the page cache.

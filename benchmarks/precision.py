@@ -1,6 +1,6 @@
 """Measures what a lower precision gains and costs: CPU time, size, and answers, against the fp32 file.
 
-    python benchmarks/precision.py resnet.onnx resnet.int8.onnx resnet.fp16.onnx --fields FOLDER
+    python -m benchmarks.precision resnet.onnx resnet.int8.onnx resnet.fp16.onnx --fields FOLDER
 
 CPU time is that of one field on one thread. The files take turns; the median of the pairs is printed with its range.
 """

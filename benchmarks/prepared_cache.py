@@ -1,6 +1,6 @@
 """Measures what prepared images cost to build and to read, and what they save.
 
-    python benchmarks/prepared_cache.py
+    python -m benchmarks.prepared_cache
 
 What is compared is measured in turn, A B A B, and the medians are printed with their ratio. The machine's other work
 shows in ``cores``: the processor time that a build had, divided by the time that passed. One set of simulated fields is
