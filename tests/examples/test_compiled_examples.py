@@ -1,9 +1,10 @@
-"""The C++ example, compiled as its first lines say, names the same classes as the runtime's Python package."""
+"""The C++ and the C# example, compiled, name the same classes as the runtime's Python package."""
 
 import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from hpa_sdk import Label
 from tests.conftest import ROOT
+from tests.examples import csharp
 from tests.raw_model import make_raw_model
 from tests.small import random_planes
 
@@ -23,34 +25,47 @@ THRESHOLDS = tuple(np.linspace(0.2, 0.8, len(Label)).round(3).tolist())
 
 @dataclass(frozen=True)
 class Example:
-    """The compiled example, and where its library lies."""
+    """A compiled example."""
 
-    program: Path
-    library: Path
+    command: Sequence[str]
+    environment: Mapping[str, str]
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.program, *map(str, arguments)],
+            [*self.command, *map(str, arguments)],
             check=False,
             capture_output=True,
             encoding="utf-8",
-            env=os.environ | {"LD_LIBRARY_PATH": str(self.library.parent)},
+            env=dict(self.environment),
         )
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+@pytest.fixture(scope="module", params=["cpp", "csharp"])
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Example:
+    build = {"cpp": build_cpp, "csharp": build_csharp}[request.param]
+    return build(tmp_path_factory.mktemp(request.param))
+
+
+def build_cpp(folder: Path) -> Example:
     compiler = shutil.which("g++")
     headers = os.environ.get("ONNXRUNTIME_INCLUDE")
     if compiler is None or headers is None:
-        pytest.skip("needs g++ and ONNXRUNTIME_INCLUDE, the folder of onnxruntime's C++ headers: make test-cpp")
-    folder = tmp_path_factory.mktemp("cpp")
+        pytest.skip("needs g++ and ONNXRUNTIME_INCLUDE, the folder of onnxruntime's C++ headers: make test-compiled")
     library, program = folder / "libonnxruntime.so.1", folder / "label_sets"
     library.symlink_to(shared_library())
     source = ROOT / "examples" / "cpp" / "label_sets.cpp"
     strict = ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     subprocess.run([compiler, *strict, source, "-isystem", headers, library, "-o", program], check=True)
-    return Example(program, library)
+    return Example([str(program)], os.environ | {"LD_LIBRARY_PATH": str(folder)})
+
+
+def build_csharp(folder: Path) -> Example:
+    sdk, runtime = os.environ.get("DOTNET_SDK"), os.environ.get("ONNXRUNTIME_CSHARP")
+    if sdk is None or runtime is None:
+        pytest.skip("needs DOTNET_SDK and ONNXRUNTIME_CSHARP, onnxruntime's C# sources: make test-compiled")
+    source = ROOT / "examples" / "csharp" / "Program.cs"
+    command = csharp.compile_example(source, Path(sdk).resolve(), Path(runtime), shared_library(), folder)
+    return Example(command, csharp.environment(folder))
 
 
 def shared_library() -> Path:
@@ -58,7 +73,7 @@ def shared_library() -> Path:
     (folder,) = (package and package.submodule_search_locations) or ("",)
     found = sorted(Path(folder, "capi").glob("libonnxruntime.so.*"))
     if not found:
-        pytest.skip("this onnxruntime wheel holds no library for C++")
+        pytest.skip("this onnxruntime wheel holds no library for other languages")
     return found[0]
 
 
@@ -104,7 +119,7 @@ def test_what_is_wrong_is_told_in_one_line(
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(small)
     for arguments, reason in (
         ([], "usage"),
-        ([raw_model, *files[:3], tmp_path / "gone.pgm"], "gone.pgm: no 8-bit PGM"),
+        ([raw_model, *files[:3], tmp_path / "gone.pgm"], "gone.pgm"),
         ([raw_model, *files[:3], raw_model], "no 8-bit PGM"),
         ([raw_model, *files[:3], short], "cut short"),
         ([raw_model, *files[:3], small], "differ in size"),
