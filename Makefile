@@ -28,8 +28,9 @@ install: .venv/installed-$(RUNTIME)
 demo: install
 	$(PYTHON) examples/demo.py --out runs/demo --steps $(STEPS)
 
+# Two processes, since few tests keep two cores busy; each file stays whole, and so do the tests of the real networks.
 test: install
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 check: install
 	$(PYTHON) -m ruff check .

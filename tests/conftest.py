@@ -19,6 +19,14 @@ FIELDS = 64
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Say what stays in one process: tests that share what is costly to make."""
+    for item in items:
+        group = "real networks" if "real_networks" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ONNX file of the contract."""
