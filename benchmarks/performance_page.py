@@ -21,6 +21,7 @@ from hpa_sdk.whole_file import whole_file
 
 NETWORKS = {"inception_resnet_v2": "Inception-ResNet-V2", "vgg16": "VGG-16"}
 RUNTIMES = {"cpu": "onnxruntime", "openvino": "OpenVINO"}
+COLOURS = {"fp32": "#9db4c0", "bf16": "#7d909a", "int8": "#5c6b73"}
 _NOT_MEASURED = "Not measured yet."
 _MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
@@ -159,7 +160,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
 def plot(networks: dict[str, Any], path: Path) -> None:
     """Draw how many times the rate of Keras each file and runtime reaches."""
     plt.rcParams["svg.hashsalt"] = "hpa-sdk"  # the same figures give the same file
-    figure, panes = plt.subplots(1, len(networks), figsize=(4.2 * len(networks), 3), sharey=True, squeeze=False)
+    figure, panes = plt.subplots(1, len(networks), figsize=(4.8 * len(networks), 3), sharey=True, squeeze=False)
     for pane, (name, told) in zip(panes[0], networks.items(), strict=True):
         ratios = told["times_keras"]
         middles = [ratio["median"] for ratio in ratios.values()]
@@ -168,7 +169,7 @@ def plot(networks: dict[str, Any], path: Path) -> None:
             [ratio["high"] - middle for middle, ratio in zip(middles, ratios.values(), strict=True)],
         ]
         names = [f"{key.split()[0]}\n{RUNTIMES[key.split()[1]]}" for key in ratios]
-        pane.bar(names, middles, yerr=reach, capsize=3, color=["#9db4c0", "#9db4c0", "#5c6b73", "#5c6b73"])
+        pane.bar(names, middles, yerr=reach, capsize=3, color=[COLOURS[key.split()[0]] for key in ratios])
         pane.axhline(1, color="black", linewidth=0.8)
         pane.set_title(NETWORKS[name])
     panes[0][0].set_ylabel("times the study's loop with Keras")

@@ -22,7 +22,7 @@ from hpa_sdk.planes import read_planes
 _ROUNDS = 7
 _FAST_ENOUGH = 0.4
 _AS_FAST = 1.1
-_STEM = 3
+_STEM = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hpa_sdk.bench.report import as_json, measure
 from hpa_sdk.bench.rivals import open_rival
 from hpa_sdk.bench.text import as_text
-from hpa_sdk.cli.parameters import WhiteLevel
+from hpa_sdk.cli.parameters import RuntimeOption, WhiteLevel
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
@@ -26,6 +26,13 @@ _AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measur
 @click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
+@click.option(
+    "--runtime-option",
+    "runtime_options",
+    type=RuntimeOption(),
+    multiple=True,
+    help="Option of the device's runtime; OpenVINO's INFERENCE_PRECISION_HINT=bf16 is faster and less exact.",
+)
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each measurement.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=4.0, show_default=True, help="A turn.")
 @click.option("--fields", type=click.IntRange(min=1), default=64, show_default=True, help="Most fields to read.")
@@ -38,6 +45,7 @@ def bench(
     white: White | None,
     batch_size: int | None,
     threads: int | None,
+    runtime_options: tuple[tuple[str, str], ...],
     rounds: int,
     seconds: float,
     fields: int,
@@ -48,7 +56,14 @@ def bench(
     MLPerf's two forms: one field at a time, and as many a second as there can be; both from the files on. Beside them
     each part alone, which tells what binds. The fields are read once before, so that the disk plays no part.
     """
-    predictor = Predictor.load(model, device=device, white=white, batch_size=batch_size, threads=threads)
+    predictor = Predictor.load(
+        model,
+        device=device,
+        white=white,
+        batch_size=batch_size,
+        threads=threads,
+        runtime_options=dict(runtime_options),
+    )
     rival = None if against is None else open_rival(against, model, white=white, threads=threads)
     with tqdm(disable=None, unit=" turns", leave=False) as progress:
         told = measure(

@@ -29,3 +29,18 @@ class Threshold(click.ParamType[float | Literal["card"]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Literal["card"]:
         """Read a number from 0 to 1, or the word."""
         return "card" if value == "card" else click.FloatRange(0, 1).convert(value, param, ctx)
+
+
+class RuntimeOption(click.ParamType[tuple[str, str]]):
+    """An option of the device's runtime, by the runtime's own name."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Read a name and a value with an equals sign between."""
+        if isinstance(value, tuple):
+            return cast("tuple[str, str]", value)
+        name, equals, setting = str(value).partition("=")
+        if not name or not equals:
+            self.fail(f"{value!r} is not of the form NAME=VALUE", param, ctx)
+        return name, setting

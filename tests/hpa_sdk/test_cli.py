@@ -151,3 +151,12 @@ def test_every_command_has_help(command: str) -> None:
 def test_version() -> None:
     assert hpa("--version").stdout == f"hpa, version {__version__}\n"
     assert hpa("dance").exit_code == 2
+
+
+def test_an_option_reaches_the_runtime(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    arguments = ["predict", model, fields[0].files[0].parent, "--device", "openvino", "-o", tmp_path / "out.csv"]
+    assert hpa(*arguments, "--runtime-option", "INFERENCE_PRECISION_HINT=f32").exit_code == 0
+    for option, reason in (("NONSENSE=1", "NONSENSE"), ("=1", "not of the form NAME=VALUE"), ("bf16", "NAME=VALUE")):
+        refused = hpa(*arguments, "--runtime-option", option)
+        assert refused.exit_code == 2
+        assert reason in refused.stderr
