@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hpa_sdk.devices import DRIVER, NVIDIA, Device
 from hpa_sdk.errors import SettingError
+from hpa_sdk.runtimes.quota import granted_memory
 
 TRIED_FIELDS = 8
 """Fields that are run to see what a field takes."""
@@ -39,7 +40,9 @@ def memory_of(device: Device) -> Memory | None:
         return _card_memory(device.index)
     # Imported here: hardly any start needs it.
     psutil = importlib.import_module("psutil")
-    return Memory(psutil.virtual_memory().available, psutil.Process().memory_info().rss)
+    available = psutil.virtual_memory().available
+    granted = granted_memory()
+    return Memory(available if granted is None else min(available, granted), psutil.Process().memory_info().rss)
 
 
 def check_batch(device: Device, batch_size: int, *, lanes: int, field_bytes: int, run: Callable[[], object]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hpa_sdk.devices import NVIDIA
 from hpa_sdk.errors import SettingError
+from hpa_sdk.runtimes.quota import granted_cores
 
 GPU_LANES = 2
 """Batches in flight on a graphics card: one computes while the next is copied to it."""
@@ -67,9 +68,11 @@ class ThreadPlan:
 
 
 def usable_cores() -> int:
-    """Count the cores that this process may use, which can be fewer than the machine has."""
+    """Count the cores that this process may use, which can be fewer than the machine has, in a container above all."""
     if sys.version_info >= (3, 13):
-        return os.process_cpu_count() or 1
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = os.process_cpu_count() or 1
+    elif sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return min(cores, granted_cores() or cores)
