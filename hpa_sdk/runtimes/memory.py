@@ -81,7 +81,7 @@ def _refuse(batch_size: int, a_field: int, free: int) -> None:
     fits = max(1, int(free / (_RESERVE * a_field)))
     if batch_size > fits:
         raise SettingError(
-            f"batch_size={batch_size} needs about {batch_size * a_field / _MEBIBYTE:,.0f} MiB"
+            f"batch_size={batch_size} needs about {_RESERVE * batch_size * a_field / _MEBIBYTE:,.0f} MiB"
             f" and {free / _MEBIBYTE:,.0f} are free",
             remedy=f"Give batch_size={fits} or less.",
         )
