@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hpa_sdk.bench.report import as_json, measure
 from hpa_sdk.bench.rivals import open_rival
 from hpa_sdk.bench.text import as_text
-from hpa_sdk.cli.parameters import RuntimeOption, WhiteLevel
+from hpa_sdk.cli.parameters import WhiteLevel, runtime_option
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
@@ -26,13 +26,7 @@ _AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measur
 @click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
-@click.option(
-    "--runtime-option",
-    "runtime_options",
-    type=RuntimeOption(),
-    multiple=True,
-    help="Option of the device's runtime; OpenVINO's INFERENCE_PRECISION_HINT=bf16 is faster and less exact.",
-)
+@runtime_option
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each measurement.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=4.0, show_default=True, help="A turn.")
 @click.option("--fields", type=click.IntRange(min=1), default=64, show_default=True, help="Most fields to read.")

@@ -44,3 +44,13 @@ class RuntimeOption(click.ParamType[tuple[str, str]]):
         if not name or not equals:
             self.fail(f"{value!r} is not of the form NAME=VALUE", param, ctx)
         return name, setting
+
+
+runtime_option = click.option(
+    "--runtime-option",
+    "runtime_options",
+    type=RuntimeOption(),
+    multiple=True,
+    help="Option of the device's runtime; OpenVINO's INFERENCE_PRECISION_HINT=bf16 is faster and less exact.",
+)
+"""The option of commands that open a model for many fields."""

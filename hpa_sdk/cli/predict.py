@@ -16,7 +16,7 @@ from hpa_sdk.batch.answers import Forgetful
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
-from hpa_sdk.cli.parameters import RuntimeOption, Threshold, WhiteLevel
+from hpa_sdk.cli.parameters import Threshold, WhiteLevel, runtime_option
 from hpa_sdk.errors import SettingError
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
@@ -41,13 +41,7 @@ from hpa_sdk.writers import FORMS, WRITERS, Writer
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
-@click.option(
-    "--runtime-option",
-    "runtime_options",
-    type=RuntimeOption(),
-    multiple=True,
-    help="Option of the device's runtime; OpenVINO's INFERENCE_PRECISION_HINT=bf16 is faster and less exact.",
-)
+@runtime_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
