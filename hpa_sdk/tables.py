@@ -9,6 +9,8 @@ from pathlib import Path
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 
+_LONGEST = 100  # digits of a label, which may begin with zeros
+
 
 def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Read some columns of a table, row by row.
@@ -79,7 +81,8 @@ def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
         A label is none of 0 to 27.
     """
     for label in target.split():
-        if not label.isdecimal() or int(label) >= len(Label):
+        # Python itself refuses numbers of some thousand digits.
+        if not label.isdecimal() or len(label) > _LONGEST or int(label) >= len(Label):
             raise TableError(
                 f"line {line} has the label {label!r}",
                 where=table,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Literal
 
@@ -45,9 +44,8 @@ def _start_s3(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
 
 def _start_gs(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
     emulator = pytest.importorskip("gcp_storage_emulator.server")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    stack.enter_context(emulator.create_server("127.0.0.1", port, in_memory=True))
+    server = stack.enter_context(emulator.create_server("127.0.0.1", 0, in_memory=True))
+    port = server._api._httpd.server_port
     for name, value in {
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
         "FSSPEC_GS_TOKEN": "anon",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -24,7 +24,13 @@ class StampedSource(Protocol):
         """Give a text that is another one when a plane was changed."""
 
 
-def settings_sha256(model_sha256: str, preprocessing: object, white: White | None, comparison: Comparison) -> str:
+def settings_sha256(
+    model_sha256: str,
+    preprocessing: object,
+    white: White | None,
+    comparison: Comparison,
+    runtime_options: Mapping[str, str],
+) -> str:
     """Hash what all fields of a run have in common, but for thresholds: those are applied to the probabilities later.
 
     Parameters
@@ -37,13 +43,16 @@ def settings_sha256(model_sha256: str, preprocessing: object, white: White | Non
         The white level of 16-bit planes.
     comparison : str
         How planes are compared.
+    runtime_options : mapping of str to str
+        What the runtime was asked for, such as another precision.
 
     Returns
     -------
     str
         SHA-256 in hexadecimal.
     """
-    return _sha256([model_sha256, repr(preprocessing), repr(white), comparison]).hex()
+    options = [f"{name}={value}" for name, value in sorted(runtime_options.items())]
+    return _sha256([model_sha256, repr(preprocessing), repr(white), comparison, *options]).hex()
 
 
 def place_of(sample: Sample) -> bytes:

@@ -51,7 +51,9 @@ def remembered(
         for partial in _partials(output):
             partial.unlink(missing_ok=True)
         if ledger.replace_fact("settings", settings) not in {None, settings}:
-            tell("The model, the white level or the way to compare is another than before: every field is done again.")
+            tell(
+                "The model, the white level, an option of the runtime or the way to compare is another than before: every field is done again."
+            )
         yield Memory(ledger, settings=settings, comparison=comparison, thresholds=thresholds, device=device)
 
 

@@ -80,6 +80,7 @@ def open_run(
     resume: Comparison | None,
     asked: Mapping[str, object],
     tell: Callable[[str], None],
+    runtime_options: Mapping[str, str] | None = None,
 ) -> Iterator[Run]:
     """Open a run into a file, which appears whole when the block ends well, and its provenance with it.
 
@@ -101,6 +102,8 @@ def open_run(
         What the user asked for, for the provenance.
     tell : callable
         Takes a line for the user.
+    runtime_options : mapping of str to str, optional
+        The engine's own, where it has some: answers by others are made again.
 
     Raises
     ------
@@ -111,7 +114,9 @@ def open_run(
     with ExitStack() as stack:
         memory: Memory | Forgetful = Forgetful()
         if resume is not None:
-            settings = settings_sha256(provenance.model_sha256, engine.card.preprocessing, white, resume)
+            settings = settings_sha256(
+                provenance.model_sha256, engine.card.preprocessing, white, resume, runtime_options or {}
+            )
             opened = remembered(output, settings, resume, thresholds=engine.thresholds, device=engine.device, tell=tell)
             memory = stack.enter_context(opened)
         run = Run(engine, stack.enter_context(open_writer(output, form)), memory)

@@ -156,11 +156,18 @@ def _filesystem(protocol: str) -> Any:  # noqa: ANN401 - fsspec has no types
         import fsspec  # noqa: PLC0415 - an extra that only this needs
         import tenacity  # noqa: F401, PLC0415
 
-        return fsspec.filesystem(protocol, **_options(protocol))
+        kind = fsspec.get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:
         raise SampleError(
             f"addresses that begin with {protocol}:// can't be read here ({error})",
             remedy="Install what reads them: pip install 'hpa-sdk[remote]' for s3:// and https://, 'hpa-sdk[gcs]' for gs://.",
+        ) from error
+    try:
+        return kind(**_options(protocol))
+    except Exception as error:  # some ask at once who one is, and raise whatever their libraries do
+        raise SampleError(
+            f"the archive behind {protocol}:// can't be opened ({_reason(error)})",
+            remedy="Check the network, and what its own tools know of who you are.",
         ) from error
 
 

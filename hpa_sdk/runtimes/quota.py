@@ -56,11 +56,9 @@ def _own_groups() -> Iterator[Path]:
 
 
 def _droppable(statistics: Path) -> int:
-    for line in _text(statistics).splitlines():
-        name, _, value = line.partition(" ")
-        if name == "inactive_file":
-            return int(value)
-    return 0
+    told = dict(line.split(" ", 1) for line in _text(statistics).splitlines() if " " in line)
+    # Version 1 tells those of the groups below apart, version 2 counts them in.
+    return sum(int(told.get(f"total_{kind}", told.get(kind, 0))) for kind in ("inactive_file", "active_file"))
 
 
 def _number(path: Path) -> int | None:
@@ -70,6 +68,6 @@ def _number(path: Path) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8", errors="surrogateescape").strip()
     except OSError:
         return ""

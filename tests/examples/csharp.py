@@ -54,6 +54,7 @@ def compile_example(source: Path, sdk: Path, runtime: Path, library: Path, out: 
             text = phrase.sub(words, text)
         older.append(out / file.name)
         older[-1].write_text(text, encoding="utf-8")
+    assert older, f"no C# sources in {runtime}"
     managed = out / "Microsoft.ML.OnnxRuntime.dll"
     _compile(sdk, older, "-target:library", "-unsafe", "-warn:0", out=managed)
     program = out / "LabelSets.dll"

@@ -19,7 +19,7 @@ def limit(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         path = tmp_path / "cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content + "\n", encoding="ascii")
-    (tmp_path / "own").write_text(own + "\n", encoding="ascii")
+    (tmp_path / "own").write_text(own + "\n", encoding="utf-8")
     monkeypatch.setattr(quota, "_GROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(quota, "_OWN", tmp_path / "own")
 
@@ -40,6 +40,7 @@ def limit(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_cores_are_those_of_the_quota(
     files: dict[str, str], own: str, cores: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    limit({}, tmp_path, monkeypatch, own="")
     unlimited = usable_cores()
     limit(files, tmp_path, monkeypatch, own)
     assert quota.granted_cores() == cores
@@ -53,10 +54,10 @@ def test_cores_are_those_of_the_quota(
             {
                 "memory.max": f"{64 * MIB}",
                 "memory.current": f"{48 * MIB}",
-                "memory.stat": f"anon 5\ninactive_file {MIB}",
+                "memory.stat": f"anon 5\ninactive_file {MIB}\nactive_file {MIB}",
             },
-            "0::/",
-            17 * MIB,
+            "0::/é",
+            18 * MIB,
         ),
         ({"memory.max": "max", "memory.current": "5"}, "0::/", None),
         ({"memory/memory.limit_in_bytes": f"{9 * MIB}", "memory/memory.usage_in_bytes": f"{MIB}"}, "", 8 * MIB),

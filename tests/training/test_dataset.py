@@ -45,6 +45,7 @@ def test_the_fingerprint_tells_data_apart(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ("a,28", "line 2 has the label '28'"),
+        (f"a,{'9' * 5000}", "line 2 has the label '999"),
         ("a,0\nb,-1", "line 3 has the label '-1'"),
         ("a,0 x", "label 'x'"),
         ("a,0\na,1", "line 3 repeats the id a"),

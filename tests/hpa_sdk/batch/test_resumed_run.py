@@ -117,6 +117,10 @@ def test_another_model_or_white_level_does_all_again_and_other_thresholds_none(
     predicted.clear()
     result = predict(model, folder, "-o", out, "--white", "200", *RESUMED)
     assert len(predicted) == 5
+    option = ("--runtime-option", "session.intra_op.allow_spinning=0")
+    for _ in range(2):
+        result = predict(model, folder, "-o", out, "--white", "200", *option, *RESUMED)
+        assert len(predicted) == 10
     other = build_model(seed=8)
     other.metadata_props.extend(onnx.load(model).metadata_props)
     onnx.save(other, model)

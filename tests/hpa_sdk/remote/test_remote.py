@@ -175,6 +175,15 @@ def test_an_address_that_leads_nowhere_is_told(
     assert "Traceback" not in result.stderr
 
 
+def test_a_store_that_can_t_know_who_asks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gcsfs")
+    (tmp_path / "key.json").write_text("no key", encoding="utf-8")
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": str(tmp_path / "key.json")})
+    archive._filesystem.cache_clear()
+    with pytest.raises(HpaError, match=r"gs:// can't be opened.*who you are"):
+        next(find_remote_samples("gs://plates"))
+
+
 @pytest.fixture(params=["s3", "gs"])
 def plates(request: pytest.FixtureRequest, fields: list[Sample]) -> Iterator[str]:
     """Give the address of a folder with the fields, the last of them in a folder below."""
