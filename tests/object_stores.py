@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Literal
 
@@ -10,6 +11,9 @@ import fsspec
 import pytest
 
 from hpa_sdk.remote import archive
+
+# What zonal buckets need speaks gRPC, which the emulator does not; gcsfs asks once, when whoever is first imports it.
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
 Protocol = Literal["s3", "gs"]
 """Whose protocol a store speaks: Amazon's, by moto, or Google's, by gcp-storage-emulator."""
@@ -49,8 +53,6 @@ def _start_gs(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
     for name, value in {
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
         "FSSPEC_GS_TOKEN": "anon",
-        # What zonal buckets need speaks gRPC, which the emulator does not.
-        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
     }.items():
         patch.setenv(name, value)
     # fsspec reads its part of the environment once, when it is imported.

@@ -52,7 +52,8 @@ def remembered(
             partial.unlink(missing_ok=True)
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             tell(
-                "The model, the white level, an option of the runtime or the way to compare is another than before: every field is done again."
+                "The model, the white level, an option of the runtime or the way to compare is another than before:"
+                " every field is done again."
             )
         yield Memory(ledger, settings=settings, comparison=comparison, thresholds=thresholds, device=device)
 
