@@ -68,8 +68,8 @@ test-triton: install
 	$(PYTHON) -m tests.triton_client.make_repository runs/triton
 	HPA_TRITON_REPOSITORY=runs/triton .venv-triton/$(notdir $(BIN))/python -m pytest -p no:cacheprovider --confcutdir tests/triton_client tests/triton_client
 
-# The C++ example, with the library in onnxruntime's Python wheel and its headers from an npm package that holds them.
-# The examples in C++ and C#, where the runtime's headers and C# sources, and a .NET SDK, come from npm: NuGet may be far.
+# The examples in C++ and C#, with the library in onnxruntime's Python wheel. The runtime's headers and C# sources, and a
+# .NET SDK, come from npm: NuGet may be far.
 test-compiled: install build/onnxruntime/Runtime build/dotnet/dotnet
 	ONNXRUNTIME_INCLUDE=build/onnxruntime/Headers ONNXRUNTIME_CSHARP=build/onnxruntime/Runtime DOTNET_SDK=build/dotnet \
 	  $(PYTHON) -m pytest tests/examples

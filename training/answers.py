@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +17,7 @@ from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure, Probabilities
 from hpa_sdk.preprocessing import Image
+from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 from training.augmentation import view
 from training.fitted_run import FittedRun
@@ -94,7 +94,7 @@ def predict_images(
         return list(np.mean(seen, axis=0, dtype=np.float32))
 
     answers = run_in_batches(
-        iter(fields), prepare=read, run=predict, batch_size=_PREDICTED_AT_ONCE, workers=os.cpu_count() or 1
+        iter(fields), prepare=read, run=predict, batch_size=_PREDICTED_AT_ONCE, workers=usable_cores()
     )
     probabilities = np.zeros((len(fields), len(Label)), np.float32)
     failures: dict[int, Failure] = {}

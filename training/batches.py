@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.runtimes.threads import usable_cores
 from training.augmentation import AUGMENTATIONS, AugmentationName
 from training.dataset import Targets
 from training.prepared import Images, ImageSource
@@ -46,7 +45,7 @@ class FieldBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no
         seed: int,
         probabilities: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        super().__init__(workers=os.cpu_count() or 1, use_multiprocessing=False, max_queue_size=8)
+        super().__init__(workers=usable_cores(), use_multiprocessing=False, max_queue_size=8)
         self.batch_size = batch_size
         self._images = images
         self._targets = targets

@@ -23,6 +23,7 @@ from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure
+from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 from hpa_sdk.whole_file import whole_file
 from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, Times, plane_times
@@ -70,7 +71,7 @@ def build(samples: tuple[Sample, ...], files: PreparedFiles, *, workers: int | N
                 return
             _clear(files)
             _check_space(files, len(samples))
-            failures = _prepare_rows(samples, times, files, workers or os.cpu_count() or 1)
+            failures = _prepare_rows(samples, times, files, workers or usable_cores())
             if not failures:
                 files.partial.replace(files.images)
     if failures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import Planes, read_planes
 from hpa_sdk.prediction import Failure
+from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 
 THUMBNAIL = 208
@@ -135,6 +135,6 @@ def draw_all(samples: Sequence[Sample | Failure], *, side: int) -> Iterator[Pict
             return Failure(sample.id, error)
 
     drawn: Iterator[Picture | Failure] = run_in_batches(
-        iter(samples), prepare=prepare, run=list, batch_size=1, workers=min(4, os.cpu_count() or 1)
+        iter(samples), prepare=prepare, run=list, batch_size=1, workers=min(4, usable_cores())
     )
     yield from tqdm(drawn, total=len(samples), unit=" pictures", disable=None)
