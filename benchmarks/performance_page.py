@@ -160,7 +160,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
 def plot(networks: dict[str, Any], path: Path) -> None:
     """Draw how many times the rate of Keras each file and runtime reaches."""
     plt.rcParams["svg.hashsalt"] = "hpa-sdk"  # the same figures give the same file
-    figure, panes = plt.subplots(1, len(networks), figsize=(4.8 * len(networks), 3), sharey=True, squeeze=False)
+    figure, panes = plt.subplots(1, len(networks), figsize=(5.8 * len(networks), 3), sharey=True, squeeze=False)
     for pane, (name, told) in zip(panes[0], networks.items(), strict=True):
         ratios = told["times_keras"]
         middles = [ratio["median"] for ratio in ratios.values()]
