@@ -7,8 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +31,10 @@ from training.prepared import (
 )
 from training.prepared_files import PreparedFiles
 
-MANY = 160
 FLUSH = 64  # fields that are written between two notes in the record
+MANY = 3 * FLUSH
+FLUSHES = [(1, MANY), (2, MANY), (3, MANY), (4, 2 * FLUSH), (5, 2 * FLUSH), (6, FLUSH), (7, FLUSH)]
+"""The flushes to the disk, the first file's start and then images and record in turn; and the fields left before."""
 
 
 def make_set(folder: Path, count: int, extension: str = ".png") -> Dataset:
@@ -63,13 +63,6 @@ def undisturbed(many: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def start_build(data: Path, folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "training", "prepare", str(data), "--folder", str(folder)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8")
-
-
-def wait_until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def names(folder: Path) -> list[str]:
@@ -167,27 +160,20 @@ def test_a_plane_that_changed_without_a_change_in_size_is_prepared_anew(tmp_path
 # --- what may happen to a build -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("flush", "left"), FLUSHES)
 def test_a_build_that_is_killed_at_any_moment_goes_on_where_it_was(
-    many: Path, tmp_path: Path, undisturbed: bytes
+    many: Path, tmp_path: Path, undisturbed: bytes, flush: int, left: int
 ) -> None:
-    dataset = read_dataset(many)
-    moments: list[Callable[[], bool]] = [
-        lambda: tmp_path.joinpath("images").exists(),
-        lambda: any(tmp_path.glob("images/*.partial.npy")),
-        lambda: any(file.stat().st_size > 20_000_000 for file in tmp_path.glob("images/*.partial.npy")),
-        lambda: fields_to_prepare(dataset, tmp_path / "images") <= MANY - FLUSH,
-    ]
-    for moment in moments:
-        build = start_build(many, tmp_path / "images")
-        wait_until(moment)
+    command = [sys.executable, "-m", "tests.training.paused_build", str(many), str(tmp_path), str(flush)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as build:
+        assert build.stdout is not None
+        assert build.stdout.readline() == "held\n"
         build.kill()
-        build.communicate()
-        assert build.returncode != 0
-    left = fields_to_prepare(dataset, tmp_path / "images")
-    assert 0 < left <= MANY - FLUSH
-    images = prepare(dataset, tmp_path / "images")
-    assert images.path.read_bytes() == undisturbed
-    assert names(tmp_path / "images") == FINISHED
+    assert build.returncode != 0
+    dataset = read_dataset(many)
+    assert fields_to_prepare(dataset, tmp_path) == left
+    assert prepare(dataset, tmp_path).path.read_bytes() == undisturbed
+    assert names(tmp_path) == FINISHED
 
 
 def test_what_is_noted_as_prepared_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +202,7 @@ def fail_at_flush(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(os, "fsync", full)
 
 
-@pytest.mark.parametrize(("flush", "left"), [(1, MANY), (2, MANY), (3, MANY), (4, MANY - FLUSH), (5, MANY - FLUSH)])
+@pytest.mark.parametrize(("flush", "left"), FLUSHES)
 def test_a_full_disk_is_told_and_costs_no_field_that_was_noted(
     many: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch, flush: int, left: int
 ) -> None:
