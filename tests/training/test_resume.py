@@ -60,7 +60,7 @@ def assert_same_run(found: Path, expected: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(simulated: Path, tmp_path: Path) -> None:
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    sizes = "--epochs 3 --steps 3 --batch-size 4 --validation-fields 8 --seed 4 --weights none --prepared none"
+    sizes = "--epochs 6 --steps 3 --batch-size 4 --validation-fields 8 --seed 4 --weights none --prepared none"
     options = ["--network", "inception_resnet_v2", *sizes.split(), "--checkpoint-every", 2]
     process = start([simulated, "--out", killed, *options])
     while Progress.read(killed).epochs < 2:
@@ -71,7 +71,7 @@ def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(simulated: Path, 
     assert not (killed / "card.json").exists()
 
     recipe = read_recipe("study").adjusted(
-        "inception_resnet_v2", epochs=3, steps_per_epoch=3, batch_size=4, validation_fields=8
+        "inception_resnet_v2", epochs=6, steps_per_epoch=3, batch_size=4, validation_fields=8
     )
     same = plan(simulated, network="inception_resnet_v2", recipe=recipe, seed=4)
     cards = [fit(same, killed, resume=True, checkpoint_every=2), fit(same, undisturbed)]
