@@ -12,7 +12,8 @@ main = CommandGroup(
     name="python -m export",
     home="export.cli",
     modules={
-        name: name.replace("-", "_") for name in ("bioimageio", "fp16", "onnx", "quantize", "raw-planes", "triton")
+        name: name.replace("-", "_")
+        for name in ("bioimageio", "fp16", "onnx", "quantize", "raw-planes", "triton", "winograd")
     },
     help="Turn fitted networks into files that leave the lab.",
 )

@@ -18,4 +18,4 @@ class ParityError(HpaError):
 
 
 class VariantError(HpaError):
-    """A variant of lower precision can't be made of this file, or is too far from it."""
+    """A variant can't be made of this file, or is too far from it."""

@@ -8,13 +8,13 @@ from typing import Literal
 
 from export.agreement import Agreement
 
-LowPrecision = Literal["fp16", "int8"]
-"""The precisions that a file can have beside fp32."""
+VariantKind = Literal["fp16", "int8", "winograd"]
+"""What can be made of an fp32 file: a lower precision, or another way to compute in the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """The limits of one precision.
+    """The limits of one kind of variant.
 
     Attributes
     ----------
@@ -24,29 +24,36 @@ class Gates:
         How much macro F1 may be lost, where the data has labels.
     largest_share : float
         Largest size of the file as a share of its parent's.
+    largest_difference : float
+        Largest difference of a probability; lower precisions are free in it as long as label sets stay.
     """
 
     least_same_label_sets: float
     largest_f1_loss: float
     largest_share: float
+    largest_difference: float = 1.0
 
 
-GATES: dict[LowPrecision, Gates] = {"fp16": Gates(0.995, 0.005, 0.51), "int8": Gates(0.99, 0.005, 0.27)}
+GATES: dict[VariantKind, Gates] = {
+    "fp16": Gates(0.995, 0.005, 0.51),
+    "int8": Gates(0.99, 0.005, 0.27),
+    "winograd": Gates(1.0, 0.0, 1.01, 1e-5),
+}
 
 
-def find_shortfalls(precision: LowPrecision, agreement: Agreement, share: float) -> tuple[str, ...]:
+def find_shortfalls(kind: VariantKind, agreement: Agreement, share: float) -> tuple[str, ...]:
     """Say which gates a variant does not pass, and by how much; empty if it passes them all.
 
     Parameters
     ----------
-    precision : str
-        ``"fp16"`` or ``"int8"``.
+    kind : str
+        ``"fp16"``, ``"int8"`` or ``"winograd"``.
     agreement : Agreement
         How far it is from its parent.
     share : float
         Its size as a share of its parent's.
     """
-    return tuple(_shortfalls(GATES[precision], agreement, share))
+    return tuple(_shortfalls(GATES[kind], agreement, share))
 
 
 def _shortfalls(gates: Gates, agreement: Agreement, share: float) -> Iterator[str]:
@@ -64,5 +71,9 @@ def _shortfalls(gates: Gates, agreement: Agreement, share: float) -> Iterator[st
                 f"macro F1 {agreement.macro_f1:.4f} against the parent's {agreement.parent_macro_f1:.4f},"
                 f" a loss of {loss:.4f} where {gates.largest_f1_loss} is allowed"
             )
+    if not agreement.max_difference <= gates.largest_difference:
+        yield (
+            f"a probability differs by {agreement.max_difference:.1e} where {gates.largest_difference:.0e} is allowed"
+        )
     if not share <= gates.largest_share:
         yield f"{share:.1%} of the parent's size where {gates.largest_share:.0%} is allowed"

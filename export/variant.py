@@ -1,4 +1,4 @@
-"""Writes a file of lower precision that says how far it is from its parent, unless it is too far."""
+"""Writes a variant of a file that says how far it is from its parent, unless it is too far."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export.agreement import answer, compare
 from export.card import card_for, embed_card
 from export.errors import VariantError
 from export.fields import Fields
-from export.gates import LowPrecision, find_shortfalls
+from export.gates import VariantKind, find_shortfalls
 from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
 from hpa_sdk.model_card import ModelCard, Variant
@@ -120,7 +120,7 @@ def read_parent(path: Path, out: Path) -> Parent:
 
 def write_variant(
     model: onnx.ModelProto,
-    precision: LowPrecision,
+    kind: VariantKind,
     parent: Parent,
     judged: Fields,
     *,
@@ -135,8 +135,8 @@ def write_variant(
     ----------
     model : onnx.ModelProto
         The variant; a card is put into it.
-    precision : str
-        ``"fp16"`` or ``"int8"``.
+    kind : str
+        ``"fp16"``, ``"int8"`` or ``"winograd"``, which computes in fp32 too.
     parent : Parent
         The file it was made of.
     judged : Fields
@@ -164,12 +164,12 @@ def write_variant(
     partial.write_bytes(serialized)
     agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
     variant = Variant(parent_sha256=parent.card.weights_sha256, settings=dict(settings), **asdict(agreement))
-    card = card_for(serialized, parent.card, precision=precision, variant=variant)
+    card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)
     embedded = embed_card(model, card)
-    shortfalls = find_shortfalls(precision, agreement, len(embedded) / parent.size)
+    shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.size)
     if shortfalls and not force:
         raise VariantError(
-            f"the {precision} variant does not pass: {'; '.join(shortfalls)}",
+            f"the {kind} variant does not pass: {'; '.join(shortfalls)}",
             where=parent.path,
             remedy="Nothing was written. Calibrate and judge on more fields like those the network was fitted on, tune"
             " the thresholds, or use the parent; --force writes the variant all the same, and its card says so.",

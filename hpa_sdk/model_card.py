@@ -138,7 +138,7 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """How far a file of lower precision is from the fp32 file it was made of, and what that cost.
+    """How far a file of lower precision or other arithmetic is from the fp32 file it was made of, and what that cost.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class ModelCard:
     parity : Parity, optional
         How far the file, or its fp32 parent, is from the network it was made of.
     variant : Variant, optional
-        How far a file of lower precision is from its fp32 parent.
+        How far a file of lower precision or other arithmetic is from its fp32 parent.
     weights_sha256 : str
         SHA-256, in hexadecimal, of the serialized graph with its weights; empty until exported.
     licence, citation : str

@@ -18,7 +18,7 @@ from hpa_sdk.onnx_file import graph_sha256
 from hpa_sdk.planes import read_planes
 from tests.small import CARD, write_planes
 
-_CONVOLUTIONS = ((3, 16, 7, 8), (16, 64, 3, 2), (64, 256, 3, 2), (256, 384, 3, 2), (384, 128, 1, 1))
+_CONVOLUTIONS = ((3, 16, 7, 8), (16, 64, 3, 2), (64, 256, 3, 2), (256, 384, 3, 1), (384, 128, 1, 1))
 _SURE = 4.0
 
 

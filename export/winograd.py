@@ -1,0 +1,201 @@
+"""Puts Winograd's minimal filtering into a graph: 36 multiplications where a 3 x 3 convolution has 144."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from numpy.polynomial import polynomial
+from onnx import helper, numpy_helper
+
+_KERNEL = 3
+
+_TILE = 4
+"""Side of the square of results that is computed at once; of larger ones the rounding of float32 would show."""
+
+_LEAST_CHANNELS = 128
+"""Channels in and out from which on fewer multiplications outweigh moving the data more often."""
+
+_POINTS = np.array([0, 2**-0.5, -(2**-0.5), 2**0.5, -(2**0.5)])
+"""Where the polynomials are evaluated, beside infinity; of five such sets this one rounded least in VGG-16."""
+
+_SIDE = _TILE + _KERNEL - 1
+_PLACES = _SIDE**2
+_TAKEN, _TAPS, _GIVEN = "winograd.taken", "winograd.taps", "winograd.given"
+
+_Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What was replaced in a graph.
+
+    Attributes
+    ----------
+    convolutions, of : int
+        How many convolutions, and how many there were.
+    multiplications_left : float
+        Multiplications of the convolutions as a share of those before, 0 to 1; those that transform tiles left out.
+    """
+
+    convolutions: int
+    of: int
+    multiplications_left: float
+
+
+def replace_convolutions(model: onnx.ModelProto) -> Replaced:
+    """Replace the 3 x 3 convolutions of many channels by products of transformed tiles, F(4 x 4, 3 x 3).
+
+    Tiles of 6 x 6 are cut from the input and transformed by a convolution of each channel by itself, multiplied with
+    the transformed weights at each of the 36 places, and transformed to 4 x 4 results by a transposed convolution.
+    The file stays as large: the weights are transformed once, when a runtime folds constants.
+
+    The algorithm is that of A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
+    arXiv:1509.09308, section 4.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        A model of the contract that takes images; it is changed, and shapes are to be inferred anew.
+    """
+    graph = model.graph
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    shapes = {value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    users = Counter(name for node in graph.node for name in node.input)
+    nodes: list[onnx.NodeProto] = []
+    found, replaced, before, after = 0, 0, 0, 0
+    for node in graph.node:
+        if node.op_type != "Conv":
+            nodes.append(node)
+            continue
+        weight, taken, given = weights[node.input[1]], shapes[node.input[0]], shapes[node.output[0]]
+        found += 1
+        before += prod(given) * prod(weight.dims[1:])
+        if not _replaceable(node, weight) or users[weight.name] > 1:
+            nodes.append(node)
+            after += prod(given) * prod(weight.dims[1:])
+            continue
+        tiles = (-(-given[2] // _TILE), -(-given[3] // _TILE))
+        after += _PLACES * prod(tiles) * prod(weight.dims[:2])
+        graph.initializer.extend(_shapes_and_repeats(node.name, weight, tiles))
+        nodes += _products(node, tiles, taken, given)
+        weight.CopyFrom(_flattened(weight))
+        replaced += 1
+    if replaced:
+        graph.initializer.extend(_transforms())
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return Replaced(replaced, found, after / before if before else 1.0)
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Give a tensor's shape; the batch counts as 1."""
+    return tuple(size.dim_value or 1 for size in value.type.tensor_type.shape.dim)
+
+
+def _replaceable(node: onnx.NodeProto, weight: onnx.TensorProto) -> bool:
+    given, taken, *kernel = weight.dims
+    plain = all(set(_whole_numbers(node, name, 1)) == {1} for name in ("strides", "dilations", "group"))
+    told = not any(attribute.name == "auto_pad" for attribute in node.attribute)
+    return plain and told and kernel == [_KERNEL, _KERNEL] and min(given, taken) >= _LEAST_CHANNELS
+
+
+def _whole_numbers(node: onnx.NodeProto, name: str, default: int) -> list[int]:
+    """Read an attribute of whole numbers, or of one."""
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return list(attribute.ints) or [attribute.i]
+    return [default]
+
+
+def _products(
+    node: onnx.NodeProto, tiles: tuple[int, int], taken: tuple[int, ...], given: tuple[int, ...]
+) -> list[onnx.NodeProto]:
+    """Give the nodes that take a convolution's place."""
+    name, (images, weight, *bias) = node.name, node.input
+    top, left, *_ = [*_whole_numbers(node, "pads", 0), 0, 0]
+    height, width = (_TILE * count for count in tiles)
+    edge = _KERNEL - 1
+    within = [top, left, height + edge - taken[2] - top, width + edge - taken[3] - left]
+    beyond = [0, 0, height - given[2], width - given[3]]
+
+    def made(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:  # noqa: ANN401
+        return helper.make_node(operator, inputs, [output], name=output, **attributes)
+
+    def part(told: str) -> str:
+        return f"{name}.{told}"
+
+    return [
+        made("Tile", [_TAKEN, part("taken_repeats")], part("taken")),
+        made("Conv", [images, part("taken")], part("tiles"), group=taken[1], strides=[_TILE] * 2, pads=within),
+        made("Reshape", [part("tiles"), part("tiles_shape")], part("tiles_apart")),
+        made("Transpose", [part("tiles_apart")], part("places"), perm=[0, 2, 1, 3]),
+        made("MatMul", [_TAPS, weight], part("taps")),
+        made("Reshape", [part("taps"), part("taps_shape")], part("taps_apart")),
+        made("MatMul", [part("taps_apart"), part("places")], part("products")),
+        made("Transpose", [part("products")], part("channels"), perm=[0, 2, 1, 3]),
+        made("Reshape", [part("channels"), part("results_shape")], part("results")),
+        made("Tile", [_GIVEN, part("given_repeats")], part("given")),
+        helper.make_node(
+            "ConvTranspose",
+            [part("results"), part("given"), *bias],
+            node.output,
+            name=name,
+            group=given[1],
+            strides=[_TILE] * 2,
+            pads=beyond,
+        ),
+    ]
+
+
+def _shapes_and_repeats(name: str, weight: onnx.TensorProto, tiles: tuple[int, int]) -> list[onnx.TensorProto]:
+    given, taken, *_ = weight.dims
+    told = {
+        "taken_repeats": [taken, 1, 1, 1],
+        "tiles_shape": [0, taken, _PLACES, prod(tiles)],
+        "taps_shape": [_PLACES, given, taken],
+        "results_shape": [0, given * _PLACES, *tiles],
+        "given_repeats": [given, 1, 1, 1],
+    }
+    return [numpy_helper.from_array(np.array(sizes, np.int64), f"{name}.{part}") for part, sizes in told.items()]
+
+
+def _flattened(weight: onnx.TensorProto) -> onnx.TensorProto:
+    """Lay the nine taps of all pairs of channels side by side: (9, channels out x channels in)."""
+    taps = numpy_helper.to_array(weight).reshape(-1, _KERNEL**2).T
+    return numpy_helper.from_array(np.ascontiguousarray(taps), weight.name)
+
+
+def _transforms() -> list[onnx.TensorProto]:
+    """Give the transforms of tiles, of weights and of results in two dimensions, each the square of that in one."""
+    taken, taps, given = _transforms_in_one_dimension()
+    arrays = {
+        _TAKEN: np.kron(taken, taken).reshape(_PLACES, 1, _SIDE, _SIDE),
+        _TAPS: np.kron(taps, taps),
+        _GIVEN: np.kron(given, given).T.reshape(_PLACES, 1, _TILE, _TILE),
+    }
+    return [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+
+
+def _transforms_in_one_dimension() -> tuple[_Matrix, _Matrix, _Matrix]:
+    """Compute B transposed (6, 6), G (6, 3) and A transposed (4, 6) of the article, by Toom's and Cook's construction.
+
+    Two polynomials are multiplied by their values at the points; the coefficient of the highest power is the value
+    at infinity. What is used here is that multiplication transposed.
+    """
+    others = [np.delete(_POINTS, at) for at in range(len(_POINTS))]
+    taken = np.zeros((_SIDE, _SIDE))
+    for at, rest in enumerate(others):
+        taken[at, :-1] = polynomial.polyfromroots(rest)
+    taken[-1] = polynomial.polyfromroots(_POINTS)
+    scales = [np.prod(point - rest) for point, rest in zip(_POINTS, others, strict=True)]
+    at_infinity = np.eye(_KERNEL)[-1:]
+    taps = np.concatenate([np.vander(_POINTS, _KERNEL, increasing=True) / np.array(scales)[:, None], at_infinity])
+    given = np.concatenate([np.vander(_POINTS, _TILE, increasing=True), np.eye(_TILE)[-1:]]).T
+    return taken, taps, given
