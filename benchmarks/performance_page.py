@@ -21,7 +21,8 @@ from hpa_sdk.whole_file import whole_file
 
 NETWORKS = {"inception_resnet_v2": "Inception-ResNet-V2", "vgg16": "VGG-16"}
 RUNTIMES = {"cpu": "onnxruntime", "openvino": "OpenVINO"}
-COLOURS = {"fp32": "#9db4c0", "bf16": "#7d909a", "int8": "#5c6b73"}
+FILES = {"fp32": "fp32", "winograd": "fp32, Winograd", "bf16": "bf16", "int8": "int8"}
+COLOURS = {"fp32": "#9db4c0", "winograd": "#b7c9a8", "bf16": "#7d909a", "int8": "#5c6b73"}
 _NOT_MEASURED = "Not measured yet."
 _MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
@@ -58,8 +59,9 @@ def _end_to_end(told: dict[str, Any]) -> Iterator[str]:
     for name, ratio in told["times_keras"].items():
         precision, device = name.split()
         as_fp32 = told["same_label_sets_as_fp32"].get(name)
+        fields_a_second = _spread(told["fields_a_second"][name])
         yield (
-            f"| {precision}, {RUNTIMES[device]} | {_spread(told['fields_a_second'][name])} | **{_spread(ratio)}**"
+            f"| {FILES[precision]}, {RUNTIMES[device]} | {fields_a_second} | **{_spread(ratio)}**"
             f" | {_share(told['share_of_ceiling'][name])} | {told['same_label_sets_as_keras'][name]:.1%}"
             f" | {'' if as_fp32 is None else f'{as_fp32:.1%}'} |"
         )

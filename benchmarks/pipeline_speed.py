@@ -5,8 +5,8 @@ r"""Measures a network from files to answers against the study's loop with Keras
 
 All take turns in one run: Keras one field at a time, then each file by each runtime, and right after it that runtime's
 session alone on ready tensors; reading alone is measured once a round. On processors the ceiling is what the two works
-come to on the same cores, 1 / (1 / reading + 1 / session). Label sets are compared with those of Keras and, for int8,
-with those of the fp32 file.
+come to on the same cores, 1 / (1 / reading + 1 / session). Label sets are compared with those of Keras and, for other
+files, with those of the fp32 file. --winograd adds the file of ``python -m export winograd``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--keras", type=Path, required=True, help="run folder of the network")
     parser.add_argument("--fp32", type=Path, required=True)
     parser.add_argument("--int8", type=Path, required=True)
+    parser.add_argument("--winograd", type=Path)
     parser.add_argument("--fields", type=Path, required=True, help="folder or table of fields")
     parser.add_argument("--count", type=int, default=48, help="most fields")
     parser.add_argument("--rounds", type=int, default=5)
@@ -45,14 +46,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     samples = list(itertools.islice(find_samples(options.fields), options.count))
-    files = {"fp32": options.fp32, "bf16": options.fp32, "int8": options.int8}
+    files = {"fp32": options.fp32, "winograd": options.winograd, "bf16": options.fp32, "int8": options.int8}
     predictors = {
         f"{precision} {device}": Predictor.load(
             file, device=device, runtime_options=BF16 if precision == "bf16" else {}
         )
         for precision, file in files.items()
         for device in DEVICES
-        if (precision, device) != ("bf16", "cpu")
+        if file is not None and (precision, device) != ("bf16", "cpu")
     }
     label_sets = {name: _label_sets(predictor, samples) for name, predictor in predictors.items()}
     keras = open_rival(str(options.keras))

@@ -86,6 +86,6 @@ def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
             raise TableError(
                 f"line {line} has the label {label!r}",
                 where=table,
-                remedy=f"Labels are class indices from 0 to {len(Label) - 1}, with spaces between.",
+                remedy=f"Labels are the Kaggle set's class indices, 0 to {len(Label) - 1}, with spaces between.",
             )
     return tuple(Label(int(label)) for label in target.split())

@@ -20,7 +20,7 @@ from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.labels import Label
 from hpa_sdk.planes import MAX_PIXELS
 from hpa_sdk.samples import Channel
-from hpa_sdk.tables import read_columns
+from hpa_sdk.tables import parse_labels, read_columns
 
 Plane = npt.NDArray[np.uint8]
 """One channel of one field: uint8 of shape (H, W)."""
@@ -158,7 +158,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
 
 def _parse_target(target: str, line: int, table: Path) -> tuple[tuple[Label, ...], tuple[str, ...]]:
     if all(part.isdecimal() for part in target.split()):
-        return tuple(_label_of_index(int(part), line, table) for part in target.split()), ()
+        return parse_labels(target, line, table), ()
     known: list[Label] = []
     unknown: list[str] = []
     for name in filter(None, map(str.strip, _NAME_SEPARATORS.split(target))):
@@ -168,16 +168,6 @@ def _parse_target(target: str, line: int, table: Path) -> tuple[tuple[Label, ...
             unknown.append(name)
     # A target of nothing but separators names no label at all.
     return tuple(sorted(set(known))), tuple(unknown) if known or unknown else (target,)
-
-
-def _label_of_index(index: int, line: int, table: Path) -> Label:
-    if index >= len(Label):
-        raise TableError(
-            f"line {line} has the label {index}",
-            where=table,
-            remedy=f"Class indices are those of the Kaggle set, 0 to {len(Label) - 1}; for another scheme give names.",
-        )
-    return Label(index)
 
 
 def _check_sides(sides: tuple[int, int], size: int) -> None:

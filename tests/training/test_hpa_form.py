@@ -171,7 +171,8 @@ def test_a_field_with_a_label_outside_the_28_is_left_out_whole(tmp_path: Path) -
     ("rows", "message"),
     [
         (("1_a,0", "1_A,0"), "line 3 repeats the id 1_A"),
-        (("1_a,28",), "line 2 has the label 28"),
+        (("1_a,28",), "line 2 has the label '28'"),
+        ((f"1_a,{'9' * 5000}",), "line 2 has the label '999"),
         (("1_a,",), "line 2 has an empty 'Target'"),
     ],
 )
