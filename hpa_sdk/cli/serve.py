@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from hpa_sdk.cli.stations import plain_station, station_options, stop_when_asked
+from hpa_sdk.cli.station_options import plain_station, station_options, stop_when_asked
 from hpa_sdk.errors import OutputError, SettingError
 from hpa_sdk.workstation.station import Station, read_station
 
