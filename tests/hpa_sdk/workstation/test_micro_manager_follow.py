@@ -131,7 +131,7 @@ def test_it_ends_when_the_camera_fails_at_a_field(place: Workplace, monkeypatch:
 
     monkeypatch.setattr(core, "snapImage", fail_once)
     with place.handler() as (handler, told):
-        core.mda.run(follow_up(handler, plan(3, exposure=1), again, timeout=0.3), output=[handler])
+        core.mda.run(follow_up(handler, plan(3, exposure=1), again, timeout=2), output=[handler])
     assert sum(result.error is None for result in told) == 4
     assert handler.report.incomplete == {"run/p001": ("yellow ('ER')",)}
 

@@ -70,7 +70,7 @@ def watching(station: Station, *, predictor: Any = None, **options: Any) -> Iter
             raise failures[0]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not condition():
