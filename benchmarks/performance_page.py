@@ -162,7 +162,10 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
 def plot(networks: dict[str, Any], path: Path) -> None:
     """Draw how many times the rate of Keras each file and runtime reaches."""
     plt.rcParams["svg.hashsalt"] = "hpa-sdk"  # the same figures give the same file
-    figure, panes = plt.subplots(1, len(networks), figsize=(5.8 * len(networks), 3), sharey=True, squeeze=False)
+    bars = [len(told["times_keras"]) for told in networks.values()]
+    figure, panes = plt.subplots(
+        1, len(networks), figsize=(1.2 * sum(bars), 3), sharey=True, squeeze=False, width_ratios=bars
+    )
     for pane, (name, told) in zip(panes[0], networks.items(), strict=True):
         ratios = told["times_keras"]
         middles = [ratio["median"] for ratio in ratios.values()]
@@ -170,7 +173,7 @@ def plot(networks: dict[str, Any], path: Path) -> None:
             [middle - ratio["low"] for middle, ratio in zip(middles, ratios.values(), strict=True)],
             [ratio["high"] - middle for middle, ratio in zip(middles, ratios.values(), strict=True)],
         ]
-        names = [f"{key.split()[0]}\n{RUNTIMES[key.split()[1]]}" for key in ratios]
+        names = [f"{FILES[key.split()[0]]}\n{RUNTIMES[key.split()[1]]}" for key in ratios]
         pane.bar(names, middles, yerr=reach, capsize=3, color=[COLOURS[key.split()[0]] for key in ratios])
         pane.axhline(1, color="black", linewidth=0.8)
         pane.set_title(NETWORKS[name])

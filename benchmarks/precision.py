@@ -1,4 +1,4 @@
-"""Measures what a lower precision gains and costs: CPU time, size, and answers, against the fp32 file.
+"""Measures what a variant gains and costs: CPU time, size, and answers, against the fp32 file.
 
     python -m benchmarks.precision resnet.onnx resnet.int8.onnx resnet.fp16.onnx --fields FOLDER
 

@@ -11,7 +11,7 @@ def write_readme(card: ModelCard) -> str:
 
 Says in which of {len(card.labels)} organelles a protein sits, from four-channel fluorescence microscopy in the form of
 the Human Protein Atlas: red microtubules, green the protein, blue nucleus, yellow endoplasmic reticulum.
-Network: {card.architecture}, {card.precision}.
+Network: {card.architecture}, {card.computation}.
 
 ## Input
 

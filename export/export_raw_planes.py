@@ -27,7 +27,7 @@ def export_raw_planes(
     Parameters
     ----------
     model : pathlib.Path
-        A file of the contract that takes images; fp32, fp16 or int8.
+        A file of the contract that takes images: fp32, or a variant.
     data : pathlib.Path
         Fields to compare on.
     out : pathlib.Path

@@ -60,7 +60,7 @@ def export_winograd(
     if replaced.multiplications_left > _MOST_LEFT:
         raise VariantError(
             f"of {replaced.of} convolutions {replaced.convolutions} could be computed this way, and"
-            f" {replaced.multiplications_left:.0%} of the multiplications would be left",
+            f" {replaced.multiplications_left:.0%} of the multiplications would be left where {_MOST_LEFT:.0%} pay",
             where=model,
             remedy="Use the fp32 file, or python -m export quantize, which is faster on most CPUs.",
         )
@@ -86,6 +86,7 @@ def export_winograd(
 def _cpu_share(parent: Parent, variant: Path, fields: Fields) -> str:
     """Measure the CPU time of a field beside the parent's, on one core."""
     image = parent.card.preprocessing(read_planes(fields.samples[0]))
-    times = measure_cpu_times([parent.path, variant], {"image": image[np.newaxis]}, rounds=_ROUNDS)
+    with told_as_variant_errors(parent.path):
+        times = measure_cpu_times([parent.path, variant], {"image": image[np.newaxis]}, rounds=_ROUNDS)
     shares = times[:, 1] / times[:, 0]
     return f"{np.median(shares):.0%} of the parent's ({shares.min():.0%} to {shares.max():.0%}), one field on one core"

@@ -20,6 +20,12 @@ from hpa_sdk.model_card import ModelCard, Variant
 from hpa_sdk.onnx_file import runtime_source
 from hpa_sdk.prediction import Probabilities
 
+_REMEDIES: dict[VariantKind, str] = {
+    "fp16": "Tune the thresholds",
+    "int8": "Calibrate and judge on more fields like those the network was fitted on, tune the thresholds",
+    "winograd": "Report this with the parent's card",
+}
+
 JUDGED_FIELDS = 256
 """Most fields that a variant is judged by unless the caller says otherwise."""
 
@@ -104,13 +110,13 @@ def read_parent(path: Path, out: Path) -> Parent:
     refuse_overwriting(path, out)
     if card.precision != "fp32" or card.variant is not None:
         raise VariantError(
-            f"the model is a variant itself ({card.precision})",
+            f"the model is a variant itself ({card.computation})",
             where=path,
-            remedy="Name the fp32 file that python -m export onnx wrote.",
+            remedy="Name the file that it was made of, as python -m export onnx wrote it.",
         )
     if card.preprocessing.place == "graph":
         raise VariantError(
-            "the model does the preprocessing in its graph, which has to keep its precision",
+            "the model does the preprocessing in its graph, and variants are made of files that take images",
             where=path,
             remedy="Make the variant of the file that takes images, then put the preprocessing in front of it:"
             " python -m export raw-planes.",
@@ -163,7 +169,7 @@ def write_variant(
     serialized = model.SerializeToString(deterministic=True)
     partial.write_bytes(serialized)
     agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
-    variant = Variant(parent_sha256=parent.card.weights_sha256, settings=dict(settings), **asdict(agreement))
+    variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=dict(settings), **asdict(agreement))
     card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)
     embedded = embed_card(model, card)
     shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.size)
@@ -171,8 +177,8 @@ def write_variant(
         raise VariantError(
             f"the {kind} variant does not pass: {'; '.join(shortfalls)}",
             where=parent.path,
-            remedy="Nothing was written. Calibrate and judge on more fields like those the network was fitted on, tune"
-            " the thresholds, or use the parent; --force writes the variant all the same, and its card says so.",
+            remedy=f"Nothing was written. {_REMEDIES[kind]}, or use the parent; --force writes the variant all the"
+            " same, and its card says so.",
         )
     if shortfalls:
         card = replace(card, variant=replace(variant, shortfalls=shortfalls))

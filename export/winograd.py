@@ -21,8 +21,11 @@ _TILE = 4
 _LEAST_CHANNELS = 128
 """Channels in and out from which on fewer multiplications outweigh moving the data more often."""
 
+_MOST_LEFT = 0.5
+"""Share of the multiplications that may be left in a convolution, for the same reason; small results fill no tiles."""
+
 _POINTS = np.array([0, 2**-0.5, -(2**-0.5), 2**0.5, -(2**0.5)])
-"""Where the polynomials are evaluated, beside infinity; of five such sets this one rounded least in VGG-16."""
+"""Where the polynomials are evaluated, beside infinity: each with its inverse and opposite, which rounds little."""
 
 _SIDE = _TILE + _KERNEL - 1
 _PLACES = _SIDE**2
@@ -58,33 +61,47 @@ def replace_convolutions(model: onnx.ModelProto) -> Replaced:
     The algorithm is that of A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
     arXiv:1509.09308, section 4.
 
+    Convolutions whose weights are computed or shared, or whose sizes are not known, stay.
+
     Parameters
     ----------
     model : onnx.ModelProto
         A model of the contract that takes images; it is changed, and shapes are to be inferred anew.
+
+    Returns
+    -------
+    Replaced
+        How many, and what that spares.
+
+    Raises
+    ------
+    onnx.shape_inference.InferenceError
+        The graph contradicts itself.
     """
     graph = model.graph
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     shapes = {value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    users = Counter(name for node in graph.node for name in node.input)
+    users = Counter(name for node in graph.node for name in node.input) + Counter(value.name for value in graph.output)
+    weights = {tensor.name: tensor for tensor in graph.initializer if users[tensor.name] == 1}
     nodes: list[onnx.NodeProto] = []
     found, replaced, before, after = 0, 0, 0, 0
     for node in graph.node:
+        nodes.append(node)
         if node.op_type != "Conv":
-            nodes.append(node)
             continue
-        weight, taken, given = weights[node.input[1]], shapes[node.input[0]], shapes[node.output[0]]
         found += 1
-        before += prod(given) * prod(weight.dims[1:])
-        if not _replaceable(node, weight) or users[weight.name] > 1:
-            nodes.append(node)
-            after += prod(given) * prod(weight.dims[1:])
+        weight, taken, given = weights.get(node.input[1]), shapes.get(node.input[0]), shapes.get(node.output[0])
+        if weight is None or not taken or not given:
             continue
         tiles = (-(-given[2] // _TILE), -(-given[3] // _TILE))
-        after += _PLACES * prod(tiles) * prod(weight.dims[:2])
-        graph.initializer.extend(_shapes_and_repeats(node.name, weight, tiles))
-        nodes += _products(node, tiles, taken, given)
+        plain, fewer = prod(given) * prod(weight.dims[1:]), _PLACES * prod(tiles) * prod(weight.dims[:2])
+        before += plain
+        if not _replaceable(node, weight) or fewer > _MOST_LEFT * plain:
+            after += plain
+            continue
+        after += fewer
+        nodes[-1:] = _products(node, tiles, taken, given)
+        graph.initializer.extend(_shapes_and_repeats(node.output[0], weight, tiles))
         weight.CopyFrom(_flattened(weight))
         replaced += 1
     if replaced:
@@ -94,15 +111,16 @@ def replace_convolutions(model: onnx.ModelProto) -> Replaced:
     return Replaced(replaced, found, after / before if before else 1.0)
 
 
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Give a tensor's shape; the batch counts as 1."""
-    return tuple(size.dim_value or 1 for size in value.type.tensor_type.shape.dim)
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """Give the shape of pictures, with 1 for the batch; None where something else in it is not known."""
+    sizes = [size.dim_value for size in value.type.tensor_type.shape.dim][1:]
+    return (1, *sizes) if len(sizes) == len("CHW") and all(sizes) else None
 
 
 def _replaceable(node: onnx.NodeProto, weight: onnx.TensorProto) -> bool:
     given, taken, *kernel = weight.dims
     plain = all(set(_whole_numbers(node, name, 1)) == {1} for name in ("strides", "dilations", "group"))
-    told = not any(attribute.name == "auto_pad" for attribute in node.attribute)
+    told = all(attribute.s == b"NOTSET" for attribute in node.attribute if attribute.name == "auto_pad")
     return plain and told and kernel == [_KERNEL, _KERNEL] and min(given, taken) >= _LEAST_CHANNELS
 
 
@@ -118,7 +136,8 @@ def _products(
     node: onnx.NodeProto, tiles: tuple[int, int], taken: tuple[int, ...], given: tuple[int, ...]
 ) -> list[onnx.NodeProto]:
     """Give the nodes that take a convolution's place."""
-    name, (images, weight, *bias) = node.name, node.input
+    # What a node gives has a name of its own in every graph; nodes need not.
+    name, (images, weight, *bias) = node.output[0], node.input
     top, left, *_ = [*_whole_numbers(node, "pads", 0), 0, 0]
     height, width = (_TILE * count for count in tiles)
     edge = _KERNEL - 1
@@ -146,7 +165,7 @@ def _products(
             "ConvTranspose",
             [part("results"), part("given"), *bias],
             node.output,
-            name=name,
+            name=node.name,
             group=given[1],
             strides=[_TILE] * 2,
             pads=beyond,

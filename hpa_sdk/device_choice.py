@@ -90,6 +90,11 @@ def _try(model: Path | bytes, device: Device, settings: SessionSettings) -> Sess
             "OpenVINO rounds an int8 file at other places than onnxruntime, by which its card was measured: compare the"
             " label sets with 'hpa bench MODEL FIELDS --against openvino'."
         )
+    if device.kind != "cpu" and settings.winograd:
+        _say_once(
+            f"This file multiplies less for the sake of onnxruntime on processors (--device cpu); for {device} name the"
+            " fp32 file that it was made of."
+        )
     return session
 
 

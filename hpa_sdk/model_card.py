@@ -142,6 +142,8 @@ class Variant:
 
     Attributes
     ----------
+    kind : str or None
+        ``"fp16"``, ``"int8"``, or ``"winograd"``: fp32 by fewer multiplications, for CPUs. None in cards before 1.2.
     parent_sha256 : str
         The parent's `ModelCard.weights_sha256`.
     settings : dict of str to str
@@ -173,6 +175,7 @@ class Variant:
     parent_micro_f1: float | None
     parent_macro_f1: float | None
     shortfalls: tuple[str, ...] = ()
+    kind: Literal["fp16", "int8", "winograd"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +229,17 @@ class ModelCard:
     weights_sha256: str = ""
     licence: str = "not stated"
     citation: str = "doi:10.1038/s41592-019-0658-6"
-    schema_version: str = f"{SCHEMA_MAJOR}.1"
+    schema_version: str = f"{SCHEMA_MAJOR}.2"
+
+    @property
+    def winograd(self) -> bool:
+        """Whether the file computes in fp32 by fewer multiplications, which pays by onnxruntime on processors alone."""
+        return self.variant is not None and self.variant.kind == "winograd"
+
+    @property
+    def computation(self) -> str:
+        """The precision in words, with the way to compute where it is another than usual."""
+        return f"{self.precision} by Winograd's way" if self.winograd else self.precision
 
     def to_json(self) -> str:
         """Write the card as JSON text with two spaces of indentation."""

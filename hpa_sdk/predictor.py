@@ -116,6 +116,7 @@ class Predictor:
             gpu_memory=gpu_memory,
             options=runtime_options or {},
             quantized=card.precision == "int8",
+            winograd=card.winograd,
         )
         return cls(
             open_session(Path(model), device, settings),

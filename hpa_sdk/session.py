@@ -56,6 +56,8 @@ class SessionSettings:
         properties.
     quantized : bool
         Whether the file is int8: what onnxruntime makes of it is then kept for the next start.
+    winograd : bool
+        Whether the file is made for onnxruntime on processors alone, as `hpa_sdk.model_card.ModelCard.winograd` says.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class SessionSettings:
     gpu_memory: float | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     quantized: bool = False
+    winograd: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers; `threads` is checked where it is planned with."""

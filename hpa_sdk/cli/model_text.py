@@ -38,7 +38,7 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
     rows = [
         ("name", card.name),
         ("architecture", card.architecture),
-        ("precision", card.precision),
+        ("precision", card.computation),
         *_file(file),
         ("file verified", _INTACT[intact]),
         ("weights sha256", f"{card.weights_sha256} {_MATCH[matches]}".strip()),

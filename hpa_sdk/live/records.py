@@ -70,7 +70,7 @@ class Model:
     Attributes
     ----------
     name, architecture, precision : str
-        As its card has them.
+        As its card has them; the precision with the way to compute where it is another than usual.
     sha256 : str
         SHA-256 of its file when it was loaded, in hexadecimal.
     """

@@ -95,7 +95,7 @@ class Service:
         self._model = Model(
             name=card.name,
             architecture=card.architecture,
-            precision=card.precision,
+            precision=card.computation,
             sha256=file_sha256(station.model),
         )
 

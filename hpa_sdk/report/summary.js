@@ -69,7 +69,7 @@ if (failed.length) {
 function cardFacts(card) {
   const { training, metrics, calibration, parity, variant } = card;
   return facts([
-    ["name", card.name], ["network", `${card.architecture}, ${card.precision}`], ["created", card.created],
+    ["name", card.name], ["network", `${card.architecture}, ${card.precision}${variant?.kind === "winograd" ? " by Winograd's way" : ""}`], ["created", card.created],
     ["training", `recipe ${training.recipe} on ${training.data}, ${count(training.steps)} steps, seed ${training.seed}`],
     ["metrics", metrics && `micro F1 ${digits(metrics.micro_f1)}, macro F1 ${digits(metrics.macro_f1)} on ${count(metrics.fields)} fields of ${metrics.data}`],
     ["calibration", calibration && `error ${digits(calibration.error_before)}; ${digits(calibration.error_after)} at temperature ${digits(calibration.temperature)}`],

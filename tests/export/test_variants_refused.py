@@ -25,12 +25,14 @@ from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 from tests.small import CARD, make_model
 
+COMMANDS = ("fp16", "quantize", "winograd")
+
 
 @pytest.mark.usefixtures("one_plan")
 class TestGates:
     """A variant below a gate is refused; one that is forced carries its shortfalls."""
 
-    @pytest.mark.parametrize(("command", "needed"), [("fp16", "99.5%"), ("quantize", "99.0%")])
+    @pytest.mark.parametrize(("command", "needed"), [("fp16", "99.5%"), ("quantize", "99.0%"), ("winograd", "100.0%")])
     def test_other_label_sets(self, parent: Path, folder: Path, tmp_path: Path, command: str, needed: str) -> None:
         # Thresholds on the answers themselves: the smallest difference is another label set.
         answered = np.sort(answers(parent, folder), axis=0)[48]
@@ -38,7 +40,7 @@ class TestGates:
         told = self._refused_then_forced(command, model, folder, needed)
         assert told.same_label_sets < 0.99
 
-    @pytest.mark.parametrize("command", ["fp16", "quantize"])
+    @pytest.mark.parametrize("command", COMMANDS)
     def test_lost_f1(
         self, parent: Path, folder: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -132,6 +134,19 @@ def test_gates_stand_where_they_are_said_to_stand() -> None:
     assert "97.00% of 200 fields, 2.00% below the 99.0%" in sets
 
 
+def test_the_gates_of_other_arithmetic_in_fp32_let_nothing_change() -> None:
+    same = replace(AGREEMENT, same_label_sets=1.0, macro_f1=AGREEMENT.parent_macro_f1, max_difference=1e-5)
+    assert find_shortfalls("winograd", same, 1.01) == ()
+    for worse in (
+        {"same_label_sets": 0.995},
+        {"max_difference": 1.1e-5},
+        {"max_difference": np.nan},
+        {"macro_f1": AGREEMENT.parent_macro_f1 - 1e-6 if AGREEMENT.parent_macro_f1 else None},
+    ):
+        assert len(find_shortfalls("winograd", replace(same, **worse), 1.01)) == 1
+    assert len(find_shortfalls("winograd", same, 1.011)) == 1
+
+
 def test_gates_refuse_what_is_no_number() -> None:
     nothing = replace(AGREEMENT, same_label_sets=np.nan, macro_f1=np.nan)
     assert len(find_shortfalls("int8", nothing, np.nan)) == 3
@@ -162,7 +177,7 @@ def test_the_nearest_plan_that_passes_and_is_fast_is_chosen(
     assert choose(trials) is trials[chosen]
 
 
-@pytest.mark.parametrize("command", ["fp16", "quantize"])
+@pytest.mark.parametrize("command", COMMANDS)
 class TestRefusals:
     """What can't be made is refused in one line, and leaves no file."""
 

@@ -10,11 +10,14 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 from export.winograd import Replaced, replace_convolutions
 from hpa_sdk import Predictor
-from tests.export.variant_commands import export, variant_of
+from hpa_sdk.cli.inspect import inspect
+from hpa_sdk.onnx_file import graph_sha256
+from tests.export.variant_commands import card_of, export, make, variant_of
 from tests.small import make_field
 
 
@@ -47,7 +50,7 @@ def run(model: onnx.ModelProto, count: int = 2) -> npt.NDArray[np.float32]:
     return result
 
 
-@pytest.mark.parametrize("size", [(4, 4), (5, 9), (8, 6), (13, 10), (37, 37)])
+@pytest.mark.parametrize("size", [(6, 6), (7, 9), (8, 6), (13, 10), (37, 37)])
 @pytest.mark.parametrize("pads", [None, [1, 1, 1, 1], [0, 1, 2, 1], [2, 0, 0, 3]])
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_convolution_gives_the_same(size: tuple[int, int], pads: list[int] | None, bias: bool) -> None:
@@ -76,6 +79,7 @@ def test_a_quarter_of_the_multiplications_is_left_where_tiles_fit() -> None:
         {"taken": 127},
         {"given": 127},
         {"auto_pad": "SAME_UPPER"},
+        {"size": (4, 4)},  # a result of 2 x 2 would need as many multiplications
     ],
     ids=str,
 )
@@ -86,26 +90,66 @@ def test_a_convolution_of_another_kind_stays(form: dict[str, Any]) -> None:
     assert model.SerializeToString() == before
 
 
-def test_weights_that_two_convolutions_share_stay() -> None:
+def chain(second_weight: str) -> onnx.ModelProto:
+    """A graph of two convolutions without names, one behind the other."""
     model = convolution(given=128, bias=False, pads=[1] * 4)
     graph = model.graph
-    graph.node[0].output[0] = "between"
-    graph.node.append(helper.make_node("Conv", ["between", "weight"], ["result"], name="Conv_2", pads=[1] * 4))
-    model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    graph.node[0].name, graph.node[0].output[0] = "", "between"
+    graph.node.append(helper.make_node("Conv", ["between", second_weight], ["result"], pads=[1] * 4))
+    return model
+
+
+def test_two_convolutions_without_names_are_kept_apart() -> None:
+    model = chain("other")
+    weight = numpy_helper.to_array(model.graph.initializer[0])
+    model.graph.initializer.append(numpy_helper.from_array(weight[::-1].copy(), "other"))
+    expected = run(model)
+    assert replace_convolutions(model).convolutions == 2
+    onnx.checker.check_model(model, full_check=True)
+    np.testing.assert_allclose(run(model), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_weights_that_two_convolutions_share_stay() -> None:
+    assert replace_convolutions(chain("weight")) == Replaced(0, 2, 1.0)
+
+
+def test_weights_that_are_computed_stay() -> None:
+    model = chain("computed")
+    model.graph.node.insert(0, helper.make_node("Neg", ["weight"], ["computed"]))
     assert replace_convolutions(model) == Replaced(0, 2, 1.0)
 
 
-def test_the_file_keeps_its_size_and_tells_the_arithmetic(parent: Path, folder: Path, tmp_path: Path) -> None:
+def test_pictures_of_any_size_stay() -> None:
+    model = convolution()
+    for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_param = "any"
+    assert replace_convolutions(model) == Replaced(0, 1, 1.0)
+
+
+def test_the_file_tells_its_arithmetic_and_is_the_same_each_time(parent: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "winograd.onnx"
     result = export("winograd", parent, folder, "-o", out)
     assert result.exit_code == 0, result.stderr
     assert "convolutions: 1 of 5 by F(4 x 4, 3 x 3)" in result.stderr
-    told = variant_of(out)
-    assert told.max_difference <= 1e-5
-    assert "of the parent's" in told.settings["CPU time"]
-    assert out.stat().st_size <= 1.01 * parent.stat().st_size
-    openvino = Predictor.load(out, device="openvino").predict(folder)
-    assert [item.labels for item in openvino] == [item.labels for item in Predictor.load(parent).predict(folder)]
+    assert "of the parent's" in variant_of(out).settings["CPU time"]
+    assert card_of(out).computation == "fp32 by Winograd's way"
+    assert "fp32 by Winograd's way" in CliRunner().invoke(inspect, [str(out)]).output
+    again = make("winograd", parent, folder)
+    assert graph_sha256(again.read_bytes()) == graph_sha256(out.read_bytes())
+
+
+def test_another_runtime_answers_the_same_and_says_what_the_file_is_made_for(
+    parent: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = make("winograd", parent, folder)
+    with caplog.at_level("INFO", "hpa_sdk"):
+        openvino = Predictor.load(out, device="openvino").predict(folder)
+        assert "for openvino name the fp32 file that it was made of" in caplog.text
+        caplog.clear()
+        plain = Predictor.load(parent, device="openvino").predict(folder)
+        assert Predictor.load(out, device="cpu").card.winograd
+        assert not caplog.text
+    assert [item.labels for item in openvino] == [item.labels for item in plain]
 
 
 def test_a_network_that_gains_nothing_is_refused(model: Path, tmp_path: Path) -> None:
@@ -115,4 +159,5 @@ def test_a_network_that_gains_nothing_is_refused(model: Path, tmp_path: Path) ->
     result = export("winograd", model, tmp_path / "fields", "-o", tmp_path / "out.onnx")
     assert result.exit_code == 2
     assert "of 0 convolutions 0 could be computed this way" in result.stderr
+    assert "100% of the multiplications would be left where 90% pay" in result.stderr
     assert not (tmp_path / "out.onnx").exists()
