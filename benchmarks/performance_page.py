@@ -173,7 +173,7 @@ def plot(networks: dict[str, Any], path: Path) -> None:
             [middle - ratio["low"] for middle, ratio in zip(middles, ratios.values(), strict=True)],
             [ratio["high"] - middle for middle, ratio in zip(middles, ratios.values(), strict=True)],
         ]
-        names = [f"{FILES[key.split()[0]]}\n{RUNTIMES[key.split()[1]]}" for key in ratios]
+        names = [f"{FILES[file]}, {RUNTIMES[device]}".replace(", ", "\n") for file, device in map(str.split, ratios)]
         pane.bar(names, middles, yerr=reach, capsize=3, color=[COLOURS[key.split()[0]] for key in ratios])
         pane.axhline(1, color="black", linewidth=0.8)
         pane.set_title(NETWORKS[name])
