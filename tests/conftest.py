@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,12 @@ from training.simulation import simulate
 
 FIELDS = 64
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_sessionstart() -> None:
+    """Let Ctrl-C reach the tests also where a shell started them in the background, and so without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
