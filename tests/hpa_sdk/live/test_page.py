@@ -56,7 +56,7 @@ def test_what_is_refused_is_told_and_the_next_field_is_answered(page: Page, brow
         visit.locator("#field .field-head").wait_for()
 
 
-def test_a_field_that_arrives_appears_at_once_also_after_a_restart(station: Station, browser: Any) -> None:
+def test_a_field_that_arrives_appears_within_a_second_also_after_a_restart(station: Station, browser: Any) -> None:
     with serving(station, watches=True) as page, visiting(browser, page) as visit:
         visit.get_by_text("Live", exact=True).wait_for()
         for name in ("field-1", "field-2"):
@@ -65,7 +65,7 @@ def test_a_field_that_arrives_appears_at_once_also_after_a_restart(station: Stat
                 wait_until(lambda name=name: store.get(name))  # type: ignore[misc]
                 answered = time.monotonic()
                 visit.locator("#field .field-id", has_text=name).wait_for()
-                assert time.monotonic() - answered < 5  # one is wanted; the rest is for a machine with other work
+                assert time.monotonic() - answered < 1
         assert visit.locator("#said").inner_text().startswith("New field field-1: ")
         assert [option.split("\n")[0] for option in visit.locator("[role=option]").all_inner_texts()] == [
             "field-2",
