@@ -10,15 +10,13 @@ import onnx
 from export.agreement import answer
 from export.errors import VariantError
 from export.fields import LEAST_FIELDS, Fields, read_fields
-from export.speed import measure_cpu_times
+from export.speed import measure_cpu_shares
 from export.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
 from export.winograd import replace_convolutions
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.planes import read_planes
 from hpa_sdk.whole_file import whole_file
 
 _MOST_LEFT = 0.9
-_ROUNDS = 7
 
 
 def export_winograd(
@@ -85,8 +83,6 @@ def export_winograd(
 
 def _cpu_share(parent: Parent, variant: Path, fields: Fields) -> str:
     """Measure the CPU time of a field beside the parent's, on one core."""
-    image = parent.card.preprocessing(read_planes(fields.samples[0]))
     with told_as_variant_errors(parent.path):
-        times = measure_cpu_times([parent.path, variant], {"image": image[np.newaxis]}, rounds=_ROUNDS)
-    shares = times[:, 1] / times[:, 0]
+        shares = measure_cpu_shares(parent, variant, fields)
     return f"{np.median(shares):.0%} of the parent's ({shares.min():.0%} to {shares.max():.0%}), one field on one core"

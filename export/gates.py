@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from export.agreement import Agreement
-
-VariantKind = Literal["fp16", "int8", "winograd"]
-"""What can be made of an fp32 file: a lower precision, or another way to compute in the same."""
+from hpa_sdk.model_card import VariantKind
 
 
 @dataclass(frozen=True, slots=True)

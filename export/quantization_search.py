@@ -15,11 +15,9 @@ from export.errors import VariantError
 from export.fields import Fields
 from export.gates import find_shortfalls
 from export.quantization import BETWEEN, WEIGHTED, QuantizationPlan, Quantizer
-from export.speed import measure_cpu_times
+from export.speed import measure_cpu_shares
 from export.variant import Parent
-from hpa_sdk.planes import read_planes
 
-_ROUNDS = 7
 _FAST_ENOUGH = 0.4
 _AS_FAST = 1.1
 _STEM = 6
@@ -132,12 +130,10 @@ def _try(
     quantizer: Quantizer, parent: Parent, tried_on: Fields, expected: np.ndarray[Any, Any], plan: QuantizationPlan
 ) -> Trial:
     path = quantizer.quantize(plan)
-    image = parent.card.preprocessing(read_planes(tried_on.samples[0]))
-    times = measure_cpu_times([parent.path, path], {"image": image[np.newaxis]}, rounds=_ROUNDS)
     agreement = compare(expected, answer(path, parent.card, tried_on), parent.card, tried_on)
     return Trial(
         plan=plan,
-        cpu_share=float(np.median(times[:, 1] / times[:, 0])),
+        cpu_share=float(np.median(measure_cpu_shares(parent, path, tried_on))),
         agreement=agreement,
         passes=not find_shortfalls("int8", agreement, path.stat().st_size / parent.size),
     )

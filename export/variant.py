@@ -13,10 +13,10 @@ from export.agreement import answer, compare
 from export.card import card_for, embed_card
 from export.errors import VariantError
 from export.fields import Fields
-from export.gates import VariantKind, find_shortfalls
+from export.gates import find_shortfalls
 from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
-from hpa_sdk.model_card import ModelCard, Variant
+from hpa_sdk.model_card import ModelCard, Variant, VariantKind
 from hpa_sdk.onnx_file import runtime_source
 from hpa_sdk.prediction import Probabilities
 

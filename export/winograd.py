@@ -14,6 +14,7 @@ from numpy.polynomial import polynomial
 from onnx import helper, numpy_helper
 
 _KERNEL = 3
+_PLAIN = {"strides": [1, 1], "dilations": [1, 1], "group": 1, "auto_pad": b"NOTSET"}
 
 _TILE = 4
 """Side of the square of results that is computed at once; of larger ones the rounding of float32 would show."""
@@ -119,17 +120,13 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
 
 def _replaceable(node: onnx.NodeProto, weight: onnx.TensorProto) -> bool:
     given, taken, *kernel = weight.dims
-    plain = all(set(_whole_numbers(node, name, 1)) == {1} for name in ("strides", "dilations", "group"))
-    told = all(attribute.s == b"NOTSET" for attribute in node.attribute if attribute.name == "auto_pad")
-    return plain and told and kernel == [_KERNEL, _KERNEL] and min(given, taken) >= _LEAST_CHANNELS
+    form = _attributes(node)
+    plain = all(form.get(name, usual) == usual for name, usual in _PLAIN.items())
+    return plain and kernel == [_KERNEL, _KERNEL] and min(given, taken) >= _LEAST_CHANNELS
 
 
-def _whole_numbers(node: onnx.NodeProto, name: str, default: int) -> list[int]:
-    """Read an attribute of whole numbers, or of one."""
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return list(attribute.ints) or [attribute.i]
-    return [default]
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _products(
@@ -138,7 +135,7 @@ def _products(
     """Give the nodes that take a convolution's place."""
     # What a node gives has a name of its own in every graph; nodes need not.
     name, (images, weight, *bias) = node.output[0], node.input
-    top, left, *_ = [*_whole_numbers(node, "pads", 0), 0, 0]
+    top, left, *_ = _attributes(node).get("pads", [0, 0])
     height, width = (_TILE * count for count in tiles)
     edge = _KERNEL - 1
     within = [top, left, height + edge - taken[2] - top, width + edge - taken[3] - left]

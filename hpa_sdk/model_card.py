@@ -14,6 +14,9 @@ from hpa_sdk.preprocessing import Preprocessing
 METADATA_KEY = "hpa_model_card"
 """Key of the card in the ONNX file's ``metadata_props``."""
 
+VariantKind = Literal["fp16", "int8", "winograd"]
+"""What can be made of an fp32 file: a lower precision, or another way to compute in the same."""
+
 SCHEMA_MAJOR = 1
 """The card's major schema version that this package reads. A minor version may add fields, never change one."""
 
@@ -175,7 +178,7 @@ class Variant:
     parent_micro_f1: float | None
     parent_macro_f1: float | None
     shortfalls: tuple[str, ...] = ()
-    kind: Literal["fp16", "int8", "winograd"] | None = None
+    kind: VariantKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
