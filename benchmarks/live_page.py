@@ -1,4 +1,4 @@
-"""Measures the live page: how much of a predictor's throughput its clients get, its memory, and how soon it opens.
+"""Measures the live page: what its clients get of a predictor's throughput, its memory, how soon it opens and shows.
 
     python -m benchmarks.live_page
     python -m benchmarks.live_page --model resnet.onnx --fields FOLDER --seconds 60
@@ -41,6 +41,7 @@ from tests.small import make_field, make_model
 _FIELDS = 64
 _SIDE = 512
 _RESULTS = 10_000
+_SHOWN = 20
 _SAMPLE_SECONDS = 0.5
 _PATIENCE = 600.0  # seconds for an answer, on a computer that does much else
 _WARM_UP_SECONDS = 10.0
@@ -82,6 +83,15 @@ class Opening:
     frame_milliseconds: list[float] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appearance:
+    """How long after its answer an open page shows a field, in seconds: median and longest; None without a browser."""
+
+    fields: int
+    median_seconds: float | None
+    slowest_seconds: float | None
+
+
 def main() -> None:
     """Measure, and print what was found as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,7 +106,9 @@ def main() -> None:
         samples = list(islice(_samples(options.fields or place / "noise", make=options.fields is None), _FIELDS))
         load = _measure_load(place / "load", model.absolute(), samples, options.clients, options.seconds)
         opening = _measure_opening(place / "opening", model.absolute())
-    sys.stdout.write(json.dumps({"load": asdict(load), "opening": asdict(opening)}, indent=2) + "\n")
+        appearance = _measure_appearance(place / "appearance", model.absolute(), samples[:_SHOWN])
+    found = {"load": asdict(load), "opening": asdict(opening), "appearance": asdict(appearance)}
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
 def _samples(folder: Path, *, make: bool) -> Iterator[Sample]:
@@ -254,19 +266,49 @@ def _result(at: int, rng: np.random.Generator) -> Result:
 
 
 def _look(url: str) -> tuple[list[float], list[float]] | None:
+    with _browser() as browser:
+        if browser is None:
+            return None
+        return [_open_once(browser, url) for _ in range(5)], _scroll(browser, url)
+
+
+@contextmanager
+def _browser() -> Iterator[Any]:
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where it is installed
     except ImportError:
-        return None
+        found = None
     if found is None:
-        return None
+        yield None
+        return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        times = [_open_once(browser, url) for _ in range(5)]
-        frames = _scroll(browser, url)
+        yield browser
         browser.close()
-    return times, frames
+
+
+def _measure_appearance(folder: Path, model: Path, samples: list[Sample]) -> Appearance:
+    times: list[float] = []
+    with _server(folder, model) as (_, port), _browser() as browser:
+        if browser is not None:
+            visit = browser.new_page()
+            visit.goto(f"http://127.0.0.1:{port}/")
+            visit.get_by_text("Live", exact=True).wait_for()
+            for sample in samples:
+                body, kind = _body(sample)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+                connection.request("POST", "/predict", body, {"Content-Type": kind})
+                connection.getresponse().read()
+                began = time.monotonic()
+                visit.locator("#field .field-id span", has_text=re.compile(rf"^{re.escape(sample.id)}$")).wait_for()
+                times.append(time.monotonic() - began)
+                connection.close()
+    return Appearance(
+        fields=len(times),
+        median_seconds=round(statistics.median(times), 3) if times else None,
+        slowest_seconds=round(max(times), 3) if times else None,
+    )
 
 
 def _scroll(browser: Any, url: str) -> list[float]:  # noqa: ANN401 - playwright may be absent

@@ -164,8 +164,8 @@ def test_retry_after_holds_every_worker(site: Site, tmp_path: Path, code: int, f
 
     site.answers["/1/a_1_red.jpg"] = [busy]
     assert download(site, tmp_path / "out", LABELS, workers=2, rate=5).complete == 2
-    # A request may be on its way while the answer is.
-    assert not [moment for moment in site.times if 0.15 < moment - answered[0] < 0.9]
+    # One request may be on its way while the answer is; a worker that is not held would send four.
+    assert sum(0 < moment - answered[0] < 0.9 for moment in site.times) <= 1
 
 
 def test_a_server_that_stays_busy_fails_the_plane_after_so_many_tries(site: Site, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_redirects_are_followed_at_the_same_pace(site: Site, tmp_path: Path) -> 
 
 def test_all_workers_keep_one_pace(site: Site, tmp_path: Path) -> None:
     download(site, tmp_path / "out", LABELS, workers=8, rate=20)
-    assert max(site.times) - min(site.times) > 7 / 20 - 0.03
+    assert max(site.times) - min(site.times) > 0.5 * 7 / 20
 
 
 def test_ctrl_c_leaves_a_state_that_goes_on(site: Site, tmp_path: Path) -> None:

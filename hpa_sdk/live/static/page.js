@@ -14,6 +14,7 @@ let shown = null;
 let following = true;
 let newest = 0;
 let arrived = [];
+let drawn = -Infinity;
 
 const list = new FieldList({ choose: (result) => (follow(false), show(result)), fail: showProblem });
 
@@ -39,6 +40,7 @@ async function load() {
 const drawAll = () => {
   const results = arrived;
   arrived = [];
+  drawn = performance.now();
   list.prepend(results);
   const again = results.findLast((result) => result.id === shown?.id);
   if (following || !shown) show(results.at(-1));
@@ -67,7 +69,7 @@ function connect() {
     const result = JSON.parse(event.data);
     newest = result.number;
     arrived.push(result);
-    if (arrived.length === 1) setTimeout(drawAll, DRAW_EVERY);
+    if (arrived.length === 1) setTimeout(drawAll, drawn + DRAW_EVERY - performance.now());
   });
   events.addEventListener("status", (event) => {
     const first = status === null;
