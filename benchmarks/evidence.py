@@ -44,8 +44,8 @@ from training.thresholds import tune_thresholds
 _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"
 _HALF = 0.5
 _COLUMNS = (
-    *("data", "network", "recipe", "fields seen", "precision", "batch statistics", "device", "seed"),
-    *("micro F1", "macro F1", "macro F1 at 0.2", "macro F1 at 0.5"),
+    *("data", "network", "recipe", "fields seen", "micro F1", "macro F1", "macro F1 at 0.2", "macro F1 at 0.5"),
+    "how",
 )
 
 
@@ -236,21 +236,14 @@ def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"| {' | '.join('---' for _ in _COLUMNS)} |"
     for row in rows:
         cut = row["macro_f1_by_thresholds"]
-        told = [
-            row["data"],
-            row["network"],
-            row["recipe"],
-            f"{row['budget']:,}",
-            row["precision"],
-            f"of {row['statistics_fields']} fields" if row["statistics_fields"] else "running averages",
-            row["device"],
-            row["seed"],
-        ]
-        figures = [row["micro_f1"], row["macro_f1"], cut["0.2"], cut["0.5"]]
-        yield f"| {' | '.join(map(str, told))} | {' | '.join(f'{figure:.4f}' for figure in figures)} |"
+        told = [row["data"], row["network"], row["recipe"], f"{row['budget']:,}"]
+        figures = [f"{figure:.3f}" for figure in (row["micro_f1"], row["macro_f1"], cut["0.2"], cut["0.5"])]
+        statistics = f"of {row['statistics_fields']} fields" if row["statistics_fields"] else "as they ran"
+        how = f"{row['precision']}, batch statistics {statistics}, seed {row['seed']}, {row['device']}"
+        yield f"| {' | '.join((*told, *figures, how))} |"
     for row in rows:
-        yield ""
-        yield f"![{row['network']}, {row['recipe']}, {row['data']}]({_run_name(row)}.png)"
+        name = f"{row['data']}, {row['network']}, {row['recipe']}, seed {row['seed']}"
+        yield f"\n## {name}\n\n![Loss, F1 and accuracy of {name}]({_run_name(row)}.png)"
 
 
 if __name__ == "__main__":
