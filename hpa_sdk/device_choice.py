@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,28 +82,52 @@ def _try(model: Path | bytes, device: Device, settings: SessionSettings) -> Sess
     found = obstacles(device)
     if found:
         raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=ASK_DOCTOR)
+    if device.kind == "tensorrt" and settings.precision == "int8":
+        raise DeviceError(
+            "tensorrt takes no int8 file of ours, whose activations are unsigned",
+            remedy="Take the fp16 file (python -m export fp16).",
+        )
     if settings.batch_size is not None and settings.batch_size > max(TRIED_FIELDS, BATCH_SIZE[device.kind]):
         _check_memory(model, device, settings, settings.batch_size)
     session = Session(model, device, settings)
     session.warm_up()
-    if device.kind == "openvino" and settings.quantized:
-        _say_once(
-            "OpenVINO rounds an int8 file at other places than onnxruntime, by which its card was measured: compare the"
-            " label sets with 'hpa bench MODEL FIELDS --against openvino'."
-        )
-    if device.kind != "cpu" and settings.winograd:
-        _say_once(
-            f"This file multiplies less for the sake of onnxruntime on processors (--device cpu); for {device} name the"
-            " fp32 file that it was made of."
-        )
+    for line in _notices(device, settings):
+        _say_once(line)
     return session
 
 
+def _notices(device: Device, settings: SessionSettings) -> Iterator[str]:
+    if device.kind == "openvino" and settings.precision == "int8":
+        yield (
+            "OpenVINO rounds an int8 file at other places than onnxruntime, by which its card was measured: compare the"
+            " label sets with 'hpa bench MODEL FIELDS --against openvino'."
+        )
+    if device.kind in NVIDIA and settings.precision == "int8":
+        yield f"This int8 file is made for processors; for {device} take the fp16 file (python -m export fp16)."
+    if device.kind != "cpu" and settings.winograd:
+        yield (
+            f"This file multiplies less for the sake of onnxruntime on processors (--device cpu); for {device} name the"
+            " fp32 file that it was made of."
+        )
+    if device.kind == "cpu" and settings.options:
+        yield f"Of no effect on processors: the runtime option {', '.join(settings.options)}."
+
+
 def _check_memory(model: Path | bytes, device: Device, settings: SessionSettings, batch_size: int) -> None:
-    # TensorRT would build an engine for minutes, and what CUDA takes is the more careful answer.
-    tried_on = replace(device, kind="cuda") if device.kind in NVIDIA else device
-    tried = Session(model, tried_on, settings, batch_size=TRIED_FIELDS, fixed_shape=False)
+    tried_on, plan = device, ThreadPlan.for_one(device.kind, settings.threads)
+    if device.kind in NVIDIA:
+        # TensorRT would build an engine for minutes, and what CUDA takes is the more careful answer.
+        tried_on = replace(device, kind="cuda")
+        kept = {
+            name: value
+            for name, value in settings.options.items()
+            if not name.startswith("trt_") and name != "enable_cuda_graph"
+        }
+        settings, plan = replace(settings, options=kept), replace(plan, lanes=1)
+    tried = Session(model, tried_on, settings, batch_size=TRIED_FIELDS, fixed_shape=False, plan=plan)
     empty = tried.empty_field()
+    if device.kind in NVIDIA:
+        tried.run([empty])  # brings what a card holds once, such as cuDNN
     check_batch(
         device,
         batch_size,

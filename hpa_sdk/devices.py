@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import importlib.util
 import io
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 from hpa_sdk.errors import DeviceError
@@ -36,7 +38,7 @@ DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
 
 _CUDNN = "cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9"
 _NOT_LOADED = re.compile(r"Failed to load (.+?\.(?:dll|so[.\d]*)):")
-_TENSORRT = "nvinfer_10.dll" if _WINDOWS else "libnvinfer.so.10"
+_TENSORRT = ("nvinfer_10.dll", "nvonnxparser_10.dll") if _WINDOWS else ("libnvinfer.so.10", "libnvonnxparser.so.10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +144,24 @@ def obstacles(device: Device) -> tuple[str, ...]:
     if device.kind not in NVIDIA:
         return ()
     driver = _driver_obstacle(device.index)
-    libraries = _missing_libraries(onnxruntime, device.kind)
     found = [driver] if driver else []
-    if libraries:
+    if libraries := _missing_libraries(onnxruntime):
         found.append(f"missing library {', '.join(libraries)} (pip install 'hpa-sdk[gpu]' brings CUDA and cuDNN)")
+    if device.kind == "tensorrt" and (libraries := _missing_tensorrt()):
+        found.append(f"missing library {', '.join(libraries)} (pip install 'tensorrt-cu13<11' brings TensorRT)")
     return tuple(found)
+
+
+def card_name(index: int) -> str:
+    """Give the name of an NVIDIA card, such as ``"NVIDIA H200"``; empty where the driver does not tell."""
+    try:
+        driver = ctypes.CDLL(DRIVER)
+    except OSError:
+        return ""
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), index):
+        return ""
+    return "" if driver.cuDeviceGetName(name, len(name), device) else name.value.decode(errors="replace")
 
 
 def _driver_obstacle(index: int) -> str | None:
@@ -162,19 +177,25 @@ def _driver_obstacle(index: int) -> str | None:
     return None if index < count.value else f"there is no card number {index}; the driver finds {count.value}"
 
 
-def _missing_libraries(onnxruntime: ModuleType, kind: str) -> list[str]:
+def _missing_libraries(onnxruntime: ModuleType) -> list[str]:
     # preload_dlls tells what it can't find by printing it, and by nothing else.
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
         onnxruntime.preload_dlls()
     missing = [re.split(r"[\\/]", path)[-1] for path in _NOT_LOADED.findall(told.getvalue())]
-    needed = (_CUDNN, _TENSORRT) if kind == "tensorrt" else (_CUDNN,)
-    return sorted({*missing, *(name for name in needed if not _loads(name))})
+    return sorted({*missing, *([] if _loads(_CUDNN) else [_CUDNN])})
 
 
-def _loads(name: str) -> bool:
+def _missing_tensorrt() -> list[str]:
+    # preload_dlls leaves these out. Once loaded from where pip puts them, they are found by their names.
+    wheel = importlib.util.find_spec("tensorrt_libs")
+    folders = [Path(folder) for folder in (wheel and wheel.submodule_search_locations) or ()]
+    return [name for name in _TENSORRT if not any(_loads(folder / name) for folder in folders) and not _loads(name)]
+
+
+def _loads(library: str | Path) -> bool:
     try:
-        ctypes.CDLL(name)
+        ctypes.CDLL(str(library))
     except OSError:
         return False
     return True

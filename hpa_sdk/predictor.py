@@ -115,7 +115,7 @@ class Predictor:
             threads=threads,
             gpu_memory=gpu_memory,
             options=runtime_options or {},
-            quantized=card.precision == "int8",
+            precision=card.precision,
             winograd=card.winograd,
         )
         return cls(

@@ -49,13 +49,13 @@ class SessionSettings:
     threads : int or None
         Cores to use. None: all that this process may use.
     gpu_memory : float or None
-        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results; cuDNN and
-        CUDA itself take some more. None: what it needs. Nothing on other devices.
+        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results, of all
+        runs at once; cuDNN and CUDA itself take some more. None: what it needs. Nothing on other devices.
     options : mapping of str to str
         Options of the device's runtime by its own names, before ours: onnxruntime's provider options, or OpenVINO's
         properties.
-    quantized : bool
-        Whether the file is int8: what onnxruntime makes of it is then kept for the next start.
+    precision : str
+        Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``. What onnxruntime makes of int8 is kept for the next start.
     winograd : bool
         Whether the file is made for onnxruntime on processors alone, as `hpa_sdk.model_card.ModelCard.winograd` says.
 
@@ -69,7 +69,7 @@ class SessionSettings:
     threads: int | None = None
     gpu_memory: float | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    quantized: bool = False
+    precision: str = "fp32"
     winograd: bool = False
 
     def __post_init__(self) -> None:
@@ -101,8 +101,8 @@ class Session:
         In place of the settings' own.
     fixed_shape : bool, optional
         Whether every run has exactly `batch_size` fields. Default: as the device likes it.
-    many : bool
-        Plan for the most fields a second, rather than for the soonest answer to one: see `ThreadPlan`.
+    plan : ThreadPlan, optional
+        Who uses the cores. Default: for the soonest answer to one field.
 
     Attributes
     ----------
@@ -136,14 +136,14 @@ class Session:
         *,
         batch_size: int | None = None,
         fixed_shape: bool | None = None,
-        many: bool = False,
+        plan: ThreadPlan | None = None,
     ) -> None:
         settings = settings or SessionSettings()
         self.threads = settings.threads
         self._opened_with = (model, device, settings, batch_size, fixed_shape)
         self.batch_size = batch_size or settings.batch_size or BATCH_SIZE[device.kind]
         self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
-        self.plan = (ThreadPlan.for_many if many else ThreadPlan.for_one)(device.kind, settings.threads)
+        self.plan = plan or ThreadPlan.for_one(device.kind, settings.threads)
         lanes = _open_lanes(model, device, self._lane_settings(settings))
         self._input = lanes[0].input
         self.providers = lanes[0].providers
@@ -164,17 +164,18 @@ class Session:
             fixed_shape=self._fixed_shape,
             gpu_memory=settings.gpu_memory,
             options=settings.options,
-            quantized=settings.quantized,
+            precision=settings.precision,
         )
 
     def for_many(self) -> Session:
         """Give a session for the most fields a second: another, opened on first use, or this one if it is as good."""
         model, device, settings, batch_size, fixed_shape = self._opened_with
-        if ThreadPlan.for_many(device.kind, settings.threads) == self.plan:
+        plan = ThreadPlan.for_many(device.kind, settings.threads)
+        if plan == self.plan:
             return self
         with self._opening:
             if self._many is None:
-                self._many = Session(model, device, settings, batch_size=batch_size, fixed_shape=fixed_shape, many=True)
+                self._many = Session(model, device, settings, batch_size=batch_size, fixed_shape=fixed_shape, plan=plan)
             return self._many
 
     def after(self, runs: int) -> Session:
@@ -207,18 +208,27 @@ class Session:
         DeviceError
             The device failed.
         """
-        count = min(self.batch_size, max(1, LARGEST_RUN // fields[0].nbytes))
+        count = self._most_at_once(fields[0])
         runs = [self._run_once(fields[at : at + count], count) for at in range(0, len(fields), count)]
         probabilities, embeddings = zip(*runs, strict=True)
         return np.concatenate(probabilities), np.concatenate(embeddings)
 
     def warm_up(self) -> None:
-        """Run a full batch of empty fields on each lane, so that the first real run is not slow."""
-        if self._fixed_shape:
-            places = [self._places.get() for _ in range(self.plan.lanes)]
+        """Run full batches of empty fields on each lane, so that the first real run is not slow."""
+        if not self._fixed_shape:
+            return
+        empty = self.empty_field()
+        places = [self._places.get() for _ in range(self.plan.lanes)]
+        try:
+            for place in places:
+                for size in place.lane.batch_sizes or (self._most_at_once(empty),):
+                    self._run_on(place, [empty] * size, size)
+        finally:
             for place in places:
                 self._places.put(place)
-                self.run([self.empty_field()] * self.batch_size)
+
+    def _most_at_once(self, field: Fields) -> int:
+        return self.batch_size if self._input.fixed else min(self.batch_size, max(1, LARGEST_RUN // field.nbytes))
 
     def empty_field(self) -> Fields:
         """Make a field of zeros as the model takes it."""
@@ -227,14 +237,19 @@ class Session:
 
     def _run_once(self, fields: Sequence[Fields] | Fields, full: int) -> list[npt.NDArray[np.float32]]:
         with self._place() as place:
-            batch = place.batch_of(fields, full if self._fixed_shape else len(fields))
-            try:
-                outputs = place.lane.run(batch)
-            except Exception as error:  # runtimes' exceptions share no base class of their own
-                raise DeviceError(
-                    f"{self.device} failed while running the model ({error})",
-                    remedy="Try a smaller batch size, or device='cpu'.",
-                ) from error
+            # A field alone is not padded: whoever asks for one waits for it.
+            return self._run_on(place, fields, full if self._fixed_shape and len(fields) > 1 else len(fields))
+
+    def _run_on(self, place: _Place, fields: Sequence[Fields] | Fields, length: int) -> list[npt.NDArray[np.float32]]:
+        """Run on a lane: as many fields as it takes, or else so many."""
+        taken = next((size for size in place.lane.batch_sizes if size >= len(fields)), length)
+        try:
+            outputs = place.lane.run(place.batch_of(fields, taken))
+        except Exception as error:  # runtimes' exceptions share no base class of their own
+            raise DeviceError(
+                f"{self.device} failed while running the model ({_in_one_line(error)})",
+                remedy="Try a smaller batch size, or device='cpu'.",
+            ) from error
         return [output[: len(fields)] for output in outputs]
 
     @contextmanager
@@ -274,8 +289,12 @@ def _open_lanes(model: Path | bytes, device: Device, settings: LaneSettings) -> 
     except Exception as error:  # runtimes' exceptions share no base class of their own
         if device.kind == "cpu":
             raise ModelFileError(
-                f"onnxruntime can't open the model ({error})",
+                f"onnxruntime can't open the model ({_in_one_line(error)})",
                 where=None if isinstance(model, bytes) else model,
                 remedy="Export it again with python -m export onnx.",
             ) from error
-        raise DeviceError(f"{device} can't open the model ({error})", remedy=ASK_DOCTOR) from error
+        raise DeviceError(f"{device} can't open the model ({_in_one_line(error)})", remedy=ASK_DOCTOR) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -17,6 +17,7 @@ class LaneSpy:
         self.device = lane.device
         self.providers = lane.providers
         self.input = lane.input
+        self.batch_sizes = lane.batch_sizes
         self._lane = lane
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:

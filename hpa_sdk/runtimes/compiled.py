@@ -94,13 +94,17 @@ def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callab
     return make(None)
 
 
-def keep_folder(folder: Path) -> None:
-    """Make a folder in the cache that a runtime fills itself, or say that it was used now."""
-    if folder.is_dir():
+def keep_folder(folder: Path) -> bool:
+    """Make a folder in the cache that a runtime fills itself, or note that it was used now; False where it can't be."""
+    try:
+        if not folder.is_dir():
+            _make_room(folder.parent)
+            folder.mkdir(exist_ok=True)  # another start may be as far
         os.utime(folder)
-    else:
-        _make_room(folder.parent)
-        folder.mkdir()
+    except OSError as error:
+        _log.info("Nothing is kept for the next start (%s)", error)
+        return False
+    return True
 
 
 def _make_room(folder: Path) -> None:

@@ -57,11 +57,11 @@ class LaneSettings:
     fixed_shape : bool
         Whether every run has exactly `batch_size` fields.
     gpu_memory : float or None
-        GiB of a graphics card's memory that the CUDA provider may take.
+        GiB of a graphics card's memory that the CUDA provider may take, for all lanes together.
     options : mapping of str to str
         Options of the runtime by its own names; they go before ours.
-    quantized : bool
-        Whether the file is int8, whose graph onnxruntime takes long to optimize.
+    precision : str
+        Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``, whose graph onnxruntime takes long to optimize.
     """
 
     lanes: int = 1
@@ -70,7 +70,7 @@ class LaneSettings:
     fixed_shape: bool = False
     gpu_memory: float | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    quantized: bool = False
+    precision: str = "fp32"
 
 
 class Lane(Protocol):
@@ -84,11 +84,14 @@ class Lane(Protocol):
         Parts of the runtime in use, read back from it, first choice first.
     input : ModelInput
         What the model takes.
+    batch_sizes : tuple of int
+        The only numbers of fields that a run takes, ascending; empty where any will do.
     """
 
     device: Device
     providers: tuple[str, ...]
     input: ModelInput
+    batch_sizes: tuple[int, ...]
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         """Run the model; whatever the runtime raises comes out. Gives `OUTPUTS`, which belong to the caller."""

@@ -18,17 +18,25 @@ SESSION_ENTRIES = {"session.intra_op.allow_spinning": "0"}
 def provider_options(device: Device, settings: LaneSettings) -> dict[str, str]:
     """Give the options of the device's provider; the caller's own go before ours."""
     chosen: dict[str, str] = {}
-    if device.kind in NVIDIA:
+    # Named, the first card is looked for among plugins too, and that none is found is printed at each start.
+    if device.kind in NVIDIA and device.index:
         chosen["device_id"] = str(device.index)
     if device.kind == "cuda":
-        chosen |= {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+        chosen |= {
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+            # Left to itself, CUDA takes TF32 for fp32 where the card has it: 10 bits of a product instead of 23.
+            "use_tf32": "0",
+        }
         if settings.gpu_memory is not None:
-            chosen["gpu_mem_limit"] = str(int(settings.gpu_memory * _GIB))
+            chosen["gpu_mem_limit"] = str(int(settings.gpu_memory * _GIB / settings.lanes))
     return chosen | dict(settings.options)
 
 
-def engine_options(folder: Path | None, name: str, shape: tuple[int | str, ...]) -> dict[str, str]:
-    """Give the options by which TensorRT builds an engine for one shape and keeps it.
+def engine_options(
+    folder: Path | None, name: str, shape: tuple[int | str, ...], precision: str = "fp32"
+) -> dict[str, str]:
+    """Give the options by which TensorRT builds an engine for batches of one field or of all, and keeps it.
 
     Parameters
     ----------
@@ -37,13 +45,16 @@ def engine_options(folder: Path | None, name: str, shape: tuple[int | str, ...])
     name : str
         Of the model's input.
     shape : tuple of int or str
-        Of every run; a str where a dimension stays open, and the engine is built for the shapes that come.
+        Of a full batch; a str where a dimension stays open, and the engine is built for the shapes that come.
+    precision : str
+        ``"fp16"`` where the file computes in it.
     """
-    options: dict[str, str] = {}
+    # Of these options onnxruntime reads "True" and "False" alone, while CUDA's may be "1" and "0".
+    options = {"trt_fp16_enable": "True"} if precision == "fp16" else {}
     if all(isinstance(length, int) for length in shape):
-        profile = f"{name}:{'x'.join(map(str, shape))}"
-        options |= {f"trt_profile_{end}_shapes": profile for end in ("min", "opt", "max")}
+        ends = {"min": (1, *shape[1:]), "opt": shape, "max": shape}
+        options |= {f"trt_profile_{end}_shapes": f"{name}:{'x'.join(map(str, of))}" for end, of in ends.items()}
     if folder is not None:
-        options |= {f"trt_{what}_cache_enable": "1" for what in ("engine", "timing")}
+        options |= {f"trt_{what}_cache_enable": "True" for what in ("engine", "timing")}
         options |= {f"trt_{what}_cache_path": str(folder) for what in ("engine", "timing")}
     return options

@@ -40,7 +40,7 @@ def open_openvino_lanes(model: Path | bytes, settings: LaneSettings) -> Sequence
         read=lambda kept: core.import_model(kept.read_bytes(), _PROCESSOR, settled),
         make=make,
     )
-    return [OpenVinoLane(compiled) for _ in range(settings.lanes)]
+    return [OpenVinoLane(compiled, settings) for _ in range(settings.lanes)]
 
 
 def runtime_options(settings: LaneSettings) -> dict[str, str]:
@@ -62,13 +62,14 @@ _CHOSEN_AT_EACH_START = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PIN
 class OpenVinoLane:
     """A request to a compiled model; see `hpa_sdk.runtimes.lane.Lane`."""
 
-    def __init__(self, compiled: Any) -> None:  # noqa: ANN401 - OpenVINO's types are incomplete
+    def __init__(self, compiled: Any, settings: LaneSettings) -> None:  # noqa: ANN401 - OpenVINO's types are incomplete
         taken = compiled.input(0)
         shape = tuple(length.get_length() if length.is_static else None for length in list(taken.partial_shape)[1:])
         self.input = ModelInput(taken.any_name, _ELEMENT_TYPES[taken.element_type.get_type_name()], shape)
         self.providers: tuple[str, ...] = tuple(
             f"OpenVINO {name}" for name in compiled.get_property("EXECUTION_DEVICES")
         )
+        self.batch_sizes: tuple[int, ...] = (settings.batch_size,) if settings.fixed_shape and self.input.fixed else ()
         self.device = Device("openvino")
         self._request = compiled.create_infer_request()
 
@@ -80,8 +81,9 @@ class OpenVinoLane:
 
 def _read(core: Any, model: Path | bytes, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
     read = core.read_model(model if isinstance(model, bytes) else runtime_source(model))
-    if settings.fixed_shape:
-        shape = read.input(0).partial_shape
+    shape = read.input(0).partial_shape
+    # Planes of open size run in batches of as many as memory can hold, so theirs stays open too.
+    if settings.fixed_shape and all(length.is_static for length in list(shape)[1:]):
         shape[0] = settings.batch_size
         read.reshape(shape)
     return read

@@ -53,6 +53,22 @@ def test_a_named_device_raises(folder: Path, device: str) -> None:
         Predictor.load(folder / "model.onnx", device=device)
 
 
+def test_onnxruntime_reads_what_tensorrt_is_told(folder: Path, tmp_path: Path) -> None:
+    # Options of TensorRT are read before its library is looked for; those of CUDA are not.
+    code = (
+        "import sys; from pathlib import Path; from onnxruntime.capi import _pybind_state as state\n"
+        "from hpa_sdk.runtimes.onnx_options import engine_options\n"
+        "options = engine_options(Path(sys.argv[2]), 'image', (32, 299, 299, 3), 'fp16')\n"
+        "if sys.argv[3] == 'wrong': options['trt_fp16_enable'] = '1'\n"
+        "session = state.InferenceSession(state.SessionOptions(), sys.argv[1], True, False)\n"
+        "session.initialize_session(['TensorrtExecutionProvider'], [options], set())"
+    )
+    python(code, folder / "model.onnx", tmp_path, "right")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        python(code, folder / "model.onnx", tmp_path, "wrong")
+    assert "should be 'True' or 'False'" in refused.value.stderr
+
+
 def test_doctor_names_the_missing_libraries(folder: Path) -> None:
     del folder
     told = json.loads(python("from hpa_sdk.cli import main; main(['doctor', '--json'])").stdout)

@@ -1,23 +1,26 @@
 """What runtimes are told, what is kept of their work between starts, and that OpenVINO answers as onnxruntime does."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
 
-from hpa_sdk import Predictor, Sample
+from hpa_sdk import Predictor, Sample, session
 from hpa_sdk.devices import Device, load_onnxruntime
 from hpa_sdk.errors import DeviceError, SettingError
 from hpa_sdk.model_card import METADATA_KEY, Variant
 from hpa_sdk.runtimes import compiled, onnx_lanes
 from hpa_sdk.runtimes.compiled import cache_folder, keep_folder, kept_path, open_kept
-from hpa_sdk.runtimes.lane import LaneSettings
-from hpa_sdk.runtimes.onnx_lanes import BoundLane
+from hpa_sdk.runtimes.lane import Fields, LaneSettings
+from hpa_sdk.runtimes.onnx_lanes import BoundLane, ThreadLane
 from hpa_sdk.runtimes.onnx_options import engine_options, provider_options
 from hpa_sdk.runtimes.openvino_lanes import runtime_options
 from hpa_sdk.runtimes.threads import ThreadPlan, usable_cores
@@ -60,18 +63,24 @@ def test_cuda_is_told_what_it_needs() -> None:
         "device_id": "1",
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
     }
-    asked = LaneSettings(gpu_memory=1.5, options={"cudnn_conv_algo_search": "EXHAUSTIVE", "prefer_nhwc": "1"})
+    asked = LaneSettings(gpu_memory=1.5, lanes=2, options={"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "1"})
     chosen = provider_options(Device("cuda"), asked)
-    assert chosen["gpu_mem_limit"] == str(3 * 2**29)
-    assert (chosen["cudnn_conv_algo_search"], chosen["prefer_nhwc"]) == ("EXHAUSTIVE", "1")
+    assert chosen["gpu_mem_limit"] == str(3 * 2**28)  # all lanes together take what was granted
+    assert (chosen["cudnn_conv_algo_search"], chosen["use_tf32"]) == ("EXHAUSTIVE", "1")
+    assert "device_id" not in chosen
     assert provider_options(Device("cpu"), LaneSettings()) == {}
 
 
-def test_tensorrt_builds_for_one_shape_and_keeps_it(tmp_path: Path) -> None:
+def test_tensorrt_builds_for_one_field_and_full_batches_and_keeps_it(tmp_path: Path) -> None:
     fixed = engine_options(tmp_path, "image", (32, 299, 299, 3))
-    assert {fixed[f"trt_profile_{end}_shapes"] for end in ("min", "opt", "max")} == {"image:32x299x299x3"}
-    assert fixed["trt_engine_cache_enable"] == fixed["trt_timing_cache_enable"] == "1"
+    assert fixed["trt_profile_min_shapes"] == "image:1x299x299x3"
+    assert fixed["trt_profile_opt_shapes"] == fixed["trt_profile_max_shapes"] == "image:32x299x299x3"
+    # What onnxruntime reads of them is seen in tests/gpu_wheel.
+    assert fixed["trt_engine_cache_enable"] == fixed["trt_timing_cache_enable"] == "True"
+    assert "trt_fp16_enable" not in fixed
+    assert engine_options(None, "planes", (32, 4, "H", "W"), "fp16") == {"trt_fp16_enable": "True"}
     assert fixed["trt_engine_cache_path"] == fixed["trt_timing_cache_path"] == str(tmp_path)
     assert engine_options(None, "planes", (32, 4, "H", "W")) == {}
 
@@ -82,7 +91,8 @@ def test_a_long_build_is_told_before_it_begins(
     asked: list[dict[str, str]] = []
 
     def open_nothing(*_: object, providers: list[tuple[str, dict[str, str]]], **__: object) -> None:
-        asked.extend(options for _, options in providers)
+        assert [name for name, _ in providers] == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+        asked.append(providers[0][1])
         raise RuntimeError("no card here")
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_nothing)
@@ -104,13 +114,66 @@ def test_a_long_build_is_told_before_it_begins(
 def test_fixed_places_give_the_same_answers(model: Path) -> None:
     # On the processor, where the same binding works.
     runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    lane = BoundLane(runtime, Device("cpu"), 3)
+    lane = BoundLane(runtime, Device("cpu"), (1, 3))
     rng = np.random.default_rng(0)
-    batches = [rng.random((3, 299, 299, 3), dtype=np.float32) for _ in range(2)]
+    batches = [rng.random((size, 299, 299, 3), dtype=np.float32) for size in (3, 1, 3, 1)]
     answers = [lane.run(batch) for batch in batches]
     for batch, found in zip(batches, answers, strict=True):
         for one, other in zip(found, runtime.run(["probabilities", "embedding"], {"image": batch}), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_lane_of_a_card_runs_on_one_thread_whoever_asks(model: Path) -> None:
+    runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    seen: list[threading.Thread] = []
+
+    class Watched(BoundLane):
+        def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+            seen.append(threading.current_thread())
+            return super().run(fields)
+
+    lane = ThreadLane(Watched(runtime, Device("cpu"), (1,)))
+    image = np.zeros((1, 299, 299, 3), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: lane.run(image)[0], range(8)))
+    assert len(seen) == 8
+    assert len(set(seen)) == 1
+    np.testing.assert_array_equal(np.concatenate(answers), np.repeat(answers[0], 8, axis=0))
+    with pytest.raises(KeyError):  # whatever a run raises comes out
+        lane.run(np.zeros((2, 299, 299, 3), np.float32))
+
+
+def test_a_cuda_graph_of_planes_of_any_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = make_raw_model(tmp_path / "raw.onnx")
+    plain = load_onnxruntime().InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda path, *_, **__: plain(path, providers=["CPUExecutionProvider"])
+    )
+    settings = SessionSettings(options={"enable_cuda_graph": "1"})
+    with pytest.raises(SettingError, match="needs an input of one shape"):
+        Session(raw, Device("cuda"), settings)
+
+
+def test_a_cache_that_can_t_be_written_costs_no_more_than_a_build(tmp_path: Path) -> None:
+    assert keep_folder(tmp_path / "cache" / ("0" * 32))
+    (tmp_path / "file").touch()
+    assert not keep_folder(tmp_path / "file" / ("0" * 32))
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("raw_planes", [False, True])
+def test_a_batch_larger_than_one_run_of_planes_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, raw_planes: bool
+) -> None:
+    pytest.importorskip("openvino")
+    path = (make_raw_model if raw_planes else make_model)(tmp_path / "model.onnx")
+    rng = np.random.default_rng(1)
+    planes = [random_planes(rng, side=64) for _ in range(9)]
+    expected = Predictor.load(path, device=device, batch_size=1).predict_planes(planes)
+    monkeypatch.setattr(session, "LARGEST_RUN", 2 * planes[0].nbytes)
+    found = Predictor.load(path, device=device, batch_size=6).predict_planes(planes)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-5)
 
 
 def test_openvino_gets_all_cores_and_no_bf16_unless_asked() -> None:

@@ -17,6 +17,7 @@ from hpa_sdk.errors import DeviceError, ModelFileError, SettingError
 from hpa_sdk.runtimes import memory
 from hpa_sdk.runtimes.lane import Fields, Lane
 from hpa_sdk.runtimes.onnx_lanes import open_onnx_lanes
+from hpa_sdk.runtimes.threads import ThreadPlan
 from hpa_sdk.session import Session, SessionSettings
 from tests.lane_spy import LaneSpy, spied
 from tests.small import build_model
@@ -55,6 +56,41 @@ def test_a_fixed_shape_is_really_kept(model: Path, images: np.ndarray) -> None:
     opened.warm_up()
     opened.run(images)
     assert [shape[0] for shape in spy.shapes] == [4, 4, 4]
+
+
+def test_each_lane_is_warmed_with_each_size_that_it_takes_and_a_field_alone_takes_the_smallest(
+    model: Path, images: np.ndarray
+) -> None:
+    plan = ThreadPlan(workers=2, lanes=2, threads_a_run=1)
+    opened = Session(model, Device("cpu"), batch_size=4, fixed_shape=True, plan=plan)
+    spies = [spied(opened) for _ in range(2)]
+    for spy in spies:
+        spy.batch_sizes = (1, 4)
+    opened.warm_up()
+    assert [[shape[0] for shape in spy.shapes] for spy in spies] == [[1, 4], [1, 4]]
+    expected = Session(model, Device("cpu")).run(images[:5])
+    for found, other in zip(opened.run(images[:5]), expected, strict=True):
+        np.testing.assert_allclose(found, other, atol=1e-6)
+    assert [[shape[0] for shape in spy.shapes[2:]] for spy in spies] == [[4], [1]]
+
+
+def test_what_a_device_is_not_made_for_is_said(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(device_choice, "_said", set())
+    with caplog.at_level(logging.INFO, logger="hpa_sdk"):
+        open_session(model, "cpu", SessionSettings(options={"prefer_nhwc": "1"}))
+    assert caplog.messages == ["Of no effect on processors: the runtime option prefer_nhwc."]
+    caplog.clear()
+    monkeypatch.setattr(device_choice, "obstacles", lambda _: ())
+    monkeypatch.setattr(device_choice, "Session", lambda model, _, settings: Session(model, Device("cpu"), settings))
+    with pytest.raises(DeviceError, match="tensorrt takes no int8 file of ours"):
+        open_session(model, "tensorrt", SessionSettings(precision="int8"))
+    with caplog.at_level(logging.INFO, logger="hpa_sdk"):
+        open_session(model, "cuda", SessionSettings(precision="int8"))
+    assert caplog.messages == [
+        "This int8 file is made for processors; for cuda take the fp16 file (python -m export fp16)."
+    ]
 
 
 def test_the_device_is_read_back(model: Path) -> None:
