@@ -9,11 +9,15 @@ r"""Measures all that there is to know of speed on a graphics card, in one go.
 - one field at a time: p50, p90 and p99;
 - a cold start in a process of its own, until the first answer;
 - label sets of every way against those of the CPU.
+
+Beside `hpa-sdk[gpu]` it needs `onnx`. It takes about five minutes, and what was measured so far is written after each
+session, so that a crash of the card's runtime costs no more than what was to come.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import subprocess
 import sys
@@ -28,7 +32,7 @@ from onnx import TensorProto, helper
 from tqdm import tqdm
 
 from benchmarks.figures import write_figures
-from benchmarks.session_speed import multiply_adds
+from benchmarks.operations import multiply_adds
 from hpa_sdk import Predictor, Sample, find_samples
 from hpa_sdk.bench.rates import Spread
 from hpa_sdk.bench.report import measure_ceiling, single_stream
@@ -38,8 +42,12 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.runtimes.memory import memory_of
 
 BATCHES = (1, 8, 64, 256)
+COMPARED_AT = (1, 64)
+"""Batches at which the other ways are set beside the plain one."""
+
 WAYS: dict[str, dict[str, str]] = {
     "plain": {},
+    "tf32": {"use_tf32": "1"},
     "prefer_nhwc": {"prefer_nhwc": "1"},
     "cuda graph": {"enable_cuda_graph": "1"},
     "prefer_nhwc, cuda graph": {"prefer_nhwc": "1", "enable_cuda_graph": "1"},
@@ -60,52 +68,76 @@ def main() -> None:
     parser.add_argument("--fields", type=Path, required=True, help="folder or table of fields")
     parser.add_argument("--count", type=int, default=128, help="most fields")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or tensorrt")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     samples = list(itertools.islice(find_samples(options.fields), options.count))
     expected = [prediction.labels for prediction in Predictor.load(options.fp32, device="cpu").predict(samples)]
-    peak = fp16_peak(Device.parse(options.device).index)
-    operations = 2 * multiply_adds(options.fp32)
     sessions: list[dict[str, Any]] = []
-    trials = list(itertools.product((options.fp32, options.fp16), _ways(options.device), BATCHES))
-    for model, way, batch_size in tqdm(trials, unit=" sessions", disable=None):
+    figures: dict[str, Any] = {
+        "card": _card(),
+        "card_memory": memory_of(Device.parse(options.device)),
+        "onnxruntime": onnxruntime.__version__,
+        "fp16_peak_operations_a_second": fp16_peak(Device.parse(options.device).index),
+        "operations_a_field": 2 * multiply_adds(options.fp32),
+        "sessions": sessions,
+    }
+    for model, way, batch_size in tqdm(list(_trials(options)), unit=" sessions", disable=None):
         asked = {"file": model.name, "way": way, "batch_size": batch_size}
         try:
-            predictor = Predictor.load(model, device=options.device, batch_size=batch_size, runtime_options=WAYS[way])
-            stages = Stages(predictor, samples, None, options.seconds)
-            rates = Spread.of([stages.raw_session() for _ in range(options.rounds)])
-            same = _same(predictor, samples, expected)
+            found = _measure(options, model, way, batch_size, samples, expected)
         except HpaError as error:  # a way that this card or runtime does not know is a line of the table
-            sessions.append(asked | {"error": str(error)})
+            found = {"error": str(error)}
         else:
-            share = rates.median * operations / peak
-            sessions.append(asked | {"fields_a_second": rates, "share_of_fp16_peak": share, "same_label_sets": same})
-    best = max(
-        (found for found in sessions if "fields_a_second" in found), key=lambda found: found["fields_a_second"].median
-    )
+            operations = found["fields_a_second"].median * figures["operations_a_field"]
+            found["share_of_fp16_peak"] = operations / figures["fp16_peak_operations_a_second"]
+        sessions.append(asked | found)
+        write_figures(options.output, figures)
+        gc.collect()  # frees the card for the next
+    measured = [session for session in sessions if "error" not in session]
+    if not measured:
+        sys.exit(f"No session ran; {options.output} says why.")
+    best = max(measured, key=lambda session: float(session["fields_a_second"].median))
+    figures["fastest"] = best
     fastest = options.fp16 if best["file"] == options.fp16.name else options.fp32
     way = WAYS[best["way"]]
     many = Predictor.load(fastest, device=options.device, batch_size=best["batch_size"], runtime_options=way)
-    one = Predictor.load(fastest, device=options.device, batch_size=1, runtime_options=way)
-    write_figures(
-        options.output,
-        {
-            "card": _card(),
-            "card_memory": memory_of(Device.parse(options.device)),
-            "onnxruntime": onnxruntime.__version__,
-            "fp16_peak_operations_a_second": peak,
-            "operations_a_field": operations,
-            "sessions": sessions,
-            "fastest": best,
-            "from_files": measure_ceiling(Stages(many, samples, None, options.seconds), options.rounds, lambda: None),
-            "single_stream_ms": single_stream(Stages(one, samples, None, options.seconds)),
-            "cold_start_seconds": Spread.of(
-                [_cold_start(fastest, samples[0], options.device) for _ in range(options.rounds)]
-            ),
-        },
-    )
+    stages = Stages(many, samples, None, options.seconds)
+    figures["from_files"] = measure_ceiling(stages, options.rounds, lambda: None)
+    write_figures(options.output, figures)
+    del many, stages
+    one = Predictor.load(fastest, device=options.device, runtime_options=way)
+    figures["single_stream_ms"] = single_stream(Stages(one, samples, None, options.seconds))
+    write_figures(options.output, figures)
+    del one
+    starts = [_cold_start(fastest, samples[0], options.device) for _ in range(options.rounds)]
+    write_figures(options.output, figures | {"cold_start_seconds": Spread.of(starts)})
+
+
+def _trials(options: argparse.Namespace) -> Iterator[tuple[Path, str, int]]:
+    """Give each file, way and batch size, the plain ones first."""
+    ways = list(WAYS) if options.device.startswith("cuda") else ["plain"]
+    for way, model in itertools.product(ways, (options.fp32, options.fp16)):
+        if not (way == "tf32" and model == options.fp16):
+            for batch_size in BATCHES if way == "plain" else COMPARED_AT:
+                yield model, way, batch_size
+
+
+def _measure(
+    options: argparse.Namespace,
+    model: Path,
+    way: str,
+    batch_size: int,
+    samples: list[Sample],
+    expected: list[frozenset[Any]],
+) -> dict[str, Any]:
+    predictor = Predictor.load(model, device=options.device, batch_size=batch_size, runtime_options=WAYS[way])
+    stages = Stages(predictor, samples, None, options.seconds)
+    rates = Spread.of([stages.raw_session() for _ in range(options.rounds)])
+    found = [prediction.labels for prediction in predictor.predict(samples)]
+    same = float(np.mean([one == other for one, other in zip(found, expected, strict=True)]))
+    return {"fields_a_second": rates, "same_label_sets": same}
 
 
 def fp16_peak(card: int) -> float:
@@ -130,15 +162,6 @@ def fp16_peak(card: int) -> float:
         binding.synchronize_outputs()
         best = max(best, 10 * 2 * side**3 / (time.perf_counter() - begun))
     return best
-
-
-def _ways(device: str) -> Iterator[str]:
-    yield from (WAYS if device.startswith("cuda") else ["plain"])
-
-
-def _same(predictor: Predictor, samples: list[Sample], expected: list[frozenset[Any]]) -> float:
-    found = [prediction.labels for prediction in predictor.predict(samples)]
-    return float(np.mean([one == other for one, other in zip(found, expected, strict=True)]))
 
 
 def _cold_start(model: Path, sample: Sample, device: str) -> float:

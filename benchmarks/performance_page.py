@@ -138,6 +138,8 @@ def _gpu(told: dict[str, Any]) -> Iterator[str]:
         else:
             share, same = found["share_of_fp16_peak"], found["same_label_sets"]
             yield f"{head} {_spread(found['fields_a_second'])} | {share:.1%} | {same:.1%} |"
+    if "cold_start_seconds" not in told:  # the last figure: the run did not end
+        return
     files, one = told["from_files"], told["single_stream_ms"]
     yield ""
     yield (

@@ -11,7 +11,6 @@ convolutions and matrix products of the file, each of them two operations.
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +21,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import openvino
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper
 from tqdm import tqdm
 
 from benchmarks.figures import ratios, spreads, write_figures
+from benchmarks.operations import multiply_adds
 from hpa_sdk.bench.rates import in_turn
 from hpa_sdk.devices import Device
 from hpa_sdk.runtimes.threads import usable_cores
@@ -135,25 +135,6 @@ def int8_peak() -> float:
             session.run(None, {"taken": matrix})
             best = max(best, 2 * side**3 / (time.perf_counter() - begun))
     return best
-
-
-def multiply_adds(model: Path) -> int:
-    """Count the multiply-adds of convolutions and matrix products for one field."""
-    proto = onnx.load(model)
-    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    graph = shape_inference.infer_shapes(proto).graph
-    shapes = {
-        value.name: [length.dim_value for length in value.type.tensor_type.shape.dim]
-        for value in (*graph.value_info, *graph.output)
-    }
-    shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    count = 0
-    for node in graph.node:
-        if node.op_type == "Conv":  # weights: outputs, inputs, height, width
-            count += math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-        elif node.op_type in {"MatMul", "Gemm"}:
-            count += math.prod(shapes[node.input[1]])
-    return count
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph = model.graph
     _fold_scales(graph)
-    _flatten(graph)
+    _flatten(model)
     _drop_unused(graph)
     _rename(graph)
     graph.name, graph.doc_string = "hpa", ""
@@ -67,17 +67,26 @@ def _fold_scales(graph: onnx.GraphProto) -> None:
     graph.node.extend(kept)
 
 
-def _flatten(graph: onnx.GraphProto) -> None:
+def _flatten(model: onnx.ModelProto) -> None:
     """Put Flatten in the place of each Reshape to (batch, rest).
 
     tf2onnx computes its shape from the batch in one process and writes it down in the next.
     """
+    graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
+    computed = {
+        value.name: value.type.tensor_type.shape.dim
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
     for node in graph.node:
         if node.op_type != "Reshape":
             continue
         shape = weights.get(node.input[1])
-        if shape is None or numpy_helper.to_array(shape).tolist()[:-1] == [-1]:
+        if shape is not None:
+            flat = numpy_helper.to_array(shape).tolist()[:-1] == [-1]
+        else:
+            flat = [length.dim_value for length in computed.get(node.input[1], ())] == [2]
+        if flat:
             node.CopyFrom(helper.make_node("Flatten", [node.input[0]], list(node.output), axis=1))
 
 

@@ -145,6 +145,11 @@ class PlainSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         self._runtime = onnxruntime.InferenceSession(runtime_source(model), options, providers=["CPUExecutionProvider"])
+        if self._runtime.get_inputs()[0].name != "image":
+            raise SettingError(
+                f"{model.name} takes planes, and the study's loop makes images",
+                remedy="Compare the file that was exported without --raw-planes.",
+            )
 
     def __call__(self, images: npt.NDArray[np.float64]) -> Probabilities:
         """Answer a batch."""

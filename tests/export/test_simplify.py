@@ -1,0 +1,58 @@
+"""Of the shapes that a conversion computes from the batch, only a flattening becomes one operator."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from export.simplify import simplify
+
+CHANNELS = 4
+
+
+def squeezing_network() -> onnx.ModelProto:
+    """A graph whose mean of each channel is flattened for a dense layer, and shaped again to scale the picture."""
+    constants = {
+        "start": [0],
+        "end": [1],
+        "channels": [CHANNELS],
+        "one": [1],
+        "weight": np.random.default_rng(0).normal(0, 1, (CHANNELS, CHANNELS)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["picture"], ["mean"]),
+        helper.make_node("Shape", ["picture"], ["shape"]),
+        helper.make_node("Slice", ["shape", "start", "end"], ["batch"]),
+        helper.make_node("Concat", ["batch", "channels"], ["flat_shape"], axis=0),
+        helper.make_node("Reshape", ["mean", "flat_shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["dense"]),
+        helper.make_node("Concat", ["batch", "channels", "one", "one"], ["wide_shape"], axis=0),
+        helper.make_node("Reshape", ["dense", "wide_shape"], ["wide"]),
+        helper.make_node("Mul", ["picture", "wide"], ["scaled"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "squeezing",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", CHANNELS, 5, 5])],
+        [helper.make_tensor_value_info("scaled", TensorProto.FLOAT, ["N", CHANNELS, 5, 5])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def run(model: onnx.ModelProto) -> npt.NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    picture = np.random.default_rng(1).random((3, CHANNELS, 5, 5), np.float32)
+    found: npt.NDArray[np.float32] = session.run(None, {"picture": picture})[0]
+    return found
+
+
+def test_a_flattening_becomes_one_operator_and_another_shape_stays() -> None:
+    expected = run(squeezing_network())
+    model = simplify(squeezing_network())
+    operators = [node.op_type for node in model.graph.node]
+    assert (operators.count("Flatten"), operators.count("Reshape")) == (1, 1)
+    np.testing.assert_array_equal(run(model), expected)
