@@ -5,7 +5,8 @@
 
 Each network is fitted by the `study` recipe from random weights, and the better one by `strong`, on each data set, with
 the same number of field presentations: the study's whole budget, or, as in the second line, one for a CPU, whose short
-fits need fresh batch statistics. Runs that are finished are kept, so that the script goes on where it stopped.
+fits need fresh batch statistics. Runs that are finished are kept, so that the script goes on where it stopped, and rows
+of other runs stay in the table.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any, get_args
 import click
 import keras
 
+from hpa_sdk.bench.report import machine
 from hpa_sdk.contract import RUN_CARD, RUN_RECORD
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD
@@ -78,7 +81,7 @@ def main() -> None:
             for network in NETWORK_NAMES:
                 rows.append(_measure(options, name, fields, held_out, network, "study", seed))
                 _write(options.out, rows)
-            better = max(rows[-len(NETWORK_NAMES) :], key=lambda row: float(row["macro_f1"]))
+            better = max(rows[-len(NETWORK_NAMES) :], key=lambda row: float(row["validation_macro_f1"]))
             rows.append(_measure(options, name, fields, held_out, better["network"], "strong", seed))
             _write(options.out, rows)
 
@@ -143,9 +146,8 @@ def _measure(
     validation, judged = read_dataset(fields), read_dataset(held_out)
     _, rows = stratified_split(validation.targets)
     views = recipe.views
-    tuned = tune_thresholds(
-        validation.targets[rows], predict_fields(run, validation.pick(rows), views=views).probabilities
-    )
+    seen = predict_fields(run, validation.pick(rows), views=views).probabilities
+    tuned = tune_thresholds(validation.targets[rows], seen)
     probabilities = predict_fields(run, judged.samples, views=views).probabilities
     by_thresholds = {
         name: judge_fields(judged.targets, probabilities, thresholds=thresholds, data=data)
@@ -165,9 +167,12 @@ def _measure(
         "precision": recipe.precision,
         "statistics_fields": recipe.statistics_fields,
         "device": _device(),
+        "machine": machine(),
         "backend": keras.backend.backend(),
+        "command": f"python -m benchmarks.evidence {shlex.join(sys.argv[1:])}",
         "seed": seed,
         "thresholds": "tuned",
+        "validation_macro_f1": judge_fields(validation.targets[rows], seen, thresholds=tuned, data=data).macro.f1,
         "micro_f1": by_thresholds["tuned"].micro.f1,
         "macro_f1": by_thresholds["tuned"].macro.f1,
         "macro_f1_by_thresholds": {name: evaluation.macro.f1 for name, evaluation in by_thresholds.items()},
@@ -202,12 +207,12 @@ def _run_name(row: Mapping[str, Any]) -> str:
 
 
 def _device() -> str:
-    processor = platform.processor() or platform.machine()
     if keras.backend.backend() == "jax":
         import jax  # noqa: PLC0415 - one backend of several
 
         return str(jax.devices()[0].device_kind)
-    return f"CPU, {os.cpu_count()} cores, {processor}"
+    cards = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+    return ", ".join(cards) or str(machine()["processor"])
 
 
 def _made(folder: Path) -> Path:
@@ -215,8 +220,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _write(out: Path, rows: list[dict[str, Any]]) -> None:
-    with whole_file(_made(out) / "evidence.json") as partial:
+def _write(out: Path, found: list[dict[str, Any]]) -> None:
+    kept = _made(out) / "evidence.json"
+    earlier = json.loads(kept.read_bytes()) if kept.exists() else []
+    rows = list({_run_name(row): row for row in (*earlier, *found)}.values())
+    with whole_file(kept) as partial:
         partial.write_text(json.dumps(rows, indent=2), encoding="utf-8")
     with whole_file(out / "README.md") as partial:
         partial.write_text("\n".join(_page(rows)) + "\n", encoding="utf-8")
@@ -241,6 +249,11 @@ def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
         statistics = f"of {row['statistics_fields']} fields" if row["statistics_fields"] else "as they ran"
         how = f"{row['precision']}, batch statistics {statistics}, seed {row['seed']}, {row['device']}"
         yield f"| {' | '.join((*told, *figures, how))} |"
+    yield ""
+    yield "By these commands, of which each keeps the rows of the others:"
+    yield ""
+    for command in dict.fromkeys(row["command"] for row in rows):
+        yield f"    {command}"
     for row in rows:
         name = f"{row['data']}, {row['network']}, {row['recipe']}, seed {row['seed']}"
         yield f"\n## {name}\n\n![Loss, F1 and accuracy of {name}]({_run_name(row)}.png)"
