@@ -12,6 +12,7 @@ import pytest
 from hpa_sdk.errors import HpaError
 from tests.fuzz.targets import Target, targets
 
+SECONDS = 5  # of a processor: a busy machine is no hang
 INPUTS = {"stacks": 60, "samples": 80, "sessions": 10}
 TARGETS = targets()
 
@@ -26,9 +27,9 @@ def test_damaged_input_is_taken_or_told(request: pytest.FixtureRequest, target: 
     name = request.node.callspec.params["target"]
     for number in range(INPUTS.get(name, 200)):
         content = target.make(random.Random(f"short {number}"))  # noqa: S311 - chance, not secrecy
-        started = time.monotonic()
+        started = time.process_time()
         target.feed(content, tmp_path)
-        assert time.monotonic() - started < 5
+        assert time.process_time() - started < SECONDS
 
 
 def test_what_is_fed_is_really_read(target: Target, tmp_path: Path) -> None:
@@ -57,18 +58,18 @@ def test_kept_seeds_are_told_in_little_time_and_memory(name: str, content: bytes
     path = tmp_path / door.name
     path.write_bytes(content)
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     try:
         with pytest.raises(HpaError):
             door.read(path)
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < SECONDS
 
 
 def test_a_stack_that_names_errors_without_end_is_refused_soon(tmp_path: Path) -> None:
     door = TARGETS["stacks"]
-    started = time.monotonic()
+    started = time.process_time()
     assert not door.feed((Path(__file__).parent / "stack_of_endless_errors.tif").read_bytes(), tmp_path)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < SECONDS

@@ -176,5 +176,6 @@ def test_an_interruption_gives_what_is_ready_and_then_interrupts() -> None:
     with pytest.raises(KeyboardInterrupt):
         given.extend(run_in_batches(iter(range(1000)), prepare=unchanged, run=run, batch_size=1, workers=1))
     assert given[:3] == [0, 1, 2]
-    assert len(given) <= 4
+    # What was in flight can be ready too, for the interruption does not wake a wait: it is seen when the batch is done.
+    assert len(given) <= 3 + 3
     assert time.monotonic() - begun < 10

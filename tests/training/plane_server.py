@@ -29,7 +29,6 @@ class Site:
     url: str = ""
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     requests: dict[str, list[dict[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    times: list[float] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -48,7 +47,6 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.site.lock:
             self.site.requests[self.path].append(dict(self.headers.items()))
-            self.site.times.append(time.monotonic())
             scripted = self.site.answers.get(self.path, [])
             answer = scripted.pop(0) if scripted else whole
         answer(self, picture_at(self.path))
@@ -120,13 +118,16 @@ def no_length(handler: Handler, content: bytes) -> None:
 
 
 def silent(handler: Handler, content: bytes) -> None:
+    """Say nothing until the client hangs up."""
     handler.start(200, Content_Length=len(content))
-    time.sleep(0.8)
+    handler.connection.settimeout(20)
+    handler.connection.recv(1)
 
 
 def trickle(handler: Handler, content: bytes) -> None:
+    """Give a byte now and then until the client hangs up, which the write then raises."""
     handler.start(200, Content_Length=len(content))
-    for byte in content[:30]:
+    for byte in content[:400]:
         handler.wfile.write(bytes([byte]))
         time.sleep(0.05)
 

@@ -15,23 +15,16 @@ import numpy as np
 import pytest
 import requests
 
-from hpa_sdk.labels import Label
 from tests.small import make_field
 from tests.training.plane_server import Handler, Site, invoke, whole
 from training.dataset import read_dataset
 from training.download import kaggle
 from training.download.errors import DownloadError
-from training.download.fetch import Patience
 
-# kagglehub has no types.
+# They have no types.
 kagglehub: Any = import_module("kagglehub")
 kagglehub_errors: Any = import_module("kagglehub.exceptions")
-
-
-HURRIED = Patience(attempts=3, first_wait=0.01, longest_wait=0.02, silence=0.5, duration=1)
-LABELS = {"1_a_1": (Label.NUCLEOPLASM, Label.CYTOSOL), "2_b_2": (Label.MITOCHONDRIA,)}
-ONE = {"1_a_1": LABELS["1_a_1"]}
-VICTIM = "/1/a_1_green.jpg"
+kaggle_env: Any = import_module("kagglesdk.kaggle_env")
 
 
 @pytest.fixture
@@ -189,9 +182,6 @@ def test_each_refusal_of_kaggle_says_what_to_do(
     assert not (tmp_path / "out").exists()
 
 
-KAGGLE_TEST_PORT = 7777
-
-
 class KaggleHandler(Handler):
     """Answers as Kaggle's competition service does, with files of a folder."""
 
@@ -212,21 +202,19 @@ class KaggleHandler(Handler):
 
 @pytest.fixture
 def kaggle_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The address that kagglehub itself keeps for tests."""
+    """A server at the address that kagglehub itself keeps for tests, moved to a port that is free."""
     site = Site()
     handler = type("OwnHandler", (KaggleHandler,), {"site": site, "folder": tmp_path / "kaggle"})
     for name, value in (
         ("KAGGLE_API_ENVIRONMENT", "TEST"),
         ("KAGGLE_API_TOKEN", "good"),
         ("KAGGLEHUB_CACHE", str(tmp_path / "hub")),
-        ("NO_PROXY", "localhost"),
+        ("NO_PROXY", "127.0.0.1"),
     ):
         monkeypatch.setenv(name, value)
-    try:
-        server = ThreadingHTTPServer(("localhost", KAGGLE_TEST_PORT), handler)
-    except OSError:
-        pytest.skip(f"port {KAGGLE_TEST_PORT} is taken")
-    with server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.TEST, address)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield site

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -53,30 +52,38 @@ class Page:
 
 
 @contextmanager
-def serving(
-    station: Station, *, watches: bool = False, token: str | None = None, port: int | None = None
-) -> Iterator[Page]:
+def serving(station: Station, *, watches: bool = False, token: str | None = None, port: int = 0) -> Iterator[Page]:
     """Serve the page in the block."""
-    with socket.create_server(("127.0.0.1", port or 0)) as free:
-        port = free.getsockname()[1]
     stop = threading.Event()
     failures: list[BaseException] = []
+    urls: list[str] = []
 
     def run() -> None:
         try:
-            page.run(station, host="127.0.0.1", port=port, token=token, watches=watches, existing="do", stop=stop)
+            page.run(
+                station,
+                host="127.0.0.1",
+                port=port,
+                token=token,
+                watches=watches,
+                existing="do",
+                stop=stop,
+                tell_url=urls.append,
+            )
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
-    url = f"http://127.0.0.1:{port}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
-            wait_until(lambda: failures or _answers(client))
-            if not failures:
-                yield Page(url, station, client)
+        wait_until(lambda: failures or urls)
+        if urls:
+            url = urls[0].removesuffix("/")
+            with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+                wait_until(lambda: failures or _answers(client))
+                if not failures:
+                    yield Page(url, station, client)
     finally:
         stop.set()
         thread.join()

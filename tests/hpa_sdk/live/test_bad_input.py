@@ -88,7 +88,7 @@ def test_what_is_no_form_is_refused(shared_page: Page, content: bytes) -> None:
 
 def test_5_gigabytes_are_refused_before_they_come(shared_page: Page) -> None:
     told = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5368709120\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", httpx.URL(shared_page.url).port or 0), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", httpx.URL(shared_page.url).port or 0), timeout=60) as connection:
         connection.sendall(told.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b"413" in answer.splitlines()[0]

@@ -27,13 +27,13 @@ def test_it_watches_and_serves_until_it_is_asked_to_end(tmp_path: Path, model: P
             assert process.stderr is not None
             line = next(line for line in process.stderr if "the page is" in line)
             url = line.rpartition(" ")[2].strip().removesuffix(".")
-            wait_until(lambda: httpx.get(f"{url}results").json()["results"], 60)
+            wait_until(lambda: httpx.get(f"{url}results", timeout=60).json()["results"], 60)
             # An open page must not hold it up.
-            with httpx.stream("GET", f"{url}events") as stream:
+            with httpx.stream("GET", f"{url}events", timeout=60) as stream:
                 next(stream.iter_lines())
                 process.send_signal(ENDS[0])
                 told = process.stderr.read()
-                process.wait(30)
+                process.wait(60)
         finally:
             process.kill()
     assert (process.returncode, "Traceback" in told) == (0, False), told

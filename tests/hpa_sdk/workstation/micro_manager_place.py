@@ -20,6 +20,7 @@ from hpa_sdk.workstation.opening import load_predictor, open_store
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
+from tests.hpa_sdk.workstation.watching import wait_until
 from tests.small import make_model
 
 CHANNELS = "[channels]\nred = ['Tubulin']\ngreen = ['protein']\nblue = ['DAPI']\nyellow = ['ER']\n"
@@ -91,8 +92,7 @@ def run_and_cancel(core: UniMMCore, events: Any, handler: FieldHandler, when: Ca
     """Run an acquisition, cancel it once something is so, and tell how long it went on."""
     acquisition = threading.Thread(target=lambda: core.mda.run(events, output=[handler]))
     acquisition.start()
-    while not when():
-        time.sleep(0.005)
+    wait_until(when)
     core.mda.cancel()
     began = time.monotonic()
     acquisition.join(20)

@@ -152,7 +152,7 @@ def test_a_slow_share_is_left_alone_as_long_as_it_took(
     monkeypatch.setattr(arrivals, "list_names", slow)
     with ResultStore(station.output) as store:
         rest = HotFolder(station, Predictor.load(model, device="cpu"), store)._look()
-    assert rest >= 0.4
+    assert rest >= 0.38  # Windows' clock goes on 16 ms at a time
 
 
 def test_a_ledger_that_can_t_be_written_skips_nothing(station: Station, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.file_group import group_files, group_names
 from hpa_sdk.workstation.watched_files import is_plane_file, list_names
 from tests.hpa_sdk.workstation.watching import (
+    QUICK,
     RNG,
     SETTLE,
+    ArrivalClock,
     json_of,
     make_station,
     planes,
@@ -46,8 +48,9 @@ def test_planes_in_any_order_make_one_answer_that_of_the_predictor(tmp_path: Pat
         assert [Path(file).parent.name for file in found["files"]] == ["exports"] * 4
 
 
-def test_nothing_is_answered_while_it_is_written(tmp_path: Path, model: Path) -> None:
-    station = make_station(tmp_path, model)
+def test_nothing_is_answered_while_it_is_written(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ArrivalClock(monkeypatch)
+    station = make_station(tmp_path, model, settle_seconds=QUICK)
     sample = make_field(tmp_path / "elsewhere", "a", RNG)
     *others, last = sample.files
     with watching(station) as store:
@@ -58,11 +61,10 @@ def test_nothing_is_answered_while_it_is_written(tmp_path: Path, model: Path) ->
             for at in range(0, len(content), len(content) // 12):
                 slow.write(content[at : at + len(content) // 12])
                 slow.flush()
-                written = time.monotonic()
-                time.sleep(SETTLE / 2)
+                clock.let_pass(QUICK * 0.7)
                 assert store.count() == 0
+        clock.let_pass(QUICK)
         wait_until(store.count)
-        assert time.monotonic() - written > SETTLE
         assert not store.count(failed=True)
 
 

@@ -10,7 +10,9 @@ import zarr
 
 from hpa_sdk.workstation import arrivals, field_source
 from tests.hpa_sdk.workstation.watching import (
+    QUICK,
     SETTLE,
+    ArrivalClock,
     make_station,
     planes,
     rows,
@@ -147,16 +149,20 @@ def whole_zarr(folder: Path) -> Path:
     return folder / "whole.zarr"
 
 
-def test_an_ome_zarr_folder_is_answered_when_its_last_chunk_has_settled(tmp_path: Path, model: Path) -> None:
-    station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}")
+def test_an_ome_zarr_folder_is_answered_when_its_last_chunk_has_settled(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ArrivalClock(monkeypatch)
+    station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}", settle_seconds=QUICK)
     whole = whole_zarr(tmp_path)
     with watching(station) as store:
         for file in sorted(path for path in whole.rglob("*") if path.is_file()):
             place = station.watch / "a.zarr" / file.relative_to(whole)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place)
-            time.sleep(SETTLE / 2)
+            clock.let_pass(QUICK * 0.7)
             assert store.count() == 0
+        clock.let_pass(QUICK)
         wait_until(store.count)
         assert not store.count(failed=True)
 

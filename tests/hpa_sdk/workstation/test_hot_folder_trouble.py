@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hpa_sdk.workstation import arrivals
 from tests.hpa_sdk.workstation.watching import (
     RNG,
     SETTLE,
+    ArrivalClock,
     make_station,
     planes,
     rows,
@@ -84,20 +84,27 @@ def test_a_failure_that_passes_is_no_failure(tmp_path: Path, model: Path) -> Non
     assert flaky.asked == ["a", "a"]
 
 
-def test_a_folder_that_goes_away_is_waited_for(tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture) -> None:
-    station = make_station(tmp_path, model, plane_timeout_seconds=4 * SETTLE)
+def test_a_folder_that_goes_away_is_waited_for(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ArrivalClock(monkeypatch)
+    station = make_station(tmp_path, model, plane_timeout_seconds=6 * SETTLE)
     planes(tmp_path, "a")
     half = planes(tmp_path, "half")
     late = shutil.move(half.files[0], tmp_path / "late.png")
     away = tmp_path / "away"
     with caplog.at_level(logging.WARNING, "hpa_sdk"), watching(station) as store:
+        clock.let_pass(2 * SETTLE)
         wait_until(store.count)
         station.watch.rename(away)
-        time.sleep(8 * SETTLE)
+        clock.let_pass(8 * SETTLE)
         assert store.count() == 1
-        shutil.move(late, away / half.files[0].name)
         away.rename(station.watch)
         planes(tmp_path, "b")
+        clock.let_pass(2 * SETTLE)
+        wait_until(lambda: store.count() == 2)
+        shutil.move(late, half.files[0])
+        clock.let_pass(2 * SETTLE)
         wait_until(lambda: store.count() == 3)
         assert not store.count(failed=True)
     told = [record.getMessage() for record in caplog.records]

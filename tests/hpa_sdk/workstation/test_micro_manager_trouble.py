@@ -17,6 +17,7 @@ import useq
 from examples.micro_manager import plan, simulated_core
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from tests.hpa_sdk.workstation.micro_manager_place import Stubborn, Workplace, open_place, planes
+from tests.hpa_sdk.workstation.watching import wait_until
 
 
 @pytest.fixture
@@ -93,10 +94,17 @@ def test_a_predictor_that_raises_costs_its_field_alone(place: Workplace) -> None
 def test_a_predictor_that_hangs_holds_nobody_up_for_long(place: Workplace, when_full: str) -> None:
     gate = threading.Event()
     began = time.monotonic()
-    predictor = Stubborn(place.predictor, lambda name: name.endswith("1") and gate.wait(20))
+    predictor = Stubborn(place.predictor, lambda name: name.endswith("1") and gate.wait(60))
     with place.handler(predictor, patience=0.3, waiting=1, when_full=when_full) as (handler, told):
-        simulated_core(planes(6)).mda.run(plan(6, exposure=20), output=[handler])
-    assert time.monotonic() - began < 10
+
+        def wait_for_the_first(_: object, event: useq.MDAEvent) -> None:
+            if event.index["p"] == 1:
+                wait_until(lambda: told)
+
+        core = simulated_core(planes(6))
+        core.mda.events.frameReady.connect(wait_for_the_first)
+        core.mda.run(plan(6, exposure=20), output=[handler])
+    assert time.monotonic() - began < 30
     gate.set()
     results = {result.id: result for result in told}
     assert len(results) == len(told) == 6
@@ -134,8 +142,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_result(place: Workplace) -> No
         pages = place.store.ledger.rows("PRAGMA page_count")[0][0]
         place.store.ledger.rows(f"PRAGMA max_page_count = {pages}")
         core.mda.run(plan(12, exposure=1), output=[handler])
-        while len(told) < 12:
-            time.sleep(0.005)
+        wait_until(lambda: len(told) == 12)
         assert handler.report.unsaved == 12 - place.store.count() > 0
         place.store.ledger.rows("PRAGMA max_page_count = 100000")
     assert place.store.count() == 12
@@ -151,8 +158,7 @@ def test_files_that_could_not_be_written_are_written_at_the_end(place: Workplace
     in_the_way.write_text("in the way", encoding="utf-8")
     with place.handler() as (handler, told):
         simulated_core(planes(2)).mda.run(plan(2, exposure=1), output=[handler])
-        while len(told) < 2:
-            time.sleep(0.005)
+        wait_until(lambda: len(told) == 2)
         in_the_way.unlink()
     assert sorted(path.name for path in in_the_way.iterdir()) == ["p000.json", "p001.json"]
 

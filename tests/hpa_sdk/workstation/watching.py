@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
+from hpa_sdk.workstation import arrivals
 from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.result_store import TABLE, ResultStore
 from hpa_sdk.workstation.station import Station, read_station
 from tests.small import make_field
 
 SETTLE = 0.15
+QUICK = 0.04
+"""For files that settle by an `ArrivalClock`, so that only the looks take as long."""
 
 RNG = np.random.default_rng(5)
 
@@ -77,6 +82,30 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.01)
+
+
+class ArrivalClock:
+    """The clock by which files settle and planes are waited for: it stands still but for what a test lets pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = 0.0
+        self._looks = 0
+        monkeypatch.setattr(arrivals, "time", SimpleNamespace(monotonic=self._look))
+
+    def let_pass(self, seconds: float) -> None:
+        """Let what is there be seen, then time go by, and then what is there be seen again."""
+        self._see()
+        self._now += seconds
+        self._see()
+
+    def _look(self) -> float:
+        self._looks += 1
+        return self._now
+
+    def _see(self) -> None:
+        # When the second of two looks begins, all that the first led to is done.
+        seen = self._looks
+        wait_until(lambda: self._looks >= seen + 2)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
