@@ -1,4 +1,4 @@
-"""Reads a labelled data set in the Kaggle form."""
+"""Reads a labelled data set in the Kaggle form, or in the form in which the Human Protein Atlas publishes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import numpy.typing as npt
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 from hpa_sdk.samples import Sample, find_samples
-from hpa_sdk.tables import parse_labels, read_columns
+from hpa_sdk.tables import read_columns
+from training.hpa_form import parse_target
+from training.published_field import read_as_published
 
 Targets = npt.NDArray[np.float32]
 """float32 of shape (fields, 28): 1 where the field has the class, else 0."""
@@ -80,16 +82,18 @@ def read_dataset(data: Path) -> Dataset:
     Parameters
     ----------
     data : pathlib.Path
-        A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes beside it.
+        A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes there. Labels
+        are as `read_label_table` takes them; planes are grey pictures, or JPEGs painted in the colours of their
+        channels.
 
     Raises
     ------
     TableError
-        The table or a plane is missing, an id occurs twice, or a label is none of 0 to 27.
+        The table or a plane is missing, an id occurs twice, or a label is none of the 28 classes.
     """
     table = data if data.suffix.lower() == ".csv" else data / "train.csv"
     ids, targets = read_label_table(table)
-    samples = tuple(find_samples(table))
+    samples = tuple(map(read_as_published, find_samples(table)))
     return Dataset(table.resolve().parent.name, samples, targets, _fingerprint(ids, targets, samples, table))
 
 
@@ -99,7 +103,8 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     Parameters
     ----------
     table : pathlib.Path
-        Comma-separated, with the columns ``Id`` and ``Target``: class indices with spaces between.
+        Comma-separated, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA names with
+        ``;``, ``,`` or ``|`` between.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     Raises
     ------
     TableError
-        The table can't be read, an id occurs twice, or a label is none of 0 to 27. The message names the line.
+        The table can't be read, an id occurs twice, or a label is none of the 28 classes. The message names the line.
     """
     rows: dict[str, tuple[Label, ...]] = {}
     for line, (sample_id, target) in read_columns(table, "Id", "Target"):
@@ -121,7 +126,7 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
                 where=table,
                 remedy="Give each field one row with all labels.",
             )
-        rows[sample_id] = parse_labels(target, line, table)
+        rows[sample_id] = parse_target(target, line, table)
     targets = np.zeros((len(rows), len(Label)), np.float32)
     for row, labels in enumerate(rows.values()):
         targets[row, list(labels)] = 1

@@ -1,4 +1,4 @@
-"""Turns what the Human Protein Atlas publishes, coloured JPEGs and tables of label names, into the Kaggle form."""
+"""Reads what the Human Protein Atlas publishes, coloured JPEGs and tables of label names, as planes and labels."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ _COLOURS: dict[Channel, tuple[int, ...]] = {
 
 _BLOCK = 16
 _NAME_SEPARATORS = re.compile(r"[;,|]")
+_STARTS_WITH_A_NAME = re.compile(r"[;,|\s]*[^\W\d_]")
 
 # ITU-T T.871 (JFIF), section 7. Applied to means of blocks, before anything is clipped to 0..255: a colour that is
 # absent then comes out as 0 on average, whereas decoded pixels keep the positive half of the rounding noise.
@@ -117,6 +118,35 @@ def read_hpa_labels(table: Path) -> HpaLabels:
     return HpaLabels(labels, left_out)
 
 
+def parse_target(target: str, line: int, table: Path) -> tuple[Label, ...]:
+    """Read a cell of the column ``Target``, in the Kaggle form or in HPA's own.
+
+    Parameters
+    ----------
+    target : str
+        Class indices with spaces between, or HPA names with ``;``, ``,`` or ``|`` between.
+    line : int
+        Its line, for messages.
+    table : pathlib.Path
+        Its table, for messages.
+
+    Raises
+    ------
+    TableError
+        A label is none of 0 to 27, and the name of none of these classes or of several.
+    """
+    if not _STARTS_WITH_A_NAME.match(target):
+        return parse_labels(target, line, table)
+    known, unknown = _parse_target(target, line, table)
+    if unknown:
+        raise TableError(
+            f"line {line} has the label {unknown[0]!r}, which names none of the 28 classes, or more than one",
+            where=table,
+            remedy="Mend the name, or take out the fields with such labels, as `download hpa` does.",
+        )
+    return known
+
+
 def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     """Take the plane out of a published picture of one channel.
 
@@ -173,7 +203,7 @@ def _parse_target(target: str, line: int, table: Path) -> tuple[tuple[Label, ...
 def _check_sides(sides: tuple[int, int], size: int) -> None:
     width, height = sides
     form = f"the picture has {width}x{height} pixels"
-    remedy = "Check that the address is that of a whole field at full size."
+    remedy = "Give the picture of a whole field at full size."
     if width * height > MAX_PIXELS:
         raise PlaneError(f"{form}, more than the {MAX_PIXELS:,} that are read", remedy=remedy)
     if min(sides) < MIN_PUBLISHED_SIDE or max(sides) > MAX_ASPECT * min(sides):
@@ -207,5 +237,5 @@ def _check_colours(luma_chroma: Plane, channel: Channel) -> None:
         red, green, blue = means
         raise PlaneError(
             f"the picture is not painted in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
-            remedy="Check that the address is that of a single channel.",
+            remedy=f"Give the picture of the {channel} channel alone.",
         )
