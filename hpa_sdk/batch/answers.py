@@ -22,10 +22,10 @@ _MOST_HELD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A field whose answer the ledger does not have: its place, and what it came from when it was asked."""
+    """A field whose answer the ledger does not have: its place, and what it came from, if that was known."""
 
     place: bytes = b""
-    fingerprint: bytes = b""
+    fingerprint: bytes | None = None
 
 
 class Forgetful:
@@ -93,7 +93,7 @@ class Memory:
         # Taken before the planes are read: what changes in between counts as changed the next time.
         owed = Owed(place_of(sample), fingerprint_of(sample, self._settings, self._comparison))
         known = self._ledger.get(owed.place)
-        if known is None:
+        if known is None or owed.fingerprint is None:
             return owed
         if known.fingerprint != owed.fingerprint:
             self.changed += 1
@@ -109,8 +109,8 @@ class Memory:
         )
 
     def note(self, owed: Owed, answer: Prediction | Failure) -> None:
-        """Note a prediction."""
-        if isinstance(answer, Prediction):
+        """Note a prediction, where it is known what it came from."""
+        if isinstance(answer, Prediction) and owed.fingerprint is not None:
             self._ledger.add(owed.place, owed.fingerprint, self._device, answer)
 
     def make_safe(self) -> None:

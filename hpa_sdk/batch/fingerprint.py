@@ -20,8 +20,8 @@ Comparison = Literal["time", "content"]
 class StampedSource(Protocol):
     """A source of planes that knows without reading them whether they changed, as a remote archive does."""
 
-    def stamp(self) -> str:
-        """Give a text that is another one when a plane was changed."""
+    def stamp(self) -> str | None:
+        """Give a text that is another one when a plane was changed; None where that can't be told now."""
 
 
 def settings_sha256(
@@ -62,30 +62,33 @@ def place_of(sample: Sample) -> bytes:
     return _sha256([sample.id, place])
 
 
-def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> bytes:
+def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> bytes | None:
     """Hash a run's settings and a field's planes, as they are now: 32 bytes.
+
+    None where a plane can't be looked at: whether it is the same is not known then.
 
     Parameters
     ----------
     sample : Sample
-        The field. A plane that can't be looked at counts as missing.
+        The field.
     settings : str
         From `settings_sha256`.
     comparison : str
         How planes are compared. A source of the kind `StampedSource` gives its own stamp.
     """
     if sample.source is not None and isinstance(sample.source, StampedSource):
-        return _sha256([settings, sample.source.stamp()])
-    return _sha256([settings, *(f"{file.name}\0{_stamp(file, comparison)}" for file in sample.files)])
+        stamp = sample.source.stamp()
+        return None if stamp is None else _sha256([settings, stamp])
+    try:
+        return _sha256([settings, *(f"{file.name}\0{_stamp(file, comparison)}" for file in sample.files)])
+    except OSError:
+        return None
 
 
 def _stamp(file: Path, comparison: Comparison) -> str:
-    try:
-        told = os.stat(file)  # noqa: PTH116 - twice as fast as the Path's own
-        # Only whether the time of change is the same counts, never which is later: clocks go back.
-        return f"{told.st_size} {told.st_mtime_ns if comparison == 'time' else file_sha256(file)}"
-    except OSError:
-        return "missing"
+    told = os.stat(file)  # noqa: PTH116 - twice as fast as the Path's own
+    # Only whether the time of change is the same counts, never which is later: clocks go back.
+    return f"{told.st_size} {told.st_mtime_ns if comparison == 'time' else file_sha256(file)}"
 
 
 def _sha256(parts: Iterable[str]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def remembered(
     device: str,
     tell: Callable[[str], None],
 ) -> Iterator[Memory]:
-    """Hold the memory of an output during the block.
+    """Hold the memory of an output during the block, within `sole_run`.
 
     Parameters
     ----------
@@ -47,9 +47,10 @@ def remembered(
         The ledger can't be used, or another process is at work with it.
     """
     with closing(AnswerLedger(ledger_path(output))) as ledger:
-        # Nobody else is at work here, so these are what a killed run left.
+        # Nobody else is at work here, so these are what a killed run left. What can't be removed does no harm.
         for partial in _partials(output):
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             tell(
                 "The model, the white level, an option of the runtime or the way to compare is another than before:"

@@ -14,6 +14,7 @@ from hpa_sdk.batch.answers import Forgetful, Memory, answers_in_order
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import remembered
+from hpa_sdk.batch.sole_run import sole_run
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
@@ -110,20 +111,25 @@ def open_run(
     OutputError
         The file or what belongs to it can't be written, or another process is at work with it.
     """
-    provenance = Provenance(model, engine.card, asked)
-    with ExitStack() as stack:
-        memory: Memory | Forgetful = Forgetful()
-        if resume is not None:
-            settings = settings_sha256(
-                provenance.model_sha256, engine.card.preprocessing, white, resume, runtime_options or {}
+    with sole_run(output):
+        provenance = Provenance(model, engine.card, asked)
+        with ExitStack() as stack:
+            memory: Memory | Forgetful = Forgetful()
+            if resume is not None:
+                settings = settings_sha256(
+                    provenance.model_sha256, engine.card.preprocessing, white, resume, runtime_options or {}
+                )
+                thresholds, device = engine.thresholds, engine.device
+                opened = remembered(output, settings, resume, thresholds=thresholds, device=device, tell=tell)
+                memory = stack.enter_context(opened)
+            run = Run(engine, stack.enter_context(open_writer(output, form)), memory)
+            yield run
+            # Before the output appears: nothing that can still fail comes after it but its provenance.
+            memory.make_safe()
+        if memory.recalled or memory.changed:
+            tell(
+                f"{memory.recalled} answers stood in the ledger;"
+                f" {memory.changed} fields had changed and were done again."
             )
-            opened = remembered(output, settings, resume, thresholds=engine.thresholds, device=engine.device, tell=tell)
-            memory = stack.enter_context(opened)
-        run = Run(engine, stack.enter_context(open_writer(output, form)), memory)
-        yield run
-        # Before the output appears: nothing that can still fail comes after it but its provenance.
-        memory.make_safe()
-    if memory.recalled or memory.changed:
-        tell(f"{memory.recalled} answers stood in the ledger; {memory.changed} fields had changed and were done again.")
-    counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}
-    provenance.write(output, devices=sorted({engine.device, *memory.devices}), counts=counts)
+        counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}
+        provenance.write(output, devices=sorted({engine.device, *memory.devices}), counts=counts)

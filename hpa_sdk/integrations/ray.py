@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.remote.archive import is_address
 from hpa_sdk.remote.fields import RemoteField
 from hpa_sdk.samples import Sample
+from hpa_sdk.writers import escaped
 
 FIELDS_A_CALL = 64
 """Fields that an actor gets at once: what is done again when its node dies."""
@@ -52,7 +54,7 @@ def predict_dataset(
     ----------
     fields : ray.data.Dataset
         With the columns id, and files: the four planes of a field in the order red, green, blue, yellow, each a path
-        that every node can read or an address such as ``s3://bucket/0007_red.png``.
+        that every node can read or an address such as ``s3://bucket/0007_red.png``; text, or bytes where it is none.
     options : mapping of str to object
         What `Predictor.load` takes, and the model's path as ``model``: one that every node can read.
     actors : int, optional
@@ -221,24 +223,27 @@ def _places(room: Mapping[str, int]) -> int:
 
 
 def _to_row(sample: Sample) -> dict[str, Any]:
+    # As bytes: a file name on Linux need be no Unicode, which a column of text refuses with all its rows.
     if sample.source is None:
-        return {"id": sample.id, "files": [str(file.absolute()) for file in sample.files]}
+        return {"id": os.fsencode(sample.id), "files": [os.fsencode(file.absolute()) for file in sample.files]}
     if isinstance(sample.source, RemoteField):
-        return {"id": sample.id, "files": list(sample.source.addresses)}
+        return {"id": os.fsencode(sample.id), "files": [os.fsencode(file) for file in sample.source.addresses]}
     raise SettingError(f"the field {sample.id} is no four plain files", remedy="Predict it with the engine 'local'.")
 
 
 def _to_sample(row: Mapping[str, Any]) -> Sample:
-    files = tuple(row["files"])
-    return Sample(row["id"], tuple(map(Path, files)), RemoteField(files) if is_address(files[0]) else None)
+    files = tuple(map(os.fsdecode, row["files"]))
+    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), RemoteField(files) if is_address(files[0]) else None)
 
 
 def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
+    sample_id = escaped(answer.id)  # as a file of answers has it
     if isinstance(answer, Failure):
         error = answer.error
-        return {"id": answer.id, "error": error.what, "where": error.where, "remedy": error.remedy}
+        told = {"error": error.what, "where": error.where, "remedy": error.remedy}
+        return {"id": sample_id} | {name: text and escaped(text) for name, text in told.items()}
     return {
-        "id": answer.id,
+        "id": sample_id,
         "labels": [label.hpa_name for label in answer],
         "indices": [int(label) for label in answer],
         "probabilities": answer.probabilities,

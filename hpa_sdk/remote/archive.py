@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
+from hpa_sdk.remote.web_listing import is_web, listed
 
 LARGEST_FILE = 256 * 1024 * 1024
 """Longest file in bytes that is fetched: a plane of the largest size that is decoded, 16-bit and not compressed."""
 
-ATTEMPTS = 5
-"""How often a request is made before it counts as failed."""
+LARGEST_LISTING = 32 * 1024 * 1024
+"""Longest page in bytes on which a web server lists a folder: some hundred thousand files."""
 
-LONGEST_WAIT = 30.0
-"""Seconds between two attempts at most; the first wait is a tenth of a second, and each next twice as long."""
+ATTEMPTS = 6
+"""How often a request is made before it counts as failed: with the waits below, through an outage of 25 seconds."""
+
+FIRST_WAIT = 1.0
+"""Seconds until the second attempt; each next wait is twice as long."""
+
+LONGEST_WAIT = 10.0
+"""Seconds between two attempts at most."""
 
 LONGEST_ANSWER = 60.0
 """Seconds that a server may be silent."""
 
 LONGEST_FETCH = 600.0
-"""Seconds that one file may take."""
+"""Seconds that one file or listing may take."""
 
 # Asking again helps against none of these.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError)
-_STAMPS = ("size", "ETag", "etag", "LastModified", "Last-Modified", "mtime", "md5Hash", "updated", "last_modified")
+_GONE = {404, 410}  # what a web server answers where there is no such file
+_REFUSED = set(range(400, 500)) - {408, 425, 429}  # what it answers where the same request does no better later
+_STAMPS = (
+    *("size", "ETag", "etag", "Content-MD5", "Digest", "md5Hash"),
+    *("LastModified", "Last-Modified", "mtime", "updated", "last_modified"),
+)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a disk of Windows
 _CHUNK = 1024 * 1024
 _Answer = TypeVar("_Answer")
 
 
 def is_address(path: str) -> bool:
     """Tell an address of an archive, such as ``s3://bucket/folder``, from a path on this computer."""
-    return "://" in path
+    return _ADDRESS.match(path) is not None
 
 
 class Archive:
@@ -64,6 +78,8 @@ class Archive:
             The folder can't be listed.
         """
         try:
+            if is_web(folder):  # fsspec reads such a page without end
+                return listed(_patiently(lambda: self._read(folder, LARGEST_LISTING)), folder)
             return list(_patiently(lambda: self._files.ls(folder, detail=True)))
         except Exception as error:  # archives raise whatever their libraries do
             raise SampleError(
@@ -76,15 +92,16 @@ class Archive:
         """Give the whole address of an entry's name."""
         return name if is_address(name) else f"{self._protocol}://{name}"
 
-    def stamp(self, address: str) -> str:
+    def stamp(self, address: str) -> str | None:
         """Give what the archive tells of a file's size and last change; another text where the file is another.
 
-        An archive that tells neither time nor checksum, as some web servers, shows no change that keeps the size.
+        None where it tells nothing now: the file is missing, or can't be asked for. An archive that tells neither time
+        nor checksum, as some web servers, shows no change that keeps the size.
         """
         try:
-            told = _patiently(lambda: self._files.info(address))
+            told = _patiently(lambda: self._info(address))
         except Exception:  # noqa: BLE001 - what is wrong will be told when it is fetched
-            return "missing"
+            return None
         return " ".join(f"{key}={told[key]}" for key in _STAMPS if told.get(key) is not None)
 
     def fetch(self, address: str) -> bytes:
@@ -98,17 +115,27 @@ class Archive:
             It can't be fetched, or is longer than `LARGEST_FILE`.
         """
         try:
-            return _patiently(lambda: self._read(address))
-        except (HpaError, FileNotFoundError):
+            return _patiently(lambda: self._read(address, LARGEST_FILE))
+        except FileNotFoundError:
             raise
         except Exception as error:  # as above
             raise PlaneError(
                 f"the plane can't be fetched ({_reason(error)})",
                 where=address,
-                remedy="Check the network and that you may read there, and run again.",
+                remedy="Check the network, that you may read there, and that it is one grey plane; then run again.",
             ) from error
 
-    def _read(self, address: str) -> bytes:
+    def _info(self, address: str) -> Mapping[str, Any]:
+        try:
+            told: Mapping[str, Any] = self._files.info(address)
+        except FileNotFoundError as error:
+            # Over HTTP fsspec says this whatever went wrong.
+            if is_web(address) and isinstance(error.__cause__, Exception) and _status(error.__cause__) not in _GONE:
+                raise error.__cause__ from None
+            raise
+        return told
+
+    def _read(self, address: str, most: int) -> bytes:
         parts: list[bytes] = []
         length = 0
         deadline = time.monotonic() + LONGEST_FETCH
@@ -118,13 +145,9 @@ class Archive:
                 parts.append(part)
                 length += len(part)
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"it took longer than {LONGEST_FETCH:.0f} seconds")
-                if length > LARGEST_FILE:
-                    raise PlaneError(
-                        f"the file is longer than the {LARGEST_FILE:,} bytes that are fetched",
-                        where=address,
-                        remedy="Give one grey plane a file.",
-                    )
+                    raise _TooMuchError(f"it took longer than {LONGEST_FETCH:.0f} seconds")
+                if length > most:
+                    raise _TooMuchError(f"it is longer than the {most:,} bytes that are fetched")
         return b"".join(parts)
 
     @property
@@ -133,10 +156,14 @@ class Archive:
         return {"block_size": 0, "size": 1} if self._protocol.startswith("http") else {"cache_type": "readahead"}
 
 
+class _TooMuchError(Exception):
+    """A server gives more than is taken from it."""
+
+
 def _patiently(ask: Callable[[], _Answer]) -> _Answer:
     from tenacity import (  # noqa: PLC0415 - an extra that only this needs
         Retrying,
-        retry_if_not_exception_type,
+        retry_if_exception,
         stop_after_attempt,
         wait_exponential,
         wait_random,
@@ -144,10 +171,24 @@ def _patiently(ask: Callable[[], _Answer]) -> _Answer:
 
     return Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(0.1, max=LONGEST_WAIT) + wait_random(0, 0.1),  # so that many do not come back at once
-        retry=retry_if_not_exception_type((*_FINAL, HpaError)),
+        # By chance a little longer, so that many do not come back at once.
+        wait=wait_exponential(FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, LONGEST_WAIT / 40),
+        retry=retry_if_exception(_may_pass),
         reraise=True,
     )(ask)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether asking again may help."""
+    if not isinstance(error, Exception) or isinstance(error, (*_FINAL, HpaError, _TooMuchError)):
+        return False
+    return _status(error) not in _REFUSED
+
+
+def _status(error: BaseException) -> int | None:
+    """Give what a web server answered, where it is that which went wrong."""
+    status = getattr(error, "status", None)
+    return status if isinstance(status, int) else None
 
 
 @lru_cache

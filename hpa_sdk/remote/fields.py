@@ -11,7 +11,14 @@ from pathlib import Path
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
 from hpa_sdk.planes import Planes, read_plane, stack_planes
 from hpa_sdk.remote.archive import Archive
+from hpa_sdk.remote.web_listing import encoded, is_web, readable
 from hpa_sdk.samples import EXTENSIONS, Channel, Sample, channels_by_stem
+
+DEEPEST = 32
+"""Folders that may lie in each other below the one that was named."""
+
+MOST_FOLDERS = 100_000
+"""Folders that are listed below one that was named."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,20 @@ class RemoteField:
                 self._read(address, channel, Path(folder) / channel)
                 for channel, address in zip(Channel, self.addresses, strict=True)
             ]
-        return stack_planes(planes, Path(self.addresses[0]))
+        try:
+            return stack_planes(planes, Path(self.addresses[0]))
+        except HpaError as error:  # a path has one slash less than the address
+            raise PlaneError(error.what, where=self.addresses[0], remedy=error.remedy) from error
 
-    def stamp(self) -> str:
-        """Give a text that is another one when a plane was changed."""
-        return "\n".join(map(self._archive.stamp, self.addresses))
+    def stamp(self) -> str | None:
+        """Give a text that is another one when a plane was changed; None where that can't be told now."""
+        stamps: list[str] = []
+        for address in self.addresses:
+            stamp = self._archive.stamp(address)
+            if stamp is None:
+                return None
+            stamps.append(stamp)
+        return "\n".join(stamps)
 
     @cached_property
     def _archive(self) -> Archive:
@@ -87,9 +103,12 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
     Raises
     ------
     SampleError
-        The address can't be reached, its name is not that of a plane, or the folder holds no sample.
+        The address can't be reached, its name is not that of a plane, or the folder holds no sample, or more folders
+        than `DEEPEST` and `MOST_FOLDERS` allow.
     """
     archive = Archive(address)
+    if is_web(address):
+        address = _encoded(address)
     folder, _, name = address.rstrip("/").rpartition("/")
     if name.lower().endswith(EXTENSIONS):
         by_stem = channels_by_stem([name])
@@ -100,13 +119,13 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
                 remedy="A plane is named <id>_red, <id>_green, <id>_blue or <id>_yellow, then .png, .tif or .jpg.",
             )
         ((stem, names),) = by_stem.items()
-        yield _sample(stem, folder, stem, names)
+        yield _sample(_readable(address, stem), folder, stem, names)
         return
     found = False
     for prefix, below, names_below in _listings(archive, address, recursive=recursive):
         for stem, names in sorted(channels_by_stem(names_below).items()):
             found = True
-            yield _sample(f"{prefix}{stem}", below, stem, names)
+            yield _sample(f"{prefix}{_readable(address, stem)}", below, stem, names)
     if not found:
         raise SampleError(
             "the folder of the archive holds no sample",
@@ -115,21 +134,47 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
         )
 
 
-def _listings(
-    archive: Archive, address: str, prefix: str = "", *, recursive: bool
-) -> Iterator[tuple[str, str, list[str]]]:
-    folder = address.rstrip("/")
-    files: list[str] = []
-    below: list[str] = []
-    for entry in archive.list(address):
-        name = archive.address(str(entry["name"])).rstrip("/")
-        parent, _, last = name.rpartition("/")
-        if parent == folder:  # a stranger's listing may name what is not below it
-            (below if entry["type"] == "directory" else files).append(last)
-    yield prefix, folder, files
-    if recursive:
-        for last in sorted(below):
-            yield from _listings(archive, f"{folder}/{last}/", f"{prefix}{last}/", recursive=True)
+def _encoded(address: str) -> str:
+    try:
+        return encoded(address)
+    except ValueError as error:
+        raise SampleError(
+            f"this is no address of a web server ({error})",
+            where=address,
+            remedy="It begins with https://server/.",
+        ) from error
+
+
+def _readable(address: str, name: str) -> str:
+    return readable(name) if is_web(address) else name
+
+
+def _listings(archive: Archive, address: str, *, recursive: bool) -> Iterator[tuple[str, str, list[str]]]:
+    """List a folder, and those below it, sorted: what their ids begin with, the address, and the names of files."""
+    waiting = [("", address)]
+    known = 1
+    while waiting:
+        prefix, address = waiting.pop()
+        folder = address.rstrip("/")
+        files: list[str] = []
+        below: list[str] = []
+        for entry in archive.list(address):
+            name = archive.address(str(entry["name"])).rstrip("/")
+            parent, _, last = name.rpartition("/")
+            if parent == folder:  # a stranger's listing may name what is not below it
+                (below if entry["type"] == "directory" else files).append(last)
+        yield prefix, folder, files
+        if not recursive or not below:
+            continue
+        known += len(below)
+        if prefix.count("/") >= DEEPEST or known > MOST_FOLDERS:
+            raise SampleError(
+                f"there are more folders than are searched: {DEEPEST} in each other, {MOST_FOLDERS:,} in all",
+                where=folder,
+                remedy="Name the folders further down one by one.",
+            )
+        below.sort(reverse=True)  # the last is the next
+        waiting.extend((f"{prefix}{_readable(address, last)}/", f"{folder}/{last}/") for last in below)
 
 
 def _sample(sample_id: str, folder: str, stem: str, names: Mapping[Channel, str]) -> Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,47 +20,76 @@ import numpy as np
 import pytest
 
 from hpa_sdk import Failure, Prediction, Predictor, Sample
+from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import open_run
 from hpa_sdk.planes import Planes
-from tests.hpa_sdk.batch.runs import RESUMED, kill_after, make_fields, predict, start
+from tests.hpa_sdk.batch.killed_run import KILLED, killed
+from tests.hpa_sdk.batch.runs import RESUMED, make_fields, predict, start
 from tests.small import random_planes
 
+# Where a run is killed: what it is about to do, and for which time. From the fifth on all is answered.
+KILLS = (
+    ("answer", 3),  # nothing is safe yet
+    ("row", 6),  # half of the ledger's second transaction is written
+    ("answer", 17),
+    ("commit", 3),
+    ("answer", 40),
+    ("flush", 1),
+    ("move", 1),
+    ("provenance", 1),
+    ("flush", 2),
+    ("move", 2),
+)
+A_SECOND = 4
+"""Answers in a second of the ledger's clock, until when an answer has to be safe."""
 
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
-
-def test_killed_at_random_points_nothing_is_lost_and_nothing_done_twice(model: Path, tmp_path: Path) -> None:
-    folder, out = tmp_path / "fields", tmp_path / "out.csv"
-    make_fields(folder, 200)
+def test_killed_at_any_point_nothing_is_lost_and_nothing_done_twice(model: Path, tmp_path: Path) -> None:
+    folder, out, log = tmp_path / "fields", tmp_path / "out.csv", tmp_path / "log"
+    ids = [sample.id for sample in make_fields(folder, 40)]
     predict(model, folder, "-o", tmp_path / "plain.csv", *RESUMED[1:])
-    for seconds in np.random.default_rng(4).uniform(0, 1, 2):
-        process = start(model, folder, "-o", out, *RESUMED)
-        wait_for(tmp_path / "out.csv.ledger")
-        kill_after(process, seconds)
-    assert predict(model, folder, "-o", out, *RESUMED).exit_code == 0
+    safe = 0
+    for place, times in KILLS:
+        log.unlink(missing_ok=True)
+        status, told = killed(model, folder, "-o", out, *RESUMED, place=place, times=times, log=log)
+        assert status == KILLED, told
+        done = log.read_text(encoding="utf-8").split()
+        assert done == ids[safe:][: len(done)]  # none that was safe is done again, and none passed over
+        answered, before, safe = safe + len(done), safe, count_safe(out)
+        assert safe >= max(before, answered - A_SECOND)
+        assert out.exists() == ((place, times) in KILLS[-3:])
+    assert safe == len(ids)
+    result = predict(model, folder, "-o", out, *RESUMED)
+    assert result.exit_code == 0
+    assert "40 answers stood in the ledger; 0 fields had changed" in result.stderr
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
-    assert not list(tmp_path.glob(".*"))  # no half file stays
+    assert not list(tmp_path.glob(".*.out.csv"))  # no half file stays
 
 
-def test_a_second_process_is_refused_and_the_first_goes_on(model: Path, tmp_path: Path) -> None:
-    folder, out = tmp_path / "fields", tmp_path / "out.csv"
-    make_fields(folder, 400)
-    first = start(model, folder, "-o", out, *RESUMED)
-    wait_for(tmp_path / "out.csv.ledger")
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".*.out.csv")):  # the ledger is its own, and the output begun
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    second = predict(model, folder, "-o", out, *RESUMED)
-    assert second.exit_code == 2
-    assert "another process is at work with this ledger" in second.stderr
-    assert first.wait(60) == 0
-    first.communicate()
-    assert len(out.read_text(encoding="utf-8").splitlines()) == 401
+def count_safe(out: Path) -> int:
+    with closing(sqlite3.connect(f"{out}.ledger")) as ledger:
+        (count,) = ledger.execute("SELECT count(*) FROM answers").fetchone()
+    return int(count)
+
+
+@pytest.mark.parametrize("second", [RESUMED, RESUMED[1:]], ids=["resumed second", "plain second"])
+@pytest.mark.parametrize("first", ["time", None], ids=["resumed first", "plain first"])
+def test_a_second_process_is_refused_and_the_first_goes_on(
+    model: Path, fields: list[Sample], tmp_path: Path, first: Comparison | None, second: tuple[str, ...]
+) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    options: dict[str, Any] = {"model": model, "white": None, "resume": first, "asked": {}, "tell": print}
+    with open_run(out, "csv", engine=Predictor.load(model, device="cpu"), **options) as run:
+        answers = run.answers(iter(fields))
+        next(answers)
+        refused = start(model, folder, "-o", out, *second)
+        told = refused.communicate()[1].decode()
+        assert refused.returncode == 2, told
+        assert "another run is at work with this output" in told
+        assert "Traceback" not in told
+        assert len(list(answers)) == 4
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 6
+    assert predict(model, folder, "-o", out, *second).exit_code == 0  # the lock went with its run
 
 
 def test_a_full_disk_is_told_and_what_was_safe_stays(
@@ -203,12 +234,13 @@ def test_what_a_worker_raises_loses_nothing_that_was_done(model: Path, tmp_path:
 
     answer(model, tmp_path / "plain.csv", noise)
     out = tmp_path / "out.csv"
-    try:
+    with pytest.raises(type(error)):
         answer(model, out, break_once)
-    except (RuntimeError, MemoryError):
-        assert not out.exists()
+    assert not out.exists()
     answers = answer(model, out, noise)
     assert not any(isinstance(each, Failure) for each in answers)
+    told = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
+    assert told["counts"] == {"fields": 40, "failed": 0, "recalled": 20, "changed": 0}
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 

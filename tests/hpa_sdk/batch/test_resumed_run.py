@@ -196,6 +196,21 @@ def test_parquet_holds_all_of_an_answer(model: Path, fields: list[Sample], tmp_p
             assert row["white"] == [255.0] * 4
 
 
+def test_a_partial_file_that_can_t_be_removed_does_no_harm(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    (tmp_path / ".0123abcd.out.csv").mkdir()
+    (tmp_path / ".4567abcd.out.csv").touch()
+    result = predict(model, fields[0].files[0].parent, "-o", tmp_path / "out.csv", *RESUMED)
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in tmp_path.glob(".*.out.csv")] == [".0123abcd.out.csv"]
+
+
+def test_a_folder_that_is_missing_is_told_and_not_made(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    result = predict(model, fields[0].files[0].parent, "-o", tmp_path / "nowhere" / "out.csv")
+    assert result.exit_code == 2
+    assert "the folder is missing" in result.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_resume_needs_an_output_and_a_ledger_of_its_own(model: Path, fields: list[Sample], tmp_path: Path) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
     assert "--resume goes with an output" in predict(model, folder, "--resume").stderr

@@ -5,23 +5,29 @@ from __future__ import annotations
 import csv
 import functools
 import http.server
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import fsspec
+import numpy as np
 import pytest
 
 from hpa_sdk import HpaError, Predictor, Sample
+from hpa_sdk.errors import SampleError
 from hpa_sdk.planes import read_planes
 from hpa_sdk.remote import archive
+from hpa_sdk.remote.archive import is_address
 from hpa_sdk.remote.fields import find_remote_samples
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.object_stores import bucket
+from tests.small import write_planes
 
 Trouble = Callable[["Server", str, int], bool]
 
@@ -37,6 +43,11 @@ class Server(http.server.SimpleHTTPRequestHandler):
         self.asked[name] += 1
         if not type(self).trouble(self, name, self.asked[name]):
             super().do_GET()
+
+    def do_HEAD(self) -> None:
+        name = unquote(self.path).rpartition("/")[2]
+        if not type(self).trouble(self, name, self.asked[name]):
+            super().do_HEAD()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -115,11 +126,11 @@ def test_what_stays_broken_is_one_failure_and_costs_no_other(
     assert "the red plane is missing" in errors[2]
 
 
-def pour(part: bytes, *, pause: float = 0) -> Trouble:
-    """Send planes that never end."""
+def pour(part: bytes, *, pause: float = 0, listing: bool = False) -> Trouble:
+    """Send planes, or the listing of a folder, that never end."""
 
     def endless(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
-        if not name:
+        if bool(name) == listing:
             return False
         server.send_response(200)
         server.end_headers()
@@ -151,18 +162,153 @@ def test_a_listing_that_names_other_places_is_not_followed(serve: Callable[[Trou
     def lie(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
         if name:
             return False
-        page = "".join(
-            f'<a href="{link}">x</a>'
-            for link in ("http://127.0.0.1:1/a_red.png", "../a_red.png", "/etc/a_red.png", "file:///a_red.png")
-        )
-        server.send_response(200)
-        server.send_header("Content-Type", "text/html")
-        server.end_headers()
-        server.wfile.write(page.encode())
+        elsewhere = ("127.0.0.1:1/plates/a_red.png", "[/a_red.png", "127.0.0.1:port/a_red.png")
+        beside = ("../a_red.png", "/a_red.png", "./../plates/../a_red.png", "file:///a_red.png", "javascript:a_red.png")
+        answer_with_links(server, *(f"http://{link}" for link in elsewhere), *beside)
         return True
 
     with pytest.raises(HpaError, match="holds no sample"):
-        list(find_remote_samples(serve(lie)))
+        list(find_remote_samples(f"{serve(lie)}plates/"))
+
+
+def answer_with_links(server: Server, *links: str) -> None:
+    server.send_response(200)
+    server.send_header("Content-Type", "text/html")
+    server.end_headers()
+    server.wfile.write("".join(f'<a href="{link}">x</a>' for link in links).encode())
+
+
+@pytest.mark.parametrize("names", [1, 60_000], ids=["ever deeper", "ever more"])
+def test_a_listing_that_always_names_more_folders_is_left(serve: Callable[[Trouble], str], names: int) -> None:
+    def name_more(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
+        # At some time it ends, so that whoever follows it all is found out.
+        answer_with_links(server, *(f"{number}/" for number in range(names) if server.asked[""] < 100))
+        return True
+
+    with pytest.raises(SampleError, match="more folders than are searched"):
+        list(find_remote_samples(serve(name_more), recursive=True))
+
+
+def test_a_listing_without_end_is_cut_off(serve: Callable[[Trouble], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "LARGEST_LISTING", 2_000_000)
+    link = b'<a href="a_red.png">x</a>'
+    with pytest.raises(SampleError, match=r"can't be listed \(it is longer than the 2,000,000 bytes"):
+        list(find_remote_samples(serve(pour(link * 1000, listing=True))))
+
+
+def test_names_are_read_as_the_files_have_them(serve: Callable[[Trouble], str], fields: list[Sample]) -> None:
+    folder, name = fields[0].files[0].parent, "Zelle ö 1 & 50%"
+    below = folder / "Platte ü"
+    below.mkdir()
+    for file in fields[0].files:
+        file.rename(below / file.name.replace("field-0", name))
+    server = serve(none)
+    listed = [sample.id for sample in find_remote_samples(server, recursive=True)]
+    assert listed == [*(sample.id for sample in fields[1:]), f"Platte ü/{name}"]
+    told = []
+    for address in (
+        f"{server}Platte ü",
+        f"{server}{quote(below.name)}/",
+        f"{server}{quote(f'Platte ü/{name}_red.png')}",
+    ):
+        (sample,) = find_remote_samples(address)
+        assert sample.id == name
+        assert read_planes(sample).any()
+        told.append(str(sample.source))
+    assert len(set(told)) == 1  # the same place in a ledger, however it was named
+
+
+def test_a_message_names_the_address_as_it_is(serve: Callable[[Trouble], str], fields: list[Sample]) -> None:
+    write_planes(fields[0].files[0].parent, "field-1", np.zeros((4, 32, 32), np.uint8))
+    fields[1].files[0].write_bytes(fields[0].files[0].read_bytes())  # larger than the other three
+    server = serve(none)
+    with pytest.raises(HpaError, match=f"{re.escape(server)}field-1_red.png: "):
+        read_planes(list(find_remote_samples(server))[1])
+
+
+def test_a_disk_of_windows_is_no_address() -> None:
+    assert [is_address(path) for path in ("C://data", "a/s3://b", "s3://b", "HTTPS://b")] == [False, False, True, True]
+
+
+def test_an_outage_of_some_seconds_fails_no_field(
+    serve: Callable[[Trouble], str], fields: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.undo()  # the waits as they are
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=waits.append))
+
+    def fail_for_twenty_seconds(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
+        if name and sum(waits) < 20:
+            server.send_error(503)
+            return True
+        return False
+
+    sample = next(find_remote_samples(serve(fail_for_twenty_seconds)))
+    assert (read_planes(sample) == read_planes(fields[0])).all()
+    assert waits[0] >= 1
+    assert max(waits) < archive.LONGEST_WAIT + 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_a_server_refuses_is_not_asked_for_again(serve: Callable[[Trouble], str], status: int) -> None:
+    kinds: list[type[Server]] = []
+
+    def refuse(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
+        kinds.append(type(server))
+        if name:
+            server.send_error(status)
+        return bool(name)
+
+    sample = next(find_remote_samples(serve(refuse)))
+    with pytest.raises(HpaError, match="plane"):
+        read_planes(sample)
+    assert kinds[0].asked["field-0_red.png"] == 1
+
+
+def test_a_server_that_fails_for_a_moment_changes_no_field(
+    serve: Callable[[Trouble], str], model: Path, tmp_path: Path
+) -> None:
+    failing: set[str] = set()
+
+    def fail_some(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
+        if name not in failing:
+            return False
+        if server.command == "GET":  # what is asked for a stamp where HEAD did not do
+            failing.discard(name)
+        server.send_error(503)
+        return True
+
+    address, out = serve(fail_some), tmp_path / "out.csv"
+    run = (model, address, "-o", out, *RESUMED)
+    failing |= {"field-1_red.png", "field-3_blue.png"}
+    assert predict(*run).exit_code == 0
+    expected = out.read_bytes()
+    for name in ("field-2_green.png", "field-4_yellow.png"):
+        failing.add(name)
+        result = predict(*run)
+        assert result.exit_code == 0
+        assert "5 answers stood in the ledger; 0 fields had changed" in result.stderr
+        assert not failing
+    assert out.read_bytes() == expected
+
+
+def test_an_answer_whose_planes_could_not_be_looked_at_is_made_again(
+    serve: Callable[[Trouble], str], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = (model, serve(none), "-o", tmp_path / "out.csv", *RESUMED)
+    info = archive.Archive._info
+
+    def forbid(self: archive.Archive, address: str) -> Any:
+        if "field-2" in address:
+            raise PermissionError(address)
+        return info(self, address)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive.Archive, "_info", forbid)
+        assert predict(*run).exit_code == 0
+        assert "4 answers stood in the ledger; 0 fields had changed" in predict(*run).stderr
+    assert "4 answers stood in the ledger; 0 fields had changed" in predict(*run).stderr
+    assert "5 answers stood in the ledger; 0 fields had changed" in predict(*run).stderr
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "nonsense://x/y", "http://127.0.0.1:9/picture.png"])

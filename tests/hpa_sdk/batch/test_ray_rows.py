@@ -1,0 +1,72 @@
+"""What crosses a Ray cluster comes out as on one machine; without a cluster, by a stand-in that runs it right here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from hpa_sdk import Predictor, Sample
+from hpa_sdk.writers import escaped, open_writer
+from tests.small import make_field
+
+
+class Dataset:
+    """Rows that an actor of this process answers."""
+
+    context = SimpleNamespace(execution_options=SimpleNamespace())
+
+    def __init__(self, tables: list[pa.Table]) -> None:
+        self._tables = tables
+
+    def map_batches(self, actor: type, *, fn_constructor_args: tuple[Any, ...], **_: object) -> Dataset:
+        return Dataset([*map(actor(*fn_constructor_args), self._tables)])
+
+    def iter_batches(self, **_: object) -> Iterator[pa.Table]:
+        yield from self._tables
+
+
+@pytest.fixture
+def integration(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The integration, with a stand-in for Ray."""
+    ray, data = ModuleType("ray"), ModuleType("ray.data")
+    vars(ray)["data"] = data
+    vars(ray)["nodes"] = lambda: [{"Alive": True, "Resources": {"CPU": 1}}]
+    vars(data).update(from_arrow=Dataset, Dataset=Dataset, ActorPoolStrategy=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", data)
+    name = "hpa_sdk.integrations.ray"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module(name)
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is Unicode")
+def test_a_name_that_is_no_unicode_costs_no_field_its_answer(integration: Any, model: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    samples = [make_field(tmp_path / "fields", name, rng) for name in ("a", "b\udcff", "c\udcff ö")]
+    samples[2].files[1].unlink()
+    predictor = Predictor.load(model, device="cpu", threads=1)
+    options = {"model": str(model), "device": "cpu", "threads": 1}
+    spread = integration.RayPredictor(
+        options, predictor.card, thresholds=predictor.thresholds, device="cpu", actors=1, cpus=1
+    )
+    told = {}
+    for name, engine in (("alone.csv", predictor), ("spread.csv", spread)):
+        told[name] = written(engine, samples, tmp_path / name)
+    assert told["alone.csv"] == told["spread.csv"]
+    assert escaped(samples[1].id) in told["spread.csv"]
+
+
+def written(engine: Any, samples: list[Sample], out: Path) -> str:
+    with open_writer(out, "csv") as writer:
+        for answer in engine.stream(iter(samples)):
+            writer.write(answer)
+    return out.read_text(encoding="utf-8")
