@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hpa_sdk.errors import OutputError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The numbers of an `OSError` that mean that there is no room left."""
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield partial
         _move(partial, final)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL_DISK:
             raise OutputError(
                 "the disk is full",
                 where=final,

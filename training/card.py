@@ -24,9 +24,10 @@ from training.thresholds import tune_thresholds
 def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows) -> ModelCard:
     """Judge a fitted network on the validation part, and write its card.
 
-    Tuned thresholds and the temperature are fitted on the same fields that the figures come from: the figures of a
-    recipe with tuned thresholds are a little too good, and those for a paper come from ``python -m training evaluate``
-    on other data.
+    Thresholds, temperature and figures are of one view of each field, whatever the recipe's `views`: that is what is
+    served. Tuned thresholds and the temperature are fitted on the same fields that the figures come from: the figures
+    of a recipe with tuned thresholds are a little too good, and those for a paper come from
+    ``python -m training evaluate`` on other data.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageS
     """
     truth = dataset.targets[validation]
     probabilities = predict_images(
-        network, validation.tolist(), lambda row: images[np.array([row])][0], views=plan.recipe.views
+        network, validation.tolist(), lambda row: images[np.array([row])][0], views=1
     ).probabilities
     tuned = plan.recipe.thresholds == "tuned"
     thresholds = tune_thresholds(truth, probabilities) if tuned else (STUDY_THRESHOLD,) * len(Label)

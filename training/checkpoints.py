@@ -14,6 +14,7 @@ from hpa_sdk.whole_file import whole_file
 from training.batches import FieldBatches
 from training.errors import RunError
 from training.prepared import Images
+from training.saving import save
 from training.statistics import FreshStatistics
 
 HISTORY = "history.csv"
@@ -58,7 +59,7 @@ class Progress:
             return cls()
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
-        except msgspec.DecodeError as error:
+        except (UnicodeDecodeError, msgspec.DecodeError) as error:
             raise RunError(
                 f"the record of progress can't be read ({error})", where=path, remedy="Fit anew in another folder."
             ) from error
@@ -68,7 +69,8 @@ class Progress:
         with whole_file(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             rows = csv.DictWriter(file, fieldnames=list(self.history[0]), lineterminator="\n")
             rows.writeheader()
-            rows.writerows(self.history)
+            # After a resume they come back as 0.0.
+            rows.writerows({**row, "epoch": int(row["epoch"]), "stage": int(row["stage"])} for row in self.history)
         with whole_file(folder / _PROGRESS) as partial:
             partial.write_bytes(msgspec.json.encode(self))
         for weights in folder.glob("*.weights.h5"):
@@ -88,7 +90,8 @@ def _no_number(name: str, loss: float, at: str, folder: Path) -> RunError:
     return RunError(
         f"the {name} is {loss} in {at} ({state})",
         where=folder,
-        remedy="Lower the learning rate in the recipe; with mixed precision try --precision float32.",
+        remedy="The same plan comes to the same again. Fit in a new folder: by a --recipe FILE.toml"
+        " with a lower learning_rate, or, where it is mixed, with --precision float32.",
     )
 
 
@@ -100,8 +103,7 @@ class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         self._every = every
 
     def _save(self, name: str) -> str:
-        with whole_file(self._folder / name) as partial:
-            self.model.save_weights(partial)
+        save(self._folder / name, self.model, self.model.save_weights)
         return name
 
     def _is_checkpoint(self, epoch: int) -> bool:

@@ -14,38 +14,59 @@ Devices = Literal["one", "all"]
 
 
 @contextmanager
-def data_parallel(devices: Devices) -> Iterator[None]:
+def data_parallel(devices: Devices, batch_size: int) -> Iterator[int]:
     """Share each batch among all devices while the block builds and fits a network.
 
     Under JAX by Keras' distribution API, under TensorFlow by MirroredStrategy. Every device holds the whole network and
-    sees its part of each batch; the batch size stays the recipe's, so it should be a multiple of the number of devices.
+    sees its part of each batch; the batch size stays the recipe's, so it must be a multiple of the number of devices.
 
     Parameters
     ----------
     devices : str
         ``"one"`` changes nothing.
+    batch_size : int
+        Fields a step, on all devices together.
+
+    Yields
+    ------
+    int
+        The number of devices.
 
     Raises
     ------
     RunError
-        The Keras backend can't share a fit.
+        The Keras backend can't share a fit, or the batch can't be shared evenly.
     """
     if devices == "one":
-        yield
+        yield 1
     elif keras.backend.backend() == "jax":
         before = keras.distribution.distribution()
-        keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+        shared = keras.distribution.DataParallel(auto_shard_dataset=False)
+        _check_even(batch_size, shared.num_model_replicas)
+        keras.distribution.set_distribution(shared)
         try:
-            yield
+            yield shared.num_model_replicas
         finally:
             keras.distribution.set_distribution(before)
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # noqa: PLC0415 - other backends train without it
 
-        with tf.distribute.MirroredStrategy().scope():
-            yield
+        strategy = tf.distribute.MirroredStrategy()
+        _check_even(batch_size, strategy.num_replicas_in_sync)
+        with strategy.scope():
+            yield strategy.num_replicas_in_sync
     else:
         raise RunError(
             f"Keras on {keras.backend.backend()} can't share a fit among devices",
             remedy="Use --devices one, or KERAS_BACKEND=tensorflow or jax.",
+        )
+
+
+def _check_even(batch_size: int, count: int) -> None:
+    if batch_size % count:
+        below = batch_size // count * count
+        sizes = f"{below} or {below + count}" if below else str(count)
+        raise RunError(
+            f"a batch of {batch_size} fields can't be shared evenly among {count} devices",
+            remedy=f"Give a multiple of {count}, such as --batch-size {sizes}; or use --devices one.",
         )

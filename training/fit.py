@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.contract import RUN_RECORD
+from hpa_sdk.errors import OutputError
 from hpa_sdk.model_card import ModelCard
 from training.batches import FieldBatches
 from training.card import make_card
@@ -54,7 +56,8 @@ def fit(
     resume : bool
         Go on with a fit of the same plan that was stopped.
     devices : str
-        ``"one"``, or ``"all"`` to share each batch among all devices of the machine.
+        ``"one"``, or ``"all"`` to share each batch among all devices of the machine. The batch size must then be a
+        multiple of their number, and as many validation fields are drawn as come next to such a multiple.
     checkpoint_every : int
         Epochs from one checkpoint to the next: a fit that is stopped loses at most so many.
 
@@ -66,18 +69,21 @@ def fit(
     Raises
     ------
     TableError, PlaneError, WeightsError, RunError, OutputError
-        The data, the weights, the run folder or the folder of prepared images can't be used, or the loss is no number.
+        The data, the weights, the run folder or the folder of prepared images can't be used, the devices can't share a
+        batch, or the loss is no number.
     """
     dataset = read_datasets(plan.data)
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
-    with data_parallel(devices):
+    _check_folder(out, plan, dataset, resume=resume)
+    with data_parallel(devices, plan.recipe.batch_size) as sharing:
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
         images = DecodedImages(dataset.samples) if prepared is None else prepare(dataset, prepared)
         run = Run(out, plan, dataset.fingerprint, resume=resume)
         training, validation = split(dataset.targets, plan.split)
         progress = Progress.read(out)
-        fields = _Fields(images, dataset.targets, _draw_probabilities(plan, dataset, training), training, validation)
+        probabilities = _draw_probabilities(plan, dataset, training)
+        fields = _Fields(images, dataset.targets, probabilities, training, validation, sharing)
         draw_training_images(fields.batches(plan, plan.recipe.stages[-1]), out / TRAINING_PICTURE)
         for number in range(len(plan.recipe.stages)):
             _fit_stage(network, plan, number, fields, progress, out, checkpoint_every)
@@ -92,6 +98,14 @@ def fit(
     return card
 
 
+def _check_folder(out: Path, plan: Plan, dataset: Dataset, *, resume: bool) -> None:
+    """Refuse a wrong run folder before weights are fetched and images prepared; write nothing."""
+    if out.exists() and not out.is_dir():
+        raise OutputError("this is a file, not a folder", where=out, remedy="Name a folder to make.")
+    if (out / RUN_RECORD).exists():
+        Run(out, plan, dataset.fingerprint, resume=resume)
+
+
 @dataclass(frozen=True, slots=True)
 class _Fields:
     images: ImageSource
@@ -99,6 +113,7 @@ class _Fields:
     probabilities: npt.NDArray[np.float64]
     training: Rows
     validation: Rows
+    sharing: int
 
     def batches(self, plan: Plan, stage: Stage) -> FieldBatches:
         return FieldBatches(
@@ -113,7 +128,9 @@ class _Fields:
 
     def validation_draw(self, plan: Plan) -> tuple[Images, Targets]:
         count = plan.recipe.validation_fields
-        drawn = np.random.default_rng([plan.seed, count]).choice(self.validation, count)
+        # A few more where the devices could not share the last batch evenly; their loss weighs as any other's.
+        even = -(-count // self.sharing) * self.sharing
+        drawn = np.random.default_rng([plan.seed, count]).choice(self.validation, even)
         return self.images[drawn], self.targets[drawn]
 
     def statistics_draw(self, plan: Plan) -> Images | None:

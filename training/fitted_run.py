@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -35,17 +35,30 @@ class FittedRun:
         What the fit says of it.
     split : str
         How it parted its data; the study's split where the record says nothing.
+    data : tuple of pathlib.Path
+        Where its data lay.
+    tuned : bool
+        Whether the card's thresholds were tuned on the validation part.
     """
 
     folder: Path
     network: keras.Model
     card: ModelCard
     split: SplitName
+    data: tuple[Path, ...]
+    tuned: bool
+
+
+@dataclass(frozen=True)
+class _Thresholds:
+    thresholds: str = "study"
 
 
 @dataclass(frozen=True)
 class _Record:
     split: SplitName = "study"
+    data: tuple[str, ...] = ()
+    recipe: _Thresholds = field(default_factory=_Thresholds)
 
 
 def read_run(run: Path) -> FittedRun:
@@ -66,7 +79,7 @@ def read_run(run: Path) -> FittedRun:
     card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
     try:
         record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
-    except msgspec.DecodeError as error:
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise RunError(f"the record can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again.") from error
     try:
         network = keras.saving.load_model(run / RUN_NETWORK, compile=False)
@@ -82,20 +95,38 @@ def read_run(run: Path) -> FittedRun:
             where=run / RUN_NETWORK,
             remedy="Name a run of one of the networks in training.networks.",
         )
-    return FittedRun(folder=run, network=network, card=card, split=record.split)
+    return FittedRun(
+        folder=run,
+        network=network,
+        card=card,
+        split=record.split,
+        data=tuple(Path(source) for source in record.data),
+        tuned=record.recipe.thresholds == "tuned",
+    )
 
 
-def part_rows(dataset: Dataset, part: Part, split_name: SplitName) -> Rows:
+def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
+    """Say whether a run was fitted on this data set: all of it, in this order, with these labels."""
+    return run.card.training.data_fingerprint == dataset.fingerprint
+
+
+def part_rows(dataset: Dataset, part: Part, run: FittedRun) -> Rows:
     """Give the rows of a part of a data set, in the order of its table.
 
     Raises
     ------
     RunError
-        The data set has one field only, which can't be split.
+        A part is asked for of other data than the run was fitted on: split anew, it would mix fields that the network
+        was fitted on with others.
     """
     if part == "all":
         return np.arange(len(dataset.samples))
-    if len(dataset.samples) == 1:
-        raise RunError("one field can't be split", where=dataset.name, remedy="Judge all of the data: --part all.")
-    training, validation = split(dataset.targets, split_name)
+    if not is_data_of(run, dataset):
+        raise RunError(
+            f"{dataset.name} is not the data of this fit, so it has no {part} part",
+            where=run.folder,
+            remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge all"
+            " of other data, none of which it was fitted on: --part all.",
+        )
+    training, validation = split(dataset.targets, run.split)
     return np.sort(training if part == "training" else validation)

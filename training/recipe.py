@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib import resources
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,6 +14,9 @@ from training.errors import RecipeError
 from training.networks import NetworkName
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_SUFFIX = ".toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +41,9 @@ class Stage:
 
     networks: tuple[NetworkName, ...]
     backbone: Literal["frozen", "trained"]
-    learning_rate: float
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)]
     schedule: Literal["constant", "warmup_cosine"]
-    epochs: int
+    epochs: _Count
     augmentation: AugmentationName
 
 
@@ -70,7 +74,8 @@ class Recipe:
     weight_average : float
         Momentum of an exponential moving average of the weights, which is then what is judged and kept; 0 for none.
     views : int
-        Views of each image whose answers are averaged when the fitted network is judged: 1 or 8.
+        Views averaged when the fitted network is judged with more time, as the evidence is: 1 or 8. The card is of one
+        view, which is what is served.
     thresholds : str
         ``"study"``: 0.2 for every class; ``"tuned"``: tuned on the validation part.
     stages : tuple of Stage
@@ -79,14 +84,14 @@ class Recipe:
 
     name: str
     initial_weights: Literal["imagenet", "none"]
-    batch_size: int
-    steps_per_epoch: int
-    validation_fields: int
-    statistics_fields: int
+    batch_size: _Count
+    steps_per_epoch: _Count
+    validation_fields: _Count
+    statistics_fields: Annotated[int, msgspec.Meta(ge=0)]
     sampling: Literal["even", "repeat_factor"]
     loss: Literal["binary_crossentropy", "asymmetric"]
     precision: Precision
-    weight_average: float
+    weight_average: Annotated[float, msgspec.Meta(ge=0, lt=1)]
     views: Literal[1, 8]
     thresholds: Literal["study", "tuned"]
     stages: tuple[Stage, ...]
@@ -126,7 +131,12 @@ class Recipe:
 
 
 def read_recipe(name: str) -> Recipe:
-    """Read one of the recipes in ``training/recipes``.
+    """Read a recipe.
+
+    Parameters
+    ----------
+    name : str
+        One of those in ``training/recipes``, or the path of a file that ends in ``.toml``.
 
     Raises
     ------
@@ -134,11 +144,13 @@ def read_recipe(name: str) -> Recipe:
         There is no such recipe, or it can't be read.
     """
     folder = resources.files("training") / "recipes"
-    file = folder / f"{name}.toml"
+    file = Path(name) if name.endswith(_SUFFIX) else folder / f"{name}{_SUFFIX}"
     if not file.is_file():
-        names = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-        raise RecipeError(f"there is no recipe {name!r}", remedy=f"Name one of: {', '.join(names)}.")
+        names = sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
+        raise RecipeError(
+            f"there is no recipe {name!r}", remedy=f"Name one of: {', '.join(names)}; or a file that ends in {_SUFFIX}."
+        )
     try:
         return msgspec.toml.decode(file.read_bytes(), type=Recipe)
-    except msgspec.DecodeError as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise RecipeError(f"the recipe can't be read ({error})", where=str(file), remedy="Mend the file.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -14,16 +15,20 @@ import keras
 import msgspec
 
 from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
+from hpa_sdk.errors import OutputError
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.whole_file import whole_file
 from training.errors import RunError
 from training.networks import NetworkName
 from training.recipe import Recipe
+from training.saving import save
 from training.split import SplitName
 
 InitialWeights = Literal["imagenet", "none"] | Path
 
 _PACKAGES = ("keras", "numpy", "opencv-python", "pillow", "scikit-learn")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,26 +100,37 @@ class Run:
     Raises
     ------
     RunError
-        The folder holds a run and `resume` is False, or holds one of another plan or of other data, or a finished one.
+        The folder holds a run and `resume` is False, or holds one of another plan or of other data, or a finished one,
+        or a record that can't be read.
+    OutputError
+        The folder can't be made.
     """
 
     def __init__(self, folder: Path, plan: Plan, fingerprint: str, *, resume: bool = False) -> None:
         self.folder = folder
         record = {**plan.told(), "data_fingerprint": fingerprint}
-        path = folder / RUN_RECORD
-        if path.exists():
-            self._check(json.loads(path.read_text(encoding="utf-8")), record, resume=resume)
+        backend = keras.backend.backend()
+        if (folder / RUN_RECORD).exists():
+            self._check(record, backend, resume=resume)
         else:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.write(RUN_RECORD, json.dumps(record, indent=2, ensure_ascii=False))
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"the run folder can't be made ({error.strerror})",
+                    where=folder,
+                    remedy="Name a new folder in a place that you may write to.",
+                ) from error
+            self.write(RUN_RECORD, json.dumps({**record, "backend": backend}, indent=2, ensure_ascii=False))
 
-    def _check(self, found: dict[str, Any], asked: dict[str, Any], *, resume: bool) -> None:
+    def _check(self, asked: dict[str, Any], backend: str, *, resume: bool) -> None:
         if not resume:
             raise RunError(
                 "the folder already holds a run",
                 where=self.folder,
                 remedy="Name another folder, or go on with that run by --resume.",
             )
+        found = self._read()
         differing = [name for name in asked if found.get(name) != asked[name]]
         if differing:
             raise RunError(
@@ -124,11 +140,29 @@ class Run:
             )
         if (self.folder / RUN_CARD).exists():
             raise RunError("the run is finished", where=self.folder, remedy="There is nothing to resume.")
+        # None in records of earlier versions.
+        began = found.get("backend", backend)
+        if began != backend:
+            _log.warning(
+                "%s was begun by Keras on %s and goes on by %s: its card will name %s alone.",
+                self.folder,
+                began,
+                backend,
+                backend,
+            )
+
+    def _read(self) -> dict[str, Any]:
+        path = self.folder / RUN_RECORD
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+            raise RunError(
+                f"the record of the run can't be read ({error})", where=path, remedy="Fit anew in another folder."
+            ) from error
 
     def finish(self, network: keras.Model, card: ModelCard) -> None:
         """Keep the fitted network, then the card that makes the run complete."""
-        with whole_file(self.folder / RUN_NETWORK) as partial:
-            network.save(partial)
+        save(self.folder / RUN_NETWORK, network, network.save)
         self.write(RUN_CARD, card.to_json())
 
     def write(self, name: str, text: str) -> None:

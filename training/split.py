@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from hpa_sdk.labels import Label
 from training.dataset import Targets
+from training.errors import RunError
 
 SplitName = Literal["study", "stratified"]
 
@@ -20,6 +21,8 @@ STUDY_SHARE = 0.2
 
 STUDY_STATE = 101
 """The study's random state, so that anyone can take the same fields."""
+
+_FEWEST = 2
 
 Rows = npt.NDArray[np.intp]
 """Row numbers into a data set."""
@@ -67,6 +70,21 @@ def stratified_split(targets: Targets) -> tuple[Rows, Rows]:
     return cast("Rows", np.sort(training)), cast("Rows", np.sort(validation))
 
 
+def check_splittable(count: int) -> None:
+    """See that there is a field for each part.
+
+    Raises
+    ------
+    RunError
+        There are fewer than two fields.
+    """
+    if count < _FEWEST:
+        raise RunError(
+            f"{count} labelled field{'' if count == 1 else 's'} can't be parted in two, to fit on and to judge by",
+            remedy=f"Label at least {_FEWEST}.",
+        )
+
+
 def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
     """Split rows by the split of that name, and warn of classes that one part lacks.
 
@@ -81,7 +99,13 @@ def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
     -------
     training, validation : numpy.ndarray
         Row numbers.
+
+    Raises
+    ------
+    RunError
+        There are fewer than two fields.
     """
+    check_splittable(len(targets))
     parts = study_split(len(targets)) if name == "study" else stratified_split(targets)
     for part, rows in zip(("training", "validation"), parts, strict=True):
         lacking = [label for label in Label if targets[:, label].any() and not targets[rows, label].any()]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,6 +24,9 @@ from training.dataset import read_dataset
 from training.prepared import DecodedImages
 
 ROOT = Path(__file__).parents[2]
+
+BACKENDS = [backend for backend in ("jax", "tensorflow") if find_spec(backend)]
+"""The Keras backends that are installed, of those that a fit is tested on."""
 
 
 def build_small_network(name: str, *, weights: object = None) -> keras.Model:
@@ -46,6 +50,18 @@ def build_small_network(name: str, *, weights: object = None) -> keras.Model:
     x = layers.Dropout(0.5, name="dropout_after_embedding")(x)
     x = layers.Dense(28, activation="sigmoid", dtype="float32", name="probabilities")(x)
     return keras.Model(image, x, name=name)
+
+
+def build_plain_network(name: str, *, weights: object = None) -> keras.Model:
+    """Build one in which no field's answer depends on the others of its batch, nor on chance."""
+    del weights
+    backbone = keras.Sequential(
+        [keras.Input((299, 299, 3)), layers.AveragePooling2D(13), layers.Conv2D(4, 5, strides=3, activation="relu")],
+        name="backbone",
+    )
+    image = keras.Input((299, 299, 3), name="image")
+    x = layers.Dense(512, activation="relu", name="embedding")(layers.Flatten(name="flatten")(backbone(image)))
+    return keras.Model(image, layers.Dense(28, activation="sigmoid", name="probabilities")(x), name=name)
 
 
 def start(*fits: Sequence[object], **environment: str) -> subprocess.Popen[str]:
@@ -119,8 +135,9 @@ def share_the_cpu(devices: int) -> None:
 if __name__ == "__main__":
     if "HPA_TEST_LOGICAL_DEVICES" in os.environ:
         share_the_cpu(int(os.environ["HPA_TEST_LOGICAL_DEVICES"]))
+    build = build_plain_network if "HPA_TEST_PLAIN_NETWORK" in os.environ else build_small_network
     for arguments in json.loads(sys.argv[1]):
-        with patch("training.fit.build_network", build_small_network):
+        with patch("training.fit.build_network", build):
             main(["fit", *arguments], prog_name="fit", standalone_mode=False)
         run = Path(arguments[arguments.index("--out") + 1])
         np.save(run.with_suffix(".npy"), answers_of(run, Path(arguments[0])))

@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hpa_sdk.labels import Label
-from tests.training.test_evaluation import make_run
+from tests.training.test_evaluation import make_run, predict_eight_views, say_fitted_on
 from training.__main__ import main
 from training.dataset import Dataset, read_dataset
 from training.evaluation import judge_fields
 from training.prepared import DecodedImages
 from training.simulation import simulate
 from training.split import study_split
+from training.thresholds import tune_thresholds
 
 THRESHOLD = 0.5
 
@@ -45,7 +46,8 @@ def predict(run: Path, dataset: Dataset, rows: npt.NDArray[np.intp]) -> npt.NDAr
     return probabilities
 
 
-def test_figures_and_label_sets_are_each_network_s_own(runs: list[Path], data: Path) -> None:
+def test_figures_and_label_sets_are_each_network_s_own(data: Path, tmp_path: Path) -> None:
+    runs = [say_fitted_on(make_run(tmp_path / name, seed=seed), data) for seed, name in enumerate(("första", "andra"))]
     result = compare(*runs, data, "--json", "--part", "validation", "--threshold", str(THRESHOLD))
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)["comparison"]
@@ -109,3 +111,32 @@ def test_what_can_t_start_says_why(runs: list[Path], data: Path, tmp_path: Path)
     assert result.exit_code == 2
     assert "by the study and by the stratified split" in result.stderr
     assert compare(runs[0], other, data, "--json").exit_code == 0
+    fitted_on_it = say_fitted_on(make_run(tmp_path / "fitted", seed=3), data)
+    for pair in ([fitted_on_it, runs[0]], [runs[0], fitted_on_it]):
+        result = compare(*pair, data, "--part", "validation")
+        assert result.exit_code == 2
+        assert f"{runs[0]}: fält is not the data of this fit, so it has no validation part" in result.stderr
+
+
+def test_eight_views_are_averaged_by_thresholds_for_eight(data: Path, tmp_path: Path) -> None:
+    tuned = say_fitted_on(make_run(tmp_path / "tuned", seed=1), data, recipe={"thresholds": "tuned"})
+    study = make_run(tmp_path / "study", seed=2)
+    result = compare(tuned, study, data, "--json", "--views", "8", "--threshold", "card")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    dataset = read_dataset(data)
+    rows = np.sort(study_split(12)[1])
+    network = keras.saving.load_model(tuned / "network.keras")
+    probabilities = predict_eight_views(network, DecodedImages(dataset.samples)[np.arange(12)])
+    thresholds = tune_thresholds(dataset.targets[rows], probabilities[rows])
+    expected = judge_fields(dataset.targets, probabilities, thresholds=thresholds, data="")
+    assert told["comparison"]["networks"][0]["micro_f1"] == pytest.approx(expected.micro.f1)
+    sources = [
+        "tuned anew for 8 views on the validation part of fält",
+        "the card's, which were tuned for no number of views",
+    ]
+    assert (told["views"], told["thresholds"]) == (8, sources)
+    lines = compare(tuned, study, data, "--views", "8", "--threshold", "card").stdout.splitlines()
+    assert lines[0].endswith("a class counts from its network's threshold, averaged over 8 views")
+    for run, source in zip((tuned, study), sources, strict=True):
+        assert f"thresholds of {run}: {source}" in lines

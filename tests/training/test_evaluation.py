@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,12 +18,13 @@ from hpa_sdk.labels import Label
 from hpa_sdk.model_card import Calibration, ModelCard
 from tests.small import CARD
 from training.__main__ import main
-from training.dataset import read_dataset
+from training.dataset import read_dataset, read_datasets
 from training.evaluation import judge_fields
 from training.metrics import RECALLS, JudgementError, judge
 from training.prepared import DecodedImages
 from training.simulation import simulate
 from training.split import stratified_split, study_split
+from training.thresholds import tune_thresholds
 
 THRESHOLDS = tuple(np.linspace(0.3, 0.6, len(Label)).tolist())
 HISTORY = """epoch,batch_f1,binary_accuracy,loss,val_batch_f1,val_binary_accuracy,val_loss
@@ -64,8 +66,24 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+def say_fitted_on(run: Path, data: Path, **record: Any) -> Path:
+    """Let a run say that it was fitted on this data."""
+    card = ModelCard.from_json((run / "card.json").read_bytes())
+    fitted = replace(card, training=replace(card.training, data_fingerprint=read_dataset(data).fingerprint))
+    (run / "card.json").write_text(fitted.to_json(), encoding="utf-8")
+    (run / "run.json").write_text(json.dumps({"data": [str(data)]} | record), encoding="utf-8")
+    return run
+
+
 def evaluate(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["evaluate", *map(str, arguments)], catch_exceptions=False)
+
+
+def predict_eight_views(network: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    turned = [np.rot90(images, turns, axes=(1, 2)) for turns in range(4)]
+    views = [*turned, *(np.flip(image, axis=1) for image in turned)]
+    mean: npt.NDArray[np.float32] = np.mean([network.predict(view, verbose=0) for view in views], axis=0)
+    return mean
 
 
 def draw(fields: int = 57) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -220,8 +238,9 @@ def test_the_command_judges_the_network_of_the_run(run: Path, data: Path, tmp_pa
             picture.load()
 
 
-def test_the_table_shows_every_class_of_the_validation_part(run: Path, data: Path) -> None:
-    result = evaluate(run, data, "--part", "validation", "--views", "3", "--threshold", "0.5")
+def test_the_table_shows_every_class_of_the_validation_part(data: Path, tmp_path: Path) -> None:
+    run = say_fitted_on(make_run(tmp_path / "run", seed=1), data)
+    result = evaluate(run, data, "--part", "validation", "--views", "8", "--threshold", "0.5")
     assert result.exit_code == 0, result.output
     out = run / "evaluation-fält-validation"
     told = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
@@ -229,8 +248,7 @@ def test_the_table_shows_every_class_of_the_validation_part(run: Path, data: Pat
     rows = np.sort(study_split(12)[1])
     images = DecodedImages(dataset.samples)[rows]
     network = keras.saving.load_model(run / "network.keras")
-    views = [np.rot90(images, turns, axes=(1, 2)) for turns in range(3)]
-    probabilities = np.mean([network.predict(view, verbose=0) for view in views], axis=0)
+    probabilities = predict_eight_views(network, images)
     expected = judge_fields(dataset.targets[rows], probabilities, thresholds=(0.5,) * len(Label), data="")
     occurring = sum(figures.support > 0 for figures in expected.classes)
     assert told["evaluation"]["fields"] == 3
@@ -245,16 +263,13 @@ def test_the_table_shows_every_class_of_the_validation_part(run: Path, data: Pat
     assert str(out) in result.stderr
 
 
-def test_a_field_that_can_t_be_read_costs_no_other_its_judgement(run: Path, data: Path, tmp_path: Path) -> None:
+def test_a_field_that_can_t_be_read_costs_no_other_its_judgement(data: Path, tmp_path: Path) -> None:
+    run = say_fitted_on(make_run(tmp_path / "run", seed=1), data)
     dataset = read_dataset(data)
     broken = dataset.samples[np.sort(study_split(12)[1])[0]]
-    broken.files[2].write_bytes(b"no picture")
-    (run / "history.csv").rename(run / "kept.csv")
+    broken.files[2].write_bytes(bytes(broken.files[2].stat().st_size))
     (run / "history.csv").write_text("epoch\n0\n", encoding="utf-8")
-    try:
-        result = evaluate(run, data, "--part", "validation", "--out", tmp_path / "out")
-    finally:
-        (run / "kept.csv").replace(run / "history.csv")
+    result = evaluate(run, data, "--part", "validation", "--out", tmp_path / "out")
     assert result.exit_code == 1
     told = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     assert told["evaluation"]["fields"] == 2
@@ -269,7 +284,9 @@ def test_what_can_t_start_leaves_nothing(run: Path, data: Path, tmp_path: Path) 
     for arguments, message in (
         ((tmp_path / "gone", data), "holds no run.json"),
         ((run, tmp_path / "gone"), "can't be read"),
-        ((run, data, "--views", "9"), "Invalid value"),
+        ((run, data, "--views", "2"), "Invalid value"),
+        ((run, data, "--part", "validation"), "is not the data of this fit"),
+        ((run, data, "--part", "training"), "is not the data of this fit"),
         ((run, data, "--threshold", "1.5"), "Invalid value"),
     ):
         result = evaluate(*arguments, "--out", out)
@@ -294,12 +311,8 @@ def test_a_network_of_another_form_is_refused(data: Path, tmp_path: Path) -> Non
 
 
 def test_a_network_is_judged_on_the_part_of_its_own_split_that_it_was_not_fitted_on(data: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", seed=1)
+    run = say_fitted_on(make_run(tmp_path / "run", seed=1), data, split="stratified")
     dataset = read_dataset(data)
-    card = ModelCard.from_json((run / "card.json").read_bytes())
-    fitted = replace(card, training=replace(card.training, data_fingerprint=dataset.fingerprint))
-    (run / "card.json").write_text(fitted.to_json(), encoding="utf-8")
-    (run / "run.json").write_text('{"split": "stratified"}', encoding="utf-8")
     result = evaluate(run, data, "--part", "validation", "--json")
     assert result.exit_code == 0, result.output
     assert "too good" not in result.stderr
@@ -314,8 +327,69 @@ def test_a_network_is_judged_on_the_part_of_its_own_split_that_it_was_not_fitted
 
 
 def test_figures_on_the_fields_of_the_fit_are_called_too_good(data: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", seed=1)
-    text = (run / "card.json").read_text(encoding="utf-8")
-    fingerprint = read_dataset(data).fingerprint
-    (run / "card.json").write_text(text.replace('fingerprint": ""', f'fingerprint": "{fingerprint}"'), encoding="utf-8")
+    run = say_fitted_on(make_run(tmp_path / "run", seed=1), data)
     assert "the figures are too good" in evaluate(run, data).stderr
+
+
+def test_a_part_of_a_fit_s_data_has_no_validation_part_of_its_own(data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    simulate(other, count=8, seed=2, size=128, workers=1)
+    # The ids are those of the data alone otherwise.
+    table = (other / "train.csv").read_text(encoding="utf-8")
+    for sample in read_dataset(other).samples:
+        for file in sample.files:
+            file.rename(file.with_name(f"other-{file.name}"))
+        table = table.replace(sample.id, f"other-{sample.id}")
+    (other / "train.csv").write_text(table, encoding="utf-8")
+    run = make_run(tmp_path / "run", seed=1)
+    card = ModelCard.from_json((run / "card.json").read_bytes())
+    fingerprint = read_datasets([data, other]).fingerprint
+    fitted = replace(card, training=replace(card.training, data_fingerprint=fingerprint))
+    (run / "card.json").write_text(fitted.to_json(), encoding="utf-8")
+    assert evaluate(run, data, other, "--part", "validation").exit_code == 0
+    for sources in ([data], [other], [other, data]):
+        for part in ("training", "validation"):
+            result = evaluate(run, *sources, "--part", part, "--out", tmp_path / "out")
+            assert result.exit_code == 2
+            assert f"{run}: " in result.stderr
+            assert f"is not the data of this fit, so it has no {part} part" in result.stderr
+            assert "--part all" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_thresholds_of_one_view_are_tuned_anew_for_eight_or_said_to_be_of_one(
+    run: Path, data: Path, tmp_path: Path, known: bool
+) -> None:
+    fitted_on = tmp_path / "fitted"
+    simulate(fitted_on, count=20, seed=5, size=128, workers=1)
+    tuned = say_fitted_on(make_run(tmp_path / "run", seed=1), fitted_on, recipe={"thresholds": "tuned"})
+    dataset = read_dataset(fitted_on)
+    rows = np.sort(study_split(20)[1])
+    network = keras.saving.load_model(tuned / "network.keras")
+    images = DecodedImages(dataset.pick(rows))[np.arange(len(rows))]
+    expected = tune_thresholds(dataset.targets[rows], predict_eight_views(network, images))
+    if not known:
+        fitted_on.rename(tmp_path / "moved")
+        expected = THRESHOLDS
+    arguments = (tuned, data, "--out", tmp_path / "out")
+    result = evaluate(*arguments, "--json", "--views", "8")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["views"] == 8
+    assert [figures["threshold"] for figures in told["evaluation"]["classes"]] == pytest.approx(expected, abs=1e-5)
+    # The card's temperature is of one view.
+    assert len(told["evaluation"]["reliability"]) == 1
+    source = (
+        "tuned anew for 8 views on the validation part of fitted"
+        if known
+        else "the card's, tuned for one view and not for 8: the data of the fit is not at hand"
+    )
+    assert told["thresholds"] == source
+    assert evaluate(*arguments, "--views", "8").stdout.endswith(f"views: 8; thresholds: {source}\n")
+    one = json.loads(evaluate(*arguments, "--json").stdout)
+    assert [figures["threshold"] for figures in one["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)
+    assert one["thresholds"] == "the card's"
+    # A run that tuned nothing keeps what it has.
+    study = json.loads(evaluate(run, data, "--json", "--views", "8", "--out", tmp_path / "study").stdout)
+    assert [figures["threshold"] for figures in study["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)

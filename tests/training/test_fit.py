@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,13 +10,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hpa_sdk.errors import HpaError
 from hpa_sdk.model_card import ModelCard
+from tests.training.small_fit import build_small_network
+from training import fit as fit_module
 from training.__main__ import main
 from training.calibration import calibrate
 from training.dataset import read_dataset
+from training.fit import fit
 from training.metrics import judge
 from training.networks import build_network
-from training.prepared import DecodedImages
+from training.prepared import DecodedImages, Images, Rows
+from training.recipe import read_recipe
+from training.run import Plan, Run
 from training.split import study_split
 
 
@@ -80,6 +87,59 @@ def test_a_folder_that_holds_a_run_is_refused(run: Path, simulated: Path) -> Non
     assert result.exit_code == 2
     assert "already holds a run" in result.stderr
     assert (run / "card.json").read_bytes() == before
+
+
+def test_only_training_fields_are_fitted_on_and_only_validation_fields_judged(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(DecodedImages):
+        def __getitem__(self, rows: Rows) -> Images:
+            asked.setdefault(len(rows), []).append(rows.tolist())
+            return super().__getitem__(rows)
+
+    asked: dict[int, list[list[int]]] = {}
+    monkeypatch.setattr(fit_module, "DecodedImages", Asked)
+    monkeypatch.setattr(fit_module, "build_network", build_small_network)
+    # Each kind of question has a length of its own.
+    recipe = read_recipe("study").adjusted(
+        "vgg16", epochs=2, steps_per_epoch=3, batch_size=4, validation_fields=7, statistics_fields=5
+    )
+    fit(Plan(network="vgg16", recipe=recipe, data=(simulated,), weights="none"), tmp_path / "run")
+    training, validation = (part.tolist() for part in study_split(64))
+    fitted_on, statistics, drawn, judged = (asked.pop(length) for length in (4, 5, 7, 1))
+    assert not asked
+    assert len(fitted_on) >= 6
+    assert set(training) >= {row for rows in fitted_on + statistics for row in rows}
+    assert len(set(statistics[0])) == 5
+    assert len(drawn) == 1
+    assert set(validation) >= set(drawn[0])
+    assert sorted(judged) == [[row] for row in sorted(validation)]
+
+
+def test_a_wrong_folder_is_told_of_before_anything_is_fetched_or_prepared(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: object, **__: object) -> None:
+        pytest.fail("the folder was not looked at first")
+
+    for name in ("build_network", "prepare"):
+        monkeypatch.setattr(fit_module, name, too_late)
+    file, begun = tmp_path / "file", tmp_path / "begun"
+    file.write_bytes(b"kept")
+    plan = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(simulated,), weights="none")
+    Run(begun, plan, read_dataset(simulated).fingerprint)
+    before = (begun / "run.json").read_bytes()
+    for out, changed, resume, told in (
+        (file, plan, False, "this is a file, not a folder"),
+        (begun, plan, False, "already holds a run"),
+        (begun, replace(plan, seed=9), True, "another seed"),
+    ):
+        with pytest.raises(HpaError, match=told):
+            fit(changed, out, prepared=tmp_path / "prepared", resume=resume)
+    assert file.read_bytes() == b"kept"
+    assert [path.name for path in begun.iterdir()] == ["run.json"]
+    assert (begun / "run.json").read_bytes() == before
+    assert not (tmp_path / "prepared").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """The study's recipe is what its notebook did."""
 
+from pathlib import Path
+
 import pytest
 
+import training
 from training.errors import RecipeError
 from training.recipe import read_recipe
 
@@ -29,6 +32,22 @@ def test_numbers_can_be_adjusted() -> None:
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RecipeError, match=r"there is no recipe 'soup'.*study"):
         read_recipe("soup")
+
+
+def test_a_recipe_of_one_s_own_is_a_file(tmp_path: Path) -> None:
+    text = (Path(training.__file__).parent / "recipes" / "study.toml").read_text(encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(text.replace('"study"', '"own"', 1).replace("batch_size = 10", "batch_size = 3"), encoding="utf-8")
+    assert (read_recipe(str(own)).name, read_recipe(str(own)).batch_size) == ("own", 3)
+    with pytest.raises(RecipeError, match=r"there is no recipe '.*gone\.toml'.*study; or a file that ends in \.toml"):
+        read_recipe(str(tmp_path / "gone.toml"))
+    for broken in (text.replace("batch_size = 10", "batch_size = 0"), "name = ", "name = 'own'"):
+        own.write_text(broken, encoding="utf-8")
+        with pytest.raises(RecipeError, match=r"own\.toml: the recipe can't be read"):
+            read_recipe(str(own))
+    own.write_bytes(b"name = '\xff'")
+    with pytest.raises(RecipeError, match="the recipe can't be read"):
+        read_recipe(str(own))
 
 
 def test_the_strong_recipe_has_the_study_s_budget() -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.model_card import ModelCard
 from tests.training.small_fit import (
+    BACKENDS,
     assert_events_are_the_history,
     build_small_network,
+    finish,
     read_history,
     start,
     weights_of,
@@ -57,12 +60,13 @@ def assert_same_run(found: Path, expected: Path) -> None:
     assert_events_are_the_history(found)
 
 
-@pytest.mark.usefixtures("small")
-def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(simulated: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(simulated: Path, tmp_path: Path, backend: str) -> None:
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     sizes = "--epochs 6 --steps 3 --batch-size 4 --validation-fields 8 --seed 4 --weights none --prepared none"
-    options = ["--network", "inception_resnet_v2", *sizes.split(), "--checkpoint-every", 2]
-    process = start([simulated, "--out", killed, *options])
+    options = ["--network", "inception_resnet_v2", *sizes.split()]
+    fit_killed = [simulated, "--out", killed, *options, "--checkpoint-every", 2]
+    process = start(fit_killed, KERAS_BACKEND=backend)
     while Progress.read(killed).epochs < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -70,11 +74,8 @@ def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(simulated: Path, 
     process.communicate()
     assert not (killed / "card.json").exists()
 
-    recipe = read_recipe("study").adjusted(
-        "inception_resnet_v2", epochs=6, steps_per_epoch=3, batch_size=4, validation_fields=8
-    )
-    same = plan(simulated, network="inception_resnet_v2", recipe=recipe, seed=4)
-    cards = [fit(same, killed, resume=True, checkpoint_every=2), fit(same, undisturbed)]
+    finish(start([*fit_killed, "--resume"], [simulated, "--out", undisturbed, *options], KERAS_BACKEND=backend))
+    cards = [ModelCard.from_json((run / "card.json").read_text(encoding="utf-8")) for run in (killed, undisturbed)]
     assert cards[0].metrics == cards[1].metrics
     assert_same_run(killed, undisturbed)
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from hpa_sdk.labels import Label
+from training.errors import RunError
 from training.split import STUDY_SHARE, SplitName, split
 
 
@@ -32,6 +33,13 @@ def test_a_stratified_split_keeps_each_class_s_share() -> None:
     expected = STUDY_SHARE * targets.sum(axis=0)
     assert np.abs(targets[validation].sum(axis=0) - expected).max() <= 1 + 0.05 * expected.max()
     assert targets[validation].sum(axis=0).min() >= 1
+
+
+@pytest.mark.parametrize("name", ["study", "stratified"])
+def test_one_field_is_not_parted(name: SplitName) -> None:
+    with pytest.raises(RunError, match=r"1 labelled field can't be parted.*Label at least 2"):
+        split(draw(1), name)
+    assert [len(part) for part in split(draw(2), name)] == [1, 1]
 
 
 def test_a_class_that_a_part_lacks_is_named(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,13 +24,14 @@ from training.cli.judging import (
     print_text,
     report_failures,
     thresholds_of,
+    views_option,
     warn_of_fitted_fields,
 )
 from training.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
 from training.dataset import read_datasets
 from training.errors import RunError
 from training.fitted_run import FittedRun, Part, part_rows, read_run
-from training.split import SplitName
+from training.tuning import Tuned
 
 
 @click.command()
@@ -38,6 +39,7 @@ from training.split import SplitName
 @click.argument("second_run", metavar="RUN", type=click.Path(path_type=Path))
 @data_argument
 @part_option
+@views_option
 @click.option(
     "--threshold",
     type=ThresholdType(),
@@ -47,7 +49,14 @@ from training.split import SplitName
 )
 @json_option
 def compare(
-    first_run: Path, second_run: Path, data: tuple[Path, ...], part: Part, threshold: Threshold, *, as_json: bool
+    first_run: Path,
+    second_run: Path,
+    data: tuple[Path, ...],
+    part: Part,
+    views: int,
+    threshold: Threshold,
+    *,
+    as_json: bool,
 ) -> None:
     """Compare the networks in two RUN folders on DATA: folders with train.csv and its planes.
 
@@ -57,13 +66,16 @@ def compare(
     """
     dataset = read_datasets(data)
     runs = [read_run(first_run), read_run(second_run)]
-    part_of_data = part_rows(dataset, part, _common_split(runs, part))
+    # Of the same data and by the same split, where it is a part: that of one run is then that of the other.
+    _check_split(runs, part)
+    part_of_data, _ = (part_rows(dataset, part, run) for run in runs)
     # Sorted, so that the first fields of the table come first.
     rows = np.union1d(np.arange(min(FIRST_FIELDS, len(dataset.samples))), part_of_data)
     samples = dataset.pick(rows)
     for run in runs:
         warn_of_fitted_fields(run, dataset, part)
-    contenders = [_answer(run, samples, threshold) for run in runs]
+    tuned = [thresholds_of(run, threshold, views, dataset) for run in runs]
+    contenders = [_answer(run, samples, found, views) for run, found in zip(runs, tuned, strict=True)]
     failures = {failure.id: failure for contender in contenders for failure in contender.answers.failures}.values()
     report_failures(list(failures))
     comparison = compare_networks(
@@ -74,14 +86,20 @@ def compare(
         data=data_name(dataset, part, runs[0].split),
     )
     if as_json:
-        told = {"threshold": threshold, "comparison": comparison, "failures": failures_as_json(list(failures))}
+        told = {
+            "views": views,
+            "threshold": threshold,
+            "thresholds": [found.told for found in tuned],
+            "comparison": comparison,
+            "failures": failures_as_json(list(failures)),
+        }
         print_text(as_json_text(told))
     else:
-        print_text(as_text(comparison, threshold))
+        print_text(as_text(comparison, threshold, views, tuned))
     click.get_current_context().exit(1 if failures else 0)
 
 
-def _common_split(runs: Sequence[FittedRun], part: Part) -> SplitName:
+def _check_split(runs: Sequence[FittedRun], part: Part) -> None:
     first, second = runs
     if part != "all" and first.split != second.split:
         raise RunError(
@@ -89,20 +107,19 @@ def _common_split(runs: Sequence[FittedRun], part: Part) -> SplitName:
             where=second.folder,
             remedy="One would be judged by fields that it was fitted on. Compare them on other data, with --part all.",
         )
-    return first.split
 
 
-def _answer(run: FittedRun, samples: tuple[Sample, ...], threshold: Threshold) -> Contender:
+def _answer(run: FittedRun, samples: tuple[Sample, ...], tuned: Tuned, views: int) -> Contender:
     return Contender(
         run=str(run.folder),
         architecture=run.card.architecture,
         parameters=run.network.count_params(),
-        thresholds=thresholds_of(run, threshold),
-        answers=predict_fields(run, samples),
+        thresholds=tuned.thresholds,
+        answers=predict_fields(run, samples, views=views),
     )
 
 
-def as_text(comparison: Comparison, threshold: Threshold) -> str:
+def as_text(comparison: Comparison, threshold: Threshold, views: int, tuned: Sequence[Tuned]) -> str:
     """Write a comparison for people."""
     rows = [
         ("", *(network.run for network in comparison.networks)),
@@ -114,9 +131,13 @@ def as_text(comparison: Comparison, threshold: Threshold) -> str:
         ("parameters", *(f"{network.parameters:,}" for network in comparison.networks)),
     ]
     width = 2 + max(len(cell) for row in rows for cell in row[1:])
-    counted = "the card's thresholds" if threshold == "card" else f"a probability of {threshold:g} or more"
-    lines = [f"{comparison.fields:,} fields of {comparison.data}; a class counts from {counted}", ""]
+    counted = "its network's threshold" if threshold == "card" else f"a probability of {threshold:g} or more"
+    averaged = "" if views == 1 else f", averaged over {views} views"
+    lines = [f"{comparison.fields:,} fields of {comparison.data}; a class counts from {counted}{averaged}", ""]
     lines += [f"{name:<28}" + "".join(f"{cell:>{width}}" for cell in cells) for name, *cells in rows]
+    if threshold == "card":
+        named = zip(comparison.networks, tuned, strict=True)
+        lines += ["", *(f"thresholds of {network.run}: {found.told}" for network, found in named)]
     lines += ["", f"The first {len(comparison.first)} fields of the table"]
     for number, field in enumerate(comparison.first, start=1):
         lines += _first(number, field, comparison)

@@ -10,7 +10,6 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.samples import Sample
 from hpa_sdk.whole_file import whole_file
 from training.answers import predict_fields
-from training.augmentation import VIEWS
 from training.batches import FieldBatches
 from training.checkpoints import HISTORY
 from training.cli.judging import (
@@ -25,6 +24,7 @@ from training.cli.judging import (
     print_text,
     report_failures,
     thresholds_of,
+    views_option,
     warn_of_fitted_fields,
 )
 from training.dataset import Targets, read_datasets
@@ -42,13 +42,7 @@ from training.prepared import DecodedImages
 @click.argument("run", type=click.Path(path_type=Path))
 @data_argument
 @part_option
-@click.option(
-    "--views",
-    type=click.IntRange(1, VIEWS),
-    default=1,
-    show_default=True,
-    help="Turns and flips of each field to average over; 1 is the field as it is.",
-)
+@views_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: RUN/evaluation-<data set>.")
 @click.option("--threshold", type=ThresholdType(), default="card", show_default=True, help="Probability that counts.")
 @json_option
@@ -62,18 +56,21 @@ def evaluate(
     """
     dataset = read_datasets(data)
     fitted = read_run(run)
-    rows = part_rows(dataset, part, fitted.split)
+    rows = part_rows(dataset, part, fitted)
     samples, truth = dataset.pick(rows), dataset.targets[rows]
     warn_of_fitted_fields(fitted, dataset, part)
     out = _make_folder(out or run / "-".join(["evaluation", dataset.name, *([] if part == "all" else [part])]))
     answers = predict_fields(fitted, samples, views=views)
     report_failures(answers.failures)
+    tuned = thresholds_of(fitted, threshold, views, dataset)
+    # The card's temperature is of one view.
+    calibration = fitted.card.calibration if views == 1 else None
     evaluation = judge_fields(
         truth[answers.answered],
         answers.probabilities[answers.answered],
-        thresholds=thresholds_of(fitted, threshold),
+        thresholds=tuned.thresholds,
         data=data_name(dataset, part, fitted.split),
-        temperature=None if fitted.card.calibration is None else fitted.card.calibration.temperature,
+        temperature=None if calibration is None else calibration.temperature,
     )
     readable = tuple(sample for sample, answered in zip(samples, answers.answered, strict=True) if answered)
     _draw(out, evaluation)
@@ -84,6 +81,7 @@ def evaluate(
             "run": str(run),
             "views": views,
             "threshold": threshold,
+            "thresholds": tuned.told,
             "recalls": RECALLS,
             "evaluation": evaluation,
             "failures": failures_as_json(answers.failures),
@@ -92,7 +90,7 @@ def evaluate(
     # Last, since it tells that all is there.
     with whole_file(out / "evaluation.json") as partial:
         partial.write_text(text, encoding="utf-8")
-    print_text(text if as_json else evaluation_table(evaluation))
+    print_text(text if as_json else f"{evaluation_table(evaluation)}\nviews: {views}; thresholds: {tuned.told}")
     click.echo(f"figures and pictures: {out}", err=True)
     click.get_current_context().exit(1 if answers.failures else 0)
 

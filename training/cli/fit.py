@@ -7,20 +7,21 @@ from typing import cast, get_args
 
 import click
 
+from training.dataset import read_label_table
 from training.devices import Devices
 from training.fit import fit as fit_network
 from training.networks import NETWORK_NAMES, NetworkName
 from training.prepared import prepared_folder
 from training.recipe import Precision, read_recipe
 from training.run import InitialWeights, Plan
-from training.split import SplitName
+from training.split import SplitName, check_splittable
 
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
 @click.option("--network", type=click.Choice(NETWORK_NAMES), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to make.")
-@click.option("--recipe", default="study", show_default=True, help="A file in training/recipes, without .toml.")
+@click.option("--recipe", default="study", show_default=True, help="study, strong, fine_tune, or FILE.toml.")
 @click.option(
     "--weights",
     help="Start of the backbone: imagenet, none or a file. Of the whole network: the network.keras of an earlier run."
@@ -43,7 +44,7 @@ from training.split import SplitName
     type=click.FloatRange(min=0, min_open=True),
     help="Micrometres a pixel of the planes, for microscopes of another scale; 0.32 for the Kaggle set.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--devices", type=click.Choice(get_args(Devices)), default="one", show_default=True)
 @click.option(
     "--prepared",
@@ -79,6 +80,8 @@ def fit(
     resume: bool,
 ) -> None:
     """Fit a network on DATA: folders with train.csv and its planes."""
+    # Before anything is built, fetched or made.
+    check_splittable(sum(map(_count_fields, data)))
     adjusted = read_recipe(recipe).adjusted(
         network,
         epochs=epochs,
@@ -107,6 +110,11 @@ def fit(
             f" {metrics.data}",
             err=True,
         )
+
+
+def _count_fields(source: Path) -> int:
+    ids, _ = read_label_table(source if source.suffix.lower() == ".csv" else source / "train.csv")
+    return len(ids)
 
 
 def _initial_weights(weights: str) -> InitialWeights:

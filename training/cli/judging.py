@@ -12,9 +12,11 @@ import msgspec
 
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
+from training.augmentation import VIEWS
 from training.dataset import Dataset
-from training.fitted_run import FittedRun, Part
+from training.fitted_run import FittedRun, Part, is_data_of
 from training.split import SplitName
+from training.tuning import Tuned, thresholds_for_views
 
 Threshold = float | Literal["card"]
 """One threshold for all classes, or those of the card."""
@@ -36,14 +38,24 @@ part_option = click.option(
     type=click.Choice(get_args(Part)),
     default="all",
     show_default=True,
-    help="Fields to judge on; validation is the part that the fit of such data was not on.",
+    help="Fields to judge on; validation, of the data of the fit, is the part that the fit was not on.",
+)
+views_option = click.option(
+    "--views",
+    type=click.Choice([1, VIEWS]),
+    default=1,
+    show_default=True,
+    help="Turns and flips of each field to average over; 1 is the field as it is, as it is served. With more, the"
+    " card's thresholds are tuned anew where the data of the fit is at hand.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def thresholds_of(fitted: FittedRun, threshold: Threshold) -> tuple[float, ...]:
-    """Give the 28 thresholds that an option means."""
-    return fitted.card.thresholds if threshold == "card" else (threshold,) * len(Label)
+def thresholds_of(fitted: FittedRun, threshold: Threshold, views: int, dataset: Dataset) -> Tuned:
+    """Give the 28 thresholds that the options mean."""
+    if threshold == "card":
+        return thresholds_for_views(fitted, views, dataset)
+    return Tuned(thresholds=(threshold,) * len(Label), told=f"{threshold:g} for every class")
 
 
 def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
@@ -53,7 +65,7 @@ def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
 
 def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> None:
     """Say so where a network is judged by fields that it was fitted on."""
-    if part != "validation" and fitted.card.training.data_fingerprint == dataset.fingerprint:
+    if part != "validation" and is_data_of(fitted, dataset):
         click.echo(
             f"{fitted.folder} was fitted on fields of this data: the figures are too good."
             " --part validation leaves those fields out.",

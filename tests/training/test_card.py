@@ -1,0 +1,38 @@
+"""The card of a fit is of the network as it is served: one view of each field."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hpa_sdk.model_card import ModelCard
+from tests.training.small_fit import build_small_network
+from training import fit as fit_module
+from training.__main__ import main
+
+
+def test_the_card_s_figures_are_those_of_evaluate(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "build_network", build_small_network)
+    run = tmp_path / "run"
+    sizes = "--epochs 2 --steps 3 --batch-size 4 --validation-fields 8 --statistics-fields 8 --precision float32"
+    arguments = ["--network", "vgg16", "--recipe", "strong", "--weights", "none", *sizes.split(), "--out", str(run)]
+    result = CliRunner().invoke(main, ["fit", str(simulated), *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    metrics = ModelCard.from_json((run / "card.json").read_bytes()).metrics
+    assert metrics is not None
+
+    def judged(*options: str) -> dict[str, object]:
+        told = CliRunner().invoke(main, ["evaluate", str(run), str(simulated), "--part", "validation", *options])
+        assert told.exit_code == 0, told.output
+        evaluation: dict[str, object] = json.loads(told.stdout)["evaluation"]
+        return evaluation
+
+    served, averaged = judged("--json"), judged("--json", "--views", "8")
+    assert served["micro"]["f1"] == pytest.approx(metrics.micro_f1, abs=1e-9)  # type: ignore[index]
+    assert served["macro"]["f1"] == pytest.approx(metrics.macro_f1, abs=1e-9)  # type: ignore[index]
+    assert served["data"] == metrics.data
+    # Otherwise this would show nothing.
+    assert averaged["micro"] != served["micro"]
