@@ -86,7 +86,7 @@ def measure(name: NetworkName, dataset: Dataset, images: ImageSource, *, steps: 
     forward = multiply_adds(network)
     used = 2 * 3 * forward * fed * recipe.batch_size
     click.echo(f"{name}, batches of {recipe.batch_size}:")
-    for what, rate in (("one repeated batch", bare), ("prepared images", fed), ("reading alone, one thread", reading)):
+    for what, rate in (("one repeated batch", bare), ("prepared images", fed), ("reading alone", reading)):
         click.echo(f"  {what:28}{rate:9.3f} steps/s {rate * recipe.batch_size:10.2f} fields/s")
     click.echo(f"  {'with input / without':28}{ratio:9.3f} ({'at least' if ratio >= _WANTED else 'BELOW'} {_WANTED})")
     click.echo(f"  {'multiply-adds, forward':28}{forward / 1e9:9.3f} G a field")

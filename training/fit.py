@@ -75,11 +75,11 @@ def fit(
     dataset = read_datasets(plan.data)
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
-    _check_folder(out, plan, dataset, resume=resume)
+    begun = _begun(out, plan, dataset, resume=resume)
     with data_parallel(devices, plan.recipe.batch_size) as sharing:
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
         images = DecodedImages(dataset.samples) if prepared is None else prepare(dataset, prepared)
-        run = Run(out, plan, dataset.fingerprint, resume=resume)
+        run = begun or Run(out, plan, dataset.fingerprint)
         training, validation = split(dataset.targets, plan.split)
         progress = Progress.read(out)
         probabilities = _draw_probabilities(plan, dataset, training)
@@ -98,12 +98,11 @@ def fit(
     return card
 
 
-def _check_folder(out: Path, plan: Plan, dataset: Dataset, *, resume: bool) -> None:
-    """Refuse a wrong run folder before weights are fetched and images prepared; write nothing."""
+def _begun(out: Path, plan: Plan, dataset: Dataset, *, resume: bool) -> Run | None:
+    """Give the run in a folder, if there is one; a wrong folder is refused before weights are fetched."""
     if out.exists() and not out.is_dir():
         raise OutputError("this is a file, not a folder", where=out, remedy="Name a folder to make.")
-    if (out / RUN_RECORD).exists():
-        Run(out, plan, dataset.fingerprint, resume=resume)
+    return Run(out, plan, dataset.fingerprint, resume=resume) if (out / RUN_RECORD).exists() else None
 
 
 @dataclass(frozen=True, slots=True)
