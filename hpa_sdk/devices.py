@@ -79,6 +79,22 @@ class Device:
         return f"{self.kind}:{self.index}" if self.index else self.kind
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An NVIDIA card as the driver knows it.
+
+    Attributes
+    ----------
+    driver : ctypes.CDLL
+        The driver's library, started.
+    handle : ctypes.c_int
+        Its name for the card.
+    """
+
+    driver: ctypes.CDLL
+    handle: ctypes.c_int
+
+
 def load_onnxruntime() -> ModuleType:
     """Import onnxruntime on first use.
 
@@ -154,14 +170,23 @@ def obstacles(device: Device) -> tuple[str, ...]:
 
 def card_name(index: int) -> str:
     """Give the name of an NVIDIA card, such as ``"NVIDIA H200"``; empty where the driver does not tell."""
+    card = open_card(index)
+    if card is None:
+        return ""
+    name = ctypes.create_string_buffer(256)
+    return "" if card.driver.cuDeviceGetName(name, len(name), card.handle) else name.value.decode(errors="replace")
+
+
+def open_card(index: int) -> Card | None:
+    """Reach an NVIDIA card by way of the driver; None where there is no driver or no such card."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
-        return ""
-    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
-    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), index):
-        return ""
-    return "" if driver.cuDeviceGetName(name, len(name), device) else name.value.decode(errors="replace")
+        return None
+    handle = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(handle), index):
+        return None
+    return Card(driver, handle)
 
 
 def _driver_obstacle(index: int) -> str | None:

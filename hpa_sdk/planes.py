@@ -70,10 +70,15 @@ def read_planes(sample: Sample) -> Planes:
         try:
             planes.append(read_plane(file))
         except FileNotFoundError as error:
-            raise PlaneError(
-                f"the {channel} plane is missing", where=file, remedy="A field needs its four planes side by side."
-            ) from error
+            raise missing_plane(channel, file) from error
     return stack_planes(planes, sample.files[0])
+
+
+def missing_plane(channel: Channel, where: Path | str) -> PlaneError:
+    """Make the error that tells which plane of a field is not where it should be."""
+    return PlaneError(
+        f"the {channel} plane is missing", where=where, remedy="A field needs its four planes side by side."
+    )
 
 
 def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:

@@ -73,6 +73,8 @@ def fit(
         batch, or the loss is no number.
     """
     dataset = read_datasets(plan.data)
+    # Before anything is built, fetched or made: too few fields are refused here.
+    training, validation = split(dataset.targets, plan.split)
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
     begun = _begun(out, plan, dataset, resume=resume)
@@ -80,7 +82,6 @@ def fit(
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
         images = DecodedImages(dataset.samples) if prepared is None else prepare(dataset, prepared)
         run = begun or Run(out, plan, dataset.fingerprint)
-        training, validation = split(dataset.targets, plan.split)
         progress = Progress.read(out)
         probabilities = _draw_probabilities(plan, dataset, training)
         fields = _Fields(images, dataset.targets, probabilities, training, validation, sharing)

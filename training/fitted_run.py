@@ -110,8 +110,8 @@ def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
     return run.card.training.data_fingerprint == dataset.fingerprint
 
 
-def part_rows(dataset: Dataset, part: Part, run: FittedRun) -> Rows:
-    """Give the rows of a part of a data set, in the order of its table.
+def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
+    """Give the rows of a part of a data set, in the order of its table, for runs that part it by the same split.
 
     Raises
     ------
@@ -121,12 +121,13 @@ def part_rows(dataset: Dataset, part: Part, run: FittedRun) -> Rows:
     """
     if part == "all":
         return np.arange(len(dataset.samples))
-    if not is_data_of(run, dataset):
-        raise RunError(
-            f"{dataset.name} is not the data of this fit, so it has no {part} part",
-            where=run.folder,
-            remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge all"
-            " of other data, none of which it was fitted on: --part all.",
-        )
-    training, validation = split(dataset.targets, run.split)
+    for run in runs:
+        if not is_data_of(run, dataset):
+            raise RunError(
+                f"{dataset.name} is not the data of this fit, so it has no {part} part",
+                where=run.folder,
+                remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge"
+                " all of other data, none of which it was fitted on: --part all.",
+            )
+    training, validation = split(dataset.targets, runs[0].split)
     return np.sort(training if part == "training" else validation)

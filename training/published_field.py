@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes, read_plane, stack_planes, told_as_plane_errors
+from hpa_sdk.planes import Planes, missing_plane, read_plane, stack_planes, told_as_plane_errors
 from hpa_sdk.samples import Channel, Sample
 from training.hpa_form import plane_of_jpeg
 
@@ -53,9 +53,7 @@ def _read_plane(file: Path, channel: Channel) -> Planes:
         with told_as_plane_errors(file):
             return plane_of_jpeg(file.read_bytes(), channel) if _is_coloured(file) else read_plane(file)
     except FileNotFoundError as error:
-        raise PlaneError(
-            f"the {channel} plane is missing", where=file, remedy="A field needs its four planes side by side."
-        ) from error
+        raise missing_plane(channel, file) from error
     except PlaneError as error:
         raise PlaneError(error.what, where=file, remedy=error.remedy) from error
 

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from hpa_sdk.errors import OutputError
+from hpa_sdk.sole_holder import sole_holder
 
 
 @contextmanager
 def sole_run(output: Path) -> Iterator[None]:
-    """Hold an output for one run during the block, by a lock file beside it.
-
-    The system itself lets go of the lock when its process ends, however it ends. The file stays: whoever removed it
-    could take it from a run that is just starting.
+    """Hold an output for one run during the block, by a lock file beside it: a killed run blocks nobody.
 
     Parameters
     ----------
@@ -30,22 +26,17 @@ def sole_run(output: Path) -> Iterator[None]:
     """
     if not output.parent.is_dir():  # some versions of the lock would make it
         raise OutputError("the folder is missing", where=output, remedy="Make it, or name a file in another one.")
-    lock = FileLock(output.with_name(f".{output.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
+    with sole_holder(
+        output.with_name(f".{output.name}.lock"),
+        busy=lambda: OutputError(
             "another run is at work with this output",
             where=output,
             remedy="Wait until it is done, end it, or name another output.",
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise OutputError(
+        ),
+        no_lock=lambda error: OutputError(
             f"no lock can be taken beside the output ({error})",
             where=output,
             remedy="Name a file in a folder that you may write to, on a disk that knows locks.",
-        ) from error
-    try:
+        ),
+    ):
         yield
-    finally:
-        lock.release()

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
-from hpa_sdk.planes import Planes, read_plane, stack_planes
+from hpa_sdk.planes import Planes, missing_plane, read_plane, stack_planes
 from hpa_sdk.remote.archive import Archive
 from hpa_sdk.remote.web_listing import encoded, is_web, readable
 from hpa_sdk.samples import EXTENSIONS, Channel, Sample, channels_by_stem
@@ -76,9 +76,7 @@ class RemoteField:
             file.write_bytes(self._archive.fetch(address))
             return read_plane(file)
         except FileNotFoundError as error:
-            raise PlaneError(
-                f"the {channel} plane is missing", where=address, remedy="A field needs its four planes side by side."
-            ) from error
+            raise missing_plane(channel, address) from error
         except HpaError as error:
             raise PlaneError(error.what, where=address, remedy=error.remedy) from error
 

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hpa_sdk.devices import DRIVER, NVIDIA, Device
+from hpa_sdk.devices import NVIDIA, Device, open_card
 from hpa_sdk.errors import SettingError
 from hpa_sdk.runtimes.quota import granted_memory
 
@@ -88,21 +88,13 @@ def _refuse(batch_size: int, a_field: int, free: int) -> None:
 
 
 def _card_memory(index: int) -> Memory | None:
-    try:
-        driver = ctypes.CDLL(DRIVER)
-    except OSError:
-        return None
-    device, context = ctypes.c_int(), ctypes.c_void_p()
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    card = open_card(index)
+    context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
     # The runtime's own context of the card, retained for the question alone.
-    if (
-        driver.cuInit(0)
-        or driver.cuDeviceGet(ctypes.byref(device), index)
-        or driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
-    ):
+    if card is None or card.driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), card.handle):
         return None
-    driver.cuCtxPushCurrent_v2(context)
-    told = driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
-    driver.cuCtxPopCurrent_v2(ctypes.byref(context))
-    driver.cuDevicePrimaryCtxRelease_v2(device)
+    card.driver.cuCtxPushCurrent_v2(context)
+    told = card.driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+    card.driver.cuCtxPopCurrent_v2(ctypes.byref(context))
+    card.driver.cuDevicePrimaryCtxRelease_v2(card.handle)
     return None if told else Memory(free.value, total.value - free.value)

@@ -9,45 +9,37 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from hpa_sdk.errors import OutputError
+from hpa_sdk.sole_holder import sole_holder
 from hpa_sdk.workstation.ledger import Ledger
 
 
 @contextmanager
 def sole_watch(ledger: Ledger, folder: Path) -> Iterator[None]:
-    """Hold a ledger for a watch on a folder during the block.
-
-    The system itself lets go of the lock when its process ends, however it ends: a killed watch blocks nobody.
+    """Hold a ledger for a watch on a folder during the block: a killed watch blocks nobody.
 
     Raises
     ------
     OutputError
         Another watch is at work with the ledger, or the ledger is that of another folder.
     """
-    lock = FileLock(f"{ledger.path}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
+    with sole_holder(
+        ledger.path.with_name(f"{ledger.path.name}.lock"),
+        busy=lambda: OutputError(
             f"another watch is at work with this ledger: {ledger.fact('holder') or 'it is just starting'}",
             where=ledger.path,
             remedy="Stop that one, or name another folder for results.",
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise OutputError(
+        ),
+        no_lock=lambda error: OutputError(
             f"the lock of the ledger can't be taken ({error})",
             where=ledger.path,
             remedy="Name a ledger on a disk of this computer: the key 'ledger' of the station file.",
-        ) from error
-    try:
+        ),
+    ):
         since = datetime.now(UTC).isoformat(timespec="seconds")
         ledger.set_fact("holder", f"process {os.getpid()} on {socket.gethostname()} since {since}")
         _check_folder(ledger, os.path.normcase(os.path.abspath(folder)))  # noqa: PTH100 - it takes out ".." too
         yield
-    finally:
-        lock.release()
 
 
 def _check_folder(ledger: Ledger, folder: str) -> None:

@@ -68,7 +68,7 @@ def compare(
     runs = [read_run(first_run), read_run(second_run)]
     # Of the same data and by the same split, where it is a part: that of one run is then that of the other.
     _check_split(runs, part)
-    part_of_data, _ = (part_rows(dataset, part, run) for run in runs)
+    part_of_data = part_rows(dataset, part, *runs)
     # Sorted, so that the first fields of the table come first.
     rows = np.union1d(np.arange(min(FIRST_FIELDS, len(dataset.samples))), part_of_data)
     samples = dataset.pick(rows)

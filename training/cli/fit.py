@@ -7,14 +7,13 @@ from typing import cast, get_args
 
 import click
 
-from training.dataset import read_label_table
 from training.devices import Devices
 from training.fit import fit as fit_network
 from training.networks import NETWORK_NAMES, NetworkName
 from training.prepared import prepared_folder
 from training.recipe import Precision, read_recipe
 from training.run import InitialWeights, Plan
-from training.split import SplitName, check_splittable
+from training.split import SplitName
 
 
 @click.command()
@@ -80,8 +79,6 @@ def fit(
     resume: bool,
 ) -> None:
     """Fit a network on DATA: folders with train.csv and its planes."""
-    # Before anything is built, fetched or made.
-    check_splittable(sum(map(_count_fields, data)))
     adjusted = read_recipe(recipe).adjusted(
         network,
         epochs=epochs,
@@ -110,11 +107,6 @@ def fit(
             f" {metrics.data}",
             err=True,
         )
-
-
-def _count_fields(source: Path) -> int:
-    ids, _ = read_label_table(source if source.suffix.lower() == ".csv" else source / "train.csv")
-    return len(ids)
 
 
 def _initial_weights(weights: str) -> InitialWeights:
