@@ -14,7 +14,7 @@ AugmentationName = Literal["none", "study", "dihedral_and_intensity"]
 VIEWS = 8
 """Number of views of a square image: four turns, each as it is and mirrored."""
 
-_BRIGHTEST = 1.14
+_BRIGHTEST = 1.05
 
 
 def view(image: Image, number: int) -> Image:
@@ -48,10 +48,10 @@ def study_view(image: Image, rng: np.random.Generator) -> Image:
 
 
 def dihedral_and_intensity(image: Image, rng: np.random.Generator) -> Image:
-    """Take one of all eight views, and make each colour brighter or darker by up to 14 %.
+    """Take one of all eight views, and make each colour brighter or darker by up to 5 %.
 
-    Staining and exposure differ from one slide to the next; which organelle shines does not depend on them. Little
-    more, since how the colours compare tells something of the place, and is hidden by a larger change.
+    Staining and exposure differ from one slide to the next; which organelle shines does not depend on them. No
+    more than that, since brightness tells something of the organelle too, which a larger change hides.
 
     Parameters
     ----------

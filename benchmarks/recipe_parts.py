@@ -1,0 +1,179 @@
+"""Measures what each part of `strong` adds, by a small network that a CPU can fit for long enough.
+
+    python -m benchmarks.recipe_parts DATA HELD_OUT --presentations 24000 -o recipe_parts.json
+
+The recipes `study` and `strong`, and `strong` with one part changed at a time, each fit the same network of 13
+layers, at half the networks' resolution, with the same number of fields seen. Its learning rates are a multiple of the
+recipes', which are for large networks. It says which part helps and which hinders, not how good the real networks get.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import keras
+import numpy as np
+from keras import layers
+
+from benchmarks.figures import write_figures
+from training.batches import FieldBatches
+from training.dataset import Dataset, read_dataset
+from training.evaluation import Evaluation, judge_fields
+from training.prepared import Images, Rows, prepare, prepared_folder
+from training.recipe import Recipe, Stage, read_recipe
+from training.sampling import draw_probabilities
+from training.split import split
+from training.stage import compile_stage
+from training.statistics import FreshStatistics
+from training.thresholds import tune_thresholds
+
+_JUDGEMENTS = 10
+_STATISTICS_FIELDS = 256
+_AT_ONCE = 50
+_SIDE = 149
+
+
+def main() -> None:
+    """Run the measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="labelled fields to fit on")
+    parser.add_argument("held_out", type=Path, help="labelled fields to judge by")
+    parser.add_argument("--presentations", type=int, default=24_000, help="fields seen by each fit")
+    parser.add_argument("--rates", type=float, default=5, help="learning rates, as a multiple of the recipes'")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", help="names of some recipes")
+    parser.add_argument("-o", "--out", type=Path, help="JSON to write")
+    options = parser.parse_args()
+    data, held_out = _Halves(options.data), _Halves(options.held_out)
+    found = []
+    for name, recipe in _variants(options.presentations, options.rates).items():
+        for seed in options.seeds if name in (options.only or [name]) else []:
+            evaluation = _fit(recipe, data, held_out, seed)
+            row = {"recipe": name, "seed": seed, **asdict(evaluation.macro)}
+            click.echo(
+                f"{name:<24} seed {seed}  macro F1 {evaluation.macro.f1:.3f}"
+                f"  average precision {evaluation.macro.average_precision:.3f}"
+            )
+            found.append(row)
+            if options.out:
+                write_figures(
+                    options.out, {"fields_seen": options.presentations, "rates": options.rates, "fits": found}
+                )
+
+
+class _Halves:
+    """The fields of a data set at half the networks' resolution, in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dataset: Dataset = read_dataset(folder)
+        whole = prepare(self.dataset, prepared_folder(folder))
+        self.images: Images = np.empty((len(whole), _SIDE, _SIDE, 3), np.float32)
+        for start in range(0, len(whole), _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, len(whole)))
+            even = whole[rows][:, : 2 * _SIDE, : 2 * _SIDE]
+            self.images[rows] = even.reshape(len(rows), _SIDE, 2, _SIDE, 2, 3).mean(axis=(2, 4))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: Rows) -> Images:
+        images: Images = self.images[rows]
+        return images
+
+
+def _variants(presentations: int, rates: float) -> dict[str, Recipe]:
+    """Give the recipes, with one stage each, all of the same length."""
+    study, strong = (_shortened(read_recipe(name), presentations, rates) for name in ("study", "strong"))
+    return {
+        "study": study,
+        "strong": strong,
+        "plain cross-entropy": replace(strong, loss="binary_crossentropy"),
+        "even sampling": replace(strong, sampling="even"),
+        "the study's five views": _with_stage(strong, augmentation="study"),
+        "constant learning rate": _with_stage(strong, schedule="constant"),
+        "weights not averaged": replace(strong, weight_average=0.0),
+    }
+
+
+def _shortened(recipe: Recipe, presentations: int, rates: float) -> Recipe:
+    steps = presentations // recipe.batch_size
+    momentum = 1 - (1 - recipe.weight_average) * recipe.steps / steps
+    short = replace(
+        recipe.adjusted("vgg16", epochs=_JUDGEMENTS, steps_per_epoch=steps // _JUDGEMENTS, precision="float32"),
+        weight_average=max(0.0, momentum) if recipe.weight_average else 0.0,
+    )
+    return _with_stage(short, learning_rate=rates * short.stages[-1].learning_rate)
+
+
+def _with_stage(recipe: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - values of any attribute
+    return replace(recipe, stages=(replace(recipe.stages[-1], **changes),))
+
+
+def _fit(recipe: Recipe, data: _Halves, held_out: _Halves, seed: int) -> Evaluation:
+    keras.utils.set_random_seed(seed)
+    training, validation = split(data.dataset.targets, "stratified")
+    targets = data.dataset.targets
+    network = _build_network()
+    (stage,) = recipe.stages
+    compile_stage(network, recipe, stage)
+    batches = _batches(recipe, stage, data, training, seed)
+    with TemporaryDirectory() as work:
+        best = Path(work) / "best.weights.h5"
+        network.fit(
+            batches,
+            epochs=stage.epochs,
+            validation_data=(data[validation], targets[validation]),
+            verbose=2,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.begin_epoch(epoch)),
+                *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.weight_average else []),
+                FreshStatistics(data[training[:_STATISTICS_FIELDS]]),
+                keras.callbacks.ModelCheckpoint(best, save_best_only=True, save_weights_only=True),
+            ],
+        )
+        network.load_weights(best)
+    thresholds = tune_thresholds(targets[validation], network.predict(data[validation], verbose=0))
+    probabilities = network.predict(held_out.images, verbose=0)
+    return judge_fields(held_out.dataset.targets, probabilities, thresholds=thresholds, data=held_out.dataset.name)
+
+
+def _batches(recipe: Recipe, stage: Stage, data: _Halves, training: Rows, seed: int) -> FieldBatches:
+    probabilities = np.zeros(len(data))
+    probabilities[training] = draw_probabilities(data.dataset.targets[training], recipe.sampling)
+    return FieldBatches(
+        data,
+        data.dataset.targets,
+        batch_size=recipe.batch_size,
+        steps=recipe.steps_per_epoch,
+        augmentation=stage.augmentation,
+        seed=seed,
+        probabilities=probabilities,
+    )
+
+
+def _build_network() -> keras.Model:
+    image = x = keras.Input((_SIDE, _SIDE, 3))
+    for channels in (16, 32, 64, 128):
+        x = shortcut = _convolution(x, channels, strides=2)
+        x = layers.BatchNormalization()(
+            layers.Conv2D(channels, 3, padding="same", use_bias=False)(_convolution(x, channels))
+        )
+        x = layers.ReLU()(layers.Add()([x, shortcut]))
+    backbone = keras.Model(image, layers.GlobalAveragePooling2D()(x), name="backbone")
+    fields = keras.Input((_SIDE, _SIDE, 3))
+    x = layers.Dropout(0.3)(backbone(fields))
+    return keras.Model(fields, layers.Dense(28, activation="sigmoid")(x))
+
+
+def _convolution(x: Any, channels: int, strides: int = 1) -> Any:  # noqa: ANN401 - Keras' tensors
+    x = layers.Conv2D(channels, 3, strides=strides, padding="same", use_bias=False)(x)
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+if __name__ == "__main__":
+    main()
