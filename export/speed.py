@@ -13,6 +13,7 @@ import onnxruntime
 from export.fields import Fields
 from export.variant import Parent
 from hpa_sdk.planes import read_planes
+from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES
 
 _ERRORS_ONLY = 3
 _ROUNDS = 7
@@ -78,4 +79,6 @@ def _open(model: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = 1
+    for name, value in SESSION_ENTRIES.items():
+        options.add_session_config_entry(name, value)
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -12,6 +12,7 @@ import numpy as np
 
 from hpa_sdk.devices import AUTOMATIC, NVIDIA, Device, obstacles
 from hpa_sdk.errors import DeviceError
+from hpa_sdk.runtimes.int8_sums import int8_overflows
 from hpa_sdk.runtimes.memory import TRIED_FIELDS, check_batch
 from hpa_sdk.runtimes.threads import ThreadPlan
 from hpa_sdk.session import ASK_DOCTOR, BATCH_SIZE, Session, SessionSettings
@@ -102,6 +103,11 @@ def _notices(device: Device, settings: SessionSettings) -> Iterator[str]:
             "OpenVINO rounds an int8 file at other places than onnxruntime, by which its card was measured: compare the"
             " label sets with 'hpa bench MODEL FIELDS --against openvino'."
         )
+        if int8_overflows():
+            yield (
+                "This processor has no VNNI, and OpenVINO's sums of int8 overflow on it: take --device cpu, whose sums"
+                " don't, or a file that was made with 'python -m export quantize --reduce-range'."
+            )
     if device.kind in NVIDIA and settings.precision == "int8":
         yield f"This int8 file is made for processors; for {device} take the fp16 file (python -m export fp16)."
     if device.kind != "cpu" and settings.winograd:

@@ -39,16 +39,16 @@ int main(int count, char** arguments) try {
     const auto size = append_pgm(arguments[2], planes);
     for (int at = 3; at < count; ++at)
         if (append_pgm(arguments[at], planes) != size) throw std::runtime_error("the planes differ in size");
-
     Ort::Env environment;
-    Ort::Session session(environment, std::filesystem::path(arguments[1]).c_str(), Ort::SessionOptions());
+    Ort::SessionOptions options;
+    options.AddConfigEntry("session.x64quantprecision", "1");  // int8 sums overflow on processors without VNNI else
+    Ort::Session session(environment, std::filesystem::path(arguments[1]).c_str(), options);
     const std::array<int64_t, 4> shape{1, 4, size[0], size[1]};
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     const auto input = Ort::Value::CreateTensor(memory, planes.data(), planes.size(), shape.data(), shape.size());
     const char *planes_name = "planes", *probabilities_name = "probabilities";
     const auto outputs = session.Run(Ort::RunOptions(), &planes_name, &input, 1, &probabilities_name, 1);
     const float* probabilities = outputs[0].GetTensorData<float>();
-
     Ort::AllocatorWithDefaultOptions allocator;
     const auto card = session.GetModelMetadata().LookupCustomMetadataMapAllocated("hpa_model_card", allocator);
     if (!card) throw std::runtime_error("the model carries no card");

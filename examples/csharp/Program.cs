@@ -21,10 +21,12 @@ static class LabelSets
                 throw new InvalidDataException("the planes differ in size");
             var pixels = planes.SelectMany(plane => plane.Pixels).ToArray();
 
-            using var session = new InferenceSession(arguments[0]);
+            using var options = new SessionOptions();
+            options.AddSessionConfigEntry("session.x64quantprecision", "1"); // int8 sums overflow without VNNI else
+            using var session = new InferenceSession(arguments[0], options);
             using var input = OrtValue.CreateTensorValueFromMemory(pixels, new long[] { 1, 4, height, width });
-            using var options = new RunOptions();
-            using var outputs = session.Run(options, new[] { "planes" }, new[] { input }, new[] { "probabilities" });
+            using var runOptions = new RunOptions();
+            using var outputs = session.Run(runOptions, new[] { "planes" }, new[] { input }, new[] { "probabilities" });
             var probabilities = outputs[0].GetTensorDataAsSpan<float>();
 
             using var card = JsonDocument.Parse(session.ModelMetadata.CustomMetadataMap["hpa_model_card"]);

@@ -16,7 +16,7 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.onnx_file import read_onnx, runtime_source
 from hpa_sdk.runtimes.compiled import keep_folder, kept_path, open_kept
 from hpa_sdk.runtimes.lane import OUTPUTS, Fields, LaneSettings, ModelInput
-from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES, engine_options, provider_options
+from hpa_sdk.runtimes.onnx_options import KEPT_ENTRIES, SESSION_ENTRIES, engine_options, provider_options
 
 _ELEMENT_TYPES: dict[str, type[np.float32 | np.uint8]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 _ERRORS_ONLY = 3
@@ -206,7 +206,7 @@ def _open(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = settings.threads
-    for name, value in SESSION_ENTRIES.items():
+    for name, value in (SESSION_ENTRIES if save_to is None else KEPT_ENTRIES).items():
         options.add_session_config_entry(name, value)
     if level is not None:
         options.graph_optimization_level = level

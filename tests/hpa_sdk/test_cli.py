@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from hpa_sdk import Predictor, Sample, __version__
 from hpa_sdk.cli import main
 from hpa_sdk.labels import Label
+from hpa_sdk.runtimes.int8_sums import int8_overflows
 from tests.small import make_model
 
 
@@ -128,6 +129,7 @@ def test_doctor_tells_which_device_and_why_no_better_one() -> None:
     assert set(told["devices"]) == {"tensorrt", "cuda", "openvino", "cpu"}
     assert told["devices"]["cpu"] is None
     assert told["devices"][told["auto"]] is None
+    assert told["int8"].startswith("sums in 16 bits" if int8_overflows() else "sums in 32 bits")
     text = hpa("doctor").stdout
     assert f"device='auto' would use: {told['auto']}" in text
     for kind, reason in told["devices"].items():
@@ -138,6 +140,7 @@ def test_doctor_answers_without_a_runtime_too(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     told = json.loads(hpa("doctor", "--json").stdout)
     assert told["onnxruntime"] == "not installed"
+    assert told["int8"].startswith("unknown")
     assert (told["devices"]["openvino"] is None) == (told["openvino"] != "not installed")
     assert "onnxruntime" in told["devices"]["cpu"]
 

@@ -1,0 +1,30 @@
+"""Asks this processor whether its sums of int8 products overflow, as they do where VNNI is missing."""
+
+from __future__ import annotations
+
+import base64
+import functools
+
+import numpy as np
+
+from hpa_sdk.devices import load_onnxruntime
+
+# An ONNX file of one MatMulInteger: two numbers, uint8, times two weights of 127, int8.
+_TWO_PRODUCTS = base64.b64decode(
+    "CAg6YwofCgV0YWtlbgoBdxIEc3VtcyINTWF0TXVsSW50ZWdlchIAKg0IAggBEANCAXdKAn9/WhcKBXRha2VuEg4KDAgCEggKAggBCgIIAmIWCgRz"
+    "dW1zEg4KDAgGEggKAggBCgIIAUIECgAQEg=="
+)
+_LARGEST, _WEIGHT = 255, 127
+
+
+@functools.cache
+def int8_overflows() -> bool:
+    """Say whether sums of int8 products overflow here, left to themselves.
+
+    Processors with VNNI sum four products of uint8 and int8 in 32 bits. Others sum two in 16 bits first, where whatever
+    is above 32,767 becomes that. Sessions of `hpa_sdk.runtimes.onnx_lanes` go around it, at the cost of some speed;
+    OpenVINO has no way around.
+    """
+    runtime = load_onnxruntime().InferenceSession(_TWO_PRODUCTS, providers=["CPUExecutionProvider"])
+    (sums,) = runtime.run(None, {"taken": np.full((1, 2), _LARGEST, np.uint8)})
+    return int(sums.item()) != 2 * _LARGEST * _WEIGHT
