@@ -48,7 +48,10 @@ def _part(name: str, figures: dict[str, Any]) -> str:
         return f"{_NOT_MEASURED}\n"
     lines = [*TABLES[name](figures[name])]
     machine = figures[name]["machine"]
-    return "\n".join([*lines, "", f"{machine['processor']}, {machine['memory_gib']} GiB, {machine['platform']}.", ""])
+    # Older figures don't tell how int8 is summed.
+    int8 = f", int8 {machine['int8']}" if "int8" in machine else ""
+    told = f"{machine['processor']}{int8}, {machine['memory_gib']} GiB, {machine['platform']}."
+    return "\n".join([*lines, "", told, ""])
 
 
 def _end_to_end(told: dict[str, Any]) -> Iterator[str]:
@@ -82,6 +85,19 @@ def _sessions(told: dict[str, Any]) -> Iterator[str]:
         ((name, share),) = found["share_of_peak"].items()
         giga = found["operations_a_field"] / 1e9
         yield f"{model}: {giga:.1f} G operations a field; {name} reaches {share:.0%} of the {peak:.2f} T/s int8 peak."
+
+
+def _int8_overflow(told: dict[str, Any]) -> Iterator[str]:
+    yield "| model | weights | session | CPU time over fp32 | error of rounding | error of summing |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for model, found in told["models"].items():
+        for plan, by_session in found.items():
+            for session, share in by_session["cpu_share"].items():
+                summing = by_session["overflow_logits"][session]
+                cells = (model, plan, session, _spread(share), f"{by_session['rounding_logits']:.4f}", f"{summing:.4f}")
+                yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield f"{told['fields']} fields; errors are the root of the mean square, in logits."
 
 
 def _decoders(told: dict[str, Any]) -> Iterator[str]:
@@ -153,6 +169,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "inception_resnet_v2": _end_to_end,
     "vgg16": _end_to_end,
     "sessions": _sessions,
+    "int8_overflow": _int8_overflow,
     "decoders": _decoders,
     "jpeg_scaled": _jpeg_scaled,
     "start_up": _start_up,

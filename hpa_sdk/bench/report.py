@@ -20,6 +20,7 @@ from hpa_sdk.devices import NVIDIA, Device
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
+from hpa_sdk.runtimes.int8_sums import told_int8
 from hpa_sdk.samples import find_samples
 
 LEAST_LATENCIES = 30
@@ -141,6 +142,7 @@ def machine() -> dict[str, Any]:
     return {
         "platform": platform.platform(),
         "processor": _processor(),
+        "int8": told_int8(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
     }

@@ -11,7 +11,7 @@ from hpa_sdk import __version__
 from hpa_sdk.device_choice import try_device
 from hpa_sdk.devices import AUTOMATIC, KINDS, Device, installed_openvino, installed_runtime, obstacles
 from hpa_sdk.errors import DeviceError
-from hpa_sdk.runtimes.int8_sums import int8_overflows
+from hpa_sdk.runtimes.int8_sums import told_int8
 from hpa_sdk.runtimes.threads import usable_cores
 
 
@@ -30,7 +30,7 @@ def doctor(as_json: bool) -> None:
         "onnxruntime": installed_runtime() or "not installed",
         "openvino": installed_openvino() or "not installed",
         "threads": usable_cores(),
-        "int8": _int8_sums(),
+        "int8": told_int8(),
         "auto": next((kind for kind in AUTOMATIC if devices[kind] is None), "nothing"),
         "devices": devices,
     }
@@ -46,14 +46,6 @@ def _reason_against(device: Device) -> str | None:
     except DeviceError as error:
         return error.what
     return None
-
-
-def _int8_sums() -> str:
-    try:
-        overflows = int8_overflows()
-    except DeviceError:
-        return "unknown without onnxruntime"
-    return "sums in 16 bits (no VNNI): int8 files are slower here, and exact" if overflows else "sums in 32 bits"
 
 
 def _as_text(told: dict[str, object], devices: dict[str, str | None]) -> str:

@@ -8,6 +8,7 @@ import functools
 import numpy as np
 
 from hpa_sdk.devices import load_onnxruntime
+from hpa_sdk.errors import DeviceError
 
 # An ONNX file of one MatMulInteger: two numbers, uint8, times two weights of 127, int8.
 _TWO_PRODUCTS = base64.b64decode(
@@ -18,13 +19,23 @@ _LARGEST, _WEIGHT = 255, 127
 
 
 @functools.cache
-def int8_overflows() -> bool:
-    """Say whether sums of int8 products overflow here, left to themselves.
+def int8_overflows() -> bool | None:
+    """Say whether sums of int8 products overflow here, left to themselves; None where no onnxruntime can be asked.
 
     Processors with VNNI sum four products of uint8 and int8 in 32 bits. Others sum two in 16 bits first, where whatever
     is above 32,767 becomes that. Sessions of `hpa_sdk.runtimes.onnx_lanes` go around it, at the cost of some speed;
     OpenVINO has no way around.
     """
-    runtime = load_onnxruntime().InferenceSession(_TWO_PRODUCTS, providers=["CPUExecutionProvider"])
-    (sums,) = runtime.run(None, {"taken": np.full((1, 2), _LARGEST, np.uint8)})
+    try:
+        onnxruntime = load_onnxruntime()
+    except DeviceError:
+        return None
+    session = onnxruntime.InferenceSession(_TWO_PRODUCTS, providers=["CPUExecutionProvider"])
+    (sums,) = session.run(None, {"taken": np.full((1, 2), _LARGEST, np.uint8)})
     return int(sums.item()) != 2 * _LARGEST * _WEIGHT
+
+
+def told_int8() -> str:
+    """Say in a few words how this processor does with int8 files."""
+    told = {None: "unknown without onnxruntime", True: "sums in 16 bits (no VNNI)", False: "sums in 32 bits"}
+    return told[int8_overflows()]

@@ -25,6 +25,8 @@ def open_openvino_lanes(model: Path | bytes, settings: LaneSettings) -> Sequence
     made_by = {
         "runtime": f"openvino {load_openvino().__version__}",
         "processor": core.get_property(_PROCESSOR, "FULL_DEVICE_NAME"),
+        # Virtual machines give one name to several processors.
+        "capabilities": " ".join(core.get_property(_PROCESSOR, "OPTIMIZATION_CAPABILITIES")),
         "batch": str(settings.batch_size if settings.fixed_shape else 0),
         **{name: value for name, value in settled.items() if name not in _CHOSEN_AT_EACH_START},
     }
