@@ -80,4 +80,10 @@ def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Mod
             where=run / RUN_NETWORK,
             remedy="Let it end in layers 'embedding' and 'probabilities' of these shapes: see docs/own-network.md.",
         )
+    if model.output is not layers["probabilities"].output:
+        raise RunFolderError(
+            "the network goes on after its layer 'probabilities'",
+            where=run / RUN_NETWORK,
+            remedy="Let that layer be the last, with a sigmoid of its own as activation: see docs/own-network.md.",
+        )
     return keras.Model(model.input, {name: layers[name].output for name in expected})

@@ -18,6 +18,7 @@ from hpa_sdk.devices import Device
 from hpa_sdk.errors import TableError
 from hpa_sdk.model_card import ModelCard, Parity
 from hpa_sdk.planes import read_planes
+from hpa_sdk.prediction import Probabilities
 from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.session import Session
 
@@ -108,7 +109,7 @@ def measure_parity(
     SampleError, PlaneError
         A field can't be read.
     ParityError
-        A probability differs by more than `LARGEST_DIFFERENCE`, or label sets differ.
+        The trained network's probabilities are none, one differs by more than `LARGEST_DIFFERENCE`, or label sets differ.
     """
     session = Session(model, Device("cpu"))
     thresholds = np.asarray(card.thresholds, np.float32)
@@ -119,6 +120,7 @@ def measure_parity(
         asked = [card.preprocessing.model_input(field)[0] for field in planes]
         found = np.concatenate([session.run(field[np.newaxis])[0] for field in asked])
         expected = network.predict_on_batch(np.stack([card.preprocessing(field) for field in planes]))["probabilities"]
+        _check_probabilities(expected)
         differences = np.abs(found - expected)
         same = ((found >= thresholds) == (expected >= thresholds)).all(axis=1)
         fields += [
@@ -149,6 +151,15 @@ def _batches(samples: list[tuple[str, Sample]]) -> Iterator[list[tuple[str, Samp
     starts = range(0, len(samples), _BATCH_SIZE)
     for start in tqdm(starts, desc="compare", unit="batch", disable=None):
         yield samples[start : start + _BATCH_SIZE]
+
+
+def _check_probabilities(expected: Probabilities) -> None:
+    if not (expected.min() >= 0 and expected.max() <= 1):
+        raise ParityError(
+            f"the trained network's probabilities lie between {expected.min():.3g} and {expected.max():.3g},"
+            " not between 0 and 1",
+            remedy="Nothing was written. Give its layer 'probabilities' a sigmoid: see docs/own-network.md.",
+        )
 
 
 def _accept(fields: tuple[FieldParity, ...], card: ModelCard) -> ParityReport:

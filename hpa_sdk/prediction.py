@@ -19,6 +19,9 @@ Probabilities = npt.NDArray[np.float32]
 SMALLEST = 1e-7
 """Probabilities nearer to 0 or 1 have no logit that float32 can tell; Keras clips its cross-entropy by the same."""
 
+ROUNDING = 1e-3
+"""How far outside 0 and 1 a probability can lie by rounding, in half precision at most."""
+
 
 def log_odds(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Give the log-odds (logits) of probabilities: log(p / (1 - p)), with p cut off at `SMALLEST` from 0 and from 1.
@@ -168,10 +171,27 @@ def all_predicted(answers: list[Prediction | Failure]) -> list[Prediction]:
     return cast("list[Prediction]", answers)
 
 
-def no_numbers(where: str) -> HpaError:
-    """Say that a model's probabilities for a field can't be used."""
-    return ModelFileError(
-        "the model's probabilities for this field are no numbers (NaN or infinite)",
-        where=where,
-        remedy="Run it with device='cpu', and the model's fp32 file if it has one: one of the two is at fault.",
-    )
+def find_fault(probabilities: npt.NDArray[np.float32], where: str) -> HpaError | None:
+    """Say why a model's numbers for a field can't be its probabilities; None where they can.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        float32 of shape (28,), as the model gave them.
+    where : str
+        Id of the field.
+    """
+    if not np.isfinite(probabilities).all():
+        return ModelFileError(
+            "the model's probabilities for this field are no numbers (NaN or infinite)",
+            where=where,
+            remedy="Run it with device='cpu', and the model's fp32 file if it has one: one of the two is at fault.",
+        )
+    if probabilities.min() < -ROUNDING or probabilities.max() > 1 + ROUNDING:
+        return ModelFileError(
+            f"the model's probabilities for this field lie between {probabilities.min():.3g} and"
+            f" {probabilities.max():.3g}, not between 0 and 1",
+            where=where,
+            remedy="Let the network's output 'probabilities' be what its sigmoid gives, not the logits before it.",
+        )
+    return None

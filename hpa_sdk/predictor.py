@@ -21,7 +21,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import Planes
-from hpa_sdk.prediction import Failure, Prediction, all_predicted, no_numbers
+from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
 from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import ThreadPlan
 from hpa_sdk.session import Session, SessionSettings
@@ -283,8 +283,9 @@ class Predictor:
     def _answer(
         self, asked: _Prepared, probabilities: npt.NDArray[np.float32], embedding: npt.NDArray[np.float32]
     ) -> Prediction | Failure:
-        if not np.isfinite(probabilities).all():
-            return Failure(asked.id, no_numbers(asked.id))
+        fault = find_fault(probabilities, asked.id)
+        if fault is not None:
+            return Failure(asked.id, fault)
         return Prediction.from_probabilities(
             probabilities, id=asked.id, thresholds=self.thresholds, embedding=embedding, white=asked.white
         )

@@ -195,6 +195,19 @@ def test_a_network_with_another_head_is_refused(small_run: Path, tmp_path: Path)
         read_fitted(tmp_path)
 
 
+def test_logits_are_not_exported_as_probabilities(small_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    network = keras.saving.load_model(small_run / "network.keras")
+    network.get_layer("probabilities").activation = keras.activations.linear
+    network.save(tmp_path / "run/network.keras")
+    with pytest.raises(ParityError, match="Give its layer 'probabilities' a sigmoid"):
+        export_onnx(tmp_path / "run", tmp_path / "out.onnx", count=2)
+    keras.Model(network.input, keras.layers.Activation("sigmoid")(network.output)).save(tmp_path / "run/network.keras")
+    with pytest.raises(RunFolderError, match="goes on after its layer 'probabilities'"):
+        export_onnx(tmp_path / "run", tmp_path / "out.onnx", count=2)
+    assert not list(tmp_path.glob("out*"))
+
+
 @pytest.mark.parametrize("network_name", ["inception_resnet_v2"])
 def test_every_real_field_is_answered(exported: Path, real_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"

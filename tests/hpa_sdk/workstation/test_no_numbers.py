@@ -45,6 +45,18 @@ def test_a_field_without_numbers_is_a_failure_among_predictions(nan_for_black: P
     assert isinstance(caught.value.answers[0], Prediction)
 
 
+def test_logits_are_no_probabilities(tmp_path: Path) -> None:
+    model = build_model()
+    sigmoid = next(node for node in model.graph.node if node.op_type == "Sigmoid")
+    sigmoid.op_type = "Identity"
+    helper.set_model_props(model, {METADATA_KEY: CARD.to_json()})
+    onnx.save(model, tmp_path / "logits.onnx")
+    field = random_planes(np.random.default_rng(0))
+    (answer,) = Predictor.load(tmp_path / "logits.onnx", device="cpu").predict([field], on_error="yield")
+    assert isinstance(answer, Failure)
+    assert "not between 0 and 1" in str(answer.error)
+
+
 def test_a_watch_reports_it_and_goes_on(tmp_path: Path, nan_for_black: Path) -> None:
     station = make_station(tmp_path, nan_for_black)
     write_planes(station.watch, "black", np.zeros((4, 32, 32), np.uint8))
