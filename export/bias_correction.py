@@ -20,16 +20,23 @@ def correct_bias(model: onnx.ModelProto, expected: Probabilities, found: Probabi
     Parameters
     ----------
     model : onnx.ModelProto
-        The quantized network, whose last dense layer is float; changed in place. One without dense layers stays as it
-        is.
+        The quantized network, whose last dense layer is float; changed in place. One that does not end in such a
+        layer with a bias, and a sigmoid, stays as it is.
     expected, found : numpy.ndarray
         float32 of shape (fields, 28): the parent's probabilities and the quantized network's, for the same fields.
     """
-    dense = [node for node in model.graph.node if node.op_type == "Gemm"]
-    if not dense:
-        return
     shift = (log_odds(expected) - log_odds(found)).mean(axis=0)
-    bias_name = dense[-1].input[2]
-    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == bias_name)
-    corrected = (numpy_helper.to_array(bias) + shift).astype(np.float32)
-    bias.CopyFrom(numpy_helper.from_array(corrected, bias_name))
+    bias = _last_bias(model.graph)
+    if bias is not None and list(bias.dims) == list(shift.shape):
+        corrected = (numpy_helper.to_array(bias) + shift).astype(np.float32)
+        bias.CopyFrom(numpy_helper.from_array(corrected, bias.name))
+
+
+def _last_bias(graph: onnx.GraphProto) -> onnx.TensorProto | None:
+    """Find the bias of the dense layer whose sigmoid is the output `probabilities`."""
+    producers = {name: node for node in graph.node for name in node.output}
+    sigmoid = producers.get("probabilities")
+    dense = producers.get(sigmoid.input[0]) if sigmoid is not None and sigmoid.op_type == "Sigmoid" else None
+    if dense is None or dense.op_type != "Gemm":
+        return None
+    return next((tensor for tensor in graph.initializer if tensor.name in dense.input[2:]), None)

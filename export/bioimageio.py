@@ -14,6 +14,7 @@ from export.bioimageio_description import COVER, INPUT, MODEL, OUTPUT, README, d
 from export.bioimageio_pictures import draw_cover, draw_tensor
 from export.bioimageio_readme import write_readme
 from export.fields import table_or_folder
+from export.variant import refuse_overwriting
 from hpa_sdk.contract import read_model
 from hpa_sdk.devices import Device
 from hpa_sdk.model_card import ModelCard
@@ -52,10 +53,13 @@ def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str,
         The model is not of this contract, or has no card.
     SampleError, TableError, PlaneError
         The data holds no field, or its first can't be read.
+    VariantError
+        The package would take the model's place.
     OutputError
         The file can't be written.
     """
     file, card = read_model(model)
+    refuse_overwriting(model, out)
     planes = _first_field(data)
     field, levels = card.preprocessing.model_input(planes)
     content = bytes(map_file(model))

@@ -82,6 +82,7 @@ def describe(file: OnnxFile, card: ModelCard, content: bytes, authors: tuple[str
                 "labels": list(card.labels),
                 "thresholds": list(card.thresholds),
                 "precision": card.precision,
+                **({} if card.variant is None else {"variant": msgspec.to_builtins(card.variant)}),
                 "preprocessing": msgspec.to_builtins(card.preprocessing),
                 "weights_sha256": card.weights_sha256,
                 "licence": card.licence,

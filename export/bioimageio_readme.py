@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpa_sdk.model_card import ModelCard
+from hpa_sdk.model_card import ModelCard, Variant
 
 
 def write_readme(card: ModelCard) -> str:
@@ -39,7 +39,7 @@ The weights file has a second output, `embedding`, which `rdf.yaml` leaves out: 
 
 ## Validation
 
-{_validation(card)}
+{_variant(card.variant)}{_validation(card)}
 
 ## Training
 
@@ -91,7 +91,23 @@ def _validation(card: ModelCard) -> str:
     if card.metrics is None:
         return f"The model states no figures. {told}"
     metrics = card.metrics
+    whose = "" if card.variant is None else " the fp32 file that this one was made of reached"
     return (
-        f"On {metrics.fields} held-out fields of {metrics.data}, at the thresholds above: micro F1"
+        f"On {metrics.fields} held-out fields of {metrics.data}, at the thresholds above:{whose} micro F1"
         f" {metrics.micro_f1:.4f}, macro F1 {metrics.macro_f1:.4f}. {told}"
     )
+
+
+def _variant(variant: Variant | None) -> str:
+    if variant is None:
+        return ""
+    near = (
+        f"This file was made of an fp32 file. On {variant.fields} fields of {variant.data} both give the same label set"
+        f" for {variant.same_label_sets:.2%} of the fields, and a probability differs by up to"
+        f" {variant.max_difference:.1e}."
+    )
+    if variant.macro_f1 is not None and variant.parent_macro_f1 is not None:
+        near += f" Macro F1 there: {variant.macro_f1:.4f}, and {variant.parent_macro_f1:.4f} of the fp32 file."
+    if variant.shortfalls:
+        near += f"\n\n**It does not pass: {'; '.join(variant.shortfalls)}.**"
+    return f"{near}\n\n"

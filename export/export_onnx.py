@@ -11,8 +11,9 @@ from export.convert import convert
 from export.fitted import read_fitted
 from export.parity import SAMPLES, measure_parity
 from export.raw_planes import with_raw_planes
-from hpa_sdk.contract import OPSET
+from hpa_sdk.contract import OPSET, check_contract
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.onnx_file import read_onnx
 from hpa_sdk.whole_file import whole_file
 
 
@@ -74,6 +75,7 @@ def export_onnx(
         card = replace(card, parity=report.summary)
         partial_report.write_bytes(report.to_json())
         partial.write_bytes(embed_card(model, card))
+        check_contract(read_onnx(partial), card)
     return card
 
 

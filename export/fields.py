@@ -49,9 +49,9 @@ class Fields:
         return self.take(range(min(count, len(self.samples))))
 
     def without(self, *others: Fields) -> Fields:
-        """Give the fields that are in none of the others, told by their files."""
-        taken = {sample.files for other in others for sample in other.samples}
-        return self.take([row for row, sample in enumerate(self.samples) if sample.files not in taken])
+        """Give the fields that are in none of the others, told by their files, however their paths are spelled."""
+        taken = {_resolved(sample) for other in others for sample in other.samples}
+        return self.take([row for row, sample in enumerate(self.samples) if _resolved(sample) not in taken])
 
 
 def read_fields(data: Path, *, least: int) -> Fields:
@@ -91,6 +91,10 @@ def table_or_folder(data: Path) -> Path:
     """Give the table of a labelled folder, or the path itself where there is none."""
     table = data / "train.csv"
     return table if table.is_file() else data
+
+
+def _resolved(sample: Sample) -> tuple[Path, ...]:
+    return tuple(path.resolve() for path in sample.files)
 
 
 def _has_targets(table: Path) -> bool:

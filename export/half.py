@@ -93,9 +93,9 @@ def _largest_result(parent: Parent, fields: Fields) -> float:
     (name,) = inputs(preprocessing)
     images = (preprocessing(read_planes(sample), where=sample.files[0]) for sample in fields.samples)
     shown = tqdm(images, total=len(fields.samples), desc="range", unit="field", disable=None, leave=False)
-    return max(
-        float(np.abs(result).max()) for image in shown for result in session.run(None, {name: image[np.newaxis]})
-    )
+    results = (result for image in shown for result in session.run(None, {name: image[np.newaxis]}))
+    # Indices and shapes stay integers. NumPy's largest, since the built-in one passes over a NaN.
+    return float(np.max([np.abs(result).max() for result in results if result.dtype.kind == "f" and result.size]))
 
 
 def convert_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:

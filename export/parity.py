@@ -109,7 +109,7 @@ def measure_parity(
     SampleError, PlaneError
         A field can't be read.
     ParityError
-        The trained network's probabilities are none, one differs by more than `LARGEST_DIFFERENCE`, or label sets differ.
+        The trained network gives no probabilities, one differs by more than `LARGEST_DIFFERENCE`, or label sets differ.
     """
     session = Session(model, Device("cpu"))
     thresholds = np.asarray(card.thresholds, np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,7 +103,7 @@ class Quantizer:
         made_by = onnx.load(parent.path)
         self._producer = made_by.producer_name, made_by.producer_version
         # Folds scales into convolutions and biases into dense layers, so that fewer operators are left to quantize.
-        with told_as_variant_errors(parent.path):
+        with told_as_variant_errors(parent.path), _temporary_files_in(work):
             quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
         nodes = onnx.load(self._prepared, load_external_data=False).graph.node
         normalization = [node.name for node in takewhile(lambda node: node.op_type not in WEIGHTED, nodes)]
@@ -124,7 +125,7 @@ class Quantizer:
             onnxruntime can't quantize the network so.
         """
         out = self._work / "quantized.onnx"
-        with told_as_variant_errors(self._parent.path):
+        with told_as_variant_errors(self._parent.path), _temporary_files_in(self._work):
             quantize_static(
                 self._prepared,
                 out,
@@ -185,6 +186,16 @@ class _OneField(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has
 
     def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
         return next(self._left, None)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let onnxruntime's files between lie in a folder whose disk is known to have room, not in the system's own."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager

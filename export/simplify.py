@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -74,19 +75,24 @@ def _flatten(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    computed = {
-        value.name: value.type.tensor_type.shape.dim
-        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        value.name: [length.dim_value for length in value.type.tensor_type.shape.dim]
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
     }
     for node in graph.node:
         if node.op_type != "Reshape":
             continue
         shape = weights.get(node.input[1])
+        width = shapes.get(node.output[0], [0])[-1]
         if shape is not None:
-            flat = numpy_helper.to_array(shape).tolist()[:-1] == [-1]
+            *front, width = numpy_helper.to_array(shape).tolist()
+            flat = front == [-1]
         else:
-            flat = [length.dim_value for length in computed.get(node.input[1], ())] == [2]
-        if flat:
+            flat = shapes.get(node.input[1]) == [2]
+        # A dense layer on the places of a feature map reshapes to (batch and places, channels), which is no flattening.
+        whole = math.prod(shapes.get(node.input[0], (0, 0))[1:])
+        if flat and (whole == width or not whole or width <= 0):
             node.CopyFrom(helper.make_node("Flatten", [node.input[0]], list(node.output), axis=1))
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import platformdirs
 
+from hpa_sdk.errors import ModelFileError
 from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.whole_file import whole_file
 
@@ -25,7 +26,9 @@ FOLDER_VARIABLE = "HPA_CACHE"
 MOST_KEPT = 12
 """Entries of the cache; the one that was not used for longest goes first."""
 
-_OWN = re.compile(r"[0-9a-f]{32}(\.\w+)?")
+# Killed starts leave their partial files, of which `whole_file` says the form.
+_OWN = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9a-f]{32}(\.\w+)?")
+_DIGEST_SIZE = hashlib.sha256().digest_size
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -62,23 +65,24 @@ def kept_path(model: Path | bytes, made_by: Mapping[str, str], suffix: str) -> P
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
 
-def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callable[[Path | None], Opened]) -> Opened:
+def open_kept(kept: Path | None, *, read: Callable[[bytes], Opened], make: Callable[[Path | None], Opened]) -> Opened:
     """Open what was kept; or make it, and keep it for the next start.
 
-    What can't be opened is made again, and a cache that can't be written costs a line in the log and nothing else.
+    What is kept ends in its SHA-256. What was damaged or can't be opened is made again, and a cache that can't be
+    written costs a line in the log and nothing else.
 
     Parameters
     ----------
     kept : pathlib.Path or None
         Where it is kept.
     read : callable
-        Opens what was kept; may raise anything.
+        Opens the content that was kept; may raise anything.
     make : callable
         Makes it from the model, and writes it to the file that it is given, if any.
     """
     if kept is not None and kept.is_file():
         try:
-            opened = read(kept)
+            opened = read(_unsealed(kept))
             os.utime(kept)
         except Exception as error:  # noqa: BLE001 - of a damaged file comes whatever comes, and it is made again
             _log.info("%s is made again (%s)", kept, error)
@@ -88,10 +92,23 @@ def open_kept(kept: Path | None, *, read: Callable[[Path], Opened], make: Callab
         try:
             _make_room(kept.parent)
             with whole_file(kept) as partial:
-                return make(partial)
+                opened = make(partial)
+                digest = bytes.fromhex(file_sha256(partial))
+                with partial.open("ab") as file:
+                    file.write(digest)
         except Exception as error:  # noqa: BLE001 - what is wrong with the model itself comes again below
             _log.info("Nothing is kept for the next start (%s)", error)
+        else:
+            return opened
     return make(None)
+
+
+def _unsealed(kept: Path) -> bytes:
+    sealed = kept.read_bytes()
+    content = sealed[:-_DIGEST_SIZE]
+    if hashlib.sha256(content).digest() != sealed[-_DIGEST_SIZE:]:
+        raise ModelFileError("the kept file is damaged", where=kept, remedy="It is made again.")
+    return content
 
 
 def keep_folder(folder: Path) -> bool:

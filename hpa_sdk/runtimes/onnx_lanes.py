@@ -158,7 +158,7 @@ def _open_on_cpu(model: Path | bytes, settings: LaneSettings) -> Any:  # noqa: A
             return _open(partial, ("CPUExecutionProvider", {}), settings)
         return _open(model, ("CPUExecutionProvider", {}), settings)
 
-    return open_kept(kept, read=lambda path: _open(path, ("CPUExecutionProvider", {}), settings), make=make)
+    return open_kept(kept, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
 
 
 def _open_on_card(model: Path | bytes, device: Device, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above

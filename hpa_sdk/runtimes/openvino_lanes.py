@@ -39,7 +39,7 @@ def open_openvino_lanes(model: Path | bytes, settings: LaneSettings) -> Sequence
 
     compiled = open_kept(
         kept_path(model, made_by, ".openvino"),
-        read=lambda kept: core.import_model(kept.read_bytes(), _PROCESSOR, settled),
+        read=lambda content: core.import_model(content, _PROCESSOR, settled),
         make=make,
     )
     return [OpenVinoLane(compiled, settings) for _ in range(settings.lanes)]

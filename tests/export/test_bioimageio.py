@@ -20,9 +20,10 @@ from PIL import Image
 from export.__main__ import main
 from export.bioimageio import export_bioimageio
 from export.bioimageio_description import spdx_licence
+from export.errors import VariantError
 from hpa_sdk import Label, Predictor, Sample
 from hpa_sdk.errors import ModelCardError, OutputError, SampleError
-from hpa_sdk.model_card import Metrics
+from hpa_sdk.model_card import Metrics, Variant
 from hpa_sdk.planes import read_planes
 from tests.raw_model import make_raw_model
 from tests.small import CARD, make_model
@@ -149,6 +150,43 @@ def test_the_documentation_says_what_the_package_leaves_to_its_user(fields: list
     text = unpack(tmp_path / "b.zip")["README.md"].decode()
     assert "Blend, resize and scale are part of the model." in text
     assert "The model states no figures." in text
+
+
+def test_a_variant_tells_its_own_figures_and_what_it_does_not_pass(fields: list[Sample], tmp_path: Path) -> None:
+    metrics = Metrics(
+        data="held-out", fields=7, micro_f1=0.5, macro_f1=0.25, class_f1=(None,) * len(Label), support=(1,) * len(Label)
+    )
+    variant = Variant(
+        kind="int8",
+        parent_sha256="0" * 64,
+        settings={},
+        data="others",
+        fields=50,
+        max_difference=0.31,
+        mean_difference=0.01,
+        same_label_sets=0.86,
+        micro_f1=0.4,
+        macro_f1=0.2,
+        parent_micro_f1=0.5,
+        parent_macro_f1=0.25,
+        shortfalls=("the same label set as the parent for 86.00% of 50 fields",),
+    )
+    model = make_model(tmp_path / "a.onnx", metrics=metrics, variant=variant, precision="int8")
+    export_bioimageio(model, fields[0].files[0].parent, tmp_path / "a.zip")
+    members = unpack(tmp_path / "a.zip")
+    text = members["README.md"].decode()
+    assert "the fp32 file that this one was made of reached micro F1 0.5000" in text
+    assert "the same label set for 86.00% of the fields, and a probability differs by up to 3.1e-01" in text
+    assert "Macro F1 there: 0.2000, and 0.2500 of the fp32 file" in text
+    assert "does not pass: the same label set as the parent for 86.00% of 50 fields" in text
+    assert description(members)["config"]["hpa"]["variant"]["shortfalls"] == list(variant.shortfalls)
+
+
+def test_a_package_does_not_take_the_place_of_its_model(model: Path, fields: list[Sample]) -> None:
+    content = model.read_bytes()
+    with pytest.raises(VariantError, match="the file to write is the model itself"):
+        export_bioimageio(model, fields[0].files[0].parent, model)
+    assert model.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -56,3 +56,30 @@ def test_a_flattening_becomes_one_operator_and_another_shape_stays() -> None:
     operators = [node.op_type for node in model.graph.node]
     assert (operators.count("Flatten"), operators.count("Reshape")) == (1, 1)
     np.testing.assert_array_equal(run(model), expected)
+
+
+def test_a_dense_layer_on_the_places_of_a_feature_map_is_no_flattening() -> None:
+    constants = {"rows": [-1, CHANNELS], "picture_shape": [-1, 5, 5, CHANNELS], "whole": [-1, 5 * 5 * CHANNELS]}
+    weight = np.random.default_rng(0).normal(0, 1, (CHANNELS, CHANNELS)).astype(np.float32)
+    nodes = [
+        helper.make_node("Transpose", ["picture"], ["places"], perm=[0, 2, 3, 1]),
+        helper.make_node("Reshape", ["places", "rows"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["dense"]),
+        helper.make_node("Reshape", ["dense", "picture_shape"], ["again"]),
+        helper.make_node("Reshape", ["again", "whole"], ["scaled"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "dense on places",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", CHANNELS, 5, 5])],
+        [helper.make_tensor_value_info("scaled", TensorProto.FLOAT, ["N", 5 * 5 * CHANNELS])],
+        [
+            *(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()),
+            numpy_helper.from_array(weight, "weight"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    expected = run(model)
+    simplified = simplify(model)
+    assert [node.op_type for node in simplified.graph.node].count("Flatten") == 1
+    np.testing.assert_allclose(run(simplified), expected, rtol=1e-5)

@@ -2,6 +2,8 @@
 
 import errno
 import shutil
+import tempfile
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +13,21 @@ import onnx
 import pytest
 from click.testing import Result
 
-from export import variant
+from export import speed, variant
 from export.agreement import Agreement, answer, compare
-from export.fields import Fields
+from export.bias_correction import correct_bias
+from export.fields import Fields, read_fields
 from export.gates import find_shortfalls
-from export.quantization import QuantizationPlan
+from export.quantization import QuantizationPlan, Quantizer
 from export.quantization_search import Trial, choose
 from export.raw_planes import with_raw_planes
+from export.variant import read_parent
 from hpa_sdk import Label, Preprocessing
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
 from hpa_sdk.prediction import Probabilities
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
-from tests.small import CARD, make_model
+from tests.small import CARD, build_model, make_model
 
 COMMANDS = ("fp16", "quantize", "winograd")
 
@@ -87,6 +91,49 @@ AGREEMENT = Agreement(
 )
 
 
+def test_a_network_without_a_last_bias_is_not_corrected() -> None:
+    model = build_model()
+    (first,) = (node for node in model.graph.node if node.output[0] == "product")
+    first.op_type = "Gemm"
+    first.input.append("bias")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(512, np.float32), "bias"))
+    before = model.SerializeToString()
+    probabilities = np.random.default_rng(3).random((5, len(Label)), np.float32)
+    correct_bias(model, probabilities, probabilities[::-1] * np.float32(0.5))
+    assert model.SerializeToString() == before
+
+
+def test_a_slow_clock_of_cpu_time_makes_turns_longer(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = time.process_time
+    monkeypatch.setattr(speed, "_TICK", 1 / 64)
+    monkeypatch.setattr(time, "process_time", lambda: exact() // (1 / 64) / 64)
+    image = np.zeros((1, 299, 299, 3), np.float32)
+    times = speed.measure_cpu_times([parent, parent], {"image": image}, rounds=2)
+    assert (times > 0).all()
+    assert 0.5 < np.median(times[:, 0] / times[:, 1]) < 2
+
+
+def test_integers_and_nothing_at_all_fit_into_float16(parent: Path, folder: Path, tmp_path: Path) -> None:
+    model = onnx.load(parent)
+    embedding = "embedding"
+    for number, (name, array) in enumerate({"huge": np.array([10**9]), "none": np.zeros((0,), np.float32)}.items()):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        model.graph.node.append(onnx.helper.make_node("Identity", [name], [f"{name}_{number}_{embedding}"]))
+    onnx.save(model, tmp_path / "parent.onnx")
+    make("fp16", tmp_path / "parent.onnx", folder)
+
+
+def test_files_between_lie_beside_the_one_to_write(
+    parent: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    model = with_card(parent, tmp_path / "parent.onnx")
+    (tmp_path / "work").mkdir()
+    quantizer = Quantizer(read_parent(model, tmp_path / "out.onnx"), read_fields(folder, least=32), tmp_path / "work")
+    quantizer.quantize(QuantizationPlan())
+    assert tempfile.tempdir == str(tmp_path / "full")
+
+
 def test_numbers_that_float16_can_t_hold_are_refused(parent: Path, folder: Path, tmp_path: Path) -> None:
     model = onnx.load(parent)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -105,7 +152,9 @@ def test_numbers_that_float16_can_t_hold_are_refused(parent: Path, folder: Path,
 @pytest.mark.usefixtures("one_plan")
 def test_fields_that_take_part_in_the_making_do_not_judge(parent: Path, folder: Path, tmp_path: Path) -> None:
     model = with_card(parent, tmp_path / "parent.onnx")
-    told = variant_of(make("quantize", model, folder, "--held-out", folder, "--force"))
+    again = folder.parent / "elsewhere" / ".." / folder.name
+    (folder.parent / "elsewhere").mkdir(exist_ok=True)
+    told = variant_of(make("quantize", model, folder, "--held-out", again, "--force"))
     assert (told.settings["calibrated"], told.fields) == ("on 32 fields of felder-ä", 32)
 
 

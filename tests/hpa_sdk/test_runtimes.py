@@ -214,10 +214,13 @@ def test_openvino_opens_what_it_kept_and_makes_anew_what_is_broken(model: Path, 
     expected = Session(model, Device("openvino")).run(image)
     (kept,) = cache.iterdir()
     whole = kept.read_bytes()
-    for content in (whole, b"", whole[: len(whole) // 2], os.urandom(1000)):
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    for content in (whole, b"", whole[: len(whole) // 2], os.urandom(1000), bytes(changed)):
         kept.write_bytes(content)
         np.testing.assert_array_equal(Session(model, Device("openvino")).run(image)[0], expected[0])
         assert len(kept.read_bytes()) == len(whole)
+        assert kept.read_bytes() != changed
         assert list(cache.iterdir()) == [kept]
 
 
@@ -233,14 +236,21 @@ def test_a_quantized_graph_is_kept_and_opened_again(
         opened.append(file)
         return str(file)
 
-    monkeypatch.setattr(onnx_lanes, "runtime_source", noted)
-    again = Predictor.load(path, device="cpu").predict(fields)
-    assert opened == [kept]
+    with monkeypatch.context() as watched:
+        watched.setattr(onnx_lanes, "runtime_source", noted)
+        again = Predictor.load(path, device="cpu").predict(fields)
+    assert not opened, "neither the model's file nor a graph made of it"
     for one, other in zip(again, expected, strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
-    kept.write_bytes(b"no model")
-    Predictor.load(path, device="cpu")
-    assert len(kept.read_bytes()) > 1000
+    whole = kept.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    for content in (b"no model", bytes(damaged)):
+        kept.write_bytes(content)
+        for one, other in zip(Predictor.load(path, device="cpu").predict(fields), expected, strict=True):
+            np.testing.assert_array_equal(one.probabilities, other.probabilities)
+        assert len(kept.read_bytes()) == len(whole)
+        assert kept.read_bytes() != content
     monkeypatch.setattr(onnxruntime, "__version__", "another")
     Predictor.load(path, device="cpu")
     assert len(list(cache.iterdir())) == 2
@@ -265,7 +275,9 @@ def test_int8_is_exact_on_every_processor(tmp_path: Path, cache: Path, fields: l
 def test_what_is_kept_does_not_depend_on_the_processor(tmp_path: Path, cache: Path) -> None:
     Predictor.load(make_quantized(tmp_path / "int8.onnx", large_weights=True), device="cpu")
     (kept,) = cache.iterdir()
-    weights = {tensor.name: tensor.data_type for tensor in onnx.load(kept).graph.initializer}
+    weights = {
+        tensor.name: tensor.data_type for tensor in onnx.load_from_string(kept.read_bytes()[:-32]).graph.initializer
+    }
     assert weights["last_small"] == onnx.TensorProto.INT8
 
 
@@ -377,12 +389,14 @@ def test_the_cache_does_not_grow_without_end(cache: Path, monkeypatch: pytest.Mo
     cache.mkdir()
     (cache / "thesis.txt").touch()
     (cache / "photos").mkdir()
+    (cache / f".01234567.{9:032x}.onnx").touch()  # what a killed start left
+    os.utime(cache / f".01234567.{9:032x}.onnx", (0, 0))
     names = [f"{number:032x}" for number in range(5)]
     for number, name in enumerate(names):
         if number % 2:
             keep_folder(cache / name)
         else:
-            open_kept(cache / name, read=Path.read_bytes, make=make)
+            open_kept(cache / name, read=bytes, make=make)
         os.utime(cache / name, (number, number))
     # What is not of the cache stays, whoever named this folder.
     assert {entry.name for entry in cache.iterdir()} == {"thesis.txt", "photos", *names[2:]}
