@@ -53,7 +53,7 @@ def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
     HpaError
         The file can't be opened, or a field can't be read.
     """
-    predictor = Predictor.load(model, device="cpu", card=card)
+    predictor = Predictor.load(model, device="cpu", card=card, white=fields.white)
     answers = predictor.stream(fields.samples, on_error="raise")
     shown = tqdm(answers, total=len(fields.samples), desc="predict", unit="field", disable=None, leave=False)
     return np.stack([item.probabilities for item in shown])

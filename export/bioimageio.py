@@ -19,13 +19,16 @@ from hpa_sdk.contract import read_model
 from hpa_sdk.devices import Device
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import map_file
-from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.planes import read_planes
+from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import find_samples
 from hpa_sdk.session import Session
 from hpa_sdk.whole_file import whole_file
 
 
-def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str, ...] = ()) -> ModelCard:
+def export_bioimageio(
+    model: Path, data: Path, out: Path, *, authors: tuple[str, ...] = (), white: White | None = None
+) -> ModelCard:
     """Pack a model file as a bioimage.io package, format 0.5.
 
     The test output is what the file itself answers for the first field of the data. Nothing in the package is
@@ -41,6 +44,8 @@ def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str,
         The zip file to write; it appears whole or not at all.
     authors : tuple of str
         Names of the model's authors.
+    white : optional
+        White level of 16-bit planes.
 
     Returns
     -------
@@ -60,8 +65,9 @@ def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str,
     """
     file, card = read_model(model)
     refuse_overwriting(model, out)
-    planes = _first_field(data)
-    field, levels = card.preprocessing.model_input(planes)
+    sample = next(find_samples(table_or_folder(data)))
+    planes = read_planes(sample)
+    field, levels = card.preprocessing.model_input(planes, white=white, where=sample.files[0])
     content = bytes(map_file(model))
     probabilities, _ = Session(content, Device("cpu")).run(field[np.newaxis])
     with whole_file(out) as partial, zipfile.ZipFile(partial, "w") as package:
@@ -73,10 +79,6 @@ def export_bioimageio(model: Path, data: Path, out: Path, *, authors: tuple[str,
             package.writestr(files.sample, draw_tensor(tensor[0]))
         package.writestr(MODEL, content)
     return card
-
-
-def _first_field(data: Path) -> Planes:
-    return read_planes(next(find_samples(table_or_folder(data))))
 
 
 def _npy(array: npt.NDArray[np.generic]) -> bytes:

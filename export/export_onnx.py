@@ -14,6 +14,7 @@ from export.raw_planes import with_raw_planes
 from hpa_sdk.contract import OPSET, check_contract
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import read_onnx
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 
 
@@ -25,6 +26,7 @@ def export_onnx(
     samples: Sequence[Path] = (),
     count: int = SAMPLES,
     opset: int = OPSET,
+    white: White | None = None,
 ) -> ModelCard:
     """Export a finished run, once its answers are shown to be the trained network's.
 
@@ -43,6 +45,8 @@ def export_onnx(
         Number of fields of each to compare on.
     opset : int
         Version of the standard operators; another than the contract's only for a runtime that is too old for it.
+    white : optional
+        White level of 16-bit planes among the fields to compare on.
 
     Returns
     -------
@@ -71,7 +75,8 @@ def export_onnx(
             card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
         serialized = model.SerializeToString(deterministic=True)
         card = card_for(serialized, card)
-        report = measure_parity(fitted.network, serialized, card, samples or [fitted.data], count=count)
+        compared = samples or [fitted.data]
+        report = measure_parity(fitted.network, serialized, card, compared, count=count, white=white)
         card = replace(card, parity=report.summary)
         partial_report.write_bytes(report.to_json())
         partial.write_bytes(embed_card(model, card))

@@ -16,11 +16,12 @@ from export.raw_planes import with_raw_planes
 from export.variant import JUDGED_FIELDS, refuse_overwriting, refuse_package
 from hpa_sdk.contract import check_model
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 
 
 def export_raw_planes(
-    model: Path, data: Path, out: Path, *, judged_fields: int = JUDGED_FIELDS
+    model: Path, data: Path, out: Path, *, judged_fields: int = JUDGED_FIELDS, white: White | None = None
 ) -> tuple[ModelCard, Agreement]:
     """Put the preprocessing into a file, once its answers are shown to stay.
 
@@ -34,6 +35,8 @@ def export_raw_planes(
         The file to write; it appears whole or not at all.
     judged_fields : int
         Most fields to compare on.
+    white : optional
+        White level of 16-bit planes.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def export_raw_planes(
     card = check_model(model)
     refuse_package(model)
     refuse_overwriting(model, out)
-    judged = read_fields(data, least=LEAST_FIELDS).first(judged_fields)
+    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
     # The parent's parity is that of another input; how far this file is from the parent is checked below.
     in_graph = replace(card, preprocessing=replace(card.preprocessing, place="graph"), parity=None)
     with whole_file(out) as partial:

@@ -14,13 +14,20 @@ from export.speed import measure_cpu_shares
 from export.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
 from export.winograd import replace_convolutions
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 
 _MOST_LEFT = 0.9
 
 
 def export_winograd(
-    model: Path, data: Path, out: Path, *, judged_fields: int = JUDGED_FIELDS, force: bool = False
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    judged_fields: int = JUDGED_FIELDS,
+    white: White | None = None,
+    force: bool = False,
 ) -> ModelCard:
     """Make the variant of a file that computes its wide 3 x 3 convolutions by Winograd's minimal filtering.
 
@@ -34,6 +41,8 @@ def export_winograd(
         The file to write; it appears whole or not at all.
     judged_fields : int
         Most fields to compare on.
+    white : optional
+        White level of 16-bit planes.
     force : bool
         Write it even if it does not pass the gates.
 
@@ -50,7 +59,7 @@ def export_winograd(
         A file can't be read or written.
     """
     parent = read_parent(model, out)
-    judged = read_fields(data, least=LEAST_FIELDS).first(judged_fields)
+    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
     with told_as_variant_errors(model):
         changed = onnx.load(model)
         replaced = replace_convolutions(changed)

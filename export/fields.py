@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
+from hpa_sdk.planes import read_planes
+from hpa_sdk.preprocessing import Image, Preprocessing, White
 from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.tables import parse_labels, read_columns
 
@@ -33,16 +35,19 @@ class Fields:
         The fields.
     targets : numpy.ndarray or None
         bool of shape (fields, 28): whether the field has the class; None where nothing tells.
+    white : optional
+        White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     """
 
     name: str
     samples: tuple[Sample, ...]
     targets: npt.NDArray[np.bool_] | None
+    white: White | None = None
 
     def take(self, rows: Sequence[int]) -> Fields:
         """Give some of the fields, in the order of `rows`."""
         targets = None if self.targets is None else self.targets[list(rows)]
-        return Fields(self.name, tuple(self.samples[row] for row in rows), targets)
+        return replace(self, samples=tuple(self.samples[row] for row in rows), targets=targets)
 
     def first(self, count: int) -> Fields:
         """Give the first fields, or all if there are fewer."""
@@ -53,8 +58,19 @@ class Fields:
         taken = {_resolved(sample) for other in others for sample in other.samples}
         return self.take([row for row, sample in enumerate(self.samples) if _resolved(sample) not in taken])
 
+    def images(self, preprocessing: Preprocessing) -> Iterator[Image]:
+        """Read the fields, one after the other, as the images that a network takes.
 
-def read_fields(data: Path, *, least: int) -> Fields:
+        Raises
+        ------
+        SampleError, PlaneError
+            A field can't be read, or has 16 bits and no white level is known.
+        """
+        for sample in self.samples:
+            yield preprocessing(read_planes(sample), white=self.white, where=sample.files[0])
+
+
+def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields:
     """Read fields in an order that is the same each time but has nothing to do with the table's.
 
     So a table that is sorted by class or plate is parted into parts that are alike.
@@ -65,6 +81,8 @@ def read_fields(data: Path, *, least: int) -> Fields:
         A table in the Kaggle form, a folder with ``train.csv``, or a folder of planes.
     least : int
         Fewest fields to accept.
+    white : optional
+        White level of 16-bit planes.
 
     Raises
     ------
@@ -84,7 +102,7 @@ def read_fields(data: Path, *, least: int) -> Fields:
         )
     targets = _read_targets(source) if listed and _has_targets(source) else None
     name = (source.parent if listed else source).resolve().name
-    return Fields(name, samples, targets).take(np.random.default_rng(_SEED).permutation(len(samples)).tolist())
+    return Fields(name, samples, targets, white).take(np.random.default_rng(_SEED).permutation(len(samples)).tolist())
 
 
 def table_or_folder(data: Path) -> Path:

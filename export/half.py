@@ -17,7 +17,7 @@ from export.fields import LEAST_FIELDS, Fields, read_fields
 from export.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
 from hpa_sdk.contract import inputs
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.planes import read_planes
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 
 LARGEST_HALF = 65_504.0
@@ -25,7 +25,13 @@ LARGEST_HALF = 65_504.0
 
 
 def export_fp16(
-    model: Path, data: Path, out: Path, *, judged_fields: int = JUDGED_FIELDS, force: bool = False
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    judged_fields: int = JUDGED_FIELDS,
+    white: White | None = None,
+    force: bool = False,
 ) -> ModelCard:
     """Make the fp16 variant of a file, once it is shown to answer as its parent does.
 
@@ -39,6 +45,8 @@ def export_fp16(
         The file to write; it appears whole or not at all.
     judged_fields : int
         Most fields to compare on.
+    white : optional
+        White level of 16-bit planes.
     force : bool
         Write it even if it does not pass the gates.
 
@@ -55,7 +63,7 @@ def export_fp16(
         A file can't be read or written.
     """
     parent = read_parent(model, out)
-    judged = read_fields(data, least=LEAST_FIELDS).first(judged_fields)
+    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
     largest = _largest_result(parent, judged.first(LEAST_FIELDS))
     if not largest <= LARGEST_HALF:
         raise VariantError(
@@ -91,8 +99,9 @@ def _largest_result(parent: Parent, fields: Fields) -> float:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     preprocessing = parent.card.preprocessing
     (name,) = inputs(preprocessing)
-    images = (preprocessing(read_planes(sample), where=sample.files[0]) for sample in fields.samples)
-    shown = tqdm(images, total=len(fields.samples), desc="range", unit="field", disable=None, leave=False)
+    shown = tqdm(
+        fields.images(preprocessing), total=len(fields.samples), desc="range", unit="field", disable=None, leave=False
+    )
     results = (result for image in shown for result in session.run(None, {name: image[np.newaxis]}))
     # Indices and shapes stay integers. NumPy's largest, since the built-in one passes over a NaN.
     return float(np.max([np.abs(result).max() for result in results if result.dtype.kind == "f" and result.size]))

@@ -19,6 +19,7 @@ from hpa_sdk.errors import TableError
 from hpa_sdk.model_card import ModelCard, Parity
 from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Probabilities
+from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.session import Session
 
@@ -85,7 +86,13 @@ class ParityReport:
 
 
 def measure_parity(
-    network: keras.Model, model: bytes, card: ModelCard, data: Sequence[Path], *, count: int = SAMPLES
+    network: keras.Model,
+    model: bytes,
+    card: ModelCard,
+    data: Sequence[Path],
+    *,
+    count: int = SAMPLES,
+    white: White | None = None,
 ) -> ParityReport:
     """Compare the answers of a trained network and of the model converted from it, on the CPU.
 
@@ -101,6 +108,8 @@ def measure_parity(
         Folders or tables as `find_samples` takes them.
     count : int
         Number of fields of each: the first ones.
+    white : optional
+        White level of 16-bit planes.
 
     Raises
     ------
@@ -117,9 +126,13 @@ def measure_parity(
     samples = [(source.name, sample) for source in data for sample in _first_samples(source, count)]
     for batch in _batches(samples):
         planes = [read_planes(sample) for _, sample in batch]
-        asked = [card.preprocessing.model_input(field)[0] for field in planes]
+        asked = [
+            card.preprocessing.model_input(field, white=white, where=sample.files[0])[0]
+            for field, (_, sample) in zip(planes, batch, strict=True)
+        ]
         found = np.concatenate([session.run(field[np.newaxis])[0] for field in asked])
-        expected = network.predict_on_batch(np.stack([card.preprocessing(field) for field in planes]))["probabilities"]
+        images = np.stack([card.preprocessing(field, white=white) for field in planes])
+        expected = network.predict_on_batch(images)["probabilities"]
         _check_probabilities(expected)
         differences = np.abs(found - expected)
         same = ((found >= thresholds) == (expected >= thresholds)).all(axis=1)

@@ -31,7 +31,6 @@ from export.bias_correction import correct_bias
 from export.fields import Fields
 from export.variant import Parent, told_as_variant_errors
 from hpa_sdk.contract import inputs
-from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Probabilities
 
 WEIGHTED = ("Conv", "Gemm")
@@ -167,11 +166,12 @@ class Quantizer:
             augmented_model_path=str(augmented),
             calibrate_method=CalibrationMethod[method],
         )
-        samples = self._calibration.samples[: None if method == "MinMax" else HISTOGRAM_FIELDS]
+        fields = self._calibration if method == "MinMax" else self._calibration.first(HISTOGRAM_FIELDS)
+        preprocessing = self._parent.card.preprocessing
+        images = fields.images(preprocessing)
+        count = len(fields.samples)
         # A reader of its own for each field: the calibrators keep the activations of a whole reader in memory.
-        for sample in tqdm(samples, desc=f"calibrate {method}", unit="field", disable=None, leave=False):
-            preprocessing = self._parent.card.preprocessing
-            image = preprocessing(read_planes(sample), where=sample.files[0])
+        for image in tqdm(images, total=count, desc=f"calibrate {method}", unit="field", disable=None, leave=False):
             with _without_prints():
                 calibrator.collect_data(_OneField(dict.fromkeys(inputs(preprocessing), image[np.newaxis])))
         with _without_prints():

@@ -14,6 +14,7 @@ from export.quantization_search import choose, describe, search
 from export.variant import JUDGED_FIELDS, read_parent, write_variant
 from hpa_sdk.errors import TableError
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 
 CALIBRATION_FIELDS = 128
@@ -31,6 +32,7 @@ def export_int8(
     calibration_fields: int = CALIBRATION_FIELDS,
     judged_fields: int = JUDGED_FIELDS,
     reduce_range: bool = False,
+    white: White | None = None,
     force: bool = False,
 ) -> ModelCard:
     """Make the int8 variant of a file, by the plan that does best on this machine.
@@ -52,6 +54,8 @@ def export_int8(
         Most fields of the first and of the last part.
     reduce_range : bool
         Give weights 7 bits in any case, for CPUs without VNNI.
+    white : optional
+        White level of 16-bit planes, in `data` and `held_out`.
     force : bool
         Write it even if it does not pass the gates.
 
@@ -70,10 +74,11 @@ def export_int8(
         A file can't be read or written.
     """
     parent = read_parent(model, out)
-    fields = read_fields(data, least=(3 if held_out is None else 2) * LEAST_FIELDS)
+    fields = read_fields(data, least=(3 if held_out is None else 2) * LEAST_FIELDS, white=white)
     calibration, tried_on, judged = part(fields, calibration_fields, judged_fields)
     if held_out is not None:
-        judged = read_fields(held_out, least=LEAST_FIELDS).without(calibration, tried_on).first(judged_fields)
+        others = read_fields(held_out, least=LEAST_FIELDS, white=white).without(calibration, tried_on)
+        judged = others.first(judged_fields)
     if len(judged.samples) < LEAST_FIELDS:
         raise TableError(
             f"{len(judged.samples)} fields to judge by take no other part, and {LEAST_FIELDS} are needed",

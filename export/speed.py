@@ -14,7 +14,6 @@ import onnxruntime
 
 from export.fields import Fields
 from export.variant import Parent
-from hpa_sdk.planes import read_planes
 from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES
 
 _ERRORS_ONLY = 3
@@ -75,7 +74,7 @@ def measure_cpu_shares(parent: Parent, variant: Path, fields: Fields) -> npt.NDA
     numpy.ndarray
         float64 of shape (7,): a share for each turn.
     """
-    image = parent.card.preprocessing(read_planes(fields.samples[0]))
+    image = next(fields.images(parent.card.preprocessing))
     times = measure_cpu_times([parent.path, variant], {"image": image[np.newaxis]}, rounds=_ROUNDS)
     return times[:, 1] / times[:, 0]
 

@@ -169,7 +169,8 @@ def write_variant(
     serialized = model.SerializeToString(deterministic=True)
     partial.write_bytes(serialized)
     agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
-    variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=dict(settings), **asdict(agreement))
+    told = dict(settings) if judged.white is None else {**settings, "white level of 16-bit planes": str(judged.white)}
+    variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=told, **asdict(agreement))
     card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)
     embedded = embed_card(model, card)
     shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.size)

@@ -8,6 +8,8 @@ import click
 
 from export.bioimageio import export_bioimageio
 from export.bioimageio_description import spdx_licence
+from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.preprocessing import White
 
 
 @click.command()
@@ -15,9 +17,10 @@ from export.bioimageio_description import spdx_licence
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Zip file to write.")
 @click.option("--author", "authors", multiple=True, help="Name of an author; can be given again.")
-def bioimageio(model: Path, data: Path, output: Path, authors: tuple[str, ...]) -> None:
+@white_option
+def bioimageio(model: Path, data: Path, output: Path, authors: tuple[str, ...], white: White | None) -> None:
     """Pack MODEL for the programs that read bioimage.io packages, tested and shown with the first field of DATA."""
-    card = export_bioimageio(model, data, output, authors=authors)
+    card = export_bioimageio(model, data, output, authors=authors, white=white)
     if not authors:
         click.echo("The package names no author, which its publication needs: --author NAME.", err=True)
     if spdx_licence(card) is None:

@@ -8,7 +8,9 @@ import click
 
 from export.export_onnx import export_onnx, parity_file
 from export.parity import SAMPLES
+from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.contract import OPSET
+from hpa_sdk.preprocessing import White
 
 
 @click.command()
@@ -29,9 +31,19 @@ from hpa_sdk.contract import OPSET
     help="Number of fields of each --samples to compare on.",
 )
 @click.option("--opset", default=OPSET, show_default=True, help="Version of the standard ONNX operators.")
-def onnx(run: Path, output: Path, raw_planes: bool, samples: tuple[Path, ...], count: int, opset: int) -> None:
+@white_option
+def onnx(
+    run: Path,
+    output: Path,
+    raw_planes: bool,
+    samples: tuple[Path, ...],
+    count: int,
+    opset: int,
+    white: White | None,
+) -> None:
     """Export the network in the folder RUN, and compare its answers with the trained network's."""
-    parity = export_onnx(run, output, raw_planes=raw_planes, samples=samples, count=count, opset=opset).parity
+    card = export_onnx(run, output, raw_planes=raw_planes, samples=samples, count=count, opset=opset, white=white)
+    parity = card.parity
     if parity is not None:
         click.echo(
             f"{output}: at most {parity.max_difference:.1e} from the trained network on {parity.samples} fields,"

@@ -9,6 +9,7 @@ import click
 from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
 from export.fields import LEAST_FIELDS
 from export.quantize import CALIBRATION_FIELDS, export_int8
+from hpa_sdk.preprocessing import White
 
 
 @click.command()
@@ -31,6 +32,7 @@ def quantize(
     model: Path,
     data: Path,
     output: Path,
+    white: White | None,
     force: bool,
     judge_fields: int,
     calibration_fields: int,
@@ -49,6 +51,7 @@ def quantize(
         calibration_fields=calibration_fields,
         judged_fields=judge_fields,
         reduce_range=reduce_range,
+        white=white,
         force=force,
     )
     say_what_was_written(output, card)

@@ -10,12 +10,14 @@ import click
 
 from export.fields import LEAST_FIELDS
 from export.variant import JUDGED_FIELDS
+from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.model_card import ModelCard
 
 
 def variant_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments MODEL and DATA and the options of the file to write."""
     for decorate in (
+        white_option,
         click.option("--force", is_flag=True, help="Write it even if it does not pass the gates; its card says so."),
         click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write."),
         click.argument("data", type=click.Path(path_type=Path)),

@@ -8,14 +8,16 @@ import click
 
 from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
 from export.export_winograd import export_winograd
+from hpa_sdk.preprocessing import White
 
 
 @click.command()
 @variant_arguments
 @judge_fields_option
-def winograd(model: Path, data: Path, output: Path, force: bool, judge_fields: int) -> None:
+def winograd(model: Path, data: Path, output: Path, white: White | None, force: bool, judge_fields: int) -> None:
     """Make the variant of MODEL that computes wide 3 x 3 convolutions by Winograd's way, in fp32 and for CPUs.
 
     Its answers are compared with MODEL's on the fields in DATA. VGG-16 gains by it, Inception-ResNet-V2 does not.
     """
-    say_what_was_written(output, export_winograd(model, data, output, judged_fields=judge_fields, force=force))
+    card = export_winograd(model, data, output, judged_fields=judge_fields, white=white, force=force)
+    say_what_was_written(output, card)

@@ -21,6 +21,12 @@ class WhiteLevel(click.ParamType[White]):
         return click.FloatRange(min=0, min_open=True).convert(value, param, ctx)
 
 
+white_option = click.option(
+    "--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera."
+)
+"""The option of commands that read planes."""
+
+
 class Threshold(click.ParamType[float | Literal["card"]]):
     """The probability from which a class counts, or the word for those of the model's card."""
 

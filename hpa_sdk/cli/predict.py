@@ -16,7 +16,7 @@ from hpa_sdk.batch.answers import Forgetful
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
-from hpa_sdk.cli.parameters import Threshold, WhiteLevel, runtime_option
+from hpa_sdk.cli.parameters import Threshold, runtime_option, white_option
 from hpa_sdk.errors import SettingError
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
@@ -33,7 +33,7 @@ from hpa_sdk.writers import FORMS, WRITERS, Writer
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
 @click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
-@click.option("--white", type=WhiteLevel(), help="White level of 16-bit planes, such as 4095 for a 12-bit camera.")
+@white_option
 @click.option("--on-error", type=click.Choice(["record", "stop"]), default="record", show_default=True)
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @click.option(

@@ -1,0 +1,84 @@
+"""The planes of a 16-bit camera serve every command as those of 8 bits do, once their white level is told."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpa_sdk import find_samples
+from hpa_sdk.planes import read_planes
+from tests.export.variant_commands import export, make, variant_of, with_card
+from tests.small import CARD, write_planes
+
+_STEP = 16
+_WHITE = _STEP * 255
+
+
+@pytest.fixture(scope="module")
+def deep(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fields of the parent, each intensity 16 times as high: the same images where white is 16 times 255."""
+    copies = tmp_path_factory.mktemp("deep") / "16 bits ä"
+    for sample in find_samples(folder):
+        write_planes(copies, sample.id, read_planes(sample).astype(np.uint16) * _STEP)
+    (copies / "train.csv").write_bytes((folder / "train.csv").read_bytes())
+    return copies
+
+
+@pytest.mark.usefixtures("one_plan")
+@pytest.mark.parametrize("command", ["fp16", "quantize", "winograd"])
+def test_a_variant_is_made_and_judged_at_the_white_level(
+    command: str, parent: Path, deep: Path, folder: Path, tmp_path: Path
+) -> None:
+    model = with_card(parent, tmp_path / "parent.onnx")
+    told = variant_of(make(command, model, deep, "--white", _WHITE))
+    of_8_bits = variant_of(make(command, model, folder))
+    assert told.settings["white level of 16-bit planes"] == "4080.0"
+    assert "white level of 16-bit planes" not in of_8_bits.settings
+    # The labels are the parent's own at this level: at another its F1 would not be 1.
+    assert (told.same_label_sets, told.parent_macro_f1, told.macro_f1) == (1, 1, 1)
+    assert told.max_difference == pytest.approx(of_8_bits.max_difference, rel=0.02)
+
+
+def test_raw_planes_are_compared_at_the_white_level(parent: Path, deep: Path, tmp_path: Path) -> None:
+    out = tmp_path / "raw.onnx"
+    result = export("raw-planes", parent, deep, "-o", out, "--white", _WHITE)
+    assert (result.exit_code, out.is_file()) == (0, True), result.stderr
+    assert "100.00%" in result.stderr
+
+
+def test_a_run_is_compared_at_the_white_level(small_run: Path, deep: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.onnx"
+    result = export("onnx", small_run, "-o", out, "--samples", deep, "--count", 8, "--white", _WHITE)
+    assert (result.exit_code, out.is_file()) == (0, True), result.stderr
+
+
+def test_a_package_shows_the_field_at_the_white_level(parent: Path, deep: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.zip"
+    result = export("bioimageio", parent, deep, "-o", out, "--white", _WHITE)
+    assert result.exit_code == 0, result.stderr
+    with zipfile.ZipFile(out) as package:
+        shown = np.load(io.BytesIO(package.read("test_input.npy")))
+    first = read_planes(next(find_samples(deep / "train.csv")))
+    np.testing.assert_allclose(shown[0], CARD.preprocessing((first // _STEP).astype(np.uint8)), atol=1e-6)
+
+
+def _asked(parent: Path, small_run: Path, deep: Path) -> dict[str, list[object]]:
+    variants: dict[str, list[object]] = {
+        command: [parent, deep] for command in ("fp16", "quantize", "winograd", "raw-planes", "bioimageio")
+    }
+    return variants | {"onnx": [small_run, "--samples", deep, "--count", 8]}
+
+
+@pytest.mark.parametrize("command", ["fp16", "quantize", "winograd", "raw-planes", "bioimageio", "onnx"])
+def test_without_a_white_level_the_field_and_the_option_are_named(
+    command: str, parent: Path, small_run: Path, deep: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.onnx"
+    result = export(command, *_asked(parent, small_run, deep)[command], "-o", out)
+    assert result.exit_code == 2
+    assert "--white" in result.stderr
+    assert str(deep) in result.stderr.replace("\n", "")
+    assert list(tmp_path.iterdir()) == []
+    assert "--white" in export(command, "--help").stdout
