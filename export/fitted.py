@@ -13,6 +13,7 @@ from export.errors import RunFolderError
 from hpa_sdk.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.preprocessing import White
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,20 @@ class FittedNetwork:
         What the fit says of it.
     data : pathlib.Path
         Where the data of the fit lay; the first of several sources.
+    white : optional
+        White level of its 16-bit planes.
     """
 
     network: keras.Model
     card: ModelCard
     data: Path
+    white: White | None
 
 
 @dataclass(frozen=True)
 class _Record:
     data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    white: White | None = None
 
 
 def read_fitted(run: Path) -> FittedNetwork:
@@ -67,7 +72,7 @@ def read_fitted(run: Path) -> FittedNetwork:
         raise RunFolderError(
             f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
         ) from error
-    return FittedNetwork(_with_embedding(model, card, run), card, Path(record.data[0]))
+    return FittedNetwork(_with_embedding(model, card, run), card, Path(record.data[0]), record.white)
 
 
 def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Model:

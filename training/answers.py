@@ -16,7 +16,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure, Probabilities
-from hpa_sdk.preprocessing import Image
+from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 from training.augmentation import view
@@ -46,7 +46,7 @@ class Answers:
     failures: tuple[Failure, ...]
 
 
-def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1) -> Answers:
+def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1, white: White | None = None) -> Answers:
     """Predict fields; one that can't be read costs no other its answer.
 
     Parameters
@@ -57,11 +57,13 @@ def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1)
         The fields.
     views : int
         How many of the eight views of each field to average over, 1 to 8; 1 is the field as it is.
+    white : optional
+        White level of 16-bit planes.
     """
 
     def read(sample: Sample) -> Image | Failure:
         try:
-            return run.card.preprocessing(read_planes(sample), where=sample.files[0])
+            return run.card.preprocessing(read_planes(sample), white=white, where=sample.files[0])
         except HpaError as error:
             return Failure(sample.id, error)
 

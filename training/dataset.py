@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
+from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.tables import read_columns
 from training.hpa_form import parse_target
@@ -34,20 +35,23 @@ class Dataset:
     targets : numpy.ndarray
         float32 of shape (fields, 28).
     fingerprint : str
-        SHA-256, in hexadecimal, of ids, labels, and sizes of the planes.
+        SHA-256, in hexadecimal, of ids, labels, sizes of the planes, and the white level where one is told.
+    white : optional
+        White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     """
 
     name: str
     samples: tuple[Sample, ...]
     targets: Targets
     fingerprint: str
+    white: White | None = None
 
     def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
         """Give the samples in these rows, in their order."""
         return tuple(self.samples[row] for row in rows)
 
 
-def read_datasets(sources: Sequence[Path]) -> Dataset:
+def read_datasets(sources: Sequence[Path], *, white: White | None = None) -> Dataset:
     """Read several labelled data sets as one, in the order given; see `read_dataset`.
 
     Raises
@@ -55,7 +59,7 @@ def read_datasets(sources: Sequence[Path]) -> Dataset:
     TableError
         A source can't be used, or two of them have a field of the same id.
     """
-    datasets = [read_dataset(source) for source in sources]
+    datasets = [read_dataset(source, white=white) for source in sources]
     seen: dict[str, Path] = {}
     for source, dataset in zip(sources, datasets, strict=True):
         for sample in dataset.samples:
@@ -73,10 +77,11 @@ def read_datasets(sources: Sequence[Path]) -> Dataset:
         tuple(sample for dataset in datasets for sample in dataset.samples),
         np.concatenate([dataset.targets for dataset in datasets]),
         hashlib.sha256(" ".join(dataset.fingerprint for dataset in datasets).encode()).hexdigest(),
+        white,
     )
 
 
-def read_dataset(data: Path) -> Dataset:
+def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     """Read a labelled data set.
 
     Parameters
@@ -85,6 +90,8 @@ def read_dataset(data: Path) -> Dataset:
         A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes there. Labels
         are as `read_label_table` takes them; planes are grey pictures, or JPEGs painted in the colours of their
         channels.
+    white : optional
+        White level of 16-bit planes.
 
     Raises
     ------
@@ -94,7 +101,8 @@ def read_dataset(data: Path) -> Dataset:
     table = data if data.suffix.lower() == ".csv" else data / "train.csv"
     ids, targets = read_label_table(table)
     samples = tuple(map(read_as_published, find_samples(table)))
-    return Dataset(table.resolve().parent.name, samples, targets, _fingerprint(ids, targets, samples, table))
+    fingerprint = _fingerprint(ids, targets, samples, table, white)
+    return Dataset(table.resolve().parent.name, samples, targets, fingerprint, white)
 
 
 def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
@@ -133,7 +141,9 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     return tuple(rows), targets
 
 
-def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path) -> str:
+def _fingerprint(
+    ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path, white: White | None
+) -> str:
     digest = hashlib.sha256()
     for sample_id, target, sample in zip(ids, targets, samples, strict=True):
         try:
@@ -145,4 +155,6 @@ def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, 
                 remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
             ) from error
         digest.update(f"{sample_id} {np.flatnonzero(target).tolist()} {sizes}\n".encode())
+    if white is not None:
+        digest.update(f"white {white}\n".encode())
     return digest.hexdigest()

@@ -72,7 +72,7 @@ def fit(
         The data, the weights, the run folder or the folder of prepared images can't be used, the devices can't share a
         batch, or the loss is no number.
     """
-    dataset = read_datasets(plan.data)
+    dataset = read_datasets(plan.data, white=plan.white)
     # Before anything is built, fetched or made: too few fields are refused here.
     training, validation = split(dataset.targets, plan.split)
     keras.utils.set_random_seed(plan.seed)
@@ -80,7 +80,8 @@ def fit(
     begun = _begun(out, plan, dataset, resume=resume)
     with data_parallel(devices, plan.recipe.batch_size) as sharing:
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
-        images = DecodedImages(dataset.samples) if prepared is None else prepare(dataset, prepared)
+        decoded = DecodedImages(dataset.samples, white=dataset.white)
+        images = decoded if prepared is None else prepare(dataset, prepared)
         run = begun or Run(out, plan, dataset.fingerprint)
         progress = Progress.read(out)
         probabilities = _draw_probabilities(plan, dataset, training)

@@ -13,6 +13,7 @@ import numpy as np
 from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.preprocessing import White
 from training.dataset import Dataset
 from training.errors import RunError
 from training.split import Rows, SplitName, split
@@ -37,6 +38,8 @@ class FittedRun:
         How it parted its data; the study's split where the record says nothing.
     data : tuple of pathlib.Path
         Where its data lay.
+    white : optional
+        White level of its 16-bit planes.
     tuned : bool
         Whether the card's thresholds were tuned on the validation part.
     """
@@ -46,6 +49,7 @@ class FittedRun:
     card: ModelCard
     split: SplitName
     data: tuple[Path, ...]
+    white: White | None
     tuned: bool
 
 
@@ -58,6 +62,7 @@ class _Thresholds:
 class _Record:
     split: SplitName = "study"
     data: tuple[str, ...] = ()
+    white: White | None = None
     recipe: _Thresholds = field(default_factory=_Thresholds)
 
 
@@ -101,6 +106,7 @@ def read_run(run: Path) -> FittedRun:
         card=card,
         split=record.split,
         data=tuple(Path(source) for source in record.data),
+        white=record.white,
         tuned=record.recipe.thresholds == "tuned",
     )
 
@@ -126,8 +132,8 @@ def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
             raise RunError(
                 f"{dataset.name} is not the data of this fit, so it has no {part} part",
                 where=run.folder,
-                remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge"
-                " all of other data, none of which it was fitted on: --part all.",
+                remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables, planes and --white;"
+                " or judge all of other data, none of which it was fitted on: --part all.",
             )
     training, validation = split(dataset.targets, runs[0].split)
     return np.sort(training if part == "training" else validation)

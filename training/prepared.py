@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import HpaError
 from hpa_sdk.planes import read_planes
+from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Sample
 from training.dataset import Dataset
 from training.prepared_build import build
@@ -46,10 +47,13 @@ class DecodedImages:
     ----------
     samples : tuple of Sample
         The fields, in the order of their rows.
+    white : optional
+        White level of 16-bit planes.
     """
 
-    def __init__(self, samples: tuple[Sample, ...]) -> None:
+    def __init__(self, samples: tuple[Sample, ...], *, white: White | None = None) -> None:
         self._samples = samples
+        self._white = white
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -58,7 +62,7 @@ class DecodedImages:
         images = np.empty((len(rows), *image_shape(PREPROCESSING)), np.float32)
         for image, row in zip(images, rows, strict=True):
             sample = self._samples[row]
-            image[:] = PREPROCESSING(read_planes(sample), where=sample.files[0])
+            image[:] = PREPROCESSING(read_planes(sample), white=self._white, where=sample.files[0])
         return images
 
 
@@ -124,7 +128,7 @@ def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> Pr
     """
     files = PreparedFiles.of(dataset, folder)
     if not files.complete(plane_times(dataset.samples)):
-        build(dataset.samples, files, workers=workers)
+        build(dataset, files, workers=workers)
     return PreparedImages(files.images)
 
 

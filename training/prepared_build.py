@@ -23,9 +23,11 @@ from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure
+from hpa_sdk.preprocessing import White
 from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 from hpa_sdk.whole_file import whole_file
+from training.dataset import Dataset
 from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, Times, plane_times
 
 _FIELDS_A_FLUSH = 64
@@ -42,13 +44,13 @@ _size = partial(tqdm.format_sizeof, suffix="B")
 _log = logging.getLogger("training")
 
 
-def build(samples: tuple[Sample, ...], files: PreparedFiles, *, workers: int | None) -> None:
+def build(dataset: Dataset, files: PreparedFiles, *, workers: int | None) -> None:
     """Prepare the fields that are not prepared yet; the finished file of images appears when all are.
 
     Parameters
     ----------
-    samples : tuple of Sample
-        All fields, in the order of their rows.
+    dataset : Dataset
+        The fields.
     files : PreparedFiles
         Where they go.
     workers : int, optional
@@ -61,7 +63,7 @@ def build(samples: tuple[Sample, ...], files: PreparedFiles, *, workers: int | N
     OutputError
         The folder can't be written to, or there is not enough space.
     """
-    folder = files.images.parent
+    samples, folder = dataset.samples, files.images.parent
     with _output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _only_builder(files.lock):
@@ -71,7 +73,7 @@ def build(samples: tuple[Sample, ...], files: PreparedFiles, *, workers: int | N
                 return
             _clear(files)
             _check_space(files, len(samples))
-            failures = _prepare_rows(samples, times, files, workers or usable_cores())
+            failures = _prepare_rows(dataset, times, files, workers or usable_cores())
             if not failures:
                 files.partial.replace(files.images)
     if failures:
@@ -100,26 +102,26 @@ def _check_space(files: PreparedFiles, fields: int) -> None:
         )
 
 
-def _prepare_rows(samples: tuple[Sample, ...], times: Times, files: PreparedFiles, workers: int) -> list[Failure]:
+def _prepare_rows(dataset: Dataset, times: Times, files: PreparedFiles, workers: int) -> list[Failure]:
     """Write the images of all fields that are not in the partial file yet, and give those that can't be read."""
     rows = files.unprepared(times)
     with _PartialImages(files, times) as images:
         outcomes = run_in_batches(
-            ((row, samples[row]) for row in rows.tolist()),
-            prepare=_decode,
+            ((row, dataset.samples[row]) for row in rows.tolist()),
+            prepare=partial(_decode, dataset.white),
             run=images.keep,
             batch_size=_FIELDS_A_FLUSH,
             workers=workers,
         )
-        done = len(samples) - len(rows)
-        shown = tqdm(outcomes, initial=done, total=len(samples), unit="field", disable=None)
+        total = len(dataset.samples)
+        shown = tqdm(outcomes, initial=total - len(rows), total=total, unit="field", disable=None)
         return [outcome for outcome in shown if isinstance(outcome, Failure)]
 
 
-def _decode(field: tuple[int, Sample]) -> _Encoded | Failure:
+def _decode(white: White | None, field: tuple[int, Sample]) -> _Encoded | Failure:
     row, sample = field
     try:
-        image = PREPROCESSING(read_planes(sample), where=sample.files[0])
+        image = PREPROCESSING(read_planes(sample), white=white, where=sample.files[0])
     except PlaneError as error:
         return Failure(sample.id, error)
     return row, np.rint(image * np.float32(WHITE)).astype(_STORED)
@@ -170,10 +172,13 @@ def _header(fields: int) -> bytes:
 
 def _all_failures(failures: list[Failure], fields: int, folder: Path) -> PlaneError:
     lines = "".join(f"\n  {failure.id}: {failure.error.where}: {failure.error.what}" for failure in failures)
+    # One cause, such as a white level that nobody told, has one remedy.
+    common, *others = {failure.error.remedy for failure in failures}
+    general = "Take these fields out of the table, or put whole planes in their place, and prepare again."
     return PlaneError(
         f"{len(failures):,} of {fields:,} fields can't be prepared; the others are:{lines}\n",
         where=folder,
-        remedy="Take these fields out of the table, or put whole planes in their place, and prepare again.",
+        remedy=general if others else f"{common} Or: {general}",
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
 from hpa_sdk.errors import OutputError
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 from training.errors import RunError
 from training.networks import NetworkName
@@ -51,6 +52,8 @@ class Plan:
         Draws fields, views, initial weights and dropout.
     pixel_size : float or None
         Micrometres a pixel of the planes, for the card.
+    white : optional
+        White level of 16-bit planes.
     """
 
     network: NetworkName
@@ -60,6 +63,7 @@ class Plan:
     split: SplitName = "study"
     seed: int = 0
     pixel_size: float | None = None
+    white: White | None = None
 
     def told(self) -> dict[str, Any]:
         """Give the plan as it is written down."""
@@ -75,6 +79,7 @@ class Plan:
                     "split": self.split,
                     "seed": self.seed,
                     "pixel_size": self.pixel_size,
+                    "white": self.white,
                 }
             )
         )

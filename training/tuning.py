@@ -51,7 +51,7 @@ def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
         told = f"the card's, tuned for one view and not for {views}: the data of the fit is not at hand"
         return Tuned(thresholds=run.card.thresholds, told=told)
     rows = part_rows(fitted_on, "validation", run)
-    answers = predict_fields(run, fitted_on.pick(rows), views=views)
+    answers = predict_fields(run, fitted_on.pick(rows), views=views, white=fitted_on.white)
     truth = fitted_on.targets[rows]
     thresholds = tune_thresholds(truth[answers.answered], answers.probabilities[answers.answered])
     return Tuned(thresholds=thresholds, told=f"tuned anew for {views} views on the validation part of {fitted_on.name}")
@@ -61,7 +61,7 @@ def _data_of(run: FittedRun, dataset: Dataset) -> Dataset | None:
     if is_data_of(run, dataset):
         return dataset
     try:
-        fitted_on = read_datasets(run.data) if run.data else None
+        fitted_on = read_datasets(run.data, white=run.white) if run.data else None
     except HpaError:  # Moved or changed since: then it is not known.
         return None
     return fitted_on if fitted_on is not None and is_data_of(run, fitted_on) else None

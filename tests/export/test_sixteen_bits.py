@@ -1,6 +1,7 @@
 """The planes of a 16-bit camera serve every command as those of 8 bits do, once their white level is told."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from hpa_sdk import find_samples
 from hpa_sdk.planes import read_planes
+from tests.export.small_run import write_small_run
 from tests.export.variant_commands import export, make, variant_of, with_card
 from tests.small import CARD, write_planes
 
@@ -51,6 +53,14 @@ def test_raw_planes_are_compared_at_the_white_level(parent: Path, deep: Path, tm
 def test_a_run_is_compared_at_the_white_level(small_run: Path, deep: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
     result = export("onnx", small_run, "-o", out, "--samples", deep, "--count", 8, "--white", _WHITE)
+    assert (result.exit_code, out.is_file()) == (0, True), result.stderr
+
+
+def test_a_run_of_16_bit_fields_is_compared_on_them_at_its_own_white_level(deep: Path, tmp_path: Path) -> None:
+    run, out = write_small_run(tmp_path / "run", deep), tmp_path / "small.onnx"
+    record = json.loads((run / "run.json").read_bytes()) | {"white": _WHITE}
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    result = export("onnx", run, "-o", out, "--count", 8)
     assert (result.exit_code, out.is_file()) == (0, True), result.stderr
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 import numpy as np
 
+from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD
-from hpa_sdk.samples import Sample
+from hpa_sdk.preprocessing import White
 from training.answers import predict_fields
 from training.cli.judging import (
     Threshold,
@@ -28,9 +29,10 @@ from training.cli.judging import (
     warn_of_fitted_fields,
 )
 from training.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
-from training.dataset import read_datasets
+from training.dataset import Dataset, read_datasets
 from training.errors import RunError
 from training.fitted_run import FittedRun, Part, part_rows, read_run
+from training.split import Rows
 from training.tuning import Tuned
 
 
@@ -47,6 +49,7 @@ from training.tuning import Tuned
     show_default=True,
     help="Probability that counts; the default is the study's.",
 )
+@white_option
 @json_option
 def compare(
     first_run: Path,
@@ -56,6 +59,7 @@ def compare(
     views: int,
     threshold: Threshold,
     *,
+    white: White | None,
     as_json: bool,
 ) -> None:
     """Compare the networks in two RUN folders on DATA: folders with train.csv and its planes.
@@ -64,22 +68,21 @@ def compare(
     they belong to. The exit code is 0 when every field was judged, 1 when some could not be read, 2 when nothing could
     start.
     """
-    dataset = read_datasets(data)
+    dataset = read_datasets(data, white=white)
     runs = [read_run(first_run), read_run(second_run)]
     # Of the same data and by the same split, where it is a part: that of one run is then that of the other.
     _check_split(runs, part)
     part_of_data = part_rows(dataset, part, *runs)
     # Sorted, so that the first fields of the table come first.
     rows = np.union1d(np.arange(min(FIRST_FIELDS, len(dataset.samples))), part_of_data)
-    samples = dataset.pick(rows)
     for run in runs:
         warn_of_fitted_fields(run, dataset, part)
     tuned = [thresholds_of(run, threshold, views, dataset) for run in runs]
-    contenders = [_answer(run, samples, found, views) for run, found in zip(runs, tuned, strict=True)]
+    contenders = [_answer(run, dataset, rows, found, views) for run, found in zip(runs, tuned, strict=True)]
     failures = {failure.id: failure for contender in contenders for failure in contender.answers.failures}.values()
     report_failures(list(failures))
     comparison = compare_networks(
-        samples,
+        dataset.pick(rows),
         dataset.targets[rows],
         contenders,
         judged=np.isin(rows, part_of_data),
@@ -109,13 +112,13 @@ def _check_split(runs: Sequence[FittedRun], part: Part) -> None:
         )
 
 
-def _answer(run: FittedRun, samples: tuple[Sample, ...], tuned: Tuned, views: int) -> Contender:
+def _answer(run: FittedRun, dataset: Dataset, rows: Rows, tuned: Tuned, views: int) -> Contender:
     return Contender(
         run=str(run.folder),
         architecture=run.card.architecture,
         parameters=run.network.count_params(),
         thresholds=tuned.thresholds,
-        answers=predict_fields(run, samples, views=views),
+        answers=predict_fields(run, dataset.pick(rows), views=views, white=dataset.white),
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.errors import OutputError
-from hpa_sdk.samples import Sample
+from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 from training.answers import predict_fields
 from training.batches import FieldBatches
@@ -45,22 +46,30 @@ from training.prepared import DecodedImages
 @views_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: RUN/evaluation-<data set>.")
 @click.option("--threshold", type=ThresholdType(), default="card", show_default=True, help="Probability that counts.")
+@white_option
 @json_option
 def evaluate(
-    run: Path, data: tuple[Path, ...], part: Part, views: int, out: Path | None, threshold: Threshold, as_json: bool
+    run: Path,
+    data: tuple[Path, ...],
+    part: Part,
+    views: int,
+    out: Path | None,
+    threshold: Threshold,
+    white: White | None,
+    as_json: bool,
 ) -> None:
     """Judge the network in the folder RUN on DATA: folders with train.csv and its planes.
 
     Prints a table, and writes it with all figures and pictures into a folder. The exit code is 0 when every field was
     judged, 1 when some could not be read (evaluation.json says why), 2 when nothing could start.
     """
-    dataset = read_datasets(data)
+    dataset = read_datasets(data, white=white)
     fitted = read_run(run)
     rows = part_rows(dataset, part, fitted)
     samples, truth = dataset.pick(rows), dataset.targets[rows]
     warn_of_fitted_fields(fitted, dataset, part)
     out = _make_folder(out or run / "-".join(["evaluation", dataset.name, *([] if part == "all" else [part])]))
-    answers = predict_fields(fitted, samples, views=views)
+    answers = predict_fields(fitted, samples, views=views, white=white)
     report_failures(answers.failures)
     tuned = thresholds_of(fitted, threshold, views, dataset)
     # The card's temperature is of one view.
@@ -74,7 +83,7 @@ def evaluate(
     )
     readable = tuple(sample for sample, answered in zip(samples, answers.answered, strict=True) if answered)
     _draw(out, evaluation)
-    _draw_fit(out, run / HISTORY, readable, truth[answers.answered])
+    _draw_fit(out, run / HISTORY, DecodedImages(readable, white=white), truth[answers.answered])
     write_classes(evaluation, out / "classes.csv")
     text = as_json_text(
         {
@@ -111,9 +120,9 @@ def _draw(out: Path, evaluation: Evaluation) -> None:
     draw_reliability(evaluation, out / "reliability.png")
 
 
-def _draw_fit(out: Path, history: Path, samples: tuple[Sample, ...], truth: Targets) -> None:
+def _draw_fit(out: Path, history: Path, images: DecodedImages, truth: Targets) -> None:
     """Draw how the fit went, where it left a history, and what such fields look like in training."""
-    batches = FieldBatches(DecodedImages(samples), truth, batch_size=5, steps=10, augmentation="study", seed=0)
+    batches = FieldBatches(images, truth, batch_size=5, steps=10, augmentation="study", seed=0)
     draw_training_images(batches, out / TRAINING_PICTURE)
     if not history.exists():
         return

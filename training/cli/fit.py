@@ -7,6 +7,8 @@ from typing import cast, get_args
 
 import click
 
+from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.preprocessing import White
 from training.devices import Devices
 from training.fit import fit as fit_network
 from training.networks import NETWORK_NAMES, NetworkName
@@ -43,6 +45,7 @@ from training.split import SplitName
     type=click.FloatRange(min=0, min_open=True),
     help="Micrometres a pixel of the planes, for microscopes of another scale; 0.32 for the Kaggle set.",
 )
+@white_option
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--devices", type=click.Choice(get_args(Devices)), default="one", show_default=True)
 @click.option(
@@ -72,6 +75,7 @@ def fit(
     statistics_fields: int | None,
     precision: Precision | None,
     pixel_size: float | None,
+    white: White | None,
     seed: int,
     devices: Devices,
     prepared: Path | None,
@@ -96,6 +100,7 @@ def fit(
         split=split,
         seed=seed,
         pixel_size=pixel_size,
+        white=white,
     )
     folder = None if prepared == Path("none") else prepared or prepared_folder(data[0])
     metrics = fit_network(

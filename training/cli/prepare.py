@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.preprocessing import White
 from training.dataset import read_datasets
 from training.prepared import fields_to_prepare, prepared_folder
 from training.prepared import prepare as prepare_images
@@ -19,13 +21,14 @@ from training.prepared import prepare as prepare_images
     "--folder", type=click.Path(path_type=Path), help="Where to keep the images. Default: .prepared in the first DATA."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Threads. Default: one a core.")
-def prepare(data: tuple[Path, ...], folder: Path | None, workers: int | None) -> None:
+@white_option
+def prepare(data: tuple[Path, ...], folder: Path | None, workers: int | None, white: White | None) -> None:
     """Preprocess the fields of DATA, folders with train.csv and its planes, into one file that fits read from.
 
     A fit on several folders reads from the file of these folders in this order. It takes 536 kB a field. Stopped at
     any moment, it goes on where it was when it is called again.
     """
-    dataset = read_datasets(data)
+    dataset = read_datasets(data, white=white)
     folder = folder or prepared_folder(data[0])
     waiting = fields_to_prepare(dataset, folder)
     start = time.monotonic()

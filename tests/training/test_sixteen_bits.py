@@ -1,0 +1,125 @@
+"""The planes of a 16-bit camera are fitted on and judged by as those of 8 bits are, once their white level is told."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from hpa_sdk import find_samples
+from hpa_sdk.planes import read_planes
+from tests.small import write_planes
+from tests.training.small_fit import answers_of, build_small_network
+from training.__main__ import main
+from training.dataset import read_dataset
+from training.fit import fit
+from training.prepared import prepare
+from training.recipe import read_recipe
+from training.run import Plan
+from training.simulation import simulate
+
+_STEP = 16
+_WHITE = _STEP * 255.0
+
+
+@pytest.fixture(scope="module")
+def of_8_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "8 bits"
+    simulate(folder, count=12, seed=1, size=64, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deep(of_8_bits: Path) -> Path:
+    """The same fields, each intensity 16 times as high: the same images where white is 16 times 255."""
+    copies = of_8_bits.parent / "16 bits ä"
+    for sample in find_samples(of_8_bits):
+        write_planes(copies, sample.id, read_planes(sample).astype(np.uint16) * _STEP)
+    (copies / "train.csv").write_bytes((of_8_bits / "train.csv").read_bytes())
+    return copies
+
+
+def fitted(data: Path, out: Path, white: float | None, monkeypatch: pytest.MonkeyPatch, *, prepared: bool) -> Path:
+    monkeypatch.setattr("training.fit.build_network", build_small_network)
+    recipe = read_recipe("study").adjusted("vgg16", epochs=1, steps_per_epoch=2, validation_fields=4)
+    plan = Plan(network="vgg16", recipe=recipe, data=(data,), weights="none", white=white)
+    fit(plan, out, prepared=out.parent / f"{out.name} images" if prepared else None)
+    return out
+
+
+@pytest.fixture
+def runs(of_8_bits: Path, deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    shallow = fitted(of_8_bits, tmp_path / "shallow", None, monkeypatch, prepared=True)
+    return shallow, fitted(deep, tmp_path / "deep", _WHITE, monkeypatch, prepared=True)
+
+
+def training(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def told(*arguments: object) -> Any:
+    result = training(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_prepared_images_are_those_of_8_bits_and_another_white_level_has_another_file(
+    of_8_bits: Path, deep: Path, tmp_path: Path
+) -> None:
+    rows = np.arange(12)
+    expected = prepare(read_dataset(of_8_bits), tmp_path / "8")[rows]
+    np.testing.assert_allclose(prepare(read_dataset(deep, white=_WHITE), tmp_path / "16")[rows], expected, atol=2e-5)
+    halved = prepare(read_dataset(deep, white=2 * _WHITE), tmp_path / "16")[rows]
+    np.testing.assert_allclose(halved, expected / 2, atol=2e-5)
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["prepared", "decoded"])
+def test_a_fit_comes_to_the_network_of_8_bits(
+    prepared: bool, of_8_bits: Path, deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shallow = fitted(of_8_bits, tmp_path / "shallow", None, monkeypatch, prepared=prepared)
+    run = fitted(deep, tmp_path / "deep", _WHITE, monkeypatch, prepared=prepared)
+    np.testing.assert_allclose(answers_of(run, of_8_bits), answers_of(shallow, of_8_bits), atol=1e-4)
+    assert json.loads((run / "run.json").read_bytes())["white"] == _WHITE
+
+
+def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
+    shallow, run = runs
+    expected = told("evaluate", shallow, of_8_bits, "--part", "validation")["evaluation"]
+    found = told("evaluate", run, deep, "--part", "validation", "--white", _WHITE)["evaluation"]
+    assert found["micro"] == pytest.approx(expected["micro"], abs=1e-3)
+    assert (run / f"evaluation-{deep.name}-validation" / "training_images.png").is_file()
+
+
+def test_two_fits_are_compared_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
+    shallow, run = runs
+    expected = told("compare", shallow, run, of_8_bits)["comparison"]
+    found = told("compare", shallow, run, deep, "--white", _WHITE)["comparison"]
+    for network, as_8_bits in zip(found["networks"], expected["networks"], strict=True):
+        assert network["micro_f1"] == pytest.approx(as_8_bits["micro_f1"], abs=1e-3)
+    assert [field["predicted"] for field in found["first"]] == [field["predicted"] for field in expected["first"]]
+
+
+def test_a_fit_goes_on_with_its_own_white_level_alone(deep: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    plan = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(deep,), weights="none")
+    record = plan.told() | {"white": _WHITE, "data_fingerprint": read_dataset(deep, white=_WHITE).fingerprint}
+    (out / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    options = ["--network", "vgg16", "--weights", "none", "--resume", "--white", "4000"]
+    result = training("fit", deep, "--out", out, *options)
+    assert (result.exit_code, "another white" in result.stderr) == (2, True), result.output
+
+
+def test_without_a_white_level_the_field_and_the_option_are_named(deep: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    result = training("prepare", deep, "--folder", images)
+    assert result.exit_code == 2
+    assert "--white" in result.stderr
+    assert str(deep) in result.stderr.replace("\n", "")
+    assert not [file for file in images.glob("*.npy") if file.name.count(".") == 1]
+    assert training("prepare", deep, "--folder", images, "--white", _WHITE).exit_code == 0
+    for command in ("fit", "prepare", "evaluate", "compare"):
+        assert "--white" in training(command, "--help").stdout
