@@ -45,6 +45,7 @@ from training.split import stratified_split
 from training.thresholds import tune_thresholds
 
 _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"
+_RECIPES = ("study", "strong")
 _HALF = 0.5
 _EARLIER = "earlier_"
 _COLUMNS = (
@@ -62,6 +63,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="side of a simulated plane in pixels")
     parser.add_argument("--real-cells", type=Path, default=_REAL_CELLS, help="labelled fields; a fifth is held out")
     parser.add_argument("--data", nargs="+", choices=_DATA, default=list(_DATA), help="data sets, in this order")
+    parser.add_argument("--networks", nargs="+", choices=NETWORK_NAMES, default=list(NETWORK_NAMES))
+    parser.add_argument("--recipes", nargs="+", choices=_RECIPES, default=list(_RECIPES), help="rows to make now")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--held-out", type=int, default=1000, help="fields to judge on, of those simulated to be held out"
@@ -79,12 +82,23 @@ def main() -> None:
     for name in options.data:
         fields, held_out = _DATA[name](options)
         for seed in options.seeds:
-            for network in NETWORK_NAMES:
-                rows.append(_measure(options, name, fields, held_out, network, "study", seed))
+            for row in _fits(options, name, fields, held_out, seed):
+                rows.append(row)
                 _write(options.out, rows)
-            better = max(rows[-len(NETWORK_NAMES) :], key=lambda row: float(row["validation_macro_f1"]))
-            rows.append(_measure(options, name, fields, held_out, better["network"], "strong", seed))
-            _write(options.out, rows)
+
+
+def _fits(options: argparse.Namespace, data: str, fields: Path, held_out: Path, seed: int) -> Iterator[dict[str, Any]]:
+    """Fit and judge the networks by the `study` recipe, then the better of them by `strong`."""
+    networks: list[NetworkName] = options.networks
+    if "study" in options.recipes:
+        found = []
+        for network in networks:
+            found.append(_measure(options, data, fields, held_out, network, "study", seed))
+            yield found[-1]
+        networks = [max(found, key=lambda row: float(row["validation_macro_f1"]))["network"]]
+    if "strong" in options.recipes:
+        for network in networks:
+            yield _measure(options, data, fields, held_out, network, "strong", seed)
 
 
 def _simulated(options: argparse.Namespace) -> tuple[Path, Path]:

@@ -3,14 +3,16 @@
     python -m benchmarks.recipe_parts DATA HELD_OUT --presentations 24000 -o recipe_parts.json
 
 The recipes `study` and `strong`, and `strong` with one part changed at a time, each fit the same network of 13
-layers, at half the networks' resolution, with the same number of fields seen. Its learning rates are a multiple of the
-recipes', which are for large networks. It says which part helps and which hinders, not how good the real networks get.
-The figures of a class with one to three held-out fields are chance, so those of the others stand beside all.
+layers, at half the networks' resolution or less, with the same number of fields seen. Its learning rates are a multiple
+of the recipes', which are for large networks. It says which part helps and which hinders, not how good the real
+networks get. The figures of a class with one to three held-out fields are chance, so those of the others stand beside
+all. Each fit is judged by one view of a field and, as the recipe `strong` may be, by the mean of all eight.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +24,12 @@ import numpy as np
 from keras import layers
 
 from benchmarks.figures import write_figures
+from hpa_sdk.prediction import Probabilities
+from hpa_sdk.preprocessing import Preprocessing
+from training.augmentation import VIEWS, view
 from training.batches import FieldBatches
 from training.dataset import Targets, read_dataset
-from training.evaluation import Evaluation, judge_fields
+from training.evaluation import judge_fields
 from training.prepared import Images, Rows, prepare, prepared_folder
 from training.recipe import Recipe, Stage, read_recipe
 from training.sampling import draw_probabilities
@@ -36,7 +41,6 @@ from training.thresholds import tune_thresholds
 _JUDGEMENTS = 10
 _STATISTICS_FIELDS = 256
 _AT_ONCE = 50
-_SIDE = 149
 _OFTEN = 10
 """Held-out fields of a class from which its figures are more than chance."""
 
@@ -48,50 +52,60 @@ def main() -> None:
     parser.add_argument("held_out", type=Path, help="labelled fields to judge by")
     parser.add_argument("--fields", type=int, help="fit on the first so many fields, to see each of them more often")
     parser.add_argument("--presentations", type=int, default=24_000, help="fields seen by each fit")
+    parser.add_argument(
+        "--shrink", type=int, default=2, help="pixels of the networks' image a pixel of these, each way"
+    )
     parser.add_argument("--rates", type=float, default=5, help="learning rates, as a multiple of the recipes'")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", help="names of some recipes")
     parser.add_argument("-o", "--out", type=Path, help="JSON to write")
     options = parser.parse_args()
-    data, held_out = _Halves(options.data, options.fields), _Halves(options.held_out)
+    data = _ShrunkFields(options.data, options.shrink, options.fields)
+    held_out = _ShrunkFields(options.held_out, options.shrink)
     found = []
     for name, recipe in _variants(options.presentations, options.rates).items():
         for seed in options.seeds if name in (options.only or [name]) else []:
-            evaluation = _fit(recipe, data, held_out, seed)
-            often = [one for one in evaluation.classes if one.support >= _OFTEN]
-            common = {
-                "classes": len(often),
-                "f1": float(np.mean([one.f1 for one in often])),
-                "average_precision": float(np.mean([one.average_precision for one in often])),
-            }
-            row = {"recipe": name, "seed": seed, **asdict(evaluation.macro), "common": common}
-            click.echo(
-                f"{name:<24} seed {seed}  macro F1 {evaluation.macro.f1:.3f}"
-                f"  average precision {evaluation.macro.average_precision:.3f}; of {len(often)} classes with {_OFTEN}"
-                f" fields or more {common['f1']:.3f} and {common['average_precision']:.3f}"
-            )
-            found.append(row)
+            network = _fit(recipe, data, seed)
+            for views in (1, VIEWS):
+                found.append({"recipe": name, "seed": seed, "views": views, **_judge(network, data, held_out, views)})
+                _tell(found[-1])
             if options.out:
                 write_figures(
                     options.out,
-                    {"fields_seen": options.presentations, "rates": options.rates, "fields": len(data), "fits": found},
+                    {
+                        "fields_seen": options.presentations,
+                        "side": data.side,
+                        "rates": options.rates,
+                        "fields": len(data),
+                        "fits": found,
+                    },
                 )
 
 
-class _Halves:
-    """The fields of a data set at half the networks' resolution, in memory."""
+def _tell(row: Mapping[str, Any]) -> None:
+    common = row["common"]
+    click.echo(
+        f"{row['recipe']:<24} seed {row['seed']}  views {row['views']}  macro F1 {row['f1']:.3f}"
+        f"  average precision {row['average_precision']:.3f}; of {common['classes']} classes with {_OFTEN} fields"
+        f" or more {common['f1']:.3f} and {common['average_precision']:.3f}"
+    )
 
-    def __init__(self, folder: Path, fields: int | None = None) -> None:
+
+class _ShrunkFields:
+    """The fields of a data set at a part of the networks' resolution, in memory."""
+
+    def __init__(self, folder: Path, shrink: int, fields: int | None = None) -> None:
         dataset = read_dataset(folder)
         whole = prepare(dataset, prepared_folder(folder))
         self.name = dataset.name
         self.targets: Targets = dataset.targets[:fields]
-        count = len(self.targets)
-        self.images: Images = np.empty((count, _SIDE, _SIDE, 3), np.float32)
+        self.side = Preprocessing().size // shrink
+        count, side = len(self.targets), self.side
+        self.images: Images = np.empty((count, side, side, 3), np.float32)
         for start in range(0, count, _AT_ONCE):
             rows = np.arange(start, min(start + _AT_ONCE, count))
-            even = whole[rows][:, : 2 * _SIDE, : 2 * _SIDE]
-            self.images[rows] = even.reshape(len(rows), _SIDE, 2, _SIDE, 2, 3).mean(axis=(2, 4))
+            even = whole[rows][:, : shrink * side, : shrink * side]
+            self.images[rows] = even.reshape(len(rows), side, shrink, side, shrink, 3).mean(axis=(2, 4))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,7 +121,7 @@ def _variants(presentations: int, rates: float) -> dict[str, Recipe]:
     return {
         "study": study,
         "strong": strong,
-        "plain cross-entropy": replace(strong, loss="binary_crossentropy"),
+        "asymmetric loss": replace(strong, loss="asymmetric"),
         "even sampling": replace(strong, sampling="even"),
         "the study's five views": _with_stage(strong, augmentation="study"),
         "constant learning rate": _with_stage(strong, schedule="constant"),
@@ -129,11 +143,10 @@ def _with_stage(recipe: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - val
     return replace(recipe, stages=(replace(recipe.stages[-1], **changes),))
 
 
-def _fit(recipe: Recipe, data: _Halves, held_out: _Halves, seed: int) -> Evaluation:
+def _fit(recipe: Recipe, data: _ShrunkFields, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     training, validation = split(data.targets, "stratified")
-    targets = data.targets
-    network = _build_network()
+    network = _build_network(data.side)
     (stage,) = recipe.stages
     compile_stage(network, recipe, stage)
     batches = _batches(recipe, stage, data, training, seed)
@@ -142,7 +155,7 @@ def _fit(recipe: Recipe, data: _Halves, held_out: _Halves, seed: int) -> Evaluat
         network.fit(
             batches,
             epochs=stage.epochs,
-            validation_data=(data[validation], targets[validation]),
+            validation_data=(data[validation], data.targets[validation]),
             verbose=2,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.begin_epoch(epoch)),
@@ -152,12 +165,30 @@ def _fit(recipe: Recipe, data: _Halves, held_out: _Halves, seed: int) -> Evaluat
             ],
         )
         network.load_weights(best)
-    thresholds = tune_thresholds(targets[validation], network.predict(data[validation], verbose=0))
-    probabilities = network.predict(held_out.images, verbose=0)
-    return judge_fields(held_out.targets, probabilities, thresholds=thresholds, data=held_out.name)
+    return network
 
 
-def _batches(recipe: Recipe, stage: Stage, data: _Halves, training: Rows, seed: int) -> FieldBatches:
+def _judge(network: keras.Model, data: _ShrunkFields, held_out: _ShrunkFields, views: int) -> dict[str, Any]:
+    """Judge by thresholds tuned on the validation part."""
+
+    def predict(images: Images) -> Probabilities:
+        seen = [network.predict(view(images, number), verbose=0) for number in range(views)]
+        mean: Probabilities = np.mean(seen, axis=0)
+        return mean
+
+    _, validation = split(data.targets, "stratified")
+    thresholds = tune_thresholds(data.targets[validation], predict(data[validation]))
+    evaluation = judge_fields(held_out.targets, predict(held_out.images), thresholds=thresholds, data=held_out.name)
+    often = [one for one in evaluation.classes if one.support >= _OFTEN]
+    common = {
+        "classes": len(often),
+        "f1": float(np.mean([one.f1 for one in often])),
+        "average_precision": float(np.mean([one.average_precision for one in often])),
+    }
+    return {**asdict(evaluation.macro), "common": common}
+
+
+def _batches(recipe: Recipe, stage: Stage, data: _ShrunkFields, training: Rows, seed: int) -> FieldBatches:
     probabilities = np.zeros(len(data))
     probabilities[training] = draw_probabilities(data.targets[training], recipe.sampling)
     return FieldBatches(
@@ -171,8 +202,8 @@ def _batches(recipe: Recipe, stage: Stage, data: _Halves, training: Rows, seed: 
     )
 
 
-def _build_network() -> keras.Model:
-    image = x = keras.Input((_SIDE, _SIDE, 3))
+def _build_network(side: int) -> keras.Model:
+    image = x = keras.Input((side, side, 3))
     for channels in (16, 32, 64, 128):
         x = shortcut = _convolution(x, channels, strides=2)
         x = layers.BatchNormalization()(
@@ -180,7 +211,7 @@ def _build_network() -> keras.Model:
         )
         x = layers.ReLU()(layers.Add()([x, shortcut]))
     backbone = keras.Model(image, layers.GlobalAveragePooling2D()(x), name="backbone")
-    fields = keras.Input((_SIDE, _SIDE, 3))
+    fields = keras.Input((side, side, 3))
     x = layers.Dropout(0.3)(backbone(fields))
     return keras.Model(fields, layers.Dense(28, activation="sigmoid")(x))
 

@@ -54,7 +54,7 @@ def test_the_strong_recipe_has_the_study_s_budget() -> None:
     strong, study = (read_recipe(name).adjusted("inception_resnet_v2") for name in ("strong", "study"))
     assert strong.steps * strong.batch_size == study.steps * study.batch_size == 170_000
     assert (strong.loss, strong.sampling, strong.views, strong.thresholds) == (
-        "asymmetric",
+        "binary_crossentropy",
         "repeat_factor",
         8,
         "tuned",
