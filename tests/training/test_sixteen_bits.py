@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -41,18 +42,20 @@ def deep(of_8_bits: Path) -> Path:
     return copies
 
 
-def fitted(data: Path, out: Path, white: float | None, monkeypatch: pytest.MonkeyPatch, *, prepared: bool) -> Path:
-    monkeypatch.setattr("training.fit.build_network", build_small_network)
+def fitted(data: Path, out: Path, white: float | None, *, prepared: bool) -> Path:
     recipe = read_recipe("study").adjusted("vgg16", epochs=1, steps_per_epoch=2, validation_fields=4)
     plan = Plan(network="vgg16", recipe=recipe, data=(data,), weights="none", white=white)
-    fit(plan, out, prepared=out.parent / f"{out.name} images" if prepared else None)
+    with patch("training.fit.build_network", build_small_network):
+        fit(plan, out, prepared=out.parent / f"{out.name} images" if prepared else None)
     return out
 
 
-@pytest.fixture
-def runs(of_8_bits: Path, deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    shallow = fitted(of_8_bits, tmp_path / "shallow", None, monkeypatch, prepared=True)
-    return shallow, fitted(deep, tmp_path / "deep", _WHITE, monkeypatch, prepared=True)
+@pytest.fixture(scope="module", params=[True, False], ids=["prepared", "decoded"])
+def runs(request: pytest.FixtureRequest, of_8_bits: Path, deep: Path) -> tuple[Path, Path]:
+    """The fit of the fields of 8 bits, and that of the same of 16."""
+    folder = of_8_bits.parent / ("prepared" if request.param else "decoded")
+    shallow = fitted(of_8_bits, folder / "shallow", None, prepared=request.param)
+    return shallow, fitted(deep, folder / "deep", _WHITE, prepared=request.param)
 
 
 def training(*arguments: object) -> Result:
@@ -75,16 +78,13 @@ def test_prepared_images_are_those_of_8_bits_and_another_white_level_has_another
     np.testing.assert_allclose(halved, expected / 2, atol=2e-5)
 
 
-@pytest.mark.parametrize("prepared", [True, False], ids=["prepared", "decoded"])
-def test_a_fit_comes_to_the_network_of_8_bits(
-    prepared: bool, of_8_bits: Path, deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shallow = fitted(of_8_bits, tmp_path / "shallow", None, monkeypatch, prepared=prepared)
-    run = fitted(deep, tmp_path / "deep", _WHITE, monkeypatch, prepared=prepared)
+def test_a_fit_comes_to_the_network_of_8_bits(runs: tuple[Path, Path], of_8_bits: Path) -> None:
+    shallow, run = runs
     np.testing.assert_allclose(answers_of(run, of_8_bits), answers_of(shallow, of_8_bits), atol=1e-4)
     assert json.loads((run / "run.json").read_bytes())["white"] == _WHITE
 
 
+@pytest.mark.parametrize("runs", [True], indirect=True)
 def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
     expected = told("evaluate", shallow, of_8_bits, "--part", "validation")["evaluation"]
@@ -93,6 +93,7 @@ def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: 
     assert (run / f"evaluation-{deep.name}-validation" / "training_images.png").is_file()
 
 
+@pytest.mark.parametrize("runs", [True], indirect=True)
 def test_two_fits_are_compared_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
     expected = told("compare", shallow, run, of_8_bits)["comparison"]
