@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _fits(options: argparse.Namespace, data: str, fields: Path, held_out: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Fit and judge the networks by the `study` recipe, then the better of them by `strong`."""
+    """Fit and judge the networks by the `study` recipe, then the better of them by `strong`; all by `strong` alone."""
     networks: list[NetworkName] = options.networks
     if "study" in options.recipes:
         found = []

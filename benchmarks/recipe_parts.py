@@ -60,10 +60,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of some recipes")
     parser.add_argument("-o", "--out", type=Path, help="JSON to write")
     options = parser.parse_args()
+    variants = _variants(options.presentations, options.rates)
+    unknown = set(options.only or variants) - set(variants)
+    if unknown:
+        parser.error(f"--only: no recipe is called {', '.join(sorted(unknown))}; there are {', '.join(variants)}")
     data = _ShrunkFields(options.data, options.shrink, options.fields)
     held_out = _ShrunkFields(options.held_out, options.shrink)
     found = []
-    for name, recipe in _variants(options.presentations, options.rates).items():
+    for name, recipe in variants.items():
         for seed in options.seeds if name in (options.only or [name]) else []:
             network = _fit(recipe, data, seed)
             for views in (1, VIEWS):

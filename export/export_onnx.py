@@ -46,7 +46,7 @@ def export_onnx(
     opset : int
         Version of the standard operators; another than the contract's only for a runtime that is too old for it.
     white : optional
-        White level of 16-bit planes in `samples`; the fit's own data has that which the run tells.
+        White level of 16-bit planes. Default: for the fit's own data that which the run tells.
 
     Returns
     -------
@@ -75,7 +75,8 @@ def export_onnx(
             card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
         serialized = model.SerializeToString(deterministic=True)
         card = card_for(serialized, card)
-        compared, level = (samples, white) if samples else ([fitted.data], fitted.white)
+        compared, told = (samples, None) if samples else ([fitted.data], fitted.white)
+        level = told if white is None else white
         report = measure_parity(fitted.network, serialized, card, compared, count=count, white=level)
         card = replace(card, parity=report.summary)
         partial_report.write_bytes(report.to_json())

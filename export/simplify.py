@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -84,16 +85,24 @@ def _flatten(model: onnx.ModelProto) -> None:
         if node.op_type != "Reshape":
             continue
         shape = weights.get(node.input[1])
-        width = shapes.get(node.output[0], [0])[-1]
+        whole = math.prod(shapes.get(node.input[0], (0, 0))[1:])
         if shape is not None:
-            *front, width = numpy_helper.to_array(shape).tolist()
+            *front, width = numpy_helper.to_array(shape).tolist() or [0]
             flat = front == [-1]
         else:
+            width = _width_read(graph, weights, node.output[0])
             flat = shapes.get(node.input[1]) == [2]
         # A dense layer on the places of a feature map reshapes to (batch and places, channels), which is no flattening.
-        whole = math.prod(shapes.get(node.input[0], (0, 0))[1:])
         if flat and (whole == width or not whole or width <= 0):
             node.CopyFrom(helper.make_node("Flatten", [node.input[0]], list(node.output), axis=1))
+
+
+def _width_read(graph: onnx.GraphProto, weights: Mapping[str, onnx.TensorProto], name: str) -> int:
+    """Give the width that a dense layer which reads a tensor has weights for; 0 where none does."""
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[0] == name and node.input[1] in weights:
+            return int(weights[node.input[1]].dims[0])
+    return 0
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:

@@ -105,8 +105,8 @@ def _notices(device: Device, settings: SessionSettings) -> Iterator[str]:
         )
         if int8_overflows():
             yield (
-                "This processor has no VNNI, and OpenVINO's sums of int8 overflow on it: take --device cpu, whose sums"
-                " don't, or a file that was made with 'python -m export quantize --reduce-range'."
+                "This processor has no VNNI, and OpenVINO's sums of int8 overflow on it, but for a file that was made"
+                " with 'python -m export quantize --reduce-range': take such a one, or --device cpu, whose sums don't."
             )
     if device.kind in NVIDIA and settings.precision == "int8":
         yield f"This int8 file is made for processors; for {device} take the fp16 file (python -m export fp16)."

@@ -59,6 +59,11 @@ def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1,
         How many of the eight views of each field to average over, 1 to 8; 1 is the field as it is.
     white : optional
         White level of 16-bit planes.
+
+    Raises
+    ------
+    HpaError
+        No field can be read: why the first one can't.
     """
 
     def read(sample: Sample) -> Image | Failure:
@@ -67,7 +72,10 @@ def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1,
         except HpaError as error:
             return Failure(sample.id, error)
 
-    return predict_images(run.network, samples, read, views=views)
+    answers = predict_images(run.network, samples, read, views=views)
+    if len(answers.failures) == len(samples) > 0:
+        raise answers.failures[0].error
+    return answers
 
 
 def predict_images(

@@ -35,7 +35,7 @@ class Dataset:
     targets : numpy.ndarray
         float32 of shape (fields, 28).
     fingerprint : str
-        SHA-256, in hexadecimal, of ids, labels, sizes of the planes, and the white level where one is told.
+        SHA-256, in hexadecimal, of ids, labels, and sizes of the planes.
     white : optional
         White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     """
@@ -101,8 +101,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     table = data if data.suffix.lower() == ".csv" else data / "train.csv"
     ids, targets = read_label_table(table)
     samples = tuple(map(read_as_published, find_samples(table)))
-    fingerprint = _fingerprint(ids, targets, samples, table, white)
-    return Dataset(table.resolve().parent.name, samples, targets, fingerprint, white)
+    return Dataset(table.resolve().parent.name, samples, targets, _fingerprint(ids, targets, samples, table), white)
 
 
 def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
@@ -141,9 +140,7 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     return tuple(rows), targets
 
 
-def _fingerprint(
-    ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path, white: White | None
-) -> str:
+def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path) -> str:
     digest = hashlib.sha256()
     for sample_id, target, sample in zip(ids, targets, samples, strict=True):
         try:
@@ -155,6 +152,4 @@ def _fingerprint(
                 remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
             ) from error
         digest.update(f"{sample_id} {np.flatnonzero(target).tolist()} {sizes}\n".encode())
-    if white is not None:
-        digest.update(f"white {white}\n".encode())
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -116,6 +116,11 @@ def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
     return run.card.training.data_fingerprint == dataset.fingerprint
 
 
+def at_white_level_of(run: FittedRun, dataset: Dataset) -> Dataset:
+    """Give the run's own data at the white level of the fit, where no other was told; other data as it is."""
+    return replace(dataset, white=run.white) if dataset.white is None and is_data_of(run, dataset) else dataset
+
+
 def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
     """Give the rows of a part of a data set, in the order of its table, for runs that part it by the same split.
 
@@ -132,8 +137,8 @@ def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
             raise RunError(
                 f"{dataset.name} is not the data of this fit, so it has no {part} part",
                 where=run.folder,
-                remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables, planes and --white;"
-                " or judge all of other data, none of which it was fitted on: --part all.",
+                remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge"
+                " all of other data, none of which it was fitted on: --part all.",
             )
     training, validation = split(dataset.targets, runs[0].split)
     return np.sort(training if part == "training" else validation)

@@ -172,13 +172,11 @@ def _header(fields: int) -> bytes:
 
 def _all_failures(failures: list[Failure], fields: int, folder: Path) -> PlaneError:
     lines = "".join(f"\n  {failure.id}: {failure.error.where}: {failure.error.what}" for failure in failures)
-    # One cause, such as a white level that nobody told, has one remedy.
-    common, *others = {failure.error.remedy for failure in failures}
-    general = "Take these fields out of the table, or put whole planes in their place, and prepare again."
+    remedies = " ".join(dict.fromkeys(failure.error.remedy for failure in failures))
     return PlaneError(
         f"{len(failures):,} of {fields:,} fields can't be prepared; the others are:{lines}\n",
         where=folder,
-        remedy=general if others else f"{common} Or: {general}",
+        remedy=f"{remedies} Or take these fields out of the table; then prepare again.",
     )
 
 

@@ -54,8 +54,11 @@ class PreparedFiles:
 
     @classmethod
     def of(cls, dataset: Dataset, folder: Path) -> Self:
-        """Name the files of a data set in a folder; other data or another preprocessing have other names."""
-        told = msgspec.json.encode((_FORMAT, dataset.fingerprint, PREPROCESSING))
+        """Name the files of a data set in a folder; other data, preprocessing or white level have other names."""
+        white = dataset.white
+        # 4095 and 4095.0 are one level.
+        levels = white if white is None or isinstance(white, str) else np.asarray(white, np.float64).tolist()
+        told = msgspec.json.encode((_FORMAT, dataset.fingerprint, PREPROCESSING, levels))
         key = hashlib.sha256(told).hexdigest()[:32]
         return cls(*(folder / f"{key}.{part}" for part in ("npy", "partial.npy", "record.npy", "lock")))
 

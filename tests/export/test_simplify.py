@@ -58,6 +58,30 @@ def test_a_flattening_becomes_one_operator_and_another_shape_stays() -> None:
     np.testing.assert_array_equal(run(model), expected)
 
 
+def test_a_dense_layer_on_places_is_told_where_its_shape_is_computed() -> None:
+    weight = np.random.default_rng(0).normal(0, 1, (CHANNELS, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Shape", ["places"], ["all"]),
+        helper.make_node("Slice", ["all", "last", "end"], ["channels"]),
+        helper.make_node("Concat", ["rest", "channels"], ["rows"], axis=0),
+        helper.make_node("Reshape", ["places", "rows"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["dense"]),
+    ]
+    constants = {"last": [3], "end": [4], "rest": [-1]}
+    graph = helper.make_graph(
+        nodes,
+        "dense on places",
+        [helper.make_tensor_value_info("places", TensorProto.FLOAT, ["N", 5, 5, CHANNELS])],
+        [helper.make_tensor_value_info("dense", TensorProto.FLOAT, ["M", 3])],
+        [
+            *(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()),
+            numpy_helper.from_array(weight, "weight"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    assert "Flatten" not in [node.op_type for node in simplify(model).graph.node]
+
+
 def test_a_dense_layer_on_the_places_of_a_feature_map_is_no_flattening() -> None:
     constants = {"rows": [-1, CHANNELS], "picture_shape": [-1, 5, 5, CHANNELS], "whole": [-1, 5 * 5 * CHANNELS]}
     weight = np.random.default_rng(0).normal(0, 1, (CHANNELS, CHANNELS)).astype(np.float32)

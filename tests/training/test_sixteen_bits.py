@@ -1,6 +1,7 @@
 """The planes of a 16-bit camera are fitted on and judged by as those of 8 bits are, once their white level is told."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from tests.training.small_fit import answers_of, build_small_network
 from training.__main__ import main
 from training.dataset import read_dataset
 from training.fit import fit
-from training.prepared import prepare
+from training.prepared import fields_to_prepare, prepare
 from training.recipe import read_recipe
 from training.run import Plan
 from training.simulation import simulate
@@ -74,6 +75,7 @@ def test_prepared_images_are_those_of_8_bits_and_another_white_level_has_another
     rows = np.arange(12)
     expected = prepare(read_dataset(of_8_bits), tmp_path / "8")[rows]
     np.testing.assert_allclose(prepare(read_dataset(deep, white=_WHITE), tmp_path / "16")[rows], expected, atol=2e-5)
+    assert fields_to_prepare(read_dataset(deep, white=int(_WHITE)), tmp_path / "16") == 0
     halved = prepare(read_dataset(deep, white=2 * _WHITE), tmp_path / "16")[rows]
     np.testing.assert_allclose(halved, expected / 2, atol=2e-5)
 
@@ -88,8 +90,9 @@ def test_a_fit_comes_to_the_network_of_8_bits(runs: tuple[Path, Path], of_8_bits
 def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
     expected = told("evaluate", shallow, of_8_bits, "--part", "validation")["evaluation"]
-    found = told("evaluate", run, deep, "--part", "validation", "--white", _WHITE)["evaluation"]
-    assert found["micro"] == pytest.approx(expected["micro"], abs=1e-3)
+    for level in (["--white", _WHITE], []):  # Of its own data a run knows the level.
+        found = told("evaluate", run, deep, "--part", "validation", *level)["evaluation"]
+        assert found["micro"] == pytest.approx(expected["micro"], abs=1e-3)
     assert (run / f"evaluation-{deep.name}-validation" / "training_images.png").is_file()
 
 
@@ -97,10 +100,28 @@ def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: 
 def test_two_fits_are_compared_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
     expected = told("compare", shallow, run, of_8_bits)["comparison"]
-    found = told("compare", shallow, run, deep, "--white", _WHITE)["comparison"]
+    found = told("compare", shallow, run, deep)["comparison"]
     for network, as_8_bits in zip(found["networks"], expected["networks"], strict=True):
         assert network["micro_f1"] == pytest.approx(as_8_bits["micro_f1"], abs=1e-3)
     assert [field["predicted"] for field in found["first"]] == [field["predicted"] for field in expected["first"]]
+
+
+@pytest.mark.parametrize("runs", [True], indirect=True)
+def test_fields_of_the_fit_are_known_at_any_white_level(runs: tuple[Path, Path], deep: Path) -> None:
+    for level in (_WHITE, "percentile"):
+        result = training("evaluate", runs[1], deep, "--white", level)
+        assert (result.exit_code, "was fitted on fields of this data" in result.stderr) == (0, True), result.output
+
+
+@pytest.mark.parametrize("runs", [True], indirect=True)
+def test_other_data_has_no_white_level_until_it_is_told(runs: tuple[Path, Path], deep: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(deep, other)
+    lines = (other / "train.csv").read_text(encoding="utf-8").splitlines()
+    (other / "train.csv").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    for command in (["evaluate", runs[1]], ["compare", *runs]):
+        result = training(*command, other)
+        assert (result.exit_code, "--white" in result.stderr) == (2, True), result.output
 
 
 def test_a_fit_goes_on_with_its_own_white_level_alone(deep: Path, tmp_path: Path) -> None:

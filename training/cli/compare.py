@@ -31,7 +31,7 @@ from training.cli.judging import (
 from training.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
 from training.dataset import Dataset, read_datasets
 from training.errors import RunError
-from training.fitted_run import FittedRun, Part, part_rows, read_run
+from training.fitted_run import FittedRun, Part, at_white_level_of, part_rows, read_run
 from training.split import Rows
 from training.tuning import Tuned
 
@@ -70,6 +70,8 @@ def compare(
     """
     dataset = read_datasets(data, white=white)
     runs = [read_run(first_run), read_run(second_run)]
+    for run in runs:
+        dataset = at_white_level_of(run, dataset)
     # Of the same data and by the same split, where it is a part: that of one run is then that of the other.
     _check_split(runs, part)
     part_of_data = part_rows(dataset, part, *runs)

@@ -33,7 +33,7 @@ from training.errors import RunError
 from training.evaluation import Evaluation, judge_fields
 from training.evaluation_table import evaluation_table, write_classes
 from training.fit_pictures import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
-from training.fitted_run import Part, part_rows, read_run
+from training.fitted_run import Part, at_white_level_of, part_rows, read_run
 from training.metrics import RECALLS
 from training.pictures import draw_label_pairs, draw_precision_recall, draw_reliability
 from training.prepared import DecodedImages
@@ -65,11 +65,12 @@ def evaluate(
     """
     dataset = read_datasets(data, white=white)
     fitted = read_run(run)
+    dataset = at_white_level_of(fitted, dataset)
     rows = part_rows(dataset, part, fitted)
     samples, truth = dataset.pick(rows), dataset.targets[rows]
     warn_of_fitted_fields(fitted, dataset, part)
     out = _make_folder(out or run / "-".join(["evaluation", dataset.name, *([] if part == "all" else [part])]))
-    answers = predict_fields(fitted, samples, views=views, white=white)
+    answers = predict_fields(fitted, samples, views=views, white=dataset.white)
     report_failures(answers.failures)
     tuned = thresholds_of(fitted, threshold, views, dataset)
     # The card's temperature is of one view.
@@ -83,7 +84,7 @@ def evaluate(
     )
     readable = tuple(sample for sample, answered in zip(samples, answers.answered, strict=True) if answered)
     _draw(out, evaluation)
-    _draw_fit(out, run / HISTORY, DecodedImages(readable, white=white), truth[answers.answered])
+    _draw_fit(out, run / HISTORY, DecodedImages(readable, white=dataset.white), truth[answers.answered])
     write_classes(evaluation, out / "classes.csv")
     text = as_json_text(
         {
