@@ -2,5 +2,5 @@
 
 import os
 
-# As `python -m training` and `python -m export` do.
+# As the rooms do; a benchmark may import Keras before them.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

