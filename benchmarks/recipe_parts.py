@@ -26,7 +26,8 @@ from keras import layers
 from benchmarks.figures import write_figures
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import Preprocessing
-from training.augmentation import VIEWS, view
+from training.answers import predict_images
+from training.augmentation import VIEWS
 from training.batches import FieldBatches
 from training.dataset import Targets, read_dataset
 from training.evaluation import judge_fields
@@ -52,9 +53,7 @@ def main() -> None:
     parser.add_argument("held_out", type=Path, help="labelled fields to judge by")
     parser.add_argument("--fields", type=int, help="fit on the first so many fields, to see each of them more often")
     parser.add_argument("--presentations", type=int, default=24_000, help="fields seen by each fit")
-    parser.add_argument(
-        "--shrink", type=int, default=2, help="pixels of the networks' image a pixel of these, each way"
-    )
+    parser.add_argument("--shrink", type=int, default=2, help="how many times smaller an image is, each way")
     parser.add_argument("--rates", type=float, default=5, help="learning rates, as a multiple of the recipes'")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", help="names of some recipes")
@@ -176,9 +175,7 @@ def _judge(network: keras.Model, data: _ShrunkFields, held_out: _ShrunkFields, v
     """Judge by thresholds tuned on the validation part."""
 
     def predict(images: Images) -> Probabilities:
-        seen = [network.predict(view(images, number), verbose=0) for number in range(views)]
-        mean: Probabilities = np.mean(seen, axis=0)
-        return mean
+        return predict_images(network, range(len(images)), images.__getitem__, views=views).probabilities
 
     _, validation = split(data.targets, "stratified")
     thresholds = tune_thresholds(data.targets[validation], predict(data[validation]))

@@ -15,8 +15,12 @@ from PIL import Image
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Training
 from hpa_sdk.onnx_file import graph_sha256
-from hpa_sdk.samples import Channel, Sample
+from hpa_sdk.planes import read_planes
+from hpa_sdk.samples import Channel, Sample, find_samples
 from hpa_sdk.seal import seal
+
+DEEP_STEP = 16
+DEEP_WHITE = DEEP_STEP * 255.0
 
 CARD = ModelCard(
     name="small",
@@ -57,6 +61,14 @@ def write_planes(folder: Path, sample_id: str, planes: npt.NDArray[Any], extensi
 def make_field(folder: Path, sample_id: str, rng: np.random.Generator, **form: Any) -> Sample:
     """Write one field of noise."""
     return write_planes(folder, sample_id, random_planes(rng, **form))
+
+
+def copy_at_16_bits(data: Path, copies: Path) -> Path:
+    """Copy labelled fields with each intensity 16 times as high: the same images where white is `DEEP_WHITE`."""
+    for sample in find_samples(data):
+        write_planes(copies, sample.id, read_planes(sample).astype(np.uint16) * DEEP_STEP)
+    (copies / "train.csv").write_bytes((data / "train.csv").read_bytes())
+    return copies
 
 
 def build_model(seed: int = 3, *, every_pixel: bool = False) -> onnx.ModelProto:

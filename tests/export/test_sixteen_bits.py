@@ -12,20 +12,12 @@ from hpa_sdk import find_samples
 from hpa_sdk.planes import read_planes
 from tests.export.small_run import write_small_run
 from tests.export.variant_commands import export, make, variant_of, with_card
-from tests.small import CARD, write_planes
-
-_STEP = 16
-_WHITE = _STEP * 255
+from tests.small import CARD, DEEP_STEP, DEEP_WHITE, copy_at_16_bits
 
 
 @pytest.fixture(scope="module")
 def deep(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fields of the parent, each intensity 16 times as high: the same images where white is 16 times 255."""
-    copies = tmp_path_factory.mktemp("deep") / "16 bits ä"
-    for sample in find_samples(folder):
-        write_planes(copies, sample.id, read_planes(sample).astype(np.uint16) * _STEP)
-    (copies / "train.csv").write_bytes((folder / "train.csv").read_bytes())
-    return copies
+    return copy_at_16_bits(folder, tmp_path_factory.mktemp("deep") / "16 bits ä")
 
 
 @pytest.mark.usefixtures("one_plan")
@@ -34,7 +26,7 @@ def test_a_variant_is_made_and_judged_at_the_white_level(
     command: str, parent: Path, deep: Path, folder: Path, tmp_path: Path
 ) -> None:
     model = with_card(parent, tmp_path / "parent.onnx")
-    told = variant_of(make(command, model, deep, "--white", _WHITE))
+    told = variant_of(make(command, model, deep, "--white", DEEP_WHITE))
     of_8_bits = variant_of(make(command, model, folder))
     assert told.settings["white level of 16-bit planes"] == "4080.0"
     assert "white level of 16-bit planes" not in of_8_bits.settings
@@ -45,22 +37,22 @@ def test_a_variant_is_made_and_judged_at_the_white_level(
 
 def test_raw_planes_are_compared_at_the_white_level(parent: Path, deep: Path, tmp_path: Path) -> None:
     out = tmp_path / "raw.onnx"
-    result = export("raw-planes", parent, deep, "-o", out, "--white", _WHITE)
+    result = export("raw-planes", parent, deep, "-o", out, "--white", DEEP_WHITE)
     assert (result.exit_code, out.is_file()) == (0, True), result.stderr
     assert "100.00%" in result.stderr
 
 
 def test_a_run_is_compared_at_the_white_level(small_run: Path, deep: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
-    result = export("onnx", small_run, "-o", out, "--samples", deep, "--count", 8, "--white", _WHITE)
+    result = export("onnx", small_run, "-o", out, "--samples", deep, "--count", 8, "--white", DEEP_WHITE)
     assert (result.exit_code, out.is_file()) == (0, True), result.stderr
 
 
 def test_a_run_of_16_bit_fields_is_compared_on_them_at_its_own_white_level(deep: Path, tmp_path: Path) -> None:
     run, out = write_small_run(tmp_path / "run", deep), tmp_path / "small.onnx"
-    asked = export("onnx", run, "-o", out, "--count", 8, "--white", _WHITE)
+    asked = export("onnx", run, "-o", out, "--count", 8, "--white", DEEP_WHITE)
     assert (asked.exit_code, out.is_file()) == (0, True), asked.stderr
-    record = json.loads((run / "run.json").read_bytes()) | {"white": _WHITE}
+    record = json.loads((run / "run.json").read_bytes()) | {"white": DEEP_WHITE}
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
     known = export("onnx", run, "-o", tmp_path / "known.onnx", "--count", 8)
     assert (known.exit_code, (tmp_path / "known.onnx").is_file()) == (0, True), known.stderr
@@ -68,12 +60,12 @@ def test_a_run_of_16_bit_fields_is_compared_on_them_at_its_own_white_level(deep:
 
 def test_a_package_shows_the_field_at_the_white_level(parent: Path, deep: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.zip"
-    result = export("bioimageio", parent, deep, "-o", out, "--white", _WHITE)
+    result = export("bioimageio", parent, deep, "-o", out, "--white", DEEP_WHITE)
     assert result.exit_code == 0, result.stderr
     with zipfile.ZipFile(out) as package:
         shown = np.load(io.BytesIO(package.read("test_input.npy")))
     first = read_planes(next(find_samples(deep / "train.csv")))
-    np.testing.assert_allclose(shown[0], CARD.preprocessing((first // _STEP).astype(np.uint8)), atol=1e-6)
+    np.testing.assert_allclose(shown[0], CARD.preprocessing((first // DEEP_STEP).astype(np.uint8)), atol=1e-6)
 
 
 def _asked(parent: Path, small_run: Path, deep: Path) -> dict[str, list[object]]:

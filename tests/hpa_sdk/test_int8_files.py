@@ -14,12 +14,7 @@ from hpa_sdk.planes import read_planes
 from hpa_sdk.runtimes import onnx_lanes
 from tests.small import CARD, build_model
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "キャッシュ"
-    monkeypatch.setenv("HPA_CACHE", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_a_quantized_graph_is_kept_and_opened_again(

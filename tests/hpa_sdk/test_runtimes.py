@@ -25,12 +25,7 @@ from hpa_sdk.session import Session, SessionSettings
 from tests.raw_model import make_raw_model
 from tests.small import make_model, random_planes
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "キャッシュ"
-    monkeypatch.setenv("HPA_CACHE", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 64])

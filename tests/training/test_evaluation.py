@@ -386,11 +386,10 @@ def test_thresholds_of_one_view_are_tuned_anew_for_eight_or_said_to_be_of_one(
         else "the card's, tuned for one view and not for 8: the data of the fit is not at hand"
     )
     assert told["thresholds"] == source
-    if known:
-        assert evaluate(*arguments, "--views", "8").stdout.endswith(f"views: 8; thresholds: {source}\n")
-        one = json.loads(evaluate(*arguments, "--json").stdout)
-        assert [figures["threshold"] for figures in one["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)
-        assert one["thresholds"] == "the card's"
+    assert evaluate(*arguments, "--views", "8").stdout.endswith(f"views: 8; thresholds: {source}\n")
+    one = json.loads(evaluate(*arguments, "--json").stdout)
+    assert [figures["threshold"] for figures in one["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)
+    assert one["thresholds"] == "the card's"
 
 
 def test_a_run_that_tuned_nothing_keeps_its_thresholds_for_eight_views(run: Path, data: Path, tmp_path: Path) -> None:

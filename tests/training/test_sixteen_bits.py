@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from hpa_sdk import find_samples
-from hpa_sdk.planes import read_planes
-from tests.small import write_planes
+from tests.small import DEEP_WHITE, copy_at_16_bits
 from tests.training.small_fit import answers_of, build_small_network
 from training.__main__ import main
 from training.dataset import read_dataset
@@ -21,9 +19,6 @@ from training.prepared import fields_to_prepare, prepare
 from training.recipe import read_recipe
 from training.run import Plan
 from training.simulation import simulate
-
-_STEP = 16
-_WHITE = _STEP * 255.0
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +30,7 @@ def of_8_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deep(of_8_bits: Path) -> Path:
-    """The same fields, each intensity 16 times as high: the same images where white is 16 times 255."""
-    copies = of_8_bits.parent / "16 bits ä"
-    for sample in find_samples(of_8_bits):
-        write_planes(copies, sample.id, read_planes(sample).astype(np.uint16) * _STEP)
-    (copies / "train.csv").write_bytes((of_8_bits / "train.csv").read_bytes())
-    return copies
+    return copy_at_16_bits(of_8_bits, of_8_bits.parent / "16 bits ä")
 
 
 def fitted(data: Path, out: Path, white: float | None, *, prepared: bool) -> Path:
@@ -56,7 +46,7 @@ def runs(request: pytest.FixtureRequest, of_8_bits: Path, deep: Path) -> tuple[P
     """The fit of the fields of 8 bits, and that of the same of 16."""
     folder = of_8_bits.parent / ("prepared" if request.param else "decoded")
     shallow = fitted(of_8_bits, folder / "shallow", None, prepared=request.param)
-    return shallow, fitted(deep, folder / "deep", _WHITE, prepared=request.param)
+    return shallow, fitted(deep, folder / "deep", DEEP_WHITE, prepared=request.param)
 
 
 def training(*arguments: object) -> Result:
@@ -74,23 +64,25 @@ def test_prepared_images_are_those_of_8_bits_and_another_white_level_has_another
 ) -> None:
     rows = np.arange(12)
     expected = prepare(read_dataset(of_8_bits), tmp_path / "8")[rows]
-    np.testing.assert_allclose(prepare(read_dataset(deep, white=_WHITE), tmp_path / "16")[rows], expected, atol=2e-5)
-    assert fields_to_prepare(read_dataset(deep, white=int(_WHITE)), tmp_path / "16") == 0
-    halved = prepare(read_dataset(deep, white=2 * _WHITE), tmp_path / "16")[rows]
+    np.testing.assert_allclose(
+        prepare(read_dataset(deep, white=DEEP_WHITE), tmp_path / "16")[rows], expected, atol=2e-5
+    )
+    assert fields_to_prepare(read_dataset(deep, white=int(DEEP_WHITE)), tmp_path / "16") == 0
+    halved = prepare(read_dataset(deep, white=2 * DEEP_WHITE), tmp_path / "16")[rows]
     np.testing.assert_allclose(halved, expected / 2, atol=2e-5)
 
 
 def test_a_fit_comes_to_the_network_of_8_bits(runs: tuple[Path, Path], of_8_bits: Path) -> None:
     shallow, run = runs
     np.testing.assert_allclose(answers_of(run, of_8_bits), answers_of(shallow, of_8_bits), atol=1e-4)
-    assert json.loads((run / "run.json").read_bytes())["white"] == _WHITE
+    assert json.loads((run / "run.json").read_bytes())["white"] == DEEP_WHITE
 
 
 @pytest.mark.parametrize("runs", [True], indirect=True)
 def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
     expected = told("evaluate", shallow, of_8_bits, "--part", "validation")["evaluation"]
-    for level in (["--white", _WHITE], []):  # Of its own data a run knows the level.
+    for level in (["--white", DEEP_WHITE], []):  # Of its own data a run knows the level.
         found = told("evaluate", run, deep, "--part", "validation", *level)["evaluation"]
         assert found["micro"] == pytest.approx(expected["micro"], abs=1e-3)
     assert (run / f"evaluation-{deep.name}-validation" / "training_images.png").is_file()
@@ -108,7 +100,7 @@ def test_two_fits_are_compared_at_the_white_level(runs: tuple[Path, Path], of_8_
 
 @pytest.mark.parametrize("runs", [True], indirect=True)
 def test_fields_of_the_fit_are_known_at_any_white_level(runs: tuple[Path, Path], deep: Path) -> None:
-    for level in (_WHITE, "percentile"):
+    for level in (DEEP_WHITE, "percentile"):
         result = training("evaluate", runs[1], deep, "--white", level)
         assert (result.exit_code, "was fitted on fields of this data" in result.stderr) == (0, True), result.output
 
@@ -128,7 +120,7 @@ def test_a_fit_goes_on_with_its_own_white_level_alone(deep: Path, tmp_path: Path
     out = tmp_path / "run"
     out.mkdir()
     plan = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(deep,), weights="none")
-    record = plan.told() | {"white": _WHITE, "data_fingerprint": read_dataset(deep, white=_WHITE).fingerprint}
+    record = plan.told() | {"white": DEEP_WHITE, "data_fingerprint": read_dataset(deep, white=DEEP_WHITE).fingerprint}
     (out / "run.json").write_text(json.dumps(record), encoding="utf-8")
     options = ["--network", "vgg16", "--weights", "none", "--resume", "--white", "4000"]
     result = training("fit", deep, "--out", out, *options)
@@ -142,6 +134,6 @@ def test_without_a_white_level_the_field_and_the_option_are_named(deep: Path, tm
     assert "--white" in result.stderr
     assert str(deep) in result.stderr.replace("\n", "")
     assert not [file for file in images.glob("*.npy") if file.name.count(".") == 1]
-    assert training("prepare", deep, "--folder", images, "--white", _WHITE).exit_code == 0
+    assert training("prepare", deep, "--folder", images, "--white", DEEP_WHITE).exit_code == 0
     for command in ("fit", "prepare", "evaluate", "compare"):
         assert "--white" in training(command, "--help").stdout
