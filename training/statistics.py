@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import keras
@@ -11,8 +10,8 @@ import numpy as np
 
 from training.prepared import Images
 
-# As in a step of both recipes. Keras keeps what all layers of a batch gave until the last has run: of 32 fields, 14 GB.
-_IMAGES_A_BATCH = 10
+# About as many as a step of the recipes has, and a divisor of their number, so that one size is compiled.
+_IMAGES_A_BATCH = 8
 
 
 class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -35,11 +34,13 @@ class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     def __init__(self, images: Images) -> None:
         super().__init__()
         self._images = images
+        self._fitted: _Fitted | None = None
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Take the statistics."""
         del logs
-        take_statistics(self.model, self._images)
+        self._fitted = self._fitted or _Fitted(self.model)
+        self._fitted.take_statistics(self._images)
 
 
 def take_statistics(network: keras.Model, images: Images) -> None:
@@ -48,25 +49,44 @@ def take_statistics(network: keras.Model, images: Images) -> None:
     Parameters
     ----------
     network : keras.Model
-        A network whose layers stand one behind the other, as `training.networks.build_network` makes it; changed in
-        place.
+        Changed in place.
     images : numpy.ndarray
         float32 of shape (N, 299, 299, 3).
     """
-    normalizations: list[keras.layers.BatchNormalization] = []
-    needed: list[keras.Layer] = []
-    for at, layer in enumerate(network.layers):
-        if found := list(_fitted_normalizations(layer)):
-            normalizations += found
-            needed = network.layers[1 : at + 1]  # behind the input
-    momenta = [layer.momentum for layer in normalizations]
-    for number, batch in enumerate(np.array_split(images, -(-len(images) // _IMAGES_A_BATCH))):
-        for layer in normalizations:
-            # Then the running average is the mean of all batches so far.
-            layer.momentum = number / (number + 1)
-        reduce(lambda handed_on, layer: layer(handed_on, training=True), needed, batch)
-    for layer, momentum in zip(normalizations, momenta, strict=True):
-        layer.momentum = momentum
+    _Fitted(network).take_statistics(images)
+
+
+class _Fitted(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A network as it answers while it is fitted; Keras compiles it once, under any backend."""
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(name=f"{network.name}_while_fitted")
+        self._network = network
+        self._normalizations = list(_fitted_normalizations(network))
+
+    def call(self, images: Any) -> Any:  # noqa: ANN401 - a tensor of any backend
+        return self._network(images, training=True)
+
+    def take_statistics(self, images: Images) -> None:
+        """Set the statistics of the network to the mean of what the batches have."""
+        statistics = [
+            variable for layer in self._normalizations for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        momenta = [layer.momentum for layer in self._normalizations]
+        for layer in self._normalizations:
+            layer.momentum = 0.0  # then the running average is that of the last batch
+        batches = np.array_split(images, -(-len(images) // _IMAGES_A_BATCH))
+        sums: list[Any] = [0.0] * len(statistics)
+        for batch in batches:
+            self.predict_on_batch(batch)
+            sums = [
+                so_far + keras.ops.convert_to_numpy(one).astype(np.float64)
+                for so_far, one in zip(sums, statistics, strict=True)
+            ]
+        for variable, total in zip(statistics, sums, strict=True):
+            variable.assign(total / len(batches))
+        for layer, momentum in zip(self._normalizations, momenta, strict=True):
+            layer.momentum = momentum
 
 
 def _fitted_normalizations(layer: Any) -> Iterator[keras.layers.BatchNormalization]:  # noqa: ANN401 - any Keras layer

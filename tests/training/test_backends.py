@@ -63,6 +63,20 @@ def test_a_network_fitted_under_jax_answers_the_same_under_tensorflow(runs: Path
     np.testing.assert_allclose(answers_of(run, simulated), np.load(runs / "jax-one.npy"), rtol=0, atol=1e-6)
 
 
+@pytest.mark.skipif("jax" not in BACKENDS, reason="jax is not installed")
+def test_statistics_are_taken_under_jax_as_under_tensorflow() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/training/test_statistics.py"]
+    told = subprocess.run(
+        [*command, "-k", "those_of_the_images or frozen"],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert "2 passed" in told.stdout, told.stdout
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_devices_fit_as_one_does(runs: Path, backend: str) -> None:
     one, both = (read_history(runs / f"{backend}-{devices}") for devices in DEVICES)

@@ -8,7 +8,6 @@ from keras import layers
 
 from tests.training.small_fit import build_small_network
 from training.networks import build_network
-from training.recipe import read_recipe
 from training.statistics import FreshStatistics, take_statistics
 
 FIELDS = 64
@@ -36,22 +35,6 @@ def test_means_and_variances_are_those_of_the_images(images: npt.NDArray[np.floa
     np.testing.assert_allclose(second.moving_mean, handed_on.mean((0, 1, 2), np.float64), rtol=1e-2, atol=1e-3)
     np.testing.assert_allclose(second.moving_variance, handed_on.var((0, 1, 2), np.float64), rtol=1e-2)
     assert first.momentum == second.momentum == 0.99
-
-
-def test_no_more_fields_are_taken_at_once_than_a_step_of_the_recipes_has(images: npt.NDArray[np.float32]) -> None:
-    taken: list[int] = []
-
-    class Noting(layers.Layer):  # type: ignore[misc]  # Keras has no types
-        def call(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            taken.append(batch.shape[0])
-            return batch
-
-    image = keras.Input((299, 299, 3))
-    network = keras.Model(image, layers.BatchNormalization()(Noting()(image)))
-    taken.clear()  # of what Keras built the layer with
-    take_statistics(network, images)
-    assert sum(taken) == FIELDS
-    assert max(taken) <= read_recipe("study").batch_size
 
 
 def test_a_frozen_backbone_keeps_the_statistics_it_came_with(images: npt.NDArray[np.float32]) -> None:
