@@ -78,7 +78,7 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
     Parameters
     ----------
     data : pathlib.Path
-        A table in the Kaggle form, a folder with ``train.csv``, or a folder of planes.
+        A table in the Kaggle form or the Human Protein Atlas's own, a folder with ``train.csv``, or one of planes.
     least : int
         Fewest fields to accept.
     white : optional
@@ -87,7 +87,7 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
     Raises
     ------
     TableError
-        There are fewer fields, the table can't be read, or a label is none of 0 to 27.
+        There are fewer fields, the table can't be read, or a label is none of the 28.
     SampleError
         There is no field.
     """

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from hpa_sdk.errors import HpaError, PlaneError
+from hpa_sdk.painted import plane_of_painted
 from hpa_sdk.samples import Channel, Sample
 
 Planes = npt.NDArray[np.uint8 | np.uint16]
@@ -51,7 +52,8 @@ def read_planes(sample: Sample) -> Planes:
     Parameters
     ----------
     sample : Sample
-        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits; or a source that reads others.
+        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits, or a JPEG in its channel's colour; or a
+        source that reads others.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def read_planes(sample: Sample) -> Planes:
     planes = []
     for channel, file in zip(Channel, sample.files, strict=True):
         try:
-            planes.append(read_plane(file))
+            planes.append(read_plane(file, channel))
         except FileNotFoundError as error:
             raise missing_plane(channel, file) from error
     return stack_planes(planes, sample.files[0])
@@ -114,13 +116,16 @@ def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
     return cast("Planes", np.stack(planes))
 
 
-def read_plane(path: Path) -> Planes:
-    """Read one grey plane.
+def read_plane(path: Path, channel: Channel | None = None) -> Planes:
+    """Read one plane.
 
     Parameters
     ----------
     path : pathlib.Path
-        A PNG, JPEG or single-plane TIFF of 8 or 16 bits a pixel. Its first bytes count, not its extension.
+        A grey PNG, JPEG or single-plane TIFF of 8 or 16 bits a pixel. Its first bytes count, not its extension.
+    channel : Channel, optional
+        What the plane shows. Where it is known, a JPEG painted in its colour is read too, as the Human Protein Atlas
+        publishes planes.
 
     Returns
     -------
@@ -135,6 +140,9 @@ def read_plane(path: Path) -> Planes:
         There is no such file.
     """
     with told_as_plane_errors(path), path.open("rb") as file, _open_image(file, path) as image:
+        if channel is not None and image.mode == "RGB" and isinstance(image, JpegImagePlugin.JpegImageFile):
+            check_size(*image.size, path)
+            return plane_of_painted(image, channel, path)
         _check_form(image, path)
         plane = np.asarray(image)
         return plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 
 _LONGEST = 100  # digits of a label, which may begin with zeros
+_NAME_SEPARATORS = re.compile(r"[;,|]")
+_STARTS_WITH_A_NAME = re.compile(r"[;,|\s]*[^\W\d_]")
 
 
 def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -64,7 +67,36 @@ def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, .
 
 
 def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
-    """Read a cell of the Kaggle set's column ``Target``: class indices with spaces between.
+    """Read a cell of the column ``Target``, in the Kaggle set's form or in the Human Protein Atlas's own.
+
+    Parameters
+    ----------
+    target : str
+        Class indices with spaces between, or HPA names with ``;``, ``,`` or ``|`` between.
+    line : int
+        Its line, for messages.
+    table : pathlib.Path
+        Its table, for messages.
+
+    Raises
+    ------
+    TableError
+        A label is none of 0 to 27, and the name of none of these classes or of several.
+    """
+    if not _STARTS_WITH_A_NAME.match(target):
+        return parse_indices(target, line, table)
+    known, unknown = parse_names(target)
+    if unknown:
+        raise TableError(
+            f"line {line} has the label {unknown[0]!r}, which names none of the 28 classes, or more than one",
+            where=table,
+            remedy="Mend the name, or take out the fields with such labels.",
+        )
+    return known
+
+
+def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
+    """Read a cell of class indices with spaces between.
 
     Parameters
     ----------
@@ -89,3 +121,24 @@ def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
                 remedy=f"Labels are the Kaggle set's class indices, 0 to {len(Label) - 1}, with spaces between.",
             )
     return tuple(Label(int(label)) for label in target.split())
+
+
+def parse_names(target: str) -> tuple[tuple[Label, ...], tuple[str, ...]]:
+    """Read a cell of HPA names with ``;``, ``,`` or ``|`` between.
+
+    Returns
+    -------
+    known : tuple of Label
+        The labels that are meant, in their order.
+    unknown : tuple of str
+        Names of none of the 28 classes, or of several.
+    """
+    known: list[Label] = []
+    unknown: list[str] = []
+    for name in filter(None, map(str.strip, _NAME_SEPARATORS.split(target))):
+        try:
+            known.append(Label.from_name(name))
+        except TableError:
+            unknown.append(name)
+    # A target of nothing but separators names no label at all.
+    return tuple(sorted(set(known))), tuple(unknown) if known or unknown else (target,)

@@ -14,9 +14,7 @@ from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Sample, find_samples
-from hpa_sdk.tables import read_columns
-from training.hpa_form import parse_target
-from training.published_field import read_as_published
+from hpa_sdk.tables import parse_labels, read_columns
 
 Targets = npt.NDArray[np.float32]
 """float32 of shape (fields, 28): 1 where the field has the class, else 0."""
@@ -100,7 +98,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     """
     table = data if data.suffix.lower() == ".csv" else data / "train.csv"
     ids, targets = read_label_table(table)
-    samples = tuple(map(read_as_published, find_samples(table)))
+    samples = tuple(find_samples(table))
     return Dataset(table.resolve().parent.name, samples, targets, _fingerprint(ids, targets, samples, table), white)
 
 
@@ -133,7 +131,7 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
                 where=table,
                 remedy="Give each field one row with all labels.",
             )
-        rows[sample_id] = parse_target(target, line, table)
+        rows[sample_id] = parse_labels(target, line, table)
     targets = np.zeros((len(rows), len(Label)), np.float32)
     for row, labels in enumerate(rows.values()):
         targets[row, list(labels)] = 1

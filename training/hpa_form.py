@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.labels import Label
+from hpa_sdk.painted import plane_of_painted
 from hpa_sdk.planes import MAX_PIXELS
 from hpa_sdk.samples import Channel
-from hpa_sdk.tables import parse_labels, read_columns
+from hpa_sdk.tables import parse_indices, parse_names, read_columns
 
 Plane = npt.NDArray[np.uint8]
 """One channel of one field: uint8 of shape (H, W)."""
@@ -30,31 +30,6 @@ MIN_PUBLISHED_SIDE = 256
 
 MAX_ASPECT = 1.1
 """Longest side over shortest side of a field; the microscope's fields are square."""
-
-MAX_STRAY = 3.0
-"""Mean grey levels, over 16 x 16 blocks, that a colour may have in a picture of another channel.
-
-Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 planes of the Kaggle set painted in their colours; the
-composites of 71 fields of HPA cells have at least 4.8.
-"""
-
-MIN_YELLOW_SHARE = 0.5
-"""Least mean of the weaker of red and green, over the stronger, in a yellow picture."""
-
-_COLOURS: dict[Channel, tuple[int, ...]] = {
-    Channel.RED: (0,),
-    Channel.GREEN: (1,),
-    Channel.BLUE: (2,),
-    Channel.YELLOW: (0, 1),
-}
-
-_BLOCK = 16
-_NAME_SEPARATORS = re.compile(r"[;,|]")
-_STARTS_WITH_A_NAME = re.compile(r"[;,|\s]*[^\W\d_]")
-
-# ITU-T T.871 (JFIF), section 7. Applied to means of blocks, before anything is clipped to 0..255: a colour that is
-# absent then comes out as 0 on average, whereas decoded pixels keep the positive half of the rounding noise.
-_RGB_FROM_YCBCR = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
 class DamagedPictureError(PlaneError):
@@ -110,41 +85,13 @@ def read_hpa_labels(table: Path) -> HpaLabels:
                 remedy="Give each field one row with all labels.",
             )
         seen.add(field_id.casefold())
-        known, unknown = _parse_target(target, line, table)
+        indices = all(part.isdecimal() for part in target.split())
+        known, unknown = (parse_indices(target, line, table), ()) if indices else parse_names(target)
         if unknown:
             left_out[field_id] = unknown
         else:
             labels[field_id] = known
     return HpaLabels(labels, left_out)
-
-
-def parse_target(target: str, line: int, table: Path) -> tuple[Label, ...]:
-    """Read a cell of the column ``Target``, in the Kaggle form or in HPA's own.
-
-    Parameters
-    ----------
-    target : str
-        Class indices with spaces between, or HPA names with ``;``, ``,`` or ``|`` between.
-    line : int
-        Its line, for messages.
-    table : pathlib.Path
-        Its table, for messages.
-
-    Raises
-    ------
-    TableError
-        A label is none of 0 to 27, and the name of none of these classes or of several.
-    """
-    if not _STARTS_WITH_A_NAME.match(target):
-        return parse_labels(target, line, table)
-    known, unknown = _parse_target(target, line, table)
-    if unknown:
-        raise TableError(
-            f"line {line} has the label {unknown[0]!r}, which names none of the 28 classes, or more than one",
-            where=table,
-            remedy="Mend the name, or take out the fields with such labels, as `download hpa` does.",
-        )
-    return known
 
 
 def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
@@ -186,20 +133,6 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     return plane
 
 
-def _parse_target(target: str, line: int, table: Path) -> tuple[tuple[Label, ...], tuple[str, ...]]:
-    if all(part.isdecimal() for part in target.split()):
-        return parse_labels(target, line, table), ()
-    known: list[Label] = []
-    unknown: list[str] = []
-    for name in filter(None, map(str.strip, _NAME_SEPARATORS.split(target))):
-        try:
-            known.append(Label.from_name(name))
-        except TableError:
-            unknown.append(name)
-    # A target of nothing but separators names no label at all.
-    return tuple(sorted(set(known))), tuple(unknown) if known or unknown else (target,)
-
-
 def _check_sides(sides: tuple[int, int], size: int) -> None:
     width, height = sides
     form = f"the picture has {width}x{height} pixels"
@@ -217,25 +150,4 @@ def _grey_plane(image: Image.Image, channel: Channel) -> Plane:
         return np.asarray(image, np.uint8)
     if image.mode != "RGB":
         raise PlaneError(f"the picture has the colours {image.mode}, not RGB", remedy="Give the published JPEG.")
-    image.draft("YCbCr", None)
-    _check_colours(np.asarray(image), channel)
-    colours = np.asarray(image.convert("RGB"))[..., list(_COLOURS[channel])].astype(np.uint16)
-    plane: Plane = ((colours.sum(axis=-1) + colours.shape[-1] // 2) // colours.shape[-1]).astype(np.uint8)
-    return plane
-
-
-def _check_colours(luma_chroma: Plane, channel: Channel) -> None:
-    height, width = luma_chroma.shape[:2]
-    blocks = cv2.resize(
-        luma_chroma.astype(np.float32), (width // _BLOCK, height // _BLOCK), interpolation=cv2.INTER_AREA
-    )
-    blocks -= np.array([0, 128, 128], np.float32)
-    means = np.abs(cv2.transform(blocks, _RGB_FROM_YCBCR)).mean(axis=(0, 1))
-    own = means[list(_COLOURS[channel])]
-    stray = float(np.delete(means, _COLOURS[channel]).max())
-    if stray > MAX_STRAY or (own.max() > MAX_STRAY and own.min() < MIN_YELLOW_SHARE * own.max()):
-        red, green, blue = means
-        raise PlaneError(
-            f"the picture is not painted in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
-            remedy=f"Give the picture of the {channel} channel alone.",
-        )
+    return plane_of_painted(image, channel)

@@ -74,7 +74,7 @@ class RemoteField:
         try:
             # By way of a file, so that a stranger's bytes have one door into a decoder.
             file.write_bytes(self._archive.fetch(address))
-            return read_plane(file)
+            return read_plane(file, channel)
         except FileNotFoundError as error:
             raise missing_plane(channel, address) from error
         except HpaError as error:

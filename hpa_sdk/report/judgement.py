@@ -20,12 +20,12 @@ Labels = frozenset[Label]
 
 
 def read_truth(table: Path) -> dict[str, Labels]:
-    """Read a table of labels in the Kaggle form: ``Id``, and in ``Target`` class indices with spaces between.
+    """Read a table of labels: ``Id``, and in ``Target`` class indices with spaces between, or HPA names with ``;``.
 
     Raises
     ------
     TableError
-        The table can't be read, an id occurs twice, or a label is none of 0 to 27. The message names the line.
+        The table can't be read, an id occurs twice, or a label is none of the 28. The message names the line.
     """
     truth: dict[str, Labels] = {}
     for line, (name, target) in read_columns(table, "Id", "Target"):

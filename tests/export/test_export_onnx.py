@@ -16,6 +16,7 @@ from export.__main__ import main
 from export.convert import convert
 from export.errors import ConversionError, ParityError, RunFolderError
 from export.export_onnx import export_onnx, parity_file
+from export.fields import read_fields
 from export.fitted import read_fitted
 from hpa_sdk import Label, Predictor, find_samples
 from hpa_sdk.cli import main as hpa
@@ -26,7 +27,8 @@ from hpa_sdk.onnx_file import graph_sha256, read_onnx
 from hpa_sdk.planes import read_planes
 from hpa_sdk.session import Session
 from tests.conftest import FIELDS
-from tests.export.small_run import SCALE, SCALED
+from tests.export.small_run import SCALE, SCALED, write_small_run
+from tests.painted import write_published
 from tests.small import CARD
 
 
@@ -144,6 +146,18 @@ def test_a_file_that_takes_raw_planes_answers_alike(small_run: Path, simulated: 
     )
     for one, other in zip(host, graph, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=0, atol=1e-4)
+
+
+def test_a_fit_on_the_atlas_s_own_pictures_is_compared_on_them(tmp_path: Path) -> None:
+    targets = {"1_a_1": "Nucleoplasm;Cytosol", "2_b_2": "Rods & rings", "3_c_3": "23 0"}
+    published = write_published(tmp_path / "atlas-ä", targets)
+    export_onnx(write_small_run(tmp_path / "run", published), tmp_path / "out.onnx", count=3)
+    report = json.loads((tmp_path / "out.parity.json").read_text(encoding="utf-8"))
+    assert [field["id"] for field in report["fields"]] == list(targets)
+    fields = read_fields(published, least=3)
+    assert fields.targets is not None
+    found = {sample.id: set(np.flatnonzero(row)) for sample, row in zip(fields.samples, fields.targets, strict=True)}
+    assert found == {"1_a_1": {0, 25}, "2_b_2": {27}, "3_c_3": {0, 23}}
 
 
 @pytest.mark.parametrize("changed", [1e-3, np.nan])

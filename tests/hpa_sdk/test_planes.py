@@ -9,7 +9,8 @@ from PIL import Image
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import MAX_PIXELS, Planes, read_plane, read_planes
-from hpa_sdk.samples import Sample
+from hpa_sdk.samples import Channel, Sample, find_samples
+from tests.painted import COLOURS, jpeg, make_plane, paint
 from tests.small import random_planes, write_planes
 
 
@@ -23,6 +24,34 @@ def test_planes_are_read_as_opencv_reads_them(tmp_path: Path, extension: str, dt
     assert planes.dtype == dtype
     for plane, file in zip(planes, sample.files, strict=True):
         np.testing.assert_array_equal(plane, cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED))
+
+
+def test_a_jpeg_in_the_colour_of_its_channel_is_its_plane(tmp_path: Path) -> None:
+    planes = [make_plane(seed) for seed in range(4)]
+    files = tuple(tmp_path / f"fält_{channel}.jpg" for channel in Channel)
+    for channel, file, plane in zip(Channel, files, planes, strict=True):
+        file.write_bytes(jpeg(paint(plane, COLOURS[channel])))
+    (sample,) = find_samples(tmp_path)
+    found = read_planes(sample)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - planes).mean() < 3
+    with pytest.raises(PlaneError, match=r"fält_red\.jpg: the plane is a colour \(RGB\) picture"):
+        read_plane(files[0])
+
+
+@pytest.mark.parametrize("colours", [[0], [1, 2], [0, 1, 2]])
+def test_a_jpeg_in_another_colour_is_refused(tmp_path: Path, colours: list[int]) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(jpeg(paint(make_plane(), colours)))
+    with pytest.raises(PlaneError, match=r"x\.jpg: the picture is not painted in green alone"):
+        read_plane(path, Channel.GREEN)
+
+
+def test_a_small_painted_picture_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(jpeg(paint(make_plane(side=15), [1])))
+    with pytest.raises(PlaneError, match="15x15 pixels; a side needs at least"):
+        read_plane(path, Channel.GREEN)
 
 
 def test_a_big_endian_tiff_gives_the_same_numbers(tmp_path: Path) -> None:

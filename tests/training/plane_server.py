@@ -15,7 +15,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from hpa_sdk.samples import Channel
-from tests.training.test_hpa_form import COLOURS, jpeg, make_plane, paint
+from tests.painted import COLOURS, jpeg, make_plane, paint
 from training.__main__ import main as training_command
 from training.download.url_pattern import UrlPattern
 

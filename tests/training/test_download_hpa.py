@@ -21,6 +21,7 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
 from hpa_sdk.planes import read_plane, read_planes
 from hpa_sdk.samples import Channel
+from tests.painted import jpeg, make_plane, paint
 from tests.training.noted_pace import note_pace
 from tests.training.plane_server import (
     Answer,
@@ -40,7 +41,6 @@ from tests.training.plane_server import (
     whole,
     wrong_part,
 )
-from tests.training.test_hpa_form import jpeg, make_plane, paint
 from training.dataset import read_dataset
 from training.download import crowd, hpa, partial_file
 from training.download.errors import DownloadError, UnreachableError

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.labels import Label
 from hpa_sdk.samples import Channel
+from tests.painted import COLOURS, jpeg, make_plane, paint
 from training.hpa_form import DamagedPictureError, plane_of_jpeg, read_hpa_labels
-
-COLOURS = {Channel.RED: [0], Channel.GREEN: [1], Channel.BLUE: [2], Channel.YELLOW: [0, 1]}
-
-
-def make_plane(seed: int = 0, side: int = 320) -> npt.NDArray[np.uint8]:
-    noise = np.random.default_rng(seed).random((side, side), np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), 6)
-    return cv2.normalize(smooth, np.empty_like(smooth), 0, 220, cv2.NORM_MINMAX).astype(np.uint8)
-
-
-def paint(plane: npt.NDArray[np.uint8], colours: list[int]) -> npt.NDArray[np.uint8]:
-    picture = np.zeros((*plane.shape, 3), np.uint8)
-    picture[..., colours] = plane[..., None]
-    return picture
-
-
-def jpeg(picture: npt.NDArray[Any], quality: int = 90, mode: str | None = None) -> bytes:
-    file = BytesIO()
-    image = Image.fromarray(picture)
-    (image if mode is None else image.convert(mode)).save(file, "JPEG", quality=quality)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize("channel", Channel)

@@ -1,0 +1,86 @@
+"""Takes a plane out of a JPEG painted in its channel's colour, as the Human Protein Atlas publishes planes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.samples import Channel
+
+MAX_STRAY = 3.0
+"""Mean grey levels, over 16 x 16 blocks, that a colour may have in a picture of another channel.
+
+Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 planes of the Kaggle set painted in their colours; the
+composites of 71 fields of HPA cells have at least 4.8.
+"""
+
+MIN_YELLOW_SHARE = 0.5
+"""Least mean of the weaker of red and green, over the stronger, in a yellow picture."""
+
+_COLOURS: dict[Channel, tuple[int, ...]] = {
+    Channel.RED: (0,),
+    Channel.GREEN: (1,),
+    Channel.BLUE: (2,),
+    Channel.YELLOW: (0, 1),
+}
+
+_BLOCK = 16
+
+# ITU-T T.871 (JFIF), section 7. Applied to means of blocks, before anything is clipped to 0..255: a colour that is
+# absent then comes out as 0 on average, whereas decoded pixels keep the positive half of the rounding noise.
+_RGB_FROM_YCBCR = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
+
+
+def plane_of_painted(image: Image.Image, channel: Channel, where: Path | None = None) -> npt.NDArray[np.uint8]:
+    """Take the plane out of a painted picture.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        A JPEG of mode RGB of which no pixel has been decoded, at least 16 pixels high and wide, painted in the
+        channel's colour: red in R, green in G, blue in B, yellow in R and G alike.
+    channel : Channel
+        The channel that the picture should show.
+    where : pathlib.Path, optional
+        Its file, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of shape (H, W). Yellow is the mean of R and G.
+
+    Raises
+    ------
+    PlaneError
+        Other colours carry signal too.
+    """
+    image.draft("YCbCr", None)
+    _check_colours(np.asarray(image), channel, where)
+    colours = np.asarray(image.convert("RGB"))[..., list(_COLOURS[channel])].astype(np.uint16)
+    plane: npt.NDArray[np.uint8] = ((colours.sum(axis=-1) + colours.shape[-1] // 2) // colours.shape[-1]).astype(
+        np.uint8
+    )
+    return plane
+
+
+def _check_colours(luma_chroma: npt.NDArray[np.uint8], channel: Channel, where: Path | None) -> None:
+    height, width = luma_chroma.shape[:2]
+    blocks = cv2.resize(
+        luma_chroma.astype(np.float32), (width // _BLOCK, height // _BLOCK), interpolation=cv2.INTER_AREA
+    )
+    blocks -= np.array([0, 128, 128], np.float32)
+    means = np.abs(cv2.transform(blocks, _RGB_FROM_YCBCR)).mean(axis=(0, 1))
+    own = means[list(_COLOURS[channel])]
+    stray = float(np.delete(means, _COLOURS[channel]).max())
+    if stray > MAX_STRAY or (own.max() > MAX_STRAY and own.min() < MIN_YELLOW_SHARE * own.max()):
+        red, green, blue = means
+        raise PlaneError(
+            f"the picture is not painted in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
+            where=where,
+            remedy=f"Give the picture of the {channel} channel alone.",
+        )
