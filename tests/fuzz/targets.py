@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.planes import read_plane
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import count_samples, find_samples
+from hpa_sdk.samples import Channel, count_samples, find_samples
 from hpa_sdk.seal import seal
 from hpa_sdk.tables import read_columns
 from hpa_sdk.workstation.scenes import open_scenes
 from hpa_sdk.workstation.station import read_station
 from tests.fuzz.mutation import mutate
+from tests.painted import COLOURS, jpeg, paint
 from tests.small import CARD
 
 
@@ -76,7 +78,7 @@ def targets() -> dict[str, Target]:
     """Make all targets, by name."""
     models = [_model(), _model(weights=False), _model(hostile=True), _packed(_model(weights=False))]
     return {
-        "planes": Target(_pictures(), "plane.png", read_plane),
+        "planes": Target(_pictures(), "plane.png", partial(read_plane, channel=Channel.GREEN)),
         "stacks": Target(_stacks(), "stack.ome.tif", _read_stack),
         "samples": Target(_listings(), "names.txt", _find_named),
         "tables": Target(
@@ -142,7 +144,7 @@ def _pictures() -> list[bytes]:
     for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         forms.append((grey8, "TIFF", {"compression": compression}))
     forms.append((grey16, "TIFF", {"compression": "tiff_lzw"}))
-    return [_saved(*form) for form in forms]
+    return [jpeg(paint(np.asarray(grey8), COLOURS[Channel.GREEN])), *(_saved(*form) for form in forms)]
 
 
 def _saved(image: Image.Image, form: str, options: dict[str, Any]) -> bytes:
