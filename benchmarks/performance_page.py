@@ -88,7 +88,7 @@ def _sessions(told: dict[str, Any]) -> Iterator[str]:
 
 
 def _int8_overflow(told: dict[str, Any]) -> Iterator[str]:
-    yield "| model | weights | session | CPU time over fp32 | error of rounding | error of summing |"
+    yield "| model | weights | session | CPU time over fp32 | as written, from fp32 | session, from as written |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for model, found in told["models"].items():
         for plan, by_session in found.items():
@@ -97,7 +97,7 @@ def _int8_overflow(told: dict[str, Any]) -> Iterator[str]:
                 cells = (model, plan, session, _spread(share), f"{by_session['rounding_logits']:.4f}", f"{summing:.4f}")
                 yield f"| {' | '.join(cells)} |"
     yield ""
-    yield f"{told['fields']} fields; errors are the root of the mean square, in logits."
+    yield f"{told['fields']} fields; differences are the root of the mean square, in logits."
 
 
 def _decoders(told: dict[str, Any]) -> Iterator[str]:
