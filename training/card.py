@@ -16,12 +16,14 @@ from training.calibration import calibrate
 from training.dataset import Dataset
 from training.metrics import judge
 from training.prepared import ImageSource
-from training.run import Plan, code_revision, versions
+from training.run import Plan, versions
 from training.split import Rows
 from training.thresholds import tune_thresholds
 
 
-def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows) -> ModelCard:
+def make_card(
+    network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows, revision: str
+) -> ModelCard:
     """Judge a fitted network on the validation part, and write its card.
 
     Thresholds, temperature and figures are of one view of each field, whatever the recipe's `views`: that is what is
@@ -41,6 +43,8 @@ def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageS
         Their images.
     validation : numpy.ndarray
         Rows of the validation part.
+    revision : str
+        Of the code that fitted the network, as `training.run.code_revision` gives it.
     """
     truth = dataset.targets[validation]
     probabilities = predict_images(
@@ -70,7 +74,7 @@ def make_card(network: keras.Model, plan: Plan, dataset: Dataset, images: ImageS
             initial_weights=plan.weights.name if isinstance(plan.weights, Path) else plan.weights,
             data=dataset.name,
             data_fingerprint=dataset.fingerprint,
-            code_revision=code_revision(),
+            code_revision=revision,
             pixel_size=plan.pixel_size,
             field_side=None if plan.pixel_size is None else read_planes(dataset.samples[0]).shape[1],
         ),

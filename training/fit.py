@@ -23,7 +23,7 @@ from training.fit_pictures import HISTORY_PICTURE, TRAINING_PICTURE, draw_histor
 from training.networks import build_network
 from training.prepared import DecodedImages, Images, ImageSource, prepare
 from training.recipe import Stage
-from training.run import Plan, Run
+from training.run import Plan, Run, code_revision
 from training.sampling import draw_probabilities
 from training.split import Rows, split
 from training.stage import compile_stage
@@ -72,6 +72,7 @@ def fit(
         The data, the weights, the run folder or the folder of prepared images can't be used, the devices can't share a
         batch, or the loss is no number.
     """
+    revision = code_revision()  # the checkout may move on while this code runs
     dataset = read_datasets(plan.data, white=plan.white)
     # Before anything is built, fetched or made: too few fields are refused here.
     training, validation = split(dataset.targets, plan.split)
@@ -93,7 +94,7 @@ def fit(
     keras.mixed_precision.set_global_policy("float32")
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
-    card = make_card(fitted, plan, dataset, images, validation)
+    card = make_card(fitted, plan, dataset, images, validation, revision)
     draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import pytest
 from click.testing import CliRunner
 
@@ -12,17 +13,26 @@ from training import fit as fit_module
 from training.__main__ import main
 
 
-def test_the_card_s_figures_are_those_of_evaluate(
+def test_the_card_s_figures_are_those_of_evaluate_and_its_revision_is_of_the_code_that_ran(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "build_network", build_small_network)
+    revisions = ["while it is fitted"]
+
+    def build(name: str, *, weights: object = None) -> keras.Model:
+        revisions.append("of a later commit")
+        return build_small_network(name, weights=weights)
+
+    monkeypatch.setattr(fit_module, "code_revision", lambda: revisions[-1])
+    monkeypatch.setattr(fit_module, "build_network", build)
     run = tmp_path / "run"
     sizes = "--epochs 2 --steps 3 --batch-size 4 --validation-fields 8 --statistics-fields 8 --precision float32"
     arguments = ["--network", "vgg16", "--recipe", "strong", "--weights", "none", *sizes.split(), "--out", str(run)]
     result = CliRunner().invoke(main, ["fit", str(simulated), *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    metrics = ModelCard.from_json((run / "card.json").read_bytes()).metrics
+    card = ModelCard.from_json((run / "card.json").read_bytes())
+    metrics = card.metrics
     assert metrics is not None
+    assert card.training.code_revision == revisions[0]
 
     def judged(*options: str) -> dict[str, object]:
         told = CliRunner().invoke(main, ["evaluate", str(run), str(simulated), "--part", "validation", *options])
