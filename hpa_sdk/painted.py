@@ -12,6 +12,12 @@ from PIL import Image
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.samples import Channel
 
+MIN_SIDE = 256
+"""Shortest side in pixels that counts as a published field and not as a preview or a placeholder."""
+
+MAX_ASPECT = 1.1
+"""Longest side over shortest side of a field; the microscope's fields are square."""
+
 MAX_STRAY = 3.0
 """Mean grey levels, over 16 x 16 blocks, that a colour may have in a picture of another channel.
 
@@ -36,14 +42,30 @@ _BLOCK = 16
 _RGB_FROM_YCBCR = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
+def check_is_field(width: int, height: int, where: Path | None = None) -> None:
+    """Check that a published picture has the size of a field of view, before it is decoded.
+
+    Raises
+    ------
+    PlaneError
+        A side is shorter than `MIN_SIDE`, or the picture is further from a square than `MAX_ASPECT`.
+    """
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
+        raise PlaneError(
+            f"the picture has {width}x{height} pixels, which is no field of view",
+            where=where,
+            remedy="Give the picture of a whole field at full size.",
+        )
+
+
 def plane_of_painted(image: Image.Image, channel: Channel, where: Path | None = None) -> npt.NDArray[np.uint8]:
     """Take the plane out of a painted picture.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        A JPEG of mode RGB of which no pixel has been decoded, at least 16 pixels high and wide, painted in the
-        channel's colour: red in R, green in G, blue in B, yellow in R and G alike.
+        A JPEG of mode RGB of which no pixel has been decoded, painted in the channel's colour: red in R, green in G,
+        blue in B, yellow in R and G alike.
     channel : Channel
         The channel that the picture should show.
     where : pathlib.Path, optional
@@ -57,8 +79,9 @@ def plane_of_painted(image: Image.Image, channel: Channel, where: Path | None = 
     Raises
     ------
     PlaneError
-        Other colours carry signal too.
+        The picture has not the size of a field, or other colours carry signal too.
     """
+    check_is_field(*image.size, where)
     image.draft("YCbCr", None)
     _check_colours(np.asarray(image), channel, where)
     colours = np.asarray(image.convert("RGB"))[..., list(_COLOURS[channel])].astype(np.uint16)

@@ -17,19 +17,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.labels import Label
-from hpa_sdk.painted import plane_of_painted
+from hpa_sdk.painted import check_is_field, plane_of_painted
 from hpa_sdk.planes import MAX_PIXELS
 from hpa_sdk.samples import Channel
 from hpa_sdk.tables import parse_indices, parse_names, read_columns
 
 Plane = npt.NDArray[np.uint8]
 """One channel of one field: uint8 of shape (H, W)."""
-
-MIN_PUBLISHED_SIDE = 256
-"""Shortest side in pixels that counts as a published field and not as a preview or a placeholder."""
-
-MAX_ASPECT = 1.1
-"""Longest side over shortest side of a field; the microscope's fields are square."""
 
 
 class DamagedPictureError(PlaneError):
@@ -136,11 +130,12 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
 def _check_sides(sides: tuple[int, int], size: int) -> None:
     width, height = sides
     form = f"the picture has {width}x{height} pixels"
-    remedy = "Give the picture of a whole field at full size."
     if width * height > MAX_PIXELS:
-        raise PlaneError(f"{form}, more than the {MAX_PIXELS:,} that are read", remedy=remedy)
-    if min(sides) < MIN_PUBLISHED_SIDE or max(sides) > MAX_ASPECT * min(sides):
-        raise PlaneError(f"{form}, which is no field of view", remedy=remedy)
+        raise PlaneError(
+            f"{form}, more than the {MAX_PIXELS:,} that are read",
+            remedy="Give the picture of a whole field at full size.",
+        )
+    check_is_field(width, height)
     if min(sides) < size:
         raise PlaneError(f"{form}, fewer than the {size}x{size} asked for", remedy="Ask for a smaller --size.")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from training.prepared import Images
 
-# About as many as a step of the recipes has, and a divisor of their number, so that one size is compiled.
+# About as many as a step of the recipes has, and a divisor of the 256 that `strong` takes: one size is compiled.
 _IMAGES_A_BATCH = 8
 
 

@@ -31,7 +31,7 @@ from hpa_sdk.tables import read_columns
 from hpa_sdk.workstation.scenes import open_scenes
 from hpa_sdk.workstation.station import read_station
 from tests.fuzz.mutation import mutate
-from tests.painted import COLOURS, jpeg, paint
+from tests.painted import COLOURS, jpeg, make_plane, paint
 from tests.small import CARD
 
 
@@ -144,7 +144,7 @@ def _pictures() -> list[bytes]:
     for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         forms.append((grey8, "TIFF", {"compression": compression}))
     forms.append((grey16, "TIFF", {"compression": "tiff_lzw"}))
-    return [jpeg(paint(np.asarray(grey8), COLOURS[Channel.GREEN])), *(_saved(*form) for form in forms)]
+    return [jpeg(paint(make_plane(side=256), COLOURS[Channel.GREEN])), *(_saved(*form) for form in forms)]
 
 
 def _saved(image: Image.Image, form: str, options: dict[str, Any]) -> bytes:

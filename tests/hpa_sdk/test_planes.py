@@ -10,7 +10,7 @@ from PIL import Image
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import MAX_PIXELS, Planes, read_plane, read_planes
 from hpa_sdk.samples import Channel, Sample, find_samples
-from tests.painted import COLOURS, jpeg, make_plane, paint
+from tests.painted import jpeg, make_plane, paint, write_published
 from tests.small import random_planes, write_planes
 
 
@@ -27,16 +27,13 @@ def test_planes_are_read_as_opencv_reads_them(tmp_path: Path, extension: str, dt
 
 
 def test_a_jpeg_in_the_colour_of_its_channel_is_its_plane(tmp_path: Path) -> None:
+    (sample,) = find_samples(write_published(tmp_path / "atlas", {"fält": "Cytosol"}))
     planes = [make_plane(seed) for seed in range(4)]
-    files = tuple(tmp_path / f"fält_{channel}.jpg" for channel in Channel)
-    for channel, file, plane in zip(Channel, files, planes, strict=True):
-        file.write_bytes(jpeg(paint(plane, COLOURS[channel])))
-    (sample,) = find_samples(tmp_path)
     found = read_planes(sample)
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - planes).mean() < 3
     with pytest.raises(PlaneError, match=r"fält_red\.jpg: the plane is a colour \(RGB\) picture"):
-        read_plane(files[0])
+        read_plane(sample.files[0])
 
 
 @pytest.mark.parametrize("colours", [[0], [1, 2], [0, 1, 2]])

@@ -113,6 +113,7 @@ def test_a_missing_plane_is_named(tmp_path: Path) -> None:
     [
         (jpeg(paint(make_plane(), [0, 1, 2])), "not painted in green alone"),
         (jpeg(paint(make_plane(), COLOURS[Channel.RED])), "not painted in green alone"),
+        (jpeg(paint(make_plane(side=200), [1])), "200x200 pixels, which is no field"),
         (jpeg(paint(make_plane(side=400), [1])), "differ in size"),
         (jpeg(paint(make_plane(), [1]))[:2000], "can't be read"),
         (jpeg(paint(make_plane(), [1]))[:100], "can't be read"),
