@@ -7,7 +7,8 @@ from pathlib import Path
 from hpa_sdk.errors import ModelCardError, ModelFileError
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard
-from hpa_sdk.onnx_file import OnnxFile, TensorForm, map_file, read_onnx
+from hpa_sdk.model_content import ModelContent
+from hpa_sdk.onnx_file import OnnxFile, TensorForm, describe_onnx, read_onnx
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.seal import check_seal, check_weights
 
@@ -50,13 +51,13 @@ def outputs() -> dict[str, TensorForm]:
     }
 
 
-def read_model(path: Path, card: ModelCard | None = None) -> tuple[OnnxFile, ModelCard]:
-    """Read what a model file says of itself, and hold it to the contract.
+def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tuple[OnnxFile, ModelCard]:
+    """Read what a model says of itself, and hold it to the contract.
 
     Parameters
     ----------
-    path : pathlib.Path
-        The file.
+    model : pathlib.Path or ModelContent
+        The file, or its content.
     card : ModelCard, optional
         For a file that carries none; checked too.
 
@@ -67,20 +68,20 @@ def read_model(path: Path, card: ModelCard | None = None) -> tuple[OnnxFile, Mod
     ModelCardError
         The file has no card and none is given, or its card can't be used.
     """
-    file = read_onnx(path)
+    file = read_onnx(model) if isinstance(model, Path) else describe_onnx(memoryview(model.model), model.identity.where)
     card = card or read_card(file)
-    card.check(str(path))
+    card.check(str(file.path))
     check_contract(file, card)
     return file, card
 
 
-def check_model(path: Path, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:
-    """Check a model file in full, and give its card.
+def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:
+    """Check a model in full, and give its card.
 
     Parameters
     ----------
-    path : pathlib.Path
-        The file.
+    model : pathlib.Path or ModelContent
+        The file, or its content.
     card : ModelCard, optional
         For a file that carries none; checked too.
     verify : bool
@@ -93,12 +94,13 @@ def check_model(path: Path, card: ModelCard | None = None, *, verify: bool = Fal
     ModelCardError
         The file has no card and none is given, or its card can't be used.
     """
-    # First of all: a damaged file is better told as such than by whatever the damage makes it say.
-    if verify:
-        check_seal(map_file(path), path)
-    _, card = read_model(path, card)
-    if verify:
-        check_weights(map_file(path), card, path)
+    if not verify:
+        return read_model(model, card)[1]
+    content = ModelContent.of(model)
+    # First of all: a damaged file is better reported as such than by whatever the damage makes it say.
+    check_seal(memoryview(content.model), content.identity.where)
+    _, card = read_model(content, card)
+    check_weights(memoryview(content.model), card, content.identity.where)
     return card
 
 

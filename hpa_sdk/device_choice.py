@@ -12,6 +12,7 @@ import numpy as np
 
 from hpa_sdk.devices import AUTOMATIC, NVIDIA, Device, obstacles
 from hpa_sdk.errors import DeviceError
+from hpa_sdk.model_content import ModelContent
 from hpa_sdk.runtimes.int8_sums import int8_overflows
 from hpa_sdk.runtimes.memory import TRIED_FIELDS, check_batch
 from hpa_sdk.runtimes.threads import ThreadPlan
@@ -28,13 +29,13 @@ _log = logging.getLogger("hpa_sdk")
 _said: set[str] = set()
 
 
-def open_session(model: Path, device: str, settings: SessionSettings | None = None) -> Session:
+def open_session(model: Path | ModelContent, device: str, settings: SessionSettings | None = None) -> Session:
     """Open a model on a named device, or on the best one that really works.
 
     Parameters
     ----------
-    model : pathlib.Path
-        An ONNX file.
+    model : pathlib.Path or ModelContent
+        An ONNX file or its content.
     device : str
         ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
     settings : SessionSettings, optional
@@ -50,6 +51,7 @@ def open_session(model: Path, device: str, settings: SessionSettings | None = No
         A number is out of its range, or the batch is larger than memory.
     """
     settings = settings or SessionSettings()
+    model = ModelContent.of(model)
     if device != "auto":
         return _try(model, Device.parse(device), settings)
     reasons: list[str] = []
@@ -76,10 +78,12 @@ def try_device(device: Device) -> None:
     DeviceError
         The device can't be used; the message says why.
     """
-    _try(_PROBE, device, SessionSettings(batch_size=1, threads=1)).run(np.zeros((1, 1, 1, 1), np.float32))
+    _try(ModelContent.of(_PROBE), device, SessionSettings(batch_size=1, threads=1)).run(
+        np.zeros((1, 1, 1, 1), np.float32)
+    )
 
 
-def _try(model: Path | bytes, device: Device, settings: SessionSettings) -> Session:
+def _try(model: ModelContent, device: Device, settings: SessionSettings) -> Session:
     found = obstacles(device)
     if found:
         raise DeviceError(f"{device} can't be used: {'; '.join(found)}", remedy=ASK_DOCTOR)
@@ -119,7 +123,7 @@ def _notices(device: Device, settings: SessionSettings) -> Iterator[str]:
         yield f"Of no effect on processors: the runtime option {', '.join(settings.options)}."
 
 
-def _check_memory(model: Path | bytes, device: Device, settings: SessionSettings, batch_size: int) -> None:
+def _check_memory(model: ModelContent, device: Device, settings: SessionSettings, batch_size: int) -> None:
     tried_on, plan = device, ThreadPlan.for_one(device.kind, settings.threads)
     if device.kind in NVIDIA:
         # TensorRT would build an engine for minutes, and what CUDA takes is the more careful answer.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -116,9 +118,26 @@ def read_onnx(path: str | Path) -> OnnxFile:
         the standard ones, or holds something absurdly large beside its weights.
     """
     path = Path(path)
-    view = map_file(path)
+    return describe_onnx(map_file(path), path)
+
+
+def describe_onnx(model: memoryview, path: Path) -> OnnxFile:
+    """Read what a model says of itself.
+
+    Parameters
+    ----------
+    model : memoryview
+        The whole serialized model.
+    path : pathlib.Path
+        Where it was read from, for messages.
+
+    Raises
+    ------
+    ModelFileError
+        As for `read_onnx`.
+    """
     try:
-        return _read_model(view, path)
+        return _read_model(model, path)
     except MalformedMessageError as error:
         raise ModelFileError(f"this is no ONNX model ({error})", where=path, remedy=_NAME_A_MODEL) from error
 
@@ -131,12 +150,32 @@ def map_file(path: Path) -> memoryview:
     ModelFileError
         The file is missing, empty, can't be read, or is larger than an ONNX file can be.
     """
-    try:
-        if path.stat().st_size > LARGEST_MODEL:
-            raise ModelFileError("the file is larger than an ONNX model can be", where=path, remedy=_NAME_A_MODEL)
+    with model_file_errors(path):
+        check_model_size(path)
         with path.open("rb") as file:
             packed = read_packed_model(file, path)
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if packed is None else packed)
+
+
+def check_model_size(path: Path) -> None:
+    """Check the size of a model file before it is read.
+
+    Raises
+    ------
+    ModelFileError
+        It is larger than an ONNX model can be.
+    OSError
+        It can't be looked at.
+    """
+    if path.stat().st_size > LARGEST_MODEL:
+        raise ModelFileError("the file is larger than an ONNX model can be", where=path, remedy=_NAME_A_MODEL)
+
+
+@contextmanager
+def model_file_errors(path: Path) -> Iterator[None]:
+    """Turn what reading a model file raises into a `ModelFileError`; a `ValueError` means that it is empty."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise ModelFileError("no such file", where=path, remedy="Check the path of the model file.") from error
     except OSError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -12,8 +13,9 @@ import numpy.typing as npt
 from PIL import ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from hpa_sdk.errors import HpaError, PlaneError
+from hpa_sdk.file_state import FileState
 from hpa_sdk.painted import plane_of_painted
-from hpa_sdk.samples import Channel, Sample
+from hpa_sdk.samples import Channel, FieldPlanes, Sample
 
 Planes = npt.NDArray[np.uint8 | np.uint16]
 """The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
@@ -46,8 +48,8 @@ _MODE_NAMES = {
 }
 
 
-def read_planes(sample: Sample) -> Planes:
-    """Read the four planes of a sample.
+def read_field(sample: Sample) -> FieldPlanes:
+    """Read the four planes of a sample, and say of which files, as they were then.
 
     Parameters
     ----------
@@ -55,25 +57,75 @@ def read_planes(sample: Sample) -> Planes:
         Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits, or a JPEG in its channel's colour; or a
         source that reads others.
 
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
+    Raises
+    ------
+    PlaneError
+        A plane is missing, empty, damaged, not grey, too large or too small, the four differ in size or depth, or a
+        file was changed while the field was read.
+    """
+    if sample.source is not None:
+        return sample.source.read()
+    with unchanged(sample.files) as files:
+        planes = []
+        for channel, file in zip(Channel, sample.files, strict=True):
+            try:
+                planes.append(read_plane(file, channel))
+            except FileNotFoundError as error:
+                raise missing_plane(channel, file) from error
+    return FieldPlanes(stack_planes(planes, sample.files[0]), files)
+
+
+def read_planes(sample: Sample) -> Planes:
+    """Read the four planes of a sample: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
 
     Raises
     ------
     PlaneError
-        A plane is missing, empty, damaged, not grey, too large or too small, or the four differ in size or depth.
+        As for `read_field`.
     """
-    if sample.source is not None:
-        return sample.source.read()
-    planes = []
-    for channel, file in zip(Channel, sample.files, strict=True):
-        try:
-            planes.append(read_plane(file, channel))
-        except FileNotFoundError as error:
-            raise missing_plane(channel, file) from error
-    return stack_planes(planes, sample.files[0])
+    return read_field(sample).planes
+
+
+@contextmanager
+def unchanged(files: Iterable[Path]) -> Iterator[tuple[FileState, ...]]:
+    """Give the files as they are, and make sure that they still are when the block has read them.
+
+    A file that is not there, or can't be looked at, is left for the block to complain of.
+
+    Raises
+    ------
+    PlaneError
+        A file was written, replaced or removed meanwhile: what was read may be of two moments.
+    """
+    files = tuple(files)
+    before = _settled(files)
+    yield tuple(state for state in before if state is not None)
+    for file, state in zip(files, before, strict=True):
+        if _look(file) != state:
+            raise PlaneError("the file was changed while its field was read", where=file, remedy=_WHEN_DONE)
+
+
+def _settled(files: Sequence[Path]) -> tuple[FileState | None, ...]:
+    """Look at files when every change from then on shows in their stamps."""
+    states: tuple[FileState | None, ...] = ()
+    for _ in range(_LOOKS):
+        before, states = states, tuple(map(_look, files))
+        wait = max((state.stamp.unsettled_seconds for state in states if state is not None), default=0.0)
+        if not wait or states == before:
+            return states
+        time.sleep(wait)
+    raise PlaneError("a file of the field is still being written", where=files[0], remedy=_WHEN_DONE)
+
+
+def _look(file: Path) -> FileState | None:
+    try:
+        return FileState.of(file)
+    except OSError:
+        return None
+
+
+_LOOKS = 5
+_WHEN_DONE = "Predict the field again when nobody writes to it any more."
 
 
 def missing_plane(channel: Channel, where: Path | str) -> PlaneError:

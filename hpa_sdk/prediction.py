@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import HpaError, ModelFileError
+from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
 
 Probabilities = npt.NDArray[np.float32]
@@ -61,6 +62,10 @@ class Prediction(AbstractSet[Label]):
         float32 of shape (512,): what the network saw, for search and maps.
     white : numpy.ndarray
         float32 of shape (4,): the grey level of each plane that counted as 1.
+    files : tuple of FileState
+        The files that the planes were read from, as they were then; empty for planes that never lay in a file.
+    notes : tuple of str
+        What was done to the planes on the way, and what is unknown.
     """
 
     id: str
@@ -69,6 +74,8 @@ class Prediction(AbstractSet[Label]):
     thresholds: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     white: npt.NDArray[np.float32]
+    files: tuple[FileState, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_probabilities(
@@ -79,6 +86,8 @@ class Prediction(AbstractSet[Label]):
         thresholds: npt.NDArray[np.float32],
         embedding: npt.NDArray[np.float32],
         white: npt.NDArray[np.float32],
+        files: tuple[FileState, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
         return cls(
@@ -88,6 +97,8 @@ class Prediction(AbstractSet[Label]):
             thresholds=_frozen(thresholds),
             embedding=_frozen(embedding),
             white=_frozen(white),
+            files=files,
+            notes=notes,
         )
 
     def top(self, k: int) -> list[tuple[Label, float]]:

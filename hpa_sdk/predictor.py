@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from hpa_sdk.contract import check_model
 from hpa_sdk.device_choice import open_session
-from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.errors import HpaError, ModelFileError, SettingError
+from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.model_content import ModelContent, ModelIdentity
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
@@ -39,6 +41,12 @@ class Predictor:
         float32 of shape (28,): the probability from which each class counts.
     session : Session
         What runs the model.
+    model : ModelIdentity
+        Which bytes the model is: where it was read from, and its SHA-256.
+    white : White or None
+        White level of 16-bit planes.
+    runtime_options : mapping of str to str
+        Options of the device's runtime.
     """
 
     def __init__(
@@ -46,13 +54,17 @@ class Predictor:
         session: Session,
         card: ModelCard,
         *,
+        model: ModelIdentity,
         thresholds: npt.NDArray[np.float32],
         white: White | None,
+        runtime_options: Mapping[str, str],
     ) -> None:
         self.card = card
         self.thresholds = thresholds
         self.session = session
-        self._white = white
+        self.model = model
+        self.white = white
+        self.runtime_options: Mapping[str, str] = dict(runtime_options)
 
     @classmethod
     def load(
@@ -68,8 +80,12 @@ class Predictor:
         runtime_options: Mapping[str, str] | None = None,
         card: ModelCard | None = None,
         verify: bool = False,
+        sha256: str | None = None,
     ) -> Predictor:
         """Open a model file.
+
+        The file is read once. What becomes of it later changes no answer, and `Predictor.model` says which bytes
+        answer.
 
         Parameters
         ----------
@@ -96,11 +112,13 @@ class Predictor:
         verify : bool
             Read the whole file and refuse one that was altered after it was exported, or carries no SHA-256 to tell
             that by. This finds damage and careless edits, not a forger, who can compute the SHA-256 again.
+        sha256 : str, optional
+            The SHA-256 that the file has to have, in hexadecimal, as where many computers have to use the same model.
 
         Raises
         ------
         ModelFileError
-            The file is missing, no ONNX model, not of this contract, or not as it was exported.
+            The file is missing, no ONNX model, not of this contract, not as it was exported, or has another SHA-256.
         ModelCardError
             The file has no card and none is given, or its card can't be used.
         DeviceError
@@ -109,7 +127,14 @@ class Predictor:
             A number is out of its range, or the batch is larger than memory.
         """
         _check_threshold(threshold)
-        card = check_model(Path(model), card, verify=verify)
+        content = ModelContent.read(Path(model))
+        if sha256 is not None and content.identity.sha256 != sha256.lower():
+            raise ModelFileError(
+                f"the file has the SHA-256 {content.identity.sha256}, not {sha256}",
+                where=model,
+                remedy="Put the file that is meant there, or give the SHA-256 of this one.",
+            )
+        card = check_model(content, card, verify=verify)
         settings = SessionSettings(
             batch_size=batch_size,
             threads=threads,
@@ -119,10 +144,12 @@ class Predictor:
             winograd=card.winograd,
         )
         return cls(
-            open_session(Path(model), device, settings),
+            open_session(content, device, settings),
             card,
+            model=content.identity,
             thresholds=np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32),
             white=white,
+            runtime_options=settings.options,
         )
 
     @property
@@ -253,7 +280,7 @@ class Predictor:
         PredictionError
             The model gave no numbers for some fields.
         """
-        chosen = self._white if white is None else white
+        chosen = self.white if white is None else white
         ready = [self._ready(FoundField(str(at), field), chosen) for at, field in enumerate(planes)]
         return all_predicted(self._run(ready, self.session))
 
@@ -261,13 +288,14 @@ class Predictor:
         if isinstance(item, Failure):
             return item
         try:
-            return self._ready(item, self._white)
+            return self._ready(item, self.white)
         except HpaError as error:
             return Failure(item.id, error)
 
     def _ready(self, found: FoundField, white: White | None) -> _Prepared:
-        field, levels = self.card.preprocessing.model_input(found.read(), white=white, where=found.where)
-        return _Prepared(found.id, field, levels)
+        read = found.read()
+        field, levels = self.card.preprocessing.model_input(read.planes, white=white, where=found.where)
+        return _Prepared(found.id, field, levels, read.files, read.notes)
 
     def _run(self, prepared: list[_Prepared], session: Session) -> list[Prediction | Failure]:
         by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -287,7 +315,13 @@ class Predictor:
         if fault is not None:
             return Failure(asked.id, fault)
         return Prediction.from_probabilities(
-            probabilities, id=asked.id, thresholds=self.thresholds, embedding=embedding, white=asked.white
+            probabilities,
+            id=asked.id,
+            thresholds=self.thresholds,
+            embedding=embedding,
+            white=asked.white,
+            files=asked.files,
+            notes=asked.notes,
         )
 
 
@@ -301,3 +335,5 @@ class _Prepared:
     id: str
     field: Image | npt.NDArray[np.uint8]
     white: npt.NDArray[np.float32]
+    files: tuple[FileState, ...]
+    notes: tuple[str, ...]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import SampleError
+from hpa_sdk.file_state import FileState
 from hpa_sdk.tables import read_columns
 
 
@@ -31,11 +32,30 @@ class Channel(enum.StrEnum):
 EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldPlanes:
+    """The planes of one field as they were read.
+
+    Attributes
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
+    files : tuple of FileState
+        The files that they were read from, as they were then; empty for planes that never lay in a file.
+    notes : tuple of str
+        What was done to the planes, and what is unknown.
+    """
+
+    planes: npt.NDArray[np.uint8 | np.uint16]
+    files: tuple[FileState, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 class PlaneSource(Protocol):
     """Reads the planes of a field whose channels do not lie as four plain pictures, such as a stack of a microscope."""
 
-    def read(self) -> npt.NDArray[np.uint8 | np.uint16]:
-        """Read the planes: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
+    def read(self) -> FieldPlanes:
+        """Read the planes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,7 @@ class Sample:
         What the four file names have in common, with the folder below the searched one in front, if any.
     files : tuple of pathlib.Path
         The four planes in the order of `Channel`: red, green, blue, yellow. With a `source`, the files that it reads,
-        one at least.
+        one at least. Absolute where `find_samples` gives them, so that they stay the same files in another folder.
     source : PlaneSource, optional
         What reads the planes, where they are no four plain pictures.
     """
@@ -95,12 +115,12 @@ def find_samples(
     TableError
         The table has no column ``Id``, or can't be read.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     try:
         if path.is_dir():
             yield from _samples_in_folder(path, recursive=recursive)
         elif path.suffix.lower() == ".csv":
-            yield from _samples_in_table(path, planes_folder(path) if root is None else Path(root))
+            yield from _samples_in_table(path, planes_folder(path) if root is None else Path(root).absolute())
         elif path.suffix.lower() in EXTENSIONS:
             yield _sample_of_file(path)
         else:

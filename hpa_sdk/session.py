@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from hpa_sdk.devices import NVIDIA, Device
 from hpa_sdk.errors import DeviceError, HpaError, ModelFileError, SettingError
+from hpa_sdk.model_content import ModelContent
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.runtimes.lane import Fields, Lane, LaneSettings
 from hpa_sdk.runtimes.onnx_lanes import open_onnx_lanes
@@ -91,8 +93,8 @@ class Session:
 
     Parameters
     ----------
-    model : pathlib.Path or bytes
-        An ONNX file or its content.
+    model : pathlib.Path, bytes or ModelContent
+        An ONNX file or its content. A file is read once; what becomes of it later changes nothing.
     device : Device
         Where to run it.
     settings : SessionSettings, optional
@@ -130,7 +132,7 @@ class Session:
 
     def __init__(
         self,
-        model: Path | bytes,
+        model: Path | bytes | ModelContent,
         device: Device,
         settings: SessionSettings | None = None,
         *,
@@ -140,11 +142,11 @@ class Session:
     ) -> None:
         settings = settings or SessionSettings()
         self.threads = settings.threads
-        self._opened_with = (model, device, settings, batch_size, fixed_shape)
+        content = ModelContent.of(model)
         self.batch_size = batch_size or settings.batch_size or BATCH_SIZE[device.kind]
         self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
         self.plan = plan or ThreadPlan.for_one(device.kind, settings.threads)
-        lanes = _open_lanes(model, device, self._lane_settings(settings))
+        lanes = _open_lanes(content, device, self._lane_settings(settings))
         self._input = lanes[0].input
         self.providers = lanes[0].providers
         self.device = lanes[0].device
@@ -154,6 +156,12 @@ class Session:
         for lane in lanes:
             self._places.put(_Place(lane))
         self._many: Session | None = None
+        for_many = ThreadPlan.for_many(device.kind, settings.threads)
+        self._open_many: Callable[[], Session] | None = None
+        if self.plan != for_many:
+            self._open_many = partial(
+                Session, content, device, settings, batch_size=batch_size, fixed_shape=fixed_shape, plan=for_many
+            )
         self._opening = threading.Lock()
 
     def _lane_settings(self, settings: SessionSettings) -> LaneSettings:
@@ -169,14 +177,11 @@ class Session:
 
     def for_many(self) -> Session:
         """Give a session for the most fields a second: another, opened on first use, or this one if it is as good."""
-        model, device, settings, batch_size, fixed_shape = self._opened_with
-        plan = ThreadPlan.for_many(device.kind, settings.threads)
-        if plan == self.plan:
-            return self
         with self._opening:
-            if self._many is None:
-                self._many = Session(model, device, settings, batch_size=batch_size, fixed_shape=fixed_shape, plan=plan)
-            return self._many
+            if self._open_many is not None:
+                self._many = self._open_many()
+                self._open_many = None  # and with it the model's bytes, which nobody needs any more
+        return self._many or self
 
     def after(self, runs: int) -> Session:
         """Give the session for the next run of a stream that has had so many.
@@ -279,7 +284,7 @@ class _Place:
         return self.batch
 
 
-def _open_lanes(model: Path | bytes, device: Device, settings: LaneSettings) -> Sequence[Lane]:
+def _open_lanes(model: ModelContent, device: Device, settings: LaneSettings) -> Sequence[Lane]:
     try:
         if device.kind == "openvino":
             return open_openvino_lanes(model, settings)
@@ -290,7 +295,7 @@ def _open_lanes(model: Path | bytes, device: Device, settings: LaneSettings) -> 
         if device.kind == "cpu":
             raise ModelFileError(
                 f"onnxruntime can't open the model ({_in_one_line(error)})",
-                where=None if isinstance(model, bytes) else model,
+                where=model.identity.path,
                 remedy="Export it again with python -m export onnx.",
             ) from error
         raise DeviceError(f"{device} can't open the model ({_in_one_line(error)})", remedy=ASK_DOCTOR) from error

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.planes import Planes, read_field
 from hpa_sdk.prediction import Failure
-from hpa_sdk.samples import Sample, find_samples
+from hpa_sdk.samples import FieldPlanes, Sample, find_samples
 
 Source = str | os.PathLike[str] | Sample | Planes
 """What can be predicted: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""
@@ -40,21 +40,24 @@ class FoundField:
         """Where it lies, for messages."""
         return self.source.files[0] if isinstance(self.source, Sample) else f"array {self.id}"
 
-    def read(self) -> Planes:
+    def read(self) -> FieldPlanes:
         """Read its planes.
 
         Raises
         ------
         PlaneError
-            As for `read_planes`.
+            As for `read_field`.
         """
-        return read_planes(self.source) if isinstance(self.source, Sample) else self.source
+        return read_field(self.source) if isinstance(self.source, Sample) else FieldPlanes(self.source)
 
 
 def find_fields(
     sources: Source | Iterable[Source], *, recursive: bool, root: str | os.PathLike[str] | None
 ) -> Iterator[FoundField | Failure]:
     """Find the fields that sources name, lazily and in order.
+
+    What is found stays what it is until it is read, however late: paths become absolute, and arrays are copied, since a
+    camera writes its next field into the same memory.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ def find_fields(
         sources = [sources]
     for position, source in enumerate(sources):
         if isinstance(source, Sample):
-            yield FoundField(source.id, source)
+            yield FoundField(source.id, _where_it_lies(source))
         elif isinstance(source, (str, os.PathLike)):
             try:
                 for sample in find_samples(source, recursive=recursive, root=root):
@@ -84,4 +87,12 @@ def find_fields(
             except HpaError as error:
                 yield Failure(os.fspath(source), error)
         else:
-            yield FoundField(str(position), source)
+            # What is no array is refused when its turn comes.
+            yield FoundField(str(position), source.copy() if isinstance(source, np.ndarray) else source)
+
+
+def _where_it_lies(sample: Sample) -> Sample:
+    # Only plain files: the files of a source can be addresses.
+    if sample.source is not None or all(file.is_absolute() for file in sample.files):
+        return sample
+    return replace(sample, files=tuple(file.absolute() for file in sample.files))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,8 @@ class SqliteFile:
         The number by which the file tells what it is.
     version : int
         The version of its tables.
+    upgrades : mapping of int to str, optional
+        By the version that a file was written by: the statements that make it one of the next version.
     patience : float or None
         Seconds that another process may take to write. None: the file belongs to this process alone until it is
         closed; the system itself lets go of it when the process ends, however it ends.
@@ -40,7 +42,14 @@ class SqliteFile:
     """
 
     def __init__(
-        self, path: Path, *, tables: str, application: int, version: int, patience: float | None = None
+        self,
+        path: Path,
+        *,
+        tables: str,
+        application: int,
+        version: int,
+        upgrades: Mapping[int, str] | None = None,
+        patience: float | None = None,
     ) -> None:
         self.path = path
         self._lock = threading.RLock()
@@ -49,7 +58,7 @@ class SqliteFile:
         try:
             if patience is None:
                 self.rows("PRAGMA locking_mode = EXCLUSIVE")
-            self._open(tables, (application, version))
+            self._open(tables, (application, version), upgrades or {})
         except BaseException:
             self._database.close()
             raise
@@ -89,24 +98,30 @@ class SqliteFile:
         with self.transaction():
             self._database.executemany(statement, rows)
 
-    def _open(self, tables: str, form: tuple[int, int]) -> None:
+    def _open(self, tables: str, form: tuple[int, int], upgrades: Mapping[int, str]) -> None:
         # A commit then needs no wait for the disk, and readers never wait. After a power failure the last entries may
         # be missing, and are made again. Where the disk can't do it, SQLite stays with its slower, older way.
-        if self._form() in {None, form}:
+        if self._form() in {None, form, *((form[0], version) for version in upgrades)}:
             self.rows("PRAGMA journal_mode = WAL")
             self.rows("PRAGMA synchronous = NORMAL")
         with self.transaction():
             if self._form() is None:
-                for statement in tables.split(";")[:-1]:
-                    self.rows(statement)
-                self.rows(f"PRAGMA application_id = {form[0]}")
-                self.rows(f"PRAGMA user_version = {form[1]}")
+                self._make(tables, form)
+            # One version after the other, all or none: a killed upgrade leaves the file as it was.
+            while (found := self._form()) is not None and found[0] == form[0] and found[1] in upgrades:
+                self._make(upgrades[found[1]], (form[0], found[1] + 1))
         if self._form() != form:
             raise OutputError(
                 f"this is no ledger of version {form[1]}, the one that this version of hpa_sdk keeps",
                 where=self.path,
                 remedy="Move it away, with the results beside it, or use the hpa_sdk that wrote it. It is unchanged.",
             )
+
+    def _make(self, statements: str, form: tuple[int, int]) -> None:
+        for statement in statements.split(";")[:-1]:
+            self.rows(statement)
+        self.rows(f"PRAGMA application_id = {form[0]}")
+        self.rows(f"PRAGMA user_version = {form[1]}")
 
     def _form(self) -> tuple[int, int] | None:
         told = self.rows("PRAGMA application_id")[0][0], self.rows("PRAGMA user_version")[0][0]

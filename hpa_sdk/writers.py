@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.whole_file import whole_file
+
+FILE_COLUMNS = ("files", "stamps")
+"""Columns of tables that say which files an answer was read from, and what these were then."""
 
 _NAMES = [label.hpa_name for label in Label]
 
@@ -29,27 +33,31 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """One row a field: id, labels, indices, error, then the probability of each class under its HPA name.
+    """One row a field: id, labels, indices, error, the probability of each class under its HPA name, files and stamps.
 
     Labels are joined with ``;`` and indices with a space. Probabilities are written with the digits that give the same
-    float32 again.
+    float32 again. Files are those that were read, with absolute paths, and stamps what they were then: see
+    `joined_files`.
     """
 
     def __init__(self, file: TextIO) -> None:
         self._rows = csv.writer(file, lineterminator="\n")
-        self._rows.writerow(["id", "labels", "indices", "error", *_NAMES])
+        self._rows.writerow(["id", "labels", "indices", "error", *_NAMES, *FILE_COLUMNS])
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
         if isinstance(answer, Failure):
-            self._rows.writerow([answer.id, "", "", answer.error, *[""] * len(Label)])
+            self._rows.writerow([answer.id, "", "", answer.error, *[""] * (len(Label) + len(FILE_COLUMNS))])
         else:
             names = ";".join(label.hpa_name for label in answer)
-            self._rows.writerow([answer.id, names, _indices(answer), "", *_digits(answer.probabilities)])
+            paths = joined_paths([file.path for file in answer.files])
+            stamps = joined_stamps(file.stamp for file in answer.files)
+            row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), paths, stamps]
+            self._rows.writerow(row)
 
 
 class JsonLinesWriter:
-    """One JSON object a line: id, labels, probabilities by HPA name, and white levels; or id and error."""
+    """One JSON object a line: id, labels, probabilities by HPA name, white levels, files, stamps; or id and error."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -64,6 +72,8 @@ class JsonLinesWriter:
                 "labels": [label.hpa_name for label in answer],
                 "probabilities": dict(zip(_NAMES, map(float, _digits(answer.probabilities)), strict=True)),
                 "white": answer.white.tolist(),
+                "files": [file.path for file in answer.files],
+                "stamps": [file.stamp for file in answer.files],
             }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -91,7 +101,7 @@ FORMS = (*WRITERS, "parquet")
 
 
 class ParquetWriter:
-    """The columns of `CsvWriter`, then white and embedding; labels and indices are lists, what is absent is null.
+    """The columns of `CsvWriter`, then white and embedding; lists are lists, what is absent is null.
 
     Parameters
     ----------
@@ -121,6 +131,7 @@ class ParquetWriter:
             [
                 *(("id", pa.string()), ("labels", pa.list_(pa.string())), ("indices", pa.list_(pa.int8()))),
                 *(("error", pa.string()), *((name, pa.float32()) for name in _NAMES)),
+                *((name, pa.list_(pa.string())) for name in FILE_COLUMNS),
                 *(("white", numbers), ("embedding", numbers)),
             ]
         )
@@ -147,6 +158,8 @@ class ParquetWriter:
             row |= zip(_NAMES, answer.probabilities, strict=True)
             row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
             row |= {"white": answer.white, "embedding": answer.embedding}
+            row |= {"files": [escaped(file.path) for file in answer.files]}
+            row |= {"stamps": [file.stamp.to_text() for file in answer.files]}
         self._waiting.append(row)
         if len(self._waiting) == self._ROWS:
             self._write_waiting()
@@ -180,6 +193,16 @@ def open_writer(path: Path, form: str) -> Iterator[Writer]:
             # A file name that is no Unicode is written escaped, so that it costs no other field its row.
             with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 yield WRITERS[form](file)
+
+
+def joined_paths(paths: Sequence[str]) -> str:
+    """Join paths with ``;`` for a table; they are a JSON list where one of them has a ``;`` in it."""
+    return json.dumps(paths, ensure_ascii=False) if any(";" in path for path in paths) else ";".join(paths)
+
+
+def joined_stamps(stamps: Iterable[FileStamp]) -> str:
+    """Join stamps, each as `FileStamp.to_text` writes it, with ``;`` for a table."""
+    return ";".join(stamp.to_text() for stamp in stamps)
 
 
 def _indices(prediction: Prediction) -> str:

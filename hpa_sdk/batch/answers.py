@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.batch.fingerprint import Comparison, fingerprint_of, place_of
+from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
 from hpa_sdk.batch.ledger import AnswerLedger
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.samples import Sample
@@ -22,10 +22,21 @@ _MOST_HELD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A field whose answer the ledger does not have: its place, and what it came from, if that was known."""
+    """A field whose answer the ledger does not have.
 
+    Attributes
+    ----------
+    sample : Sample
+        What is to be predicted.
+    place : bytes
+        From `place_of`.
+    fingerprint : Fingerprint or None
+        What the answer will come from, if that is known.
+    """
+
+    sample: Sample
     place: bytes = b""
-    fingerprint: bytes | None = None
+    fingerprint: Fingerprint | None = None
 
 
 class Forgetful:
@@ -33,11 +44,12 @@ class Forgetful:
 
     recalled = 0
     changed = 0
+    unkept = 0
     devices: frozenset[str] = frozenset()
 
-    def recall(self, sample: Sample) -> Prediction | Owed:  # noqa: ARG002 - as `Memory` has it
+    def recall(self, sample: Sample) -> Prediction | Owed:
         """Owe every answer."""
-        return Owed()
+        return Owed(sample)
 
     def note(self, owed: Owed, answer: Prediction | Failure) -> None:
         """Note nothing."""
@@ -66,6 +78,8 @@ class Memory:
     ----------
     recalled, changed : int
         How many answers the ledger gave, and how many it had for what the field or the settings were before.
+    unkept : int
+        How many new answers are not in the ledger, because their files changed between the two looks at them.
     devices : set of str
         The devices that made the answers that the ledger gave.
     """
@@ -81,6 +95,7 @@ class Memory:
     ) -> None:
         self.recalled = 0
         self.changed = 0
+        self.unkept = 0
         self.devices: set[str] = set()
         self._ledger = ledger
         self._settings = settings
@@ -90,12 +105,13 @@ class Memory:
 
     def recall(self, sample: Sample) -> Prediction | Owed:
         """Give the prediction that the ledger has of a field as it is now, or what is owed."""
-        # Taken before the planes are read: what changes in between counts as changed the next time.
-        owed = Owed(place_of(sample), fingerprint_of(sample, self._settings, self._comparison))
+        bound, fingerprint = fingerprint_of(sample, self._settings, self._comparison)
+        owed = Owed(bound, place_of(sample), fingerprint)
         known = self._ledger.get(owed.place)
-        if known is None or owed.fingerprint is None:
+        if known is None or fingerprint is None:
             return owed
-        if known.fingerprint != owed.fingerprint:
+        # A version before kept less of the files, and what it kept is still as good as it was.
+        if known.fingerprint != (fingerprint.by_time if known.files is None else fingerprint.value):
             self.changed += 1
             return owed
         self.recalled += 1
@@ -106,12 +122,18 @@ class Memory:
             thresholds=self._thresholds,
             embedding=known.embedding,
             white=known.white,
+            files=fingerprint.files or known.files or (),
+            notes=known.notes,
         )
 
     def note(self, owed: Owed, answer: Prediction | Failure) -> None:
-        """Note a prediction, where it is known what it came from."""
-        if isinstance(answer, Prediction) and owed.fingerprint is not None:
-            self._ledger.add(owed.place, owed.fingerprint, self._device, answer)
+        """Note a prediction, where it is known what it came from: what was read is what was looked at before."""
+        if not isinstance(answer, Prediction):
+            return
+        if owed.fingerprint is None or not owed.fingerprint.is_of(answer.files):
+            self.unkept += 1
+            return
+        self._ledger.add(owed.place, owed.fingerprint.value, self._device, answer)
 
     def make_safe(self) -> None:
         """Write what the ledger has not written yet."""
@@ -185,7 +207,7 @@ class _Unanswered:
                 return
             answer = item if isinstance(item, Failure) else self._memory.recall(item)
             self._waiting.append(answer)  # before the sample is given: its answer may come on another thread at once
-            if isinstance(answer, Owed) and isinstance(item, Sample):
-                yield item
+            if isinstance(answer, Owed):
+                yield answer.sample
             else:
                 held += 1

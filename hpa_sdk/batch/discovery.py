@@ -6,7 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
+from hpa_sdk.batch.run_ids import RunIds
 from hpa_sdk.errors import HpaError
 from hpa_sdk.prediction import Failure
 from hpa_sdk.remote.archive import is_address
@@ -29,7 +31,9 @@ def find_all(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[S
     Returns
     -------
     iterator of Sample or Failure
-        A failure, under the path as its id, where a path leads to no sample.
+        A failure, under the path as its id, where a path leads to no sample. No two fields have one id: where fields of
+        several folders have the same name, that of each gets as much of its folder in front as tells them apart. A
+        field that is named twice is given once.
 
     Raises
     ------
@@ -46,6 +50,20 @@ def find_all(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[S
 
 
 def _found(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sample | Failure]:
+    ids = RunIds()
+    # One folder names each of its fields once. Several can hold two fields of one name, and a table can repeat one.
+    if len(paths) > 1 or Path(paths[0]).suffix.lower() == ".csv":
+        for item in _named(paths, recursive=recursive, root=root):
+            if isinstance(item, Sample):
+                ids.add(item)
+    for item in _named(paths, recursive=recursive, root=root):
+        if isinstance(item, Failure):
+            yield item
+        elif (sample := ids.take(item)) is not None:
+            yield sample
+
+
+def _named(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sample | Failure]:
     for path in paths:
         try:
             if is_address(path):

@@ -1,19 +1,21 @@
-"""Tells by a hash whether a field's answer would come out the same: same model, same settings, same planes."""
+"""Says by a hash whether a field's answer would come out the same: same model, same settings, same planes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
+from hpa_sdk.file_state import FileState
 from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import Sample
+from hpa_sdk.samples import FieldPlanes, Sample
 
 Comparison = Literal["time", "content"]
-"""How a plane is known to be the same: by its size and time of change, or by its size and a hash of its content."""
+"""How a plane is known to be the same: by its stamp (size, times, inode), or by its size and a hash of its content."""
 
 
 @runtime_checkable
@@ -21,7 +23,36 @@ class StampedSource(Protocol):
     """A source of planes that knows without reading them whether they changed, as a remote archive does."""
 
     def stamp(self) -> str | None:
-        """Give a text that is another one when a plane was changed; None where that can't be told now."""
+        """Give a text that is another one when a plane was changed; None where that can't be known now."""
+
+    def bound_to(self, stamp: str) -> Self:
+        """Give the same source; it fails where its stamp is another one when the planes were read."""
+
+    def read(self) -> FieldPlanes:
+        """Read the planes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What an answer comes from: a run's settings and a field's planes.
+
+    Attributes
+    ----------
+    value : bytes
+        The hash of all, 32 bytes.
+    files : tuple of FileState
+        The files as they were when it was taken; empty for a source that gives its own stamp.
+    by_time : bytes
+        The hash as versions before took it: by size and time of change alone.
+    """
+
+    value: bytes
+    files: tuple[FileState, ...]
+    by_time: bytes
+
+    def is_of(self, files: tuple[FileState, ...]) -> bool:
+        """Whether these are the files as they were when it was taken; true for a source that gives its own stamp."""
+        return not self.files or [file.stamp for file in self.files] == [file.stamp for file in files]
 
 
 def settings_sha256(
@@ -62,10 +93,8 @@ def place_of(sample: Sample) -> bytes:
     return _sha256([sample.id, place])
 
 
-def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> bytes | None:
-    """Hash a run's settings and a field's planes, as they are now: 32 bytes.
-
-    None where a plane can't be looked at: whether it is the same is not known then.
+def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tuple[Sample, Fingerprint | None]:
+    """Hash a run's settings and a field's planes, as they are now.
 
     Parameters
     ----------
@@ -75,20 +104,46 @@ def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> byt
         From `settings_sha256`.
     comparison : str
         How planes are compared. A source of the kind `StampedSource` gives its own stamp.
+
+    Returns
+    -------
+    sample : Sample
+        The field, bound to what it is now, where its source can be.
+    fingerprint : Fingerprint or None
+        None where a plane can't be looked at, or is being written: whether it is the same is not known then.
     """
-    if sample.source is not None and isinstance(sample.source, StampedSource):
+    if isinstance(sample.source, StampedSource):
         stamp = sample.source.stamp()
-        return None if stamp is None else _sha256([settings, stamp])
+        if stamp is None:
+            return sample, None
+        value = _sha256([settings, stamp])
+        return replace(sample, source=sample.source.bound_to(stamp)), Fingerprint(value, (), value)
     try:
-        return _sha256([settings, *(f"{file.name}\0{_stamp(file, comparison)}" for file in sample.files)])
+        files = tuple(map(FileState.of, sample.files))
+        contents = [file_sha256(Path(file.path)) for file in files] if comparison == "content" else None
+        # A hash takes a while: of a file that was changed meanwhile it is of nothing that ever was.
+        if contents and files != tuple(map(FileState.of, sample.files)):
+            return sample, None
     except OSError:
-        return None
+        return sample, None
+    return sample, _of_files(settings, files, contents)
 
 
-def _stamp(file: Path, comparison: Comparison) -> str:
-    told = os.stat(file)  # noqa: PTH116 - twice as fast as the Path's own
-    # Only whether the time of change is the same counts, never which is later: clocks go back.
-    return f"{told.st_size} {told.st_mtime_ns if comparison == 'time' else file_sha256(file)}"
+def _of_files(settings: str, files: tuple[FileState, ...], contents: list[str] | None) -> Fingerprint:
+    names = [os.path.basename(file.path) for file in files]  # noqa: PTH119 - no Path for each
+    stamps = [file.stamp for file in files]
+    if contents is not None:
+        parts = [f"{stamp.size} {content}" for stamp, content in zip(stamps, contents, strict=True)]
+        value = _hash_parts(settings, names, parts)
+        return Fingerprint(value, files, value)
+    # Only whether a time is the same counts, never which is later: clocks go back.
+    by_stamp = [f"{stamp.size} {stamp.modified} {stamp.inode} {stamp.changed}" for stamp in stamps]
+    by_time = [f"{stamp.size} {stamp.modified}" for stamp in stamps]
+    return Fingerprint(_hash_parts(settings, names, by_stamp), files, _hash_parts(settings, names, by_time))
+
+
+def _hash_parts(settings: str, names: list[str], parts: list[str]) -> bytes:
+    return _sha256([settings, *(f"{name}\0{part}" for name, part in zip(names, parts, strict=True))])
 
 
 def _sha256(parts: Iterable[str]) -> bytes:

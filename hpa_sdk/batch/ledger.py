@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.file_state import FileState
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.sqlite_file import SqliteFile
+from hpa_sdk.writers import escaped
 
 _APPLICATION = 0x48504142
-_VERSION = 1
+_VERSION = 2
 _LONGEST_WAIT = 1.0  # seconds until an answer is safe from the end of the process
 
 _TABLES = """
@@ -23,10 +27,17 @@ CREATE TABLE answers (
     device TEXT NOT NULL,
     probabilities BLOB NOT NULL,
     embedding BLOB NOT NULL,
-    white BLOB NOT NULL
+    white BLOB NOT NULL,
+    origin BLOB
 );
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_UPGRADES = {1: "ALTER TABLE answers ADD COLUMN origin BLOB;"}
+
+
+class _Origin(msgspec.Struct):
+    files: tuple[FileState, ...]
+    notes: tuple[str, ...]
 
 
 class Remembered(NamedTuple):
@@ -40,6 +51,10 @@ class Remembered(NamedTuple):
         The device that made it.
     probabilities, embedding, white : numpy.ndarray
         As the attributes of a `Prediction`.
+    files : tuple of FileState or None
+        As the attribute of a `Prediction`; None for an answer of a version that did not keep it.
+    notes : tuple of str
+        As the attribute of a `Prediction`.
     """
 
     fingerprint: bytes
@@ -47,6 +62,8 @@ class Remembered(NamedTuple):
     probabilities: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     white: npt.NDArray[np.float32]
+    files: tuple[FileState, ...] | None
+    notes: tuple[str, ...]
 
 
 class AnswerLedger:
@@ -64,7 +81,7 @@ class AnswerLedger:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, tables=_TABLES, application=_APPLICATION, version=_VERSION)
+        self._file = SqliteFile(path, tables=_TABLES, application=_APPLICATION, version=_VERSION, upgrades=_UPGRADES)
         self._new: dict[bytes, tuple[Any, ...]] = {}
         self._safe_at = time.monotonic()
 
@@ -80,21 +97,27 @@ class AnswerLedger:
         row = self._new.get(place) or next(
             iter(
                 self._file.rows(
-                    "SELECT fingerprint, device, probabilities, embedding, white FROM answers WHERE place = ?", place
+                    "SELECT fingerprint, device, probabilities, embedding, white, origin FROM answers WHERE place = ?",
+                    place,
                 )
             ),
             None,
         )
         if row is None:
             return None
-        fingerprint, device, *arrays = row
+        fingerprint, device, *arrays, content = row
         probabilities, embedding, white = (np.frombuffer(array, "<f4") for array in arrays)
-        return Remembered(fingerprint, device, probabilities, embedding, white)
+        origin = None if content is None else msgspec.json.decode(content, type=_Origin)
+        files, notes = (None, ()) if origin is None else (origin.files, origin.notes)
+        return Remembered(fingerprint, device, probabilities, embedding, white, files, notes)
 
     def add(self, place: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
         """Note an answer; a second later at the latest, if more come, it is safe."""
         arrays = prediction.probabilities, prediction.embedding, prediction.white
-        self._new[place] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays))
+        # A path can be no Unicode, which JSON refuses.
+        files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
+        origin = msgspec.json.encode(_Origin(files, prediction.notes))
+        self._new[place] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
         if time.monotonic() - self._safe_at >= _LONGEST_WAIT:
             self.make_safe()
 
@@ -107,6 +130,6 @@ class AnswerLedger:
     def make_safe(self) -> None:
         """Write what is still to be written."""
         new = [(place, *row) for place, row in self._new.items()]
-        self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", new)
+        self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", new)
         self._new = {}
         self._safe_at = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import sys
 import time
@@ -15,6 +16,7 @@ import msgspec
 
 from hpa_sdk import __version__
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.model_content import ModelIdentity
 from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.whole_file import whole_file
 from hpa_sdk.writers import escaped
@@ -32,21 +34,15 @@ class Provenance:
 
     Parameters
     ----------
-    model : pathlib.Path
-        The model file.
+    model : ModelIdentity
+        The model.
     card : ModelCard
         Its card.
     settings : mapping of str to object
         What the run was asked to do.
-
-    Attributes
-    ----------
-    model_sha256 : str
-        SHA-256 of the model file, in hexadecimal.
     """
 
-    def __init__(self, model: Path, card: ModelCard, settings: Mapping[str, object]) -> None:
-        self.model_sha256 = file_sha256(model)
+    def __init__(self, model: ModelIdentity, card: ModelCard, settings: Mapping[str, object]) -> None:
         self._began = time.monotonic()  # the clock may go back; this one does not
         self._facts: dict[str, object] = {
             "hpa_sdk": __version__,
@@ -54,9 +50,11 @@ class Provenance:
             "system": platform.platform(),
             "libraries": dict(_versions()),
             "command": sys.argv,
+            # Where relative paths in the command and the settings begin.
+            "working_folder": os.getcwd(),  # noqa: PTH109 - a text
             "model": {
-                "file": str(model),
-                "sha256": self.model_sha256,
+                "file": str(model.where),
+                "sha256": model.sha256,
                 "name": card.name,
                 "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
             },
@@ -83,7 +81,7 @@ class Provenance:
             "finished": _now(),
             "seconds": round(time.monotonic() - self._began, 3),
             **facts,
-            "output": {"file": str(output), "bytes": output.stat().st_size, "sha256": file_sha256(output)},
+            "output": {"file": str(output.absolute()), "bytes": output.stat().st_size, "sha256": file_sha256(output)},
         }
         # A file name that is no Unicode is written escaped.
         with whole_file(provenance_path(output)) as partial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,10 +17,13 @@ from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import remembered
 from hpa_sdk.batch.sole_run import sole_run
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.model_content import ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Sample
 from hpa_sdk.writers import Writer, open_writer
+
+_log = logging.getLogger("hpa_sdk")
 
 
 class Engine(Protocol):
@@ -27,6 +31,9 @@ class Engine(Protocol):
 
     card: ModelCard
     thresholds: npt.NDArray[np.float32]
+    model: ModelIdentity
+    white: White | None
+    runtime_options: Mapping[str, str]
 
     @property
     def device(self) -> str:
@@ -76,12 +83,9 @@ def open_run(
     form: str,
     *,
     engine: Engine,
-    model: Path,
-    white: White | None,
-    resume: Comparison | None,
-    asked: Mapping[str, object],
-    tell: Callable[[str], None],
-    runtime_options: Mapping[str, str] | None = None,
+    resume: Comparison | None = None,
+    asked: Mapping[str, object] | None = None,
+    tell: Callable[[str], None] = _log.warning,
 ) -> Iterator[Run]:
     """Open a run into a file, which appears whole when the block ends well, and its provenance with it.
 
@@ -92,19 +96,13 @@ def open_run(
     form : str
         One of `hpa_sdk.writers.FORMS`.
     engine : Engine
-        What predicts.
-    model : pathlib.Path
-        The engine's model file.
-    white : optional
-        The engine's white level of 16-bit planes.
+        What predicts: its model, white level and runtime options are those of the run.
     resume : str or None
         How planes are compared with those of the run before, for one that is to go on; None for one without a ledger.
-    asked : mapping of str to object
+    asked : mapping of str to object, optional
         What the user asked for, for the provenance.
     tell : callable
-        Takes a line for the user.
-    runtime_options : mapping of str to str, optional
-        The engine's own, where it has some: answers by others are made again.
+        Takes a line for the user. Default: the log.
 
     Raises
     ------
@@ -112,12 +110,12 @@ def open_run(
         The file or what belongs to it can't be written, or another process is at work with it.
     """
     with sole_run(output):
-        provenance = Provenance(model, engine.card, asked)
+        provenance = Provenance(engine.model, engine.card, asked or {})
         with ExitStack() as stack:
             memory: Memory | Forgetful = Forgetful()
             if resume is not None:
                 settings = settings_sha256(
-                    provenance.model_sha256, engine.card.preprocessing, white, resume, runtime_options or {}
+                    engine.model.sha256, engine.card.preprocessing, engine.white, resume, engine.runtime_options
                 )
                 thresholds, device = engine.thresholds, engine.device
                 opened = remembered(output, settings, resume, thresholds=thresholds, device=device, tell=tell)
@@ -130,6 +128,11 @@ def open_run(
             tell(
                 f"{memory.recalled} answers stood in the ledger;"
                 f" {memory.changed} fields had changed and were done again."
+            )
+        if memory.unkept:
+            tell(
+                f"{memory.unkept} answers are not kept in the ledger: their planes changed meanwhile, or could not be"
+                " looked at."
             )
         counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}
         provenance.write(output, devices=sorted({engine.device, *memory.devices}), counts=counts)

@@ -81,7 +81,7 @@ def _explain(
 ) -> Explained:
     if isinstance(field, Failure):
         raise field.error
-    planes = field.read()
+    planes = field.read().planes
     grid = Grid.over(planes, window=window, stride=stride)
     click.echo(f"{field.id}: {len(grid):,} windows of {grid.window} pixels every {grid.stride}", err=True)
     began, told = time.monotonic(), False

@@ -107,12 +107,9 @@ def predict(
             output,
             form,
             engine=predictor,
-            model=model,
-            white=white,
             resume=compare if resume else None,
             asked=click.get_current_context().params,
             tell=partial(click.echo, err=True),
-            runtime_options=dict(runtime_options),
         )
     with opened as run, tqdm(run.answers(found), unit=" fields", disable=None) as bar:
         if not bar.disable:

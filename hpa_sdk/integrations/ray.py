@@ -15,11 +15,15 @@ import ray
 import ray.data
 
 from hpa_sdk.contract import EMBEDDING_SIZE
-from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.errors import HpaError, ModelFileError, SettingError
+from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.model_content import ModelIdentity
+from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
 from hpa_sdk.remote.archive import is_address
 from hpa_sdk.remote.fields import RemoteField
 from hpa_sdk.samples import Sample
@@ -31,6 +35,14 @@ FIELDS_A_CALL = 64
 CALLS_A_DATASET = 800
 """Calls of one dataset of `RayPredictor.stream`, so that the driver's memory is bounded."""
 
+_FILE = pa.struct(
+    [
+        ("path", pa.string()),
+        *((name, pa.int64()) for name in ("size", "modified", "inode", "changed")),
+        ("sha256", pa.string()),
+    ]
+)
+
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -40,9 +52,14 @@ SCHEMA = pa.schema(
         ("probabilities", pa.list_(pa.float32(), len(Label))),
         ("embedding", pa.list_(pa.float32(), EMBEDDING_SIZE)),
         ("white", pa.list_(pa.float32(), 4)),
+        ("files", pa.list_(_FILE)),
+        ("notes", pa.list_(pa.string())),
     ]
 )
-"""The columns of answers: a field that failed has its reason in error, where and remedy, and nulls else."""
+"""The columns of answers: a field that failed has its reason in error, where and remedy, and nulls else.
+
+Each of a field's files has its path, and its stamp as `hpa_sdk.file_state.FileStamp` has it.
+"""
 
 
 def predict_dataset(
@@ -56,7 +73,8 @@ def predict_dataset(
         With the columns id, and files: the four planes of a field in the order red, green, blue, yellow, each a path
         that every node can read or an address such as ``s3://bucket/0007_red.png``; text, or bytes where it is none.
     options : mapping of str to object
-        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read.
+        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read. Every actor holds
+        the file to the SHA-256 ``sha256``. Default: the one that a node reads there now.
     actors : int, optional
         How many predict at the same time. Default: as many as the cluster has room for.
     cpus : int
@@ -74,6 +92,8 @@ def predict_dataset(
     """
     room = _room(options, cpus)
     most = actors or _places(room)
+    # An actor that starts hours later must not take what lies there then.
+    options = {**options, "sha256": options.get("sha256") or ray.get(ray.remote(_sha256).remote(options["model"]))}
     answers = fields.map_batches(
         _FieldActor,
         batch_size=FIELDS_A_CALL,
@@ -93,7 +113,7 @@ class RayPredictor:
 
     Attributes
     ----------
-    card, thresholds
+    card, thresholds, model, white, runtime_options
         As of a `Predictor`.
     """
 
@@ -102,15 +122,19 @@ class RayPredictor:
         options: Mapping[str, Any],
         card: ModelCard,
         *,
+        model: ModelIdentity,
         thresholds: npt.NDArray[np.float32],
         device: str,
         actors: int | None,
         cpus: int,
     ) -> None:
         self.card = card
+        self.model = model
         self.thresholds = thresholds
         self.device = device
-        self._options = options
+        self.white: White | None = options.get("white")
+        self.runtime_options: Mapping[str, str] = options.get("runtime_options") or {}
+        self._options = {**options, "sha256": model.sha256}
         self._actors = actors
         self._cpus = cpus
 
@@ -149,12 +173,13 @@ class RayPredictor:
         _places(room)
         look = ray.remote(num_cpus=room["CPU"], num_gpus=room["GPU"])(_look)
         try:
-            card, thresholds, device = ray.get(look.remote(options))
+            card, thresholds, device, sha256 = ray.get(look.remote(options))
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, HpaError):
                 raise error.cause from None
             raise
-        return cls(options, card, thresholds=thresholds, device=device, actors=actors, cpus=cpus)
+        identity = ModelIdentity(sha256, Path(options["model"]))
+        return cls(options, card, model=identity, thresholds=thresholds, device=device, actors=actors, cpus=cpus)
 
     def stream(self, sources: Iterable[Sample]) -> Iterator[Prediction | Failure]:
         """Predict samples in the order asked.
@@ -179,13 +204,19 @@ class RayPredictor:
     def _answers(self, table: pa.Table) -> Iterator[Prediction | Failure]:
         arrays = [_predicted(table, name) for name in ("probabilities", "embedding", "white")]
         rows = zip(*arrays, strict=True)
-        for row in table.select(["id", "error", "where", "remedy"]).to_pylist():
+        for row in table.select(["id", "error", "where", "remedy", "files", "notes"]).to_pylist():
             if row["error"] is not None:
                 yield Failure(row["id"], HpaError(row["error"], where=row["where"], remedy=row["remedy"]))
             else:
                 probabilities, embedding, white = next(rows)
                 yield Prediction.from_probabilities(
-                    probabilities, id=row["id"], thresholds=self.thresholds, embedding=embedding, white=white
+                    probabilities,
+                    id=row["id"],
+                    thresholds=self.thresholds,
+                    embedding=embedding,
+                    white=white,
+                    files=tuple(FileState(file.pop("path"), FileStamp(**file)) for file in row["files"]),
+                    notes=tuple(row["notes"]),
                 )
 
 
@@ -193,16 +224,29 @@ class _FieldActor:
     """Holds a session of its own for as long as it lives: sessions can't be sent."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._predictor = Predictor.load(**options)
+        try:
+            self._predictor: Predictor | ModelFileError = Predictor.load(**options)
+        except ModelFileError as error:  # such as another file in the place of the model: its fields fail
+            self._predictor = error
 
     def __call__(self, fields: pa.Table) -> pa.Table:
         samples = [_to_sample(row) for row in fields.to_pylist()]
-        return pa.Table.from_pylist([_to_answer(each) for each in self._predictor.stream(samples)], SCHEMA)
+        return pa.Table.from_pylist([_to_answer(each) for each in self._answers(samples)], SCHEMA)
+
+    def _answers(self, samples: list[Sample]) -> Iterator[Prediction | Failure]:
+        if isinstance(self._predictor, Predictor):
+            return self._predictor.stream(samples)
+        error = self._predictor
+        return (Failure(sample.id, error) for sample in samples)
 
 
-def _look(options: Mapping[str, Any]) -> tuple[ModelCard, npt.NDArray[np.float32], str]:
+def _look(options: Mapping[str, Any]) -> tuple[ModelCard, npt.NDArray[np.float32], str, str]:
     predictor = Predictor.load(**options)
-    return predictor.card, predictor.thresholds, predictor.device
+    return predictor.card, predictor.thresholds, predictor.device, predictor.model.sha256
+
+
+def _sha256(model: str) -> str:
+    return file_sha256(Path(model))
 
 
 def _room(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
@@ -227,13 +271,15 @@ def _to_row(sample: Sample) -> dict[str, Any]:
     if sample.source is None:
         return {"id": os.fsencode(sample.id), "files": [os.fsencode(file.absolute()) for file in sample.files]}
     if isinstance(sample.source, RemoteField):
-        return {"id": os.fsencode(sample.id), "files": [os.fsencode(file) for file in sample.source.addresses]}
+        files = [os.fsencode(file) for file in sample.source.addresses]
+        return {"id": os.fsencode(sample.id), "files": files, "stamp": sample.source.expected}
     raise SettingError(f"the field {sample.id} is no four plain files", remedy="Predict it with the engine 'local'.")
 
 
 def _to_sample(row: Mapping[str, Any]) -> Sample:
     files = tuple(map(os.fsdecode, row["files"]))
-    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), RemoteField(files) if is_address(files[0]) else None)
+    source = RemoteField(files, row.get("stamp")) if is_address(files[0]) else None
+    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source)
 
 
 def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
@@ -249,6 +295,8 @@ def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
         "probabilities": answer.probabilities,
         "embedding": answer.embedding,
         "white": answer.white,
+        "files": [{"path": escaped(file.path), **file.stamp._asdict()} for file in answer.files],
+        "notes": list(answer.notes),
     }
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
 from hpa_sdk.errors import SampleError
 from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.field_source import FieldSource, NotedSource
 from hpa_sdk.workstation.fields import samples_of
 from hpa_sdk.workstation.file_group import FileGroup, group_names
 from hpa_sdk.workstation.results import Result
@@ -43,8 +40,7 @@ def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sampl
     fitting = [(rules, group) for rules in _rules(station) if (group := _only_group(rules, root, names))]
     if fitting:
         rules, group = next((pair for pair in fitting if pair[1].is_complete(pair[0])), fitting[0])
-        found = samples_of(rules, group)
-        return [replace(sample, source=NotedSource(cast("FieldSource", sample.source))) for sample in found]
+        return samples_of(rules, group)
     raise SampleError(
         f"these files are not those of one field: {', '.join(name.rpartition('/')[2] for name in names)}",
         remedy="Give one stack, or four planes named <id>_red, <id>_green, <id>_blue and <id>_yellow"

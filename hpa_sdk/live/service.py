@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from hpa_sdk import __version__
 from hpa_sdk.errors import HpaError, OutputError, SampleError
@@ -18,17 +17,14 @@ from hpa_sdk.live.records import Model, Status
 from hpa_sdk.live.result_view import ResultView, Row, Tally
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
-from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.field_source import NotedSource
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import at_scale_of
-from hpa_sdk.workstation.watched_files import read_stamp
 
 LARGEST_UPLOAD = 512 * 2**20
 """Bytes that one request may send: a field of 4096 x 4096 pixels, 16 bits and four z planes."""
@@ -90,13 +86,12 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
-        self._model_stamp = read_stamp(station.model)
         card = predictor.card
         self._model = Model(
             name=card.name,
             architecture=card.architecture,
             precision=card.computation,
-            sha256=file_sha256(station.model),
+            sha256=predictor.model.sha256,
         )
 
     def receive(self, files: Sequence[tuple[str, IO[bytes]]]) -> Received:
@@ -157,7 +152,7 @@ class Service:
     def status(self) -> Status:
         """Tell how things stand."""
         troubles = []
-        if read_stamp(self._station.model) != self._model_stamp:
+        if not self._predictor.model.is_on_disk():
             troubles.append(
                 "The model file was replaced or removed. The model that was loaded from it goes on answering;"
                 " start again to use the file that is there now."
@@ -188,10 +183,9 @@ class Service:
         return Result.of(
             # A failure of a stack that was not opened has no scene's id.
             answer if not isinstance(answer, Failure) else Failure(sample.id, answer.error),
-            files=[Path(file).absolute() for file in sample.files],
+            files=sample.files,
             model_sha256=self._model.sha256,
             device=self._predictor.device,
-            notes=cast("NotedSource", sample.source).notes,
         )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
+from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.planes import Planes, missing_plane, read_plane, stack_planes
 from hpa_sdk.remote.archive import Archive
 from hpa_sdk.remote.web_listing import encoded, is_web, readable
-from hpa_sdk.samples import EXTENSIONS, Channel, Sample, channels_by_stem
+from hpa_sdk.samples import EXTENSIONS, Channel, FieldPlanes, Sample, channels_by_stem
 
 DEEPEST = 32
 """Folders that may lie in each other below the one that was named."""
@@ -29,17 +31,15 @@ class RemoteField:
     ----------
     addresses : tuple of str
         The four planes in the order of `Channel`.
+    expected : str or None
+        What `stamp` has to give when the planes were read; None where that does not matter.
     """
 
     addresses: tuple[str, ...]
+    expected: str | None = field(default=None, repr=False)
 
-    def read(self) -> Planes:
+    def read(self) -> FieldPlanes:
         """Fetch and read the planes.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
 
         Raises
         ------
@@ -47,12 +47,19 @@ class RemoteField:
             A plane is missing, can't be fetched, or as for `hpa_sdk.planes.read_plane`.
         """
         with tempfile.TemporaryDirectory() as folder:
-            planes = [
+            read = [
                 self._read(address, channel, Path(folder) / channel)
                 for channel, address in zip(Channel, self.addresses, strict=True)
             ]
+        planes, files = zip(*read, strict=True)
+        if self.expected is not None and self.stamp() != self.expected:
+            raise PlaneError(
+                "the field was changed while it was read",
+                where=self.addresses[0],
+                remedy="Predict it again when nobody writes to it any more.",
+            )
         try:
-            return stack_planes(planes, Path(self.addresses[0]))
+            return FieldPlanes(stack_planes(planes, Path(self.addresses[0])), files)
         except HpaError as error:  # a path has one slash less than the address
             raise PlaneError(error.what, where=self.addresses[0], remedy=error.remedy) from error
 
@@ -66,15 +73,21 @@ class RemoteField:
             stamps.append(stamp)
         return "\n".join(stamps)
 
+    def bound_to(self, stamp: str) -> RemoteField:
+        """Give the same field; reading it fails where its stamp is another one then."""
+        return replace(self, expected=stamp)
+
     @cached_property
     def _archive(self) -> Archive:
         return Archive(self.addresses[0])
 
-    def _read(self, address: str, channel: Channel, file: Path) -> Planes:
+    def _read(self, address: str, channel: Channel, file: Path) -> tuple[Planes, FileState]:
         try:
+            content = self._archive.fetch(address)
             # By way of a file, so that a stranger's bytes have one door into a decoder.
-            file.write_bytes(self._archive.fetch(address))
-            return read_plane(file, channel)
+            file.write_bytes(content)
+            stamp = FileStamp(len(content), sha256=hashlib.sha256(content).hexdigest())
+            return read_plane(file, channel), FileState(address, stamp)
         except FileNotFoundError as error:
             raise missing_plane(channel, address) from error
         except HpaError as error:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import platformdirs
 
 from hpa_sdk.errors import ModelFileError
+from hpa_sdk.model_content import ModelContent
 from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.whole_file import whole_file
 
@@ -40,12 +41,12 @@ def cache_folder() -> Path | None:
     return Path(named) if named else None
 
 
-def kept_path(model: Path | bytes, made_by: Mapping[str, str], suffix: str) -> Path | None:
+def kept_path(model: ModelContent, made_by: Mapping[str, str], suffix: str) -> Path | None:
     """Give the place of what a runtime made of a model.
 
     Parameters
     ----------
-    model : pathlib.Path or bytes
+    model : ModelContent
         The model; every byte counts.
     made_by : mapping of str to str
         All else that decides: the runtime's version, the processor or card, and the settings.
@@ -60,8 +61,7 @@ def kept_path(model: Path | bytes, made_by: Mapping[str, str], suffix: str) -> P
     folder = cache_folder()
     if folder is None:
         return None
-    content = hashlib.sha256(model).hexdigest() if isinstance(model, bytes) else file_sha256(model)
-    key = json.dumps({"model": content, **made_by}, sort_keys=True)
+    key = json.dumps({"model": model.identity.sha256, **made_by}, sort_keys=True)
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
 

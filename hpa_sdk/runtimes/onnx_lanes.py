@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from hpa_sdk.devices import PROVIDERS, Device, card_name, load_onnxruntime
 from hpa_sdk.errors import SettingError
-from hpa_sdk.onnx_file import read_onnx, runtime_source
+from hpa_sdk.model_content import ModelContent
+from hpa_sdk.onnx_file import describe_onnx
 from hpa_sdk.runtimes.compiled import keep_folder, kept_path, open_kept
 from hpa_sdk.runtimes.lane import OUTPUTS, Fields, LaneSettings, ModelInput
 from hpa_sdk.runtimes.onnx_options import KEPT_ENTRIES, SESSION_ENTRIES, engine_options, provider_options
@@ -25,7 +26,7 @@ _ON = ("1", "True", "true")
 _log = logging.getLogger("hpa_sdk")
 
 
-def open_onnx_lanes(model: Path | bytes, device: Device, settings: LaneSettings) -> Sequence[OnnxLane | ThreadLane]:
+def open_onnx_lanes(model: ModelContent, device: Device, settings: LaneSettings) -> Sequence[OnnxLane | ThreadLane]:
     """Open a model; whatever onnxruntime raises comes out.
 
     On a processor all lanes share one session, whose runs take the thread that asks for them. On a card each has a
@@ -131,7 +132,7 @@ class ThreadLane:
         return self._thread.submit(self._lane.run, fields).result()
 
 
-def _lane_on_card(model: Path | bytes, device: Device, settings: LaneSettings) -> OnnxLane:
+def _lane_on_card(model: ModelContent, device: Device, settings: LaneSettings) -> OnnxLane:
     runtime = _open_on_card(model, device, settings)
     fixed = settings.fixed_shape and _input_of(runtime).fixed
     batch_sizes = tuple(sorted({1, settings.batch_size})) if fixed else ()
@@ -145,7 +146,7 @@ def _lane_on_card(model: Path | bytes, device: Device, settings: LaneSettings) -
     return OnnxLane(runtime, batch_sizes)
 
 
-def _open_on_cpu(model: Path | bytes, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+def _open_on_cpu(model: ModelContent, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
     onnxruntime = load_onnxruntime()
     made_by = {"runtime": f"onnxruntime {onnxruntime.__version__}"}
     kept = kept_path(model, made_by, ".onnx") if settings.precision == "int8" else None
@@ -154,27 +155,30 @@ def _open_on_cpu(model: Path | bytes, settings: LaneSettings) -> Any:  # noqa: A
         if partial is not None:
             # Without the layout of this very processor's registers, which is chosen anew at each start.
             extended = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-            _open(model, ("CPUExecutionProvider", {}), settings, level=extended, save_to=partial)
-            return _open(partial, ("CPUExecutionProvider", {}), settings)
-        return _open(model, ("CPUExecutionProvider", {}), settings)
+            _open(model.model, ("CPUExecutionProvider", {}), settings, level=extended, save_to=partial)
+            return _open(partial.read_bytes(), ("CPUExecutionProvider", {}), settings)
+        return _open(model.model, ("CPUExecutionProvider", {}), settings)
 
     return open_kept(kept, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
 
 
-def _open_on_card(model: Path | bytes, device: Device, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+def _open_on_card(model: ModelContent, device: Device, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
     options = provider_options(device, settings)
     if device.kind == "cuda":
-        return _open(model, (device.provider, options), settings)
-    if isinstance(model, Path):
+        return _open(model.model, (device.provider, options), settings)
+    if model.identity.path is not None:
         options = _engine_options(model, device, settings) | options
     # What TensorRT does not know runs on the same card by CUDA, else it would on the processor.
     behind = Device("cuda", device.index)
     return _open(
-        model, (device.provider, options), settings, behind=(behind.provider, provider_options(behind, LaneSettings()))
+        model.model,
+        (device.provider, options),
+        settings,
+        behind=(behind.provider, provider_options(behind, LaneSettings())),
     )
 
 
-def _engine_options(model: Path, device: Device, settings: LaneSettings) -> dict[str, str]:
+def _engine_options(model: ModelContent, device: Device, settings: LaneSettings) -> dict[str, str]:
     made_by = {
         "runtime": f"onnxruntime {load_onnxruntime().__version__}",
         "card": card_name(device.index),
@@ -189,12 +193,12 @@ def _engine_options(model: Path, device: Device, settings: LaneSettings) -> dict
             "TensorRT builds an engine for this model, which takes minutes%s.",
             "" if folder is None else "; it is kept for the next start",
         )
-    ((name, form),) = read_onnx(model).inputs.items()
+    ((name, form),) = describe_onnx(memoryview(model.model), model.identity.where).inputs.items()
     return engine_options(folder, name, (settings.batch_size, *form.shape[1:]), settings.precision)
 
 
 def _open(
-    model: Path | bytes,
+    model: bytes,
     provider: tuple[str, dict[str, str]],
     settings: LaneSettings,
     *,
@@ -212,13 +216,16 @@ def _open(
         options.graph_optimization_level = level
     if save_to is not None:
         options.optimized_model_filepath = str(save_to)
-    return onnxruntime.InferenceSession(
-        model if isinstance(model, bytes) else runtime_source(model),
+    runtime = onnxruntime.InferenceSession(
+        model,
         options,
         providers=[provider] if behind is None else [provider, behind],
         # Left on, it would move a failing session to another provider with a line on stdout and no error.
         enable_fallback=0,
     )
+    # Kept for such a move alone: hundreds of megabytes for as long as the session lives.
+    runtime._model_bytes = None  # noqa: SLF001 - there is no other way
+    return runtime
 
 
 def _input_of(runtime: Any) -> ModelInput:  # noqa: ANN401 - as above

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.devices import Device, load_openvino
-from hpa_sdk.onnx_file import runtime_source
+from hpa_sdk.model_content import ModelContent
 from hpa_sdk.runtimes.compiled import kept_path, open_kept
 from hpa_sdk.runtimes.lane import OUTPUTS, Fields, LaneSettings, ModelInput
 
@@ -18,7 +18,7 @@ _PROCESSOR = "CPU"
 _ELEMENT_TYPES: dict[str, type[np.float32 | np.uint8]] = {"f32": np.float32, "u8": np.uint8}
 
 
-def open_openvino_lanes(model: Path | bytes, settings: LaneSettings) -> Sequence[OpenVinoLane]:
+def open_openvino_lanes(model: ModelContent, settings: LaneSettings) -> Sequence[OpenVinoLane]:
     """Open a model; whatever OpenVINO raises comes out."""
     core = load_openvino().Core()
     settled = runtime_options(settings)
@@ -81,8 +81,8 @@ class OpenVinoLane:
         return [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
 
 
-def _read(core: Any, model: Path | bytes, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
-    read = core.read_model(model if isinstance(model, bytes) else runtime_source(model))
+def _read(core: Any, model: ModelContent, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+    read = core.read_model(model.model)
     shape = read.input(0).partial_shape
     # Planes of open size run in batches of as many as memory can hold, so theirs stays open too.
     if settings.fixed_shape and all(length.is_static for length in list(shape)[1:]):

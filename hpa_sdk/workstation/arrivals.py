@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.workstation.file_group import FileGroup, group_names
-from hpa_sdk.workstation.ledger import Ledger, Stamp
+from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watched_files import is_folder, is_plane_file, list_names, opens, read_stamp
 
@@ -29,7 +30,7 @@ class Arrived:
     ----------
     group : FileGroup
         Its files.
-    stamps : dict of str to Stamp
+    stamps : dict of str to FileStamp
         Its files by their names below the watched folder, as they were when they had settled.
     complete : bool
         Whether each channel has its files and they open; if not, the field has waited for one in vain.
@@ -38,7 +39,7 @@ class Arrived:
     """
 
     group: FileGroup
-    stamps: dict[str, Stamp]
+    stamps: dict[str, FileStamp]
     complete: bool
     again: bool
 
@@ -46,7 +47,7 @@ class Arrived:
 @dataclass(slots=True)
 class _File:
     field: str
-    stamp: Stamp
+    stamp: FileStamp
     since: float
     looks: int = 1
     again: bool = False
@@ -66,7 +67,7 @@ class Arrivals:
     def __init__(self, station: Station, ledger: Ledger) -> None:
         self._station = station
         self._ledger = ledger
-        self._done: dict[str, Stamp] = {}
+        self._done: dict[str, FileStamp] = {}
         self._passed_over: set[str] = set()
         self._half_folders: set[str] = set()
         self._files: dict[str, _File] = {}
@@ -153,7 +154,8 @@ class Arrivals:
         if stamp is None:
             return
         if file is None:
-            if self._ledger.stamp(name) == stamp:
+            known = self._ledger.stamp(name)
+            if known is not None and known.matches(stamp):
                 self._done[name] = stamp
                 return
             self._files[name] = _File(groups[0].id, stamp, now)
@@ -219,5 +221,5 @@ class Arrivals:
             if not self._fields[field]:
                 del self._fields[field]
 
-    def _read_stamp(self, name: str) -> Stamp | None:
+    def _read_stamp(self, name: str) -> FileStamp | None:
         return read_stamp(Path(self._station.watch, name))

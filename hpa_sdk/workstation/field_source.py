@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes, stack_planes, told_as_plane_errors
-from hpa_sdk.samples import Channel
+from hpa_sdk.file_state import FileState
+from hpa_sdk.planes import Planes, stack_planes, told_as_plane_errors, unchanged
+from hpa_sdk.samples import Channel, FieldPlanes
 from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
 from hpa_sdk.workstation.channels import fill_in, pick_channels
 from hpa_sdk.workstation.file_group import FileGroup, named
@@ -63,6 +64,8 @@ class FieldReading:
         What was white in the files, where the planes were stretched by it.
     notes : tuple of str
         What was done to the planes, and what is unknown.
+    files : tuple of FileState
+        The files, as they were when they were read.
     """
 
     planes: Planes
@@ -71,11 +74,7 @@ class FieldReading:
     pixel_size: float | None
     white: Levels | None
     notes: tuple[str, ...]
-
-    def log_notes(self) -> None:
-        """Log what was noted, once for each kind of note."""
-        for note in self.notes:
-            _say_once(note)
+    files: tuple[FileState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +95,19 @@ class FieldSource:
     group: FileGroup
     scene: str | None = None
 
-    def read(self) -> Planes:
+    def read(self) -> FieldPlanes:
         """Read the planes; what was done to them is logged, once for each kind.
 
         Raises
         ------
         PlaneError, SampleError
-            As for `look`.
+            As for `look`; whatever else a reader raises comes as a `PlaneError`.
         """
-        reading = self.look()
-        reading.log_notes()
-        return reading.planes
+        with told_as_plane_errors(self.group.files[0]):
+            reading = self.look()
+        for note in reading.notes:
+            _say_once(note)
+        return FieldPlanes(reading.planes, reading.files, (*reading.notes, *white_notes(reading.white)))
 
     def look(self) -> FieldReading:
         """Read the field and say how.
@@ -120,7 +121,7 @@ class FieldSource:
         """
         where, rules = self.group.files[0], self.station.files
         self.group.check(self.station)
-        with self._stacks() as stacks:
+        with unchanged(self.group.files) as files, self._stacks() as stacks:
             found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.station, where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
             planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
@@ -142,6 +143,7 @@ class FieldSource:
                 *sorted({_z_told(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
                 *notes,
             ),
+            files=files,
         )
 
     @contextmanager
@@ -152,30 +154,6 @@ class FieldSource:
             return
         with _PlaneFiles() as opened:
             yield [opened.join(channel, files) for channel, files in self.group.by_channel().items()]
-
-
-@dataclass(slots=True)
-class NotedSource:
-    """Reads a field and keeps what was noted about it; a `hpa_sdk.samples.PlaneSource`.
-
-    Attributes
-    ----------
-    source : FieldSource
-        The field.
-    notes : tuple of str
-        What a result says of how it was read; empty before.
-    """
-
-    source: FieldSource
-    notes: tuple[str, ...] = ()
-
-    def read(self) -> Planes:
-        """Read the planes; whatever their reader raises is told as a `PlaneError`."""
-        with told_as_plane_errors(self.source.group.files[0]):
-            reading = self.source.look()
-        reading.log_notes()
-        self.notes = (*reading.notes, *white_notes(reading.white))
-        return reading.planes
 
 
 class _PlaneFiles(ExitStack):

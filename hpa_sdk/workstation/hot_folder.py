@@ -10,15 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal
 
 from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
-from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
-from hpa_sdk.workstation.field_source import FieldSource, NotedSource
 from hpa_sdk.workstation.fields import samples_of
 from hpa_sdk.workstation.file_group import UNSAFE
 from hpa_sdk.workstation.result_store import ResultStore
@@ -26,7 +24,6 @@ from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.sole_watch import sole_watch
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import at_scale_of
-from hpa_sdk.workstation.watched_files import read_stamp
 
 SECONDS_A_LOOK = 0.25
 """From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
@@ -84,8 +81,6 @@ class HotFolder:
         self._arrivals = Arrivals(self._station, store.ledger)
         self._ready: deque[Arrived] = deque()
         self._troubles: dict[str, str] = {}
-        self._model_stamp = read_stamp(station.model)
-        self._model_sha256 = file_sha256(station.model)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until the event is set; fields that are being predicted then are finished first.
@@ -133,10 +128,10 @@ class HotFolder:
             ) from error
 
     def _look_at_model(self) -> None:
-        if read_stamp(self._station.model) != self._model_stamp:
+        if not self._predictor.model.is_on_disk():
             raise SettingError(
                 "the model file was replaced or removed; the model that was loaded from it goes on answering",
-                where=self._station.model,
+                where=self._predictor.model.where,
                 remedy="Start the watch again to use the file that is there now.",
             )
 
@@ -147,7 +142,7 @@ class HotFolder:
             while self._ready and not stop.is_set() and time.monotonic() < until:
                 arrived = self._ready.popleft()
                 found = samples_of(self._station, arrived.group)
-                asked.append(_Asked(arrived, [_noting(sample, arrived) for sample in found]))
+                asked.append(_Asked(arrived, [_with_id_of_its_own(sample, arrived) for sample in found]))
                 yield from asked[-1].samples
 
         try:
@@ -160,15 +155,13 @@ class HotFolder:
                 self._arrivals.come_again(unanswered.arrived)
 
     def _result(self, answer: Prediction | Failure, asked: _Asked) -> Result:
-        sample = asked.samples[len(asked.results)]
-        notes = cast("NotedSource", sample.source).notes
         waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
         return Result.of(
             answer,
-            files=sample.files,
-            model_sha256=self._model_sha256,
+            files=asked.samples[len(asked.results)].files,
+            model_sha256=self._predictor.model.sha256,
             device=self._predictor.device,
-            notes=notes if asked.arrived.complete else (*notes, waited),
+            notes=() if asked.arrived.complete else (waited,),
         )
 
     def _finish(self, asked: _Asked) -> None:
@@ -204,8 +197,8 @@ class HotFolder:
                 _log.warning("The trouble is over (%s).", what)
 
 
-def _noting(sample: Sample, arrived: Arrived) -> Sample:
+def _with_id_of_its_own(sample: Sample, arrived: Arrived) -> Sample:
     # Several names that can't be used come down to one id; they must not take each other's place.
     unsafe = UNSAFE.search(arrived.group.id)
     suffix = f"-{hashlib.sha256(os.fsencode(arrived.group.id)).hexdigest()[:12]}" if unsafe else ""
-    return replace(sample, id=sample.id + suffix, source=NotedSource(cast("FieldSource", sample.source)))
+    return replace(sample, id=sample.id + suffix)

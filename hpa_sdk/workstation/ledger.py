@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.sqlite_file import SqliteFile
 from hpa_sdk.workstation.results import Result, ResultError
 
 _APPLICATION = 0x48504131
-_VERSION = 2
+_VERSION = 3
 _PATIENCE = 30.0  # seconds that another process may take to write its result
 
 _TABLES = """
@@ -29,18 +29,12 @@ CREATE INDEX results_without_file ON results (number) WHERE NOT has_file;
 CREATE INDEX results_failed ON results (number) WHERE failed;
 CREATE INDEX results_of_field ON results (field);
 CREATE TABLE gone (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE files (name BLOB PRIMARY KEY, field BLOB NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL)
-    WITHOUT ROWID;
+CREATE TABLE files (name BLOB PRIMARY KEY, field BLOB NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL,
+    inode INTEGER, status_changed INTEGER) WITHOUT ROWID;
 CREATE INDEX files_of_field ON files (field);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL);
 """
-
-
-class Stamp(NamedTuple):
-    """What tells that a file was changed: its size in bytes, and the time of its last change in nanoseconds."""
-
-    size: int
-    changed: int
+_UPGRADES = {2: "ALTER TABLE files ADD COLUMN inode INTEGER; ALTER TABLE files ADD COLUMN status_changed INTEGER;"}
 
 
 class Ledger(SqliteFile):
@@ -62,7 +56,14 @@ class Ledger(SqliteFile):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, tables=_TABLES, application=_APPLICATION, version=_VERSION, patience=_PATIENCE)
+        super().__init__(
+            path,
+            tables=_TABLES,
+            application=_APPLICATION,
+            version=_VERSION,
+            upgrades=_UPGRADES,
+            patience=_PATIENCE,
+        )
 
     def add(self, *results: Result, field: str = "") -> bool:
         """Add results, and say whether they take the place of earlier ones: of their ids, and all of their field.
@@ -118,10 +119,10 @@ class Ledger(SqliteFile):
         """Note that a result has its file."""
         self.rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
 
-    def stamp(self, name: str) -> Stamp | None:
+    def stamp(self, name: str) -> FileStamp | None:
         """Give the stamp that a file had when it was done with; None where it never was."""
-        rows = self.rows("SELECT size, changed FROM files WHERE name = ?", os.fsencode(name))
-        return Stamp(*rows[0]) if rows else None
+        rows = self.rows("SELECT size, changed, inode, status_changed FROM files WHERE name = ?", os.fsencode(name))
+        return FileStamp(*rows[0]) if rows else None
 
     def files_of(self, field: str) -> list[str]:
         """Give the names of the files of a field that were done with."""
@@ -129,12 +130,13 @@ class Ledger(SqliteFile):
             os.fsdecode(name) for (name,) in self.rows("SELECT name FROM files WHERE field = ?", os.fsencode(field))
         ]
 
-    def set_done(self, field: str, stamps: Mapping[str, Stamp]) -> None:
+    def set_done(self, field: str, stamps: Mapping[str, FileStamp]) -> None:
         """Note that files of a field, by their names, are done with as they are."""
         for name, stamp in stamps.items():
             self.rows(
-                "INSERT OR REPLACE INTO files (name, field, size, changed) VALUES (?, ?, ?, ?)",
-                *(os.fsencode(name), os.fsencode(field), *stamp),
+                "INSERT OR REPLACE INTO files (name, field, size, changed, inode, status_changed)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                *(os.fsencode(name), os.fsencode(field), stamp.size, stamp.modified, stamp.inode, stamp.changed),
             )
 
     def fact(self, name: str) -> str | int | None:

@@ -15,7 +15,6 @@ from psygnal import Signal
 from useq import MDAEvent, MDASequence
 
 from hpa_sdk.errors import HpaError, SettingError
-from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.micro_manager_fields import AcquiredField, FieldKey, field_key, plan_fields
@@ -97,7 +96,6 @@ class FieldHandler:
         self._wait = when_full == "wait"
         self._most_incomplete = incomplete
         self._run = run or datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        self._model_sha256 = file_sha256(station.model)
         self._fields: dict[FieldKey, AcquiredField] = {}
         self._plans: Counter[FieldKey] = Counter()
         self._begun: dict[str, AcquiredField] = {}
@@ -243,9 +241,9 @@ class FieldHandler:
         for field in list(self._begun.values()):
             self._give_up(field)
 
-    def _tell(self, field: AcquiredField, answer: Prediction | Failure) -> None:
+    def _tell(self, _: AcquiredField, answer: Prediction | Failure) -> None:
         self._counts["failed" if isinstance(answer, Failure) else "answered"] += 1
-        result = Result.of(answer, model_sha256=self._model_sha256, device=self._predictor.device, notes=field.notes)
+        result = Result.of(answer, model_sha256=self._predictor.model.sha256, device=self._predictor.device)
         self._attempt("results can't be saved", lambda: self._save(result))
         self._attempt("not everybody was told of a result", lambda: self.answered.emit(result))
 

@@ -12,7 +12,7 @@ from useq import AcquireImage, MDAEvent
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.planes import Planes, check_size, stack_planes
-from hpa_sdk.samples import Channel
+from hpa_sdk.samples import Channel, FieldPlanes
 from hpa_sdk.workstation.channel_stack import check_type
 from hpa_sdk.workstation.channels import Instead, fill_in, pick_channels
 from hpa_sdk.workstation.file_group import UNSAFE
@@ -44,15 +44,12 @@ class AcquiredField:
     ----------
     id : str
         The field's id.
-    notes : tuple of str
-        What was done to the planes; known once they were read.
     settled : bool
         Whether no more frames count: it was handed to the predictor, or given up.
     """
 
     def __init__(self, name: str, station: Station) -> None:
         self.id = name
-        self.notes: tuple[str, ...] = ()
         self.settled = False
         self._station = station
         self._planned: dict[_Offered, set[int]] = {}
@@ -139,8 +136,8 @@ class AcquiredField:
             " and one that takes a channel everywhere before the next needs more 'incomplete' fields.",
         )
 
-    def read(self) -> Planes:
-        """Give the planes at the scale of training: uint8 or uint16 of shape (4, H, W).
+    def read(self) -> FieldPlanes:
+        """Give the planes at the scale of training, and what was done to them.
 
         Raises
         ------
@@ -151,15 +148,15 @@ class AcquiredField:
         planes = fill_in({channel: self._planes[offered] for channel, offered in self._found.items()}, self._instead)
         merged = stack_planes([planes[channel] for channel in Channel], where)
         stretched, white = stretch(merged, self._station.files.white)
-        scaled, notes = to_trained_scale(stretched, self._pixel_size, self._station.trained, where)
+        scaled, scale_notes = to_trained_scale(stretched, self._pixel_size, self._station.trained, where)
         depths = {len(self._planned[offered]) for offered in self._found.values()} - {1}
-        self.notes = (
+        notes = (
             *(f"{channel} is missing; in its place: {other}" for channel, other in self._instead.items()),
             *(f"z {self._station.files.z} of {depth} z planes" for depth in sorted(depths)),
             *white_notes(white),
-            *notes,
+            *scale_notes,
         )
-        return scaled
+        return FieldPlanes(scaled, notes=notes)
 
     def release(self) -> None:
         """Let go of the planes."""

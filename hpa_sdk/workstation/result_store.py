@@ -19,13 +19,15 @@ from typing import BinaryIO, Self
 import msgspec
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.whole_file import whole_file
-from hpa_sdk.workstation.ledger import Ledger, Stamp
+from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.results import COLUMNS, Result
 
 LEDGER, TABLE = "hpa-results.sqlite", "hpa-results.csv"
 """Names of the ledger and of the table of all results."""
 
+_COLUMNS = ",".join(COLUMNS)
 _FILES_AT_ONCE, _ROWS_AT_ONCE = 50, 500
 _LONGEST_NAME, _KEPT = 120, 40
 _NONE, _OUTDATED = -1, -2  # in the place of the table's size
@@ -80,7 +82,7 @@ class ResultStore:
         """Close the ledger."""
         self.ledger.close()
 
-    def add(self, *results: Result, field: str = "", files: Mapping[str, Stamp] | None = None) -> None:
+    def add(self, *results: Result, field: str = "", files: Mapping[str, FileStamp] | None = None) -> None:
         """Add results to the ledger, all or none; `publish` then writes their files.
 
         Parameters
@@ -189,7 +191,9 @@ class ResultStore:
         try:
             with self.ledger.transaction():
                 number = int(self.ledger.fact("table_number") or 0)
-                if self.ledger.fact("table_size") == _size(self.table):
+                # A version before had other columns.
+                as_left = self.ledger.fact("table_size"), self.ledger.fact("table_columns")
+                if as_left == (_size(self.table), _COLUMNS):
                     if not self.ledger.after(number, 1):
                         return []
                     with self.table.open("ab") as file:
@@ -200,6 +204,7 @@ class ResultStore:
                         number = self._write_rows(file, 0)
                 self.ledger.set_fact("table_number", number)
                 self.ledger.set_fact("table_size", _size(self.table))
+                self.ledger.set_fact("table_columns", _COLUMNS)
         except OutputError as error:
             return [error]
         except OSError as error:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.writers import escaped
+from hpa_sdk.writers import escaped, joined_paths, joined_stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,10 @@ class Result:
     error : ResultError or None
         Why the field failed; None where it was answered.
     files : tuple of str
-        The files it was read from; empty for planes that never lay on a disk.
+        The files it was read from, with absolute paths; empty for planes that never lay on a disk.
+    stamps : tuple of FileStamp
+        What each of these files was when it was read; empty for a field that failed, and in results of versions that
+        did not keep it.
     model_sha256 : str
         SHA-256 of the model file, in hexadecimal.
     device : str
@@ -76,6 +80,7 @@ class Result:
     device: str
     time: str
     notes: tuple[str, ...] = ()
+    stamps: tuple[FileStamp, ...] = ()
 
     @classmethod
     def of(
@@ -93,16 +98,24 @@ class Result:
         ----------
         answer : Prediction or Failure
             The answer.
-        model_sha256, device, files, notes
+        model_sha256, device
             As the attributes.
+        files : iterable of str or os.PathLike
+            The files of a field that failed; a prediction says its own.
+        notes : iterable of str
+            Notes beside those of the prediction.
         """
+        read = answer.files if isinstance(answer, Prediction) else ()
+        own = answer.notes if isinstance(answer, Prediction) else ()
+        paths = [file.path for file in read] or [os.path.abspath(file) for file in files]  # noqa: PTH100 - a text
         result = cls(
             id=escaped(answer.id),
-            files=tuple(escaped(os.fspath(file)) for file in files),
+            files=tuple(map(escaped, paths)),
             model_sha256=model_sha256,
             device=device,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            notes=tuple(map(escaped, notes)),
+            notes=tuple(map(escaped, (*own, *notes))),
+            stamps=tuple(file.stamp for file in read),
         )
         if isinstance(answer, Failure):
             error = answer.error
@@ -146,14 +159,15 @@ class Result:
             self.time,
             self.device,
             self.model_sha256,
-            ";".join(self.files),
+            joined_paths(self.files),
             ";".join(self.notes),
+            joined_stamps(self.stamps),
         ]
 
 
 COLUMNS = (
     *("id", "labels", "indices", "error"),
     *(label.hpa_name for label in Label),
-    *("time", "device", "model_sha256", "files", "notes"),
+    *("time", "device", "model_sha256", "files", "notes", "stamps"),
 )
 """Columns of the table of results."""

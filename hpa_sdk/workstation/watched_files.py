@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.workstation.ledger import Stamp
+from hpa_sdk.file_state import FileStamp, stamp_of
 from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, open_scenes
 
 
@@ -64,19 +63,12 @@ def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
 
 
-def read_stamp(path: Path) -> Stamp | None:
-    """Ask the system for a file's stamp; None where it is gone. A folder's is that of all files in it together.
-
-    On Windows a folder's listing tells old sizes of files that are being written, so this does not go by one.
-    """
+def read_stamp(path: Path) -> FileStamp | None:
+    """Ask the system for a file's stamp, or for that of a folder with all files in it; None where it is gone."""
     try:
-        status = path.stat()
-        if not stat.S_ISDIR(status.st_mode):
-            return Stamp(status.st_size, status.st_mtime_ns)
-        inside = [Path(below, name).stat() for below, _, names in os.walk(path) for name in names]
+        return stamp_of(path)
     except OSError:
         return None
-    return Stamp(sum(file.st_size for file in inside), max((file.st_mtime_ns for file in inside), default=0))
 
 
 def opens(path: Path) -> bool:

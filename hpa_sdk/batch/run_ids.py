@@ -1,0 +1,62 @@
+"""Gives every field of a run an id of its own, so that no result can be taken for that of another field."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import replace
+
+from hpa_sdk.samples import Sample
+
+_Location = tuple[str, str]
+"""Folder of a field's files, with slashes, and their extension."""
+
+
+class RunIds:
+    """The ids of a run: first all of its fields are added, then each is taken under its id.
+
+    Memory grows with the number of fields that are added, by some hundred bytes each.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, _Location] = {}
+        self._shared: defaultdict[str, dict[_Location, None]] = defaultdict(dict)
+        self._taken: set[int] = set()
+
+    def add(self, sample: Sample) -> None:
+        """Add a field that the run will take."""
+        location = _location_of(sample)
+        first = self._first.setdefault(sample.id, location)
+        if first != location:
+            self._shared[sample.id] |= {first: None, location: None}
+
+    def take(self, sample: Sample) -> Sample | None:
+        """Give a field with the id that it has in this run; None where it was given before."""
+        if not self._first:
+            return sample
+        own = hash((sample.id, sample.files))
+        if own in self._taken:
+            return None
+        self._taken.add(own)
+        locations = self._shared.get(sample.id)
+        return sample if locations is None else replace(sample, id=self._tell_apart(sample, list(locations)))
+
+    def _tell_apart(self, sample: Sample, locations: list[_Location]) -> str:
+        """Put the part of the folder before the name that tells it from the others, or the extension behind it."""
+        folder, extension = _location_of(sample)
+        stem = sample.id.rpartition("/")[2]
+        if sum(folder == other for other, _ in locations) > 1:
+            stem += extension
+        parts, folders = folder.split("/"), {other for other, _ in locations}
+        for count in range(len(folders) > 1, len(parts) + 1):
+            name = "/".join([*parts[len(parts) - count :], stem])
+            ends = {tuple(other.split("/")[-count:]) for other in folders}
+            if len(ends) == len(folders) and name not in self._first:
+                return name
+        return "/".join([*parts, stem])
+
+
+def _location_of(sample: Sample) -> _Location:
+    # No Path for each of a hundred thousand; an archive's address keeps its slashes.
+    folder, name = os.path.split(sample.files[0])
+    return folder.replace(os.sep, "/"), os.path.splitext(name)[1]  # noqa: PTH122
