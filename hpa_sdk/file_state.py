@@ -114,7 +114,7 @@ class FileState:
         OSError
             It is not there, or can't be looked at.
         """
-        return cls(os.path.join(os.getcwd(), path), stamp_of(path))  # noqa: PTH109, PTH118 - no Path for each
+        return cls(os.fspath(path if path.is_absolute() else path.absolute()), stamp_of(path))
 
 
 def stamp_of(path: Path | str) -> FileStamp:

@@ -56,8 +56,8 @@ def find_fields(
 ) -> Iterator[FoundField | Failure]:
     """Find the fields that sources name, lazily and in order.
 
-    What is found stays what it is until it is read, however late: paths become absolute, and arrays are copied, since a
-    camera writes its next field into the same memory.
+    What is found stays what it is until it is read, however late: relative paths start at the folder that was the
+    working one at the beginning, and arrays are copied, since a camera writes its next field into the same memory.
 
     Parameters
     ----------
@@ -77,12 +77,14 @@ def find_fields(
         isinstance(sources, np.ndarray) and sources.ndim == _ONE_FIELD
     ):
         sources = [sources]
+    here = _working_folder()
     for position, source in enumerate(sources):
         if isinstance(source, Sample):
-            yield FoundField(source.id, _where_it_lies(source))
+            yield FoundField(source.id, _placed(source, here))
         elif isinstance(source, (str, os.PathLike)):
             try:
-                for sample in find_samples(source, recursive=recursive, root=root):
+                beside = None if root is None else here / root
+                for sample in find_samples(here / source, recursive=recursive, root=beside):
                     yield FoundField(sample.id, sample)
             except HpaError as error:
                 yield Failure(os.fspath(source), error)
@@ -91,8 +93,15 @@ def find_fields(
             yield FoundField(str(position), source.copy() if isinstance(source, np.ndarray) else source)
 
 
-def _where_it_lies(sample: Sample) -> Sample:
-    # Only plain files: the files of a source can be addresses.
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed; absolute paths need none
+        return Path()
+
+
+def _placed(sample: Sample, here: Path) -> Sample:
+    """Make the files of a sample absolute; those of a source are its own affair, and can be addresses."""
     if sample.source is not None or all(file.is_absolute() for file in sample.files):
         return sample
-    return replace(sample, files=tuple(file.absolute() for file in sample.files))
+    return replace(sample, files=tuple(here / file for file in sample.files))

@@ -74,22 +74,23 @@ def _named(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sam
             yield Failure(path, error)
 
 
-def count_aside(paths: Sequence[str], tell: Callable[[int], None], *, recursive: bool) -> None:
+def count_aside(paths: Sequence[str], tell: Callable[[int], None], *, recursive: bool, root: Root = None) -> None:
     """Count what `find_all` finds on a thread of its own, and tell the number as soon as it is known.
 
     The thread ends with the program, whether or not it is done.
     """
 
     def count() -> None:
-        total = 0
-        for path in paths:
-            try:
-                if is_address(path):
-                    total += sum(1 for _ in find_remote_samples(path, recursive=recursive))
-                else:
-                    total += count_samples(path, recursive=recursive)
-            except (HpaError, OSError):
-                total += 1  # one row with the reason
+        if len(paths) > 1:
+            tell(sum(1 for _ in _found(paths, recursive=recursive, root=root)))
+            return
+        try:
+            if is_address(paths[0]):
+                total = sum(1 for _ in find_remote_samples(paths[0], recursive=recursive))
+            else:
+                total = count_samples(paths[0], recursive=recursive)
+        except (HpaError, OSError):
+            total = 1  # one row with the reason
         tell(total)
 
     threading.Thread(target=count, name="hpa-counter", daemon=True).start()

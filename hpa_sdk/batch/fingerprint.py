@@ -89,7 +89,7 @@ def settings_sha256(
 def place_of(sample: Sample) -> bytes:
     """Hash where a field lies and what it is called: 32 bytes."""
     # Two samples of one id in two folders are two fields.
-    place = os.path.join(os.getcwd(), sample.files[0]) if sample.source is None else str(sample.source)  # noqa: PTH109, PTH118
+    place = str(sample.files[0].absolute()) if sample.source is None else str(sample.source)
     return _sha256([sample.id, place])
 
 

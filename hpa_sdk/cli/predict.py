@@ -113,7 +113,7 @@ def predict(
         )
     with opened as run, tqdm(run.answers(found), unit=" fields", disable=None) as bar:
         if not bar.disable:
-            count_aside(paths, partial(setattr, bar, "total"), recursive=recursive)
+            count_aside(paths, partial(setattr, bar, "total"), recursive=recursive, root=root)
         for answer in bar:
             if isinstance(answer, Failure):
                 if on_error == "stop":

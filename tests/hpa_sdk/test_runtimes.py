@@ -14,6 +14,7 @@ import pytest
 from hpa_sdk import Predictor, session
 from hpa_sdk.devices import Device, load_onnxruntime
 from hpa_sdk.errors import DeviceError, SettingError
+from hpa_sdk.model_content import ModelContent
 from hpa_sdk.runtimes import compiled
 from hpa_sdk.runtimes.compiled import cache_folder, keep_folder, kept_path, open_kept
 from hpa_sdk.runtimes.lane import Fields, LaneSettings
@@ -215,22 +216,22 @@ def test_openvino_opens_what_it_kept_and_makes_anew_what_is_broken(model: Path, 
         assert list(cache.iterdir()) == [kept]
 
 
-def test_every_byte_and_every_setting_has_a_place_of_its_own(model: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.onnx"
-    other.write_bytes(model.read_bytes() + b"\x00")
+def test_every_byte_and_every_setting_has_a_place_of_its_own(model: Path) -> None:
+    read = ModelContent.read(model)
+    other = ModelContent.of(model.read_bytes() + b"\x00")
     places = [
-        kept_path(model, {"runtime": "1"}, ".x"),
+        kept_path(read, {"runtime": "1"}, ".x"),
         kept_path(other, {"runtime": "1"}, ".x"),
-        kept_path(model, {"runtime": "2"}, ".x"),
-        kept_path(model, {"runtime": "1", "batch": "2"}, ".x"),
+        kept_path(read, {"runtime": "2"}, ".x"),
+        kept_path(read, {"runtime": "1", "batch": "2"}, ".x"),
     ]
     assert len(set(places)) == 4
-    assert places[0] == kept_path(model.read_bytes(), {"runtime": "1"}, ".x")
+    assert places[0] == kept_path(ModelContent.of(model.read_bytes()), {"runtime": "1"}, ".x")
 
 
 def test_the_cache_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     monkeypatch.setenv("HPA_CACHE", "")
-    assert cache_folder() is kept_path(model, {}, "") is None
+    assert cache_folder() is kept_path(ModelContent.read(model), {}, "") is None
     monkeypatch.delenv("HPA_CACHE")
     assert "hpa-sdk" in str(cache_folder())
 

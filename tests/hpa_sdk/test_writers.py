@@ -2,15 +2,18 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.writers import WRITERS, open_writer
+from hpa_sdk.writers import FILE_COLUMNS, WRITERS, open_writer
 
 PROBABILITIES = np.random.default_rng(0).random(28).astype(np.float32)
 
@@ -37,7 +40,7 @@ def written(path: Path, form: str, answers: list[Prediction | Failure]) -> str:
 
 def test_csv(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
     rows = list(csv.DictReader(written(tmp_path / "a.csv", "csv", answers).splitlines()))
-    assert list(rows[0]) == ["id", "labels", "indices", "error", *(label.hpa_name for label in Label)]
+    assert list(rows[0]) == ["id", "labels", "indices", "error", *(label.hpa_name for label in Label), *FILE_COLUMNS]
     expected = np.flatnonzero(np.float32(0.8) <= PROBABILITIES)
     assert rows[0]["id"] == "fält, 1"
     assert rows[0]["labels"] == ";".join(Label(int(at)).hpa_name for at in expected)
@@ -47,7 +50,30 @@ def test_csv(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
     np.testing.assert_array_equal(found, PROBABILITIES)
     assert rows[1]["id"] == "2"
     assert rows[1]["error"] == "2_red.png: the file is empty. Copy it again."
-    assert {rows[1][label.hpa_name] for label in Label} | {rows[1]["labels"]} == {""}
+    assert {rows[1][column] for column in (*(label.hpa_name for label in Label), *FILE_COLUMNS, "labels")} == {""}
+
+
+@pytest.mark.parametrize("folder", ["/plates/1", "/plates;new/ä"])
+def test_every_form_names_the_files_and_what_they_were(
+    tmp_path: Path, answers: list[Prediction | Failure], folder: str
+) -> None:
+    assert isinstance(answers[0], Prediction)
+    stamps = [FileStamp(5, 1, 2**63 - 1, 10**18), FileStamp(7, sha256="ab")]
+    files = tuple(FileState(f"{folder}/{at}.png", stamp) for at, stamp in enumerate(stamps))
+    answer = replace(answers[0], files=files)
+    (row,) = csv.DictReader(written(tmp_path / "a.csv", "csv", [answer]).splitlines())
+    paths = [file.path for file in files]
+    assert row["files"] == (json.dumps(paths, ensure_ascii=False) if ";" in folder else ";".join(paths))
+    assert row["stamps"] == "5 1 9223372036854775807 1000000000000000000 -;7 - - - ab"
+    assert [FileStamp.of_text(text) for text in row["stamps"].split(";")] == stamps
+    line = json.loads(written(tmp_path / "a.jsonl", "jsonl", [answer]))
+    assert line["files"] == paths
+    assert [FileStamp(*parts) for parts in line["stamps"]] == stamps
+    with open_writer(tmp_path / "a.parquet", "parquet") as writer:
+        writer.write(answer)
+    (row,) = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert row["files"] == paths
+    assert [FileStamp.of_text(text) for text in row["stamps"]] == stamps
 
 
 def test_json_lines(tmp_path: Path, answers: list[Prediction | Failure]) -> None:

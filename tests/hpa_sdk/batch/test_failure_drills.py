@@ -23,6 +23,7 @@ from hpa_sdk import Failure, Prediction, Predictor, Sample
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import open_run
 from hpa_sdk.planes import Planes
+from hpa_sdk.samples import FieldPlanes
 from tests.hpa_sdk.batch.killed_run import KILLED, killed
 from tests.hpa_sdk.batch.runs import RESUMED, make_fields, predict, start
 from tests.small import random_planes
@@ -78,8 +79,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(
     model: Path, fields: list[Sample], tmp_path: Path, first: Comparison | None, second: tuple[str, ...]
 ) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
-    options: dict[str, Any] = {"model": model, "white": None, "resume": first, "asked": {}, "tell": print}
-    with open_run(out, "csv", engine=Predictor.load(model, device="cpu"), **options) as run:
+    with open_run(out, "csv", engine=Predictor.load(model, device="cpu"), resume=first) as run:
         answers = run.answers(iter(fields))
         next(answers)
         refused = start(model, folder, "-o", out, *second)
@@ -199,11 +199,15 @@ class Drill:
     number: int
     make: Callable[[int], Planes]
 
-    def read(self) -> Planes:
-        return self.make(self.number)
+    def read(self) -> FieldPlanes:
+        return FieldPlanes(self.make(self.number))
 
     def stamp(self) -> str:
         return str(self.number)
+
+    def bound_to(self, stamp: str) -> Drill:
+        assert stamp == self.stamp()
+        return self
 
     def __str__(self) -> str:
         return f"drill {self.number}"
@@ -220,8 +224,7 @@ def drills(make: Callable[[int], Planes], count: int = 40) -> Iterator[Sample]:
 
 def answer(model: Path, out: Path, make: Callable[[int], Planes]) -> list[Prediction | Failure]:
     predictor = Predictor.load(model, device="cpu")
-    options: dict[str, Any] = {"model": model, "white": None, "resume": "time", "asked": {}, "tell": print}
-    with open_run(out, "csv", engine=predictor, **options) as run:
+    with open_run(out, "csv", engine=predictor, resume="time") as run:
         return list(run.answers(drills(make)))
 
 

@@ -56,7 +56,13 @@ def test_a_name_that_is_no_unicode_costs_no_field_its_answer(integration: Any, m
     predictor = Predictor.load(model, device="cpu", threads=1)
     options = {"model": str(model), "device": "cpu", "threads": 1}
     spread = integration.RayPredictor(
-        options, predictor.card, thresholds=predictor.thresholds, device="cpu", actors=1, cpus=1
+        options,
+        predictor.card,
+        model=predictor.model,
+        thresholds=predictor.thresholds,
+        device="cpu",
+        actors=1,
+        cpus=1,
     )
     told = {}
     for name, engine in (("alone.csv", predictor), ("spread.csv", spread)):

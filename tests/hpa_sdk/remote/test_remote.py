@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import hashlib
 import http.server
 import re
 import threading
@@ -85,9 +86,20 @@ def test_a_web_server_s_fields_are_those_of_the_folder(
         assert (read_planes(remote) == read_planes(local)).all()
     (one,) = find_remote_samples(f"{serve(none)}field-3_blue.png")
     assert (read_planes(one) == read_planes(fields[3])).all()
-    predict(model, serve(none), "-o", tmp_path / "remote.csv", *RESUMED)
-    predict(model, fields[0].files[0].parent, "-o", tmp_path / "local.csv", "--device", "cpu")
-    assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    predict(model, address := serve(none), "-o", tmp_path / "remote.csv", *RESUMED)
+    predict(model, folder := fields[0].files[0].parent, "-o", tmp_path / "local.csv", "--device", "cpu")
+    remote, local = (
+        list(csv.DictReader((tmp_path / name).read_text(encoding="utf-8").splitlines()))
+        for name in ("remote.csv", "local.csv")
+    )
+    for row, expected in zip(remote, local, strict=True):
+        files = [Path(file) for file in expected["files"].split(";")]
+        assert row.pop("files").split(";") == [f"{address}{file.name}" for file in files]
+        contents = [file.read_bytes() for file in files]
+        stamps = [f"{len(content)} - - - {hashlib.sha256(content).hexdigest()}" for content in contents]
+        assert row.pop("stamps").split(";") == stamps
+        assert row == {name: value for name, value in expected.items() if name in row}
+        assert all(file.parent == folder for file in files)
 
 
 def test_failing_answers_are_asked_for_again(serve: Callable[[Trouble], str], fields: list[Sample]) -> None:
