@@ -62,6 +62,7 @@ class Stubborn:
         self._predictor = predictor
         self._before = before
         self.device = predictor.device
+        self.model = predictor.model
         self.card = predictor.card
 
     def predict(self, sample: Any, **options: Any) -> Any:

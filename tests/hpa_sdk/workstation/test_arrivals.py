@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation import arrivals
 from hpa_sdk.workstation.arrivals import Arrivals
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.ledger import Ledger, Stamp
+from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watched_files import list_names, read_stamp
@@ -42,7 +43,7 @@ def test_what_is_no_microscope_s_is_never_looked_into(
 ) -> None:
     asked: list[str] = []
 
-    def noting(path: Path) -> Stamp | None:
+    def noting(path: Path) -> FileStamp | None:
         asked.append(path.name)
         return read_stamp(path)
 

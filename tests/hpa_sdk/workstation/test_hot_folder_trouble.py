@@ -69,6 +69,7 @@ def test_a_failure_that_passes_is_no_failure(tmp_path: Path, model: Path) -> Non
         def __init__(self) -> None:
             self.asked: list[str] = []
             self._predictor = Predictor.load(model, device="cpu")
+            self.model = self._predictor.model
 
         def stream(self, samples: Iterator[Sample]) -> Iterator[object]:
             for sample in samples:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.workstation.ledger import Ledger, Stamp
+from hpa_sdk.file_state import FileStamp
+from hpa_sdk.workstation.ledger import Ledger
 from tests.hpa_sdk.workstation.test_results import failure, result
 
 
@@ -17,7 +18,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_is_done_is_known_after_a_restart(path: Path) -> None:
     ledger = Ledger(path)
-    stamps = {"a_red.png": Stamp(3, 2**62), "sub/b\udcff_red.png": Stamp(0, -1)}
+    stamps = {"a_red.png": FileStamp(3, 2**62), "sub/b\udcff_red.png": FileStamp(0, -1)}
     with ledger.transaction():
         ledger.set_done("a", stamps)
     ledger.close()
@@ -32,7 +33,7 @@ def test_a_transaction_counts_whole_or_not_at_all(path: Path) -> None:
     ledger = Ledger(path)
     with pytest.raises(ZeroDivisionError), ledger.transaction():
         ledger.add(result("a"))
-        ledger.set_done("a", {"a_red.png": Stamp(1, 1)})
+        ledger.set_done("a", {"a_red.png": FileStamp(1, 1)})
         raise ZeroDivisionError
     assert (ledger.count(), ledger.stamp("a_red.png")) == (0, None)
     ledger.close()
@@ -82,8 +83,8 @@ def of_another_program(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (of_another_version, "no ledger of version 2"),
-        (of_another_program, "no ledger of version 2"),
+        (of_another_version, "no ledger of version 3"),
+        (of_another_program, "no ledger of version 3"),
         (lambda path: path.write_bytes(b"no database" * 100), "not a database"),
         (lambda path: path.mkdir(), "unable to open"),
     ],

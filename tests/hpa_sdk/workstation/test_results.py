@@ -15,7 +15,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.workstation.result_store import LEDGER, TABLE, ResultStore
 from hpa_sdk.workstation.results import COLUMNS, Result
-from hpa_sdk.writers import CsvWriter
+from hpa_sdk.writers import FILE_COLUMNS, CsvWriter
 from tests.hpa_sdk.workstation.watching import rows
 
 
@@ -46,7 +46,7 @@ def test_a_record_holds_all_of_a_prediction() -> None:
     assert {Label.from_name(name) for name in record.labels} == prediction.labels
     np.testing.assert_array_equal(np.asarray(record.probabilities, np.float32), prediction.probabilities)
     np.testing.assert_array_equal(np.asarray(record.thresholds, np.float32), prediction.thresholds)
-    assert (record.files, record.device, record.notes) == ((str(Path("x/a.png")),), "cuda:1", ("resized",))
+    assert (record.files, record.device, record.notes) == ((str(Path("x/a.png").absolute()),), "cuda:1", ("resized",))
 
 
 @pytest.mark.parametrize("answer", [predict("a"), Failure("b", HpaError("what", where="w", remedy="Do."))])
@@ -55,10 +55,14 @@ def test_a_row_begins_as_that_of_hpa_predict(answer: Prediction | Failure) -> No
     CsvWriter(file).write(answer)
     head, row = csv.reader(io.StringIO(file.getvalue()))
     own = [str(cell) for cell in Result.of(answer, model_sha256="ab", device="cpu").to_row()]
-    assert list(COLUMNS[: len(head)]) == head
+    assert tuple(head[-2:]) == FILE_COLUMNS
+    assert list(COLUMNS[: len(head) - 2]) == head[:-2]
     # Digits may be written in another form, and mean the same float32.
     assert own[:4] == row[:4]
-    assert [cell and np.float32(cell) for cell in own[4 : len(head)]] == [cell and np.float32(cell) for cell in row[4:]]
+    digits = slice(4, len(head) - 2)
+    assert [cell and np.float32(cell) for cell in own[digits]] == [cell and np.float32(cell) for cell in row[digits]]
+    named = dict(zip(COLUMNS, own, strict=True))
+    assert [named[column] for column in FILE_COLUMNS] == row[-2:]
     assert len(own) == len(COLUMNS)
 
 

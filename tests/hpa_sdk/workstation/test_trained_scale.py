@@ -91,7 +91,7 @@ def test_a_station_rescales_what_it_reads(tmp_path: Path, caplog: pytest.LogCapt
     rules = station(tmp_path, "[trained]\npixel_size = 0.32\nside = 50")
     (sample,) = find_fields(rules)
     assert sample.source is not None
-    assert sample.source.read().shape == (4, 50, 50)
+    assert sample.source.read().planes.shape == (4, 50, 50)
     assert "its centre, 17% of it, is seen" in caplog.text
     caplog.clear()
     sample.source.read()
