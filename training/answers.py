@@ -14,13 +14,13 @@ from tqdm import tqdm
 from hpa_sdk.errors import HpaError
 from hpa_sdk.labels import Label
 from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure, Probabilities
 from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 from training.augmentation import view
 from training.fitted_run import FittedRun
+from training.steady_planes import SteadyPlanes
 
 _PREDICTED_AT_ONCE = 16
 
@@ -46,7 +46,14 @@ class Answers:
     failures: tuple[Failure, ...]
 
 
-def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1, white: White | None = None) -> Answers:
+def predict_fields(
+    run: FittedRun,
+    samples: Sequence[Sample],
+    *,
+    views: int = 1,
+    white: White | None = None,
+    planes: SteadyPlanes | None = None,
+) -> Answers:
     """Predict fields; one that can't be read costs no other its answer.
 
     Parameters
@@ -59,16 +66,19 @@ def predict_fields(run: FittedRun, samples: Sequence[Sample], *, views: int = 1,
         How many of the eight views of each field to average over, 1 to 8; 1 is the field as it is.
     white : optional
         White level of 16-bit planes.
+    planes : SteadyPlanes, optional
+        Reads the planes, so that networks which are asked about the same fields see the same planes.
 
     Raises
     ------
     HpaError
         No field can be read: why the first one can't.
     """
+    steady = planes or SteadyPlanes()
 
     def read(sample: Sample) -> Image | Failure:
         try:
-            return run.card.preprocessing(read_planes(sample), white=white, where=sample.files[0])
+            return run.card.preprocessing(steady.read(sample), white=white, where=sample.files[0])
         except HpaError as error:
             return Failure(sample.id, error)
 

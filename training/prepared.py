@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import HpaError
-from hpa_sdk.planes import read_planes
 from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Sample
 from training.dataset import Dataset
 from training.prepared_build import build
-from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, plane_times
+from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, plane_stamps
+from training.steady_planes import SteadyPlanes
 
 Images = npt.NDArray[np.float32]
 """float32 of shape (N, 299, 299, 3), 0 to 1."""
@@ -41,7 +41,7 @@ class ImageSource(Protocol):
 
 
 class DecodedImages:
-    """Images that are decoded from their planes each time they are asked for.
+    """Images that are decoded from their planes each time they are asked for; a plane that changes is refused.
 
     Parameters
     ----------
@@ -54,6 +54,7 @@ class DecodedImages:
     def __init__(self, samples: tuple[Sample, ...], *, white: White | None = None) -> None:
         self._samples = samples
         self._white = white
+        self._planes = SteadyPlanes()
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -62,7 +63,7 @@ class DecodedImages:
         images = np.empty((len(rows), *image_shape(PREPROCESSING)), np.float32)
         for image, row in zip(images, rows, strict=True):
             sample = self._samples[row]
-            image[:] = PREPROCESSING(read_planes(sample), white=self._white, where=sample.files[0])
+            image[:] = PREPROCESSING(self._planes.read(sample), white=self._white, where=sample.files[0])
         return images
 
 
@@ -104,8 +105,9 @@ class PreparedImages:
 def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> PreparedImages:
     """Preprocess all fields of a data set into one file, or open the file where that was done before.
 
-    The file belongs to the data set's fingerprint, the preprocessing, and the time at which each plane was last
-    written: where one of them differs, the images are prepared anew. Planes that are gone by then count as unchanged.
+    The file belongs to the data set's fingerprint, the place where its planes lie, the preprocessing, and what the file
+    system says of each plane: its size, inode, and times of modification and change. Where one of them differs, the
+    images are prepared anew. Planes that are gone by then from this place count as unchanged.
     A build that was stopped, by whatever, goes on where it was; a second process that needs the same file waits.
 
     Parameters
@@ -120,21 +122,22 @@ def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> Pr
     Raises
     ------
     PlaneError
-        Some fields can't be read. The message names them all; the others are prepared and are not read again.
+        Some fields can't be read, or were written while they were read. The message names them all; the others are
+        prepared and are not read again.
     OutputError
         The folder can't be written to, or there is not enough space.
     PreparedImagesError
         The finished file is damaged.
     """
     files = PreparedFiles.of(dataset, folder)
-    if not files.complete(plane_times(dataset.samples)):
+    if not files.complete(plane_stamps(dataset.samples)):
         build(dataset, files, workers=workers)
     return PreparedImages(files.images)
 
 
 def fields_to_prepare(dataset: Dataset, folder: Path) -> int:
     """Count the fields that `prepare` has yet to decode."""
-    return len(PreparedFiles.of(dataset, folder).unprepared(plane_times(dataset.samples)))
+    return len(PreparedFiles.of(dataset, folder).unprepared(plane_stamps(dataset.samples)))
 
 
 def prepared_folder(data: Path) -> Path:

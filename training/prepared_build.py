@@ -21,14 +21,14 @@ from tqdm import tqdm
 from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import read_planes
+from hpa_sdk.planes import read_field
 from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import White
 from hpa_sdk.runtimes.threads import usable_cores
 from hpa_sdk.samples import Sample
 from hpa_sdk.whole_file import whole_file
 from training.dataset import Dataset
-from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, Times, plane_times
+from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, as_numbers, plane_stamps
 
 _FIELDS_A_FLUSH = 64
 """34 MB: few enough to lose little and to hold in memory, enough that waiting for the disk costs little."""
@@ -37,8 +37,8 @@ _STORED = np.dtype("<u2")
 _SHAPE = image_shape(PREPROCESSING)
 _ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
 
-_Encoded = tuple[int, npt.NDArray[np.uint16]]
-"""A row, and its image as it is stored."""
+_Encoded = tuple[int, npt.NDArray[np.uint16], list[list[int]]]
+"""A row, its image as it is stored, and its planes as they were when they were read: a row of `Stamps`."""
 
 _size = partial(tqdm.format_sizeof, suffix="B")
 _log = logging.getLogger("training")
@@ -67,13 +67,12 @@ def build(dataset: Dataset, files: PreparedFiles, *, workers: int | None) -> Non
     with _output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _only_builder(files.lock):
-            # Looked up before a plane is read: one that is written to meanwhile then counts as changed.
-            times = plane_times(samples)
-            if files.complete(times):
+            stamps = plane_stamps(samples)
+            if files.complete(stamps):
                 return
             _clear(files)
             _check_space(files, len(samples))
-            failures = _prepare_rows(dataset, times, files, workers or usable_cores())
+            failures = _prepare_rows(dataset, files.unprepared(stamps), files, workers or usable_cores())
             if not failures:
                 files.partial.replace(files.images)
     if failures:
@@ -102,10 +101,9 @@ def _check_space(files: PreparedFiles, fields: int) -> None:
         )
 
 
-def _prepare_rows(dataset: Dataset, times: Times, files: PreparedFiles, workers: int) -> list[Failure]:
-    """Write the images of all fields that are not in the partial file yet, and give those that can't be read."""
-    rows = files.unprepared(times)
-    with _PartialImages(files, times) as images:
+def _prepare_rows(dataset: Dataset, rows: npt.NDArray[np.intp], files: PreparedFiles, workers: int) -> list[Failure]:
+    """Write the images of the fields that are not in the partial file yet, and give those that can't be read."""
+    with _PartialImages(files, len(dataset.samples)) as images:
         outcomes = run_in_batches(
             ((row, dataset.samples[row]) for row in rows.tolist()),
             prepare=partial(_decode, dataset.white),
@@ -121,25 +119,26 @@ def _prepare_rows(dataset: Dataset, times: Times, files: PreparedFiles, workers:
 def _decode(white: White | None, field: tuple[int, Sample]) -> _Encoded | Failure:
     row, sample = field
     try:
-        image = PREPROCESSING(read_planes(sample), white=white, where=sample.files[0])
+        read = read_field(sample)
+        image = PREPROCESSING(read.planes, white=white, where=sample.files[0])
     except PlaneError as error:
         return Failure(sample.id, error)
-    return row, np.rint(image * np.float32(WHITE)).astype(_STORED)
+    stamps = as_numbers(file.stamp for file in read.files)
+    return row, np.rint(image * np.float32(WHITE)).astype(_STORED), stamps
 
 
 class _PartialImages:
     """The file of images while it grows; plain writes, since a full disk under a memory map ends the process."""
 
-    def __init__(self, files: PreparedFiles, times: Times) -> None:
-        header = _header(len(times))
+    def __init__(self, files: PreparedFiles, fields: int) -> None:
+        header = _header(fields)
         if not files.partial.exists():
             with whole_file(files.partial) as start:
                 start.write_bytes(header)
         self._first = len(header)
         self._file = files.partial.open("rb+")
-        self._times = times
         self._record_path = files.record
-        self._record = files.read_record(len(times))
+        self._record = files.read_record(fields)
 
     def __enter__(self) -> Self:
         return self
@@ -149,16 +148,17 @@ class _PartialImages:
 
     def keep(self, encoded: list[_Encoded]) -> list[int]:
         """Write some rows, and note them once they are safely on the disk."""
-        for row, image in encoded:
+        for row, image, _ in encoded:
             self._file.seek(self._first + row * _ROW_BYTES)
             self._file.write(image.data)
         self._file.flush()
         os.fsync(self._file.fileno())
-        rows = [row for row, _ in encoded]
-        self._record[rows] = self._times[rows]
+        for row, _, stamps in encoded:
+            # As they were read, which can be later than the look at all planes that begins a build.
+            self._record[row] = stamps
         with whole_file(self._record_path) as record:
             np.save(record, self._record)
-        return rows
+        return [row for row, *_ in encoded]
 
 
 def _header(fields: int) -> bytes:

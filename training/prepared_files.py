@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,6 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.file_state import FileStamp, stamp_of
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.samples import Channel, Sample
 from training.dataset import Dataset
@@ -21,14 +24,17 @@ PREPROCESSING = Preprocessing()
 WHITE = 65535
 """The integer that is kept for the value 1."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever the files mean something else than before, so that older ones are not taken for new ones."""
 
-Times = npt.NDArray[np.int64]
-"""int64 of shape (fields, 4): when each plane was last written, in nanoseconds since 1970."""
+Stamps = npt.NDArray[np.int64]
+"""int64 of shape (fields, 4, 4): size, time of modification, inode and change time of each plane (`FileStamp`)."""
 
+_NUMBERS = 4
 _GONE = np.iinfo(np.int64).max
 _UNPREPARED = np.iinfo(np.int64).min
+_UNKNOWN = -1
+"""What a file system does not say, such as the change time on Windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class PreparedFiles:
     partial : pathlib.Path
         The same, while it grows.
     record : pathlib.Path
-        The `Times` of the planes that each row was made of. A row is noted here once it is safely on the disk.
+        The `Stamps` of the planes that each row was made of. A row is noted here once it is safely on the disk.
     lock : pathlib.Path
         Held by the process that builds.
     """
@@ -54,40 +60,77 @@ class PreparedFiles:
 
     @classmethod
     def of(cls, dataset: Dataset, folder: Path) -> Self:
-        """Name the files of a data set in a folder; other data, preprocessing or white level have other names."""
+        """Name the files of a data set in a folder.
+
+        Other data, preprocessing or white level have other names, and so have the same data in another place: there
+        nothing but names and sizes says that the planes are the same.
+        """
         white = dataset.white
         # 4095 and 4095.0 are one level.
         levels = white if white is None or isinstance(white, str) else np.asarray(white, np.float64).tolist()
-        told = msgspec.json.encode((_FORMAT, dataset.fingerprint, PREPROCESSING, levels))
-        key = hashlib.sha256(told).hexdigest()[:32]
+        identity = (_FORMAT, dataset.fingerprint, _hash_of_places(dataset.samples), PREPROCESSING, levels)
+        key = hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:32]
         return cls(*(folder / f"{key}.{part}" for part in ("npy", "partial.npy", "record.npy", "lock")))
 
-    def read_record(self, fields: int) -> Times:
+    def read_record(self, fields: int) -> Stamps:
         """Read the record; one that is not there, or can't be read, counts as empty."""
+        shape = (fields, len(Channel), _NUMBERS)
         try:
-            return np.asarray(np.load(self.record))
+            record = np.asarray(np.load(self.record))
         except (OSError, EOFError, ValueError):
-            return np.full((fields, len(Channel)), _UNPREPARED)
+            return np.full(shape, _UNPREPARED)
+        return record if record.shape == shape and record.dtype == np.int64 else np.full(shape, _UNPREPARED)
 
-    def unprepared(self, times: Times) -> npt.NDArray[np.intp]:
-        """Give the rows of the fields that are not in the images, or whose planes have other times by now."""
+    def unprepared(self, stamps: Stamps) -> npt.NDArray[np.intp]:
+        """Give the rows of the fields that are not in the images, or whose planes are others by now."""
         there = self.images.exists() or self.partial.exists()
-        recorded = self.read_record(len(times)) if there else _UNPREPARED
-        changed = (times != recorded) & ((times != _GONE) | (recorded == _UNPREPARED))
-        return np.flatnonzero(changed.any(axis=1))
+        recorded = self.read_record(len(stamps)) if there else np.full_like(stamps, _UNPREPARED)
+        known = (stamps != _UNKNOWN) & (recorded != _UNKNOWN)
+        changed = known & (stamps != recorded) & ((stamps != _GONE) | (recorded == _UNPREPARED))
+        return np.flatnonzero(changed.any(axis=(1, 2)))
 
-    def complete(self, times: Times) -> bool:
+    def complete(self, stamps: Stamps) -> bool:
         """Say whether the images of all fields are there, made of the planes as they are now."""
-        return self.images.exists() and len(self.unprepared(times)) == 0
+        return self.images.exists() and len(self.unprepared(stamps)) == 0
 
 
-def plane_times(samples: tuple[Sample, ...]) -> Times:
-    """Look up when the planes were last written."""
-    return np.array([[_time(file) for file in sample.files] for sample in samples], np.int64)
+def plane_stamps(samples: tuple[Sample, ...]) -> Stamps:
+    """Look at all planes as they are now, once each."""
+    numbers = [number for sample in samples for file in sample.files for number in _look(file)]
+    return np.array(numbers, np.int64).reshape(len(samples), len(Channel), _NUMBERS)
 
 
-def _time(file: Path) -> int:
+def planes_sha256(samples: tuple[Sample, ...]) -> str:
+    """Hash the sizes and times of all planes as they are now, without inodes, which some servers number anew."""
+    return hashlib.sha256(plane_stamps(samples)[..., [0, 1, 3]].astype("<i8").tobytes()).hexdigest()
+
+
+def as_numbers(stamps: Iterable[FileStamp]) -> list[list[int]]:
+    """Give the stamps of a field's planes as a row of `Stamps`."""
+    return [_numbers(stamp) for stamp in stamps]
+
+
+def _look(file: Path) -> list[int]:
     try:
-        return file.stat().st_mtime_ns
+        return _numbers(stamp_of(file))
     except OSError:
-        return _GONE
+        return [_GONE] * _NUMBERS
+
+
+def _numbers(stamp: FileStamp) -> list[int]:
+    numbers = stamp.size, stamp.modified, stamp.inode, stamp.changed
+    return [_UNKNOWN if number is None else number for number in numbers]
+
+
+def _hash_of_places(samples: tuple[Sample, ...]) -> str:
+    """Hash where all planes lie; links to their folders are followed, so that one place has one hash."""
+    digest = hashlib.sha256()
+    followed: dict[str, str] = {}
+    for sample in samples:
+        for file in sample.files:
+            # No Path for each of a hundred thousand planes.
+            folder, name = os.path.split(file)
+            if folder not in followed:
+                followed[folder] = os.path.realpath(folder)
+            digest.update(f"{followed[folder]}\0{name}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
