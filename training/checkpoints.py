@@ -14,13 +14,13 @@ from hpa_sdk.whole_file import whole_file
 from training.batches import FieldBatches
 from training.errors import RunError
 from training.prepared import Images
+from training.run import PROGRESS
 from training.saving import save
 from training.statistics import FreshStatistics
 
 HISTORY = "history.csv"
 """File in a run folder with what Keras measured in each epoch."""
 
-_PROGRESS = "progress.json"
 _CALLS_AN_EPOCH = 1_000_000
 
 
@@ -54,7 +54,7 @@ class Progress:
     @classmethod
     def read(cls, folder: Path) -> Progress:
         """Read how far the fit in a run folder has come; a fresh one where it has not begun."""
-        path = folder / _PROGRESS
+        path = folder / PROGRESS
         if not path.exists():
             return cls()
         try:
@@ -71,7 +71,7 @@ class Progress:
             rows.writeheader()
             # After a resume they come back as 0.0.
             rows.writerows({**row, "epoch": int(row["epoch"]), "stage": int(row["stage"])} for row in self.history)
-        with whole_file(folder / _PROGRESS) as partial:
+        with whole_file(folder / PROGRESS) as partial:
             partial.write_bytes(msgspec.json.encode(self))
         for weights in folder.glob("*.weights.h5"):
             if weights.name not in {self.state, self.best}:
@@ -81,7 +81,7 @@ class Progress:
         """Remove what only an unfinished fit needs."""
         for weights in folder.glob("*.weights.h5"):
             weights.unlink()
-        (folder / _PROGRESS).unlink(missing_ok=True)
+        (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def _no_number(name: str, loss: float, at: str, folder: Path) -> RunError:

@@ -20,6 +20,9 @@ Targets = npt.NDArray[np.float32]
 """float32 of shape (fields, 28): 1 where the field has the class, else 0."""
 
 
+_TABLE = "train.csv"
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Labelled fields.
@@ -27,7 +30,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-        What the data is called in cards and tables.
+        What the data is called in cards and tables: its folder, and the table where that is no ``train.csv``.
     samples : tuple of Sample
         The fields, in the order of the table.
     targets : numpy.ndarray
@@ -36,6 +39,8 @@ class Dataset:
         SHA-256, in hexadecimal, of ids, labels, and sizes of the planes.
     white : optional
         White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
+    tables : tuple of pathlib.Path
+        The tables that list the fields: absolute, and without links in their folders.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Dataset:
     targets: Targets
     fingerprint: str
     white: White | None = None
+    tables: tuple[Path, ...] = ()
 
     def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
         """Give the samples in these rows, in their order."""
@@ -76,6 +82,7 @@ def read_datasets(sources: Sequence[Path], *, white: White | None = None) -> Dat
         np.concatenate([dataset.targets for dataset in datasets]),
         hashlib.sha256(" ".join(dataset.fingerprint for dataset in datasets).encode()).hexdigest(),
         white,
+        tuple(table for dataset in datasets for table in dataset.tables),
     )
 
 
@@ -94,12 +101,29 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     Raises
     ------
     TableError
-        The table or a plane is missing, an id occurs twice, or a label is none of the 28 classes.
+        The table or a plane is missing, an id occurs twice, a label is none of the 28 classes, or the table is written
+        while it is read.
     """
-    table = data if data.suffix.lower() == ".csv" else data / "train.csv"
+    table = data if data.suffix.lower() == ".csv" else data / _TABLE
     ids, targets = read_label_table(table)
     samples = tuple(find_samples(table))
-    return Dataset(table.resolve().parent.name, samples, targets, _fingerprint(ids, targets, samples, table), white)
+    # The table is read twice, and rows of targets belong to samples by their position.
+    if ids != tuple(sample.id for sample in samples):
+        raise TableError(
+            "the table was changed while it was read",
+            where=table,
+            remedy="Run again when nobody writes to it any more.",
+        )
+    folder = table.parent.resolve()
+    return Dataset(
+        # Tables of one folder have names of their own; that of the Kaggle form is named after its folder.
+        folder.name if table.name == _TABLE else f"{folder.name}/{table.name}",
+        samples,
+        targets,
+        _fingerprint(ids, targets, samples, table),
+        white,
+        (folder / table.name,),
+    )
 
 
 def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:

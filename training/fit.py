@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,10 +21,12 @@ from training.checkpoints import HISTORY, Progress, callbacks
 from training.dataset import Dataset, Targets, read_datasets
 from training.devices import Devices, data_parallel
 from training.fit_pictures import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
+from training.hashed_file import HashedFile
 from training.networks import build_network
 from training.prepared import DecodedImages, Images, ImageSource, prepare
+from training.prepared_files import planes_sha256
 from training.recipe import Stage
-from training.run import Plan, Run, code_revision
+from training.run import Plan, Run, code_revision, refuse_remains
 from training.sampling import draw_probabilities
 from training.split import Rows, split
 from training.stage import compile_stage
@@ -78,12 +81,24 @@ def fit(
     training, validation = split(dataset.targets, plan.split)
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
-    begun = _begun(out, plan, dataset, resume=resume)
+    weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
+    begin = partial(
+        Run,
+        out,
+        plan,
+        dataset.fingerprint,
+        weights_sha256=weights.sha256 if weights else None,
+        planes_sha256=planes_sha256(dataset.samples),
+    )
+    # A wrong folder is refused before weights are fetched, and a new one is made after.
+    begun = begin(resume=resume) if _holds_run(out) else None
     with data_parallel(devices, plan.recipe.batch_size) as sharing:
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
+        if weights:
+            weights.check()
         decoded = DecodedImages(dataset.samples, white=dataset.white)
         images = decoded if prepared is None else prepare(dataset, prepared)
-        run = begun or Run(out, plan, dataset.fingerprint)
+        run = begun or begin()
         progress = Progress.read(out)
         probabilities = _draw_probabilities(plan, dataset, training)
         fields = _Fields(images, dataset.targets, probabilities, training, validation, sharing)
@@ -101,11 +116,13 @@ def fit(
     return card
 
 
-def _begun(out: Path, plan: Plan, dataset: Dataset, *, resume: bool) -> Run | None:
-    """Give the run in a folder, if there is one; a wrong folder is refused before weights are fetched."""
+def _holds_run(out: Path) -> bool:
     if out.exists() and not out.is_dir():
         raise OutputError("this is a file, not a folder", where=out, remedy="Name a folder to make.")
-    return Run(out, plan, dataset.fingerprint, resume=resume) if (out / RUN_RECORD).exists() else None
+    if (out / RUN_RECORD).exists():
+        return True
+    refuse_remains(out)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from hpa_sdk.model_card import ModelCard
 from hpa_sdk.preprocessing import White
 from training.dataset import Dataset
 from training.errors import RunError
+from training.hashed_file import HashedFile
 from training.split import Rows, SplitName, split
 
 Part = Literal["all", "training", "validation"]
@@ -42,6 +43,8 @@ class FittedRun:
         White level of its 16-bit planes.
     tuned : bool
         Whether the card's thresholds were tuned on the validation part.
+    network_sha256 : str
+        SHA-256, in hexadecimal, of the file that the network was read from.
     """
 
     folder: Path
@@ -51,6 +54,7 @@ class FittedRun:
     data: tuple[Path, ...]
     white: White | None
     tuned: bool
+    network_sha256: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class _Record:
     data: tuple[str, ...] = ()
     white: White | None = None
     recipe: _Thresholds = field(default_factory=_Thresholds)
+    network_sha256: str | None = None
 
 
 def read_run(run: Path) -> FittedRun:
@@ -72,7 +77,7 @@ def read_run(run: Path) -> FittedRun:
     Raises
     ------
     RunError
-        The folder holds no finished run, or a network of another form.
+        The folder holds no finished run, a network of another form, or another network than the fit left in it.
     ModelCardError
         The card can't be used.
     """
@@ -87,11 +92,20 @@ def read_run(run: Path) -> FittedRun:
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise RunError(f"the record can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again.") from error
     try:
+        file = HashedFile.read(run / RUN_NETWORK)
         network = keras.saving.load_model(run / RUN_NETWORK, compile=False)
     except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
         raise RunError(
             f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
         ) from error
+    file.check()
+    # None in records of earlier versions, and of networks that were put there by hand.
+    if record.network_sha256 not in {None, file.sha256}:
+        raise RunError(
+            "this is another network than the fit left here: the card and the record are not its own",
+            where=run / RUN_NETWORK,
+            remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
+        )
     shapes = network.input_shape, network.output_shape
     expected = (None, *image_shape(card.preprocessing)), (None, len(Label))
     if shapes != expected:
@@ -108,6 +122,7 @@ def read_run(run: Path) -> FittedRun:
         data=tuple(Path(source) for source in record.data),
         white=record.white,
         tuned=record.recipe.thresholds == "tuned",
+        network_sha256=file.sha256,
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
 from hpa_sdk.errors import OutputError
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 from training.errors import RunError
@@ -24,6 +25,9 @@ from training.networks import NetworkName
 from training.recipe import Recipe
 from training.saving import save
 from training.split import SplitName
+
+PROGRESS = "progress.json"
+"""File in the folder of an unfinished run with how far the fit has come."""
 
 InitialWeights = Literal["imagenet", "none"] | Path
 
@@ -101,23 +105,42 @@ class Run:
         The data set's.
     resume : bool
         Go on with a fit that was stopped; begins where none was.
+    weights_sha256 : str, optional
+        Hash of the file that the plan starts from.
+    planes_sha256 : str, optional
+        Hash of what the file system says of the planes.
 
     Raises
     ------
     RunError
-        The folder holds a run and `resume` is False, or holds one of another plan or of other data, or a finished one,
-        or a record that can't be read.
+        The folder holds a run and `resume` is False, or holds one of another plan, from other initial weights or of
+        other data, or a finished one, or a record that can't be read, or what is left of a run without its record.
     OutputError
         The folder can't be made.
     """
 
-    def __init__(self, folder: Path, plan: Plan, fingerprint: str, *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        fingerprint: str,
+        *,
+        resume: bool = False,
+        weights_sha256: str | None = None,
+        planes_sha256: str | None = None,
+    ) -> None:
         self.folder = folder
         record = {**plan.told(), "data_fingerprint": fingerprint}
-        backend = keras.backend.backend()
+        # May have changed without another result: what differs is said, and in initial weights refused.
+        around = {
+            "backend": keras.backend.backend(),
+            "weights_sha256": weights_sha256,
+            "planes_sha256": planes_sha256,
+        }
         if (folder / RUN_RECORD).exists():
-            self._check(record, backend, resume=resume)
+            self._check(record, around, resume=resume)
         else:
+            refuse_remains(folder)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -126,9 +149,9 @@ class Run:
                     where=folder,
                     remedy="Name a new folder in a place that you may write to.",
                 ) from error
-            self.write(RUN_RECORD, json.dumps({**record, "backend": backend}, indent=2, ensure_ascii=False))
+            self.write(RUN_RECORD, _as_json(record | around))
 
-    def _check(self, asked: dict[str, Any], backend: str, *, resume: bool) -> None:
+    def _check(self, asked: dict[str, Any], around: dict[str, Any], *, resume: bool) -> None:
         if not resume:
             raise RunError(
                 "the folder already holds a run",
@@ -137,6 +160,10 @@ class Run:
             )
         found = self._read()
         differing = [name for name in asked if found.get(name) != asked[name]]
+        # Nothing in records of earlier versions.
+        began = {name: found.get(name) or value for name, value in around.items()}
+        if began["weights_sha256"] != around["weights_sha256"]:
+            differing.append("content of its initial weights")
         if differing:
             raise RunError(
                 f"the folder holds a run with another {' and another '.join(differing)}",
@@ -145,15 +172,19 @@ class Run:
             )
         if (self.folder / RUN_CARD).exists():
             raise RunError("the run is finished", where=self.folder, remedy="There is nothing to resume.")
-        # None in records of earlier versions.
-        began = found.get("backend", backend)
-        if began != backend:
+        if began["backend"] != around["backend"]:
             _log.warning(
                 "%s was begun by Keras on %s and goes on by %s: its card will name %s alone.",
                 self.folder,
-                began,
-                backend,
-                backend,
+                began["backend"],
+                around["backend"],
+                around["backend"],
+            )
+        if began["planes_sha256"] != around["planes_sha256"]:
+            _log.warning(
+                "%s was begun on planes that have been written since: if they show something else now, its network is"
+                " fitted on both. Fit in a new folder then.",
+                self.folder,
             )
 
     def _read(self) -> dict[str, Any]:
@@ -166,14 +197,36 @@ class Run:
             ) from error
 
     def finish(self, network: keras.Model, card: ModelCard) -> None:
-        """Keep the fitted network, then the card that makes the run complete."""
+        """Keep the fitted network, note its hash in the record, then write the card that makes the run complete."""
         save(self.folder / RUN_NETWORK, network, network.save)
+        self.write(RUN_RECORD, _as_json(self._read() | {"network_sha256": file_sha256(self.folder / RUN_NETWORK)}))
         self.write(RUN_CARD, card.to_json())
 
     def write(self, name: str, text: str) -> None:
         """Write a text file into the folder."""
         with whole_file(self.folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def refuse_remains(folder: Path) -> None:
+    """Refuse a folder in which a new fit would go on from another's state, or be judged by another's network.
+
+    Raises
+    ------
+    RunError
+        The folder holds what is left of a run whose record is gone.
+    """
+    for name in (PROGRESS, RUN_NETWORK, RUN_CARD):
+        if (folder / name).exists():
+            raise RunError(
+                f"the folder holds the {name} of another run, and no {RUN_RECORD}",
+                where=folder,
+                remedy="Name another folder, or delete what is left of that run.",
+            )
+
+
+def _as_json(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=2, ensure_ascii=False)
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Label tables are read as they are, and a bad row is named."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from sklearn.model_selection import train_test_split
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
+from hpa_sdk.samples import Sample, find_samples
 from tests.small import make_field
+from training import dataset as dataset_module
 from training.dataset import read_dataset, read_datasets, read_label_table
 from training.split import study_split
 
@@ -98,3 +101,23 @@ def test_the_split_is_scikit_learn_s_on_the_kaggle_table(real_data: Path) -> Non
     expected = train_test_split(list(ids), told, random_state=101, test_size=0.2, shuffle=True)[:2]
     assert found == expected
     assert len(Label) == targets.shape[1]
+
+
+@pytest.mark.parametrize(("table", "name"), [("train.csv", "lab"), ("val.csv", "lab/val.csv")])
+def test_a_data_set_is_named_after_its_table(tmp_path: Path, table: str, name: str) -> None:
+    folder = make_set(tmp_path / "lab")
+    (folder / "train.csv").rename(folder / table)
+    dataset = read_dataset(folder / table)
+    assert (dataset.name, dataset.tables) == (name, (folder / table,))
+
+
+def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_set(tmp_path / "lab")
+
+    def sort_rows_first(table: Path) -> Iterator[Sample]:
+        table.write_text("Id,Target\na,7 1 2 0\nb,16 0\nc,27\n", encoding="utf-8")
+        return find_samples(table)
+
+    monkeypatch.setattr(dataset_module, "find_samples", sort_rows_first)
+    with pytest.raises(TableError, match="changed while it was read"):
+        read_dataset(folder)

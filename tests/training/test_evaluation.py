@@ -242,7 +242,7 @@ def test_the_table_shows_every_class_of_the_validation_part(data: Path, tmp_path
     run = say_fitted_on(make_run(tmp_path / "run", seed=1), data)
     result = evaluate(run, data, "--part", "validation", "--views", "8", "--threshold", "0.5")
     assert result.exit_code == 0, result.output
-    out = run / "evaluation-fält-validation"
+    out = run / "evaluation-fält-validation-views-8-threshold-0.5"
     told = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     dataset = read_dataset(data)
     rows = np.sort(study_split(12)[1])
@@ -372,8 +372,8 @@ def test_thresholds_of_one_view_are_tuned_anew_for_eight_or_said_to_be_of_one(
     if not known:
         fitted_on.rename(tmp_path / "moved")
         expected = THRESHOLDS
-    arguments = (tuned, data, "--out", tmp_path / "out")
-    result = evaluate(*arguments, "--json", "--views", "8")
+    arguments = (tuned, data, "--out", tmp_path / "out", "--views", "8")
+    result = evaluate(*arguments, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["views"] == 8
@@ -386,8 +386,8 @@ def test_thresholds_of_one_view_are_tuned_anew_for_eight_or_said_to_be_of_one(
         else "the card's, tuned for one view and not for 8: the data of the fit is not at hand"
     )
     assert told["thresholds"] == source
-    assert evaluate(*arguments, "--views", "8").stdout.endswith(f"views: 8; thresholds: {source}\n")
-    one = json.loads(evaluate(*arguments, "--json").stdout)
+    assert evaluate(*arguments).stdout.endswith(f"views: 8; thresholds: {source}\n")
+    one = json.loads(evaluate(tuned, data, "--out", tmp_path / "one", "--json").stdout)
     assert [figures["threshold"] for figures in one["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)
     assert one["thresholds"] == "the card's"
 

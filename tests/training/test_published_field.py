@@ -52,7 +52,7 @@ def test_pictures_on_the_disk_are_the_data_set_that_a_download_makes_of_them(
 def test_a_table_of_any_name_is_a_source(tmp_path: Path) -> None:
     folder = make_published(tmp_path / "atlas", table="labels.csv")
     dataset = read_dataset(folder / "labels.csv")
-    assert dataset.name == "atlas"
+    assert dataset.name == "atlas/labels.csv"
     assert [np.flatnonzero(target).tolist() for target in dataset.targets] == TARGETS
 
 

@@ -33,6 +33,7 @@ from training.dataset import Dataset, read_datasets
 from training.errors import RunError
 from training.fitted_run import FittedRun, Part, at_white_level_of, part_rows, read_run
 from training.split import Rows
+from training.steady_planes import SteadyPlanes
 from training.tuning import Tuned
 
 
@@ -80,7 +81,8 @@ def compare(
     for run in runs:
         warn_of_fitted_fields(run, dataset, part)
     tuned = [thresholds_of(run, threshold, views, dataset) for run in runs]
-    contenders = [_answer(run, dataset, rows, found, views) for run, found in zip(runs, tuned, strict=True)]
+    planes = SteadyPlanes()
+    contenders = [_answer(run, dataset, rows, found, views, planes) for run, found in zip(runs, tuned, strict=True)]
     failures = {failure.id: failure for contender in contenders for failure in contender.answers.failures}.values()
     report_failures(list(failures))
     comparison = compare_networks(
@@ -92,6 +94,11 @@ def compare(
     )
     if as_json:
         told = {
+            "tables": [str(table) for table in dataset.tables],
+            "data_fingerprint": dataset.fingerprint,
+            "networks_sha256": [run.network_sha256 for run in runs],
+            "part": part,
+            "white": dataset.white,
             "views": views,
             "threshold": threshold,
             "thresholds": [found.told for found in tuned],
@@ -114,13 +121,13 @@ def _check_split(runs: Sequence[FittedRun], part: Part) -> None:
         )
 
 
-def _answer(run: FittedRun, dataset: Dataset, rows: Rows, tuned: Tuned, views: int) -> Contender:
+def _answer(run: FittedRun, dataset: Dataset, rows: Rows, tuned: Tuned, views: int, planes: SteadyPlanes) -> Contender:
     return Contender(
         run=str(run.folder),
         architecture=run.card.architecture,
         parameters=run.network.count_params(),
         thresholds=tuned.thresholds,
-        answers=predict_fields(run, dataset.pick(rows), views=views, white=dataset.white),
+        answers=predict_fields(run, dataset.pick(rows), views=views, white=dataset.white, planes=planes),
     )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from hpa_sdk.cli.parameters import white_option
-from hpa_sdk.errors import OutputError
 from hpa_sdk.preprocessing import White
 from hpa_sdk.whole_file import whole_file
 from training.answers import predict_fields
 from training.batches import FieldBatches
 from training.checkpoints import HISTORY
+from training.cli.evaluation_folder import EVALUATION, Identity, begin_evaluation, default_folder
 from training.cli.judging import (
     Threshold,
     ThresholdType,
@@ -44,7 +45,12 @@ from training.prepared import DecodedImages
 @data_argument
 @part_option
 @views_option
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: RUN/evaluation-<data set>.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write. Default: RUN/evaluation-<data set>, with the"
+    " part and other than the usual settings in its name.",
+)
 @click.option("--threshold", type=ThresholdType(), default="card", show_default=True, help="Probability that counts.")
 @white_option
 @json_option
@@ -60,7 +66,8 @@ def evaluate(
 ) -> None:
     """Judge the network in the folder RUN on DATA: folders with train.csv and its planes.
 
-    Prints a table, and writes it with all figures and pictures into a folder. The exit code is 0 when every field was
+    Prints a table, and writes it with all figures and pictures into a folder; one that holds an evaluation of other
+    data, of another network or by other settings is refused. The exit code is 0 when every field was
     judged, 1 when some could not be read (evaluation.json says why), 2 when nothing could start.
     """
     dataset = read_datasets(data, white=white)
@@ -69,7 +76,9 @@ def evaluate(
     rows = part_rows(dataset, part, fitted)
     samples, truth = dataset.pick(rows), dataset.targets[rows]
     warn_of_fitted_fields(fitted, dataset, part)
-    out = _make_folder(out or run / "-".join(["evaluation", dataset.name, *([] if part == "all" else [part])]))
+    identity = Identity.of(fitted, dataset, part=part, views=views, threshold=threshold)
+    out = out or default_folder(fitted, dataset, part=part, views=views, threshold=threshold)
+    begin_evaluation(out, identity)
     answers = predict_fields(fitted, samples, views=views, white=dataset.white)
     report_failures(answers.failures)
     tuned = thresholds_of(fitted, threshold, views, dataset)
@@ -89,8 +98,7 @@ def evaluate(
     text = as_json_text(
         {
             "run": str(run),
-            "views": views,
-            "threshold": threshold,
+            **msgspec.to_builtins(identity),
             "thresholds": tuned.told,
             "recalls": RECALLS,
             "evaluation": evaluation,
@@ -98,21 +106,11 @@ def evaluate(
         }
     )
     # Last, since it tells that all is there.
-    with whole_file(out / "evaluation.json") as partial:
+    with whole_file(out / EVALUATION) as partial:
         partial.write_text(text, encoding="utf-8")
     print_text(text if as_json else f"{evaluation_table(evaluation)}\nviews: {views}; thresholds: {tuned.told}")
     click.echo(f"figures and pictures: {out}", err=True)
     click.get_current_context().exit(1 if answers.failures else 0)
-
-
-def _make_folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the folder can't be made ({error.strerror})", where=out, remedy="Name another one with --out."
-        ) from error
-    return out
 
 
 def _draw(out: Path, evaluation: Evaluation) -> None:

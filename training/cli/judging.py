@@ -14,6 +14,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from training.augmentation import VIEWS
 from training.dataset import Dataset
+from training.fitted_fields import count_fitted_fields
 from training.fitted_run import FittedRun, Part, is_data_of
 from training.split import SplitName
 from training.tuning import Tuned, thresholds_for_views
@@ -64,11 +65,21 @@ def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
 
 
 def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> None:
-    """Say so where a network is judged by fields that it was fitted on."""
-    if part != "validation" and is_data_of(fitted, dataset):
+    """Say so where a network is judged by fields that it was fitted on, also in another table or in a copy."""
+    if part == "validation":
+        return
+    if is_data_of(fitted, dataset):
         click.echo(
             f"{fitted.folder} was fitted on fields of this data: the figures are too good."
             " --part validation leaves those fields out.",
+            err=True,
+        )
+        return
+    count = count_fitted_fields(fitted, dataset)
+    if count:
+        click.echo(
+            f"{fitted.folder} was fitted on {count:,} of these {len(dataset.samples):,} fields, by their ids and the"
+            " sizes of their planes: the figures are too good.",
             err=True,
         )
 
