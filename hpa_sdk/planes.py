@@ -6,46 +6,31 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
-from PIL import ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from hpa_sdk.errors import HpaError, PlaneError
+from hpa_sdk.errors import PlaneError
 from hpa_sdk.file_state import FileState
-from hpa_sdk.painted import plane_of_painted
+from hpa_sdk.picture_file import read_picture
+from hpa_sdk.plane_checks import MAX_PIXELS, MIN_SIDE, Planes, check_size, plane_errors
 from hpa_sdk.samples import Channel, FieldPlanes, Sample
 
-Planes = npt.NDArray[np.uint8 | np.uint16]
-"""The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "Planes",
+    "check_size",
+    "missing_plane",
+    "read_field",
+    "read_plane",
+    "read_planes",
+    "stack_planes",
+    "told_as_plane_errors",
+    "unchanged",
+]
 
-MAX_PIXELS = 64 * 1024 * 1024
-"""Largest plane that is decoded: 8192 x 8192. The largest confocal fields are 4096 x 4096."""
-
-MIN_SIDE = 16
-"""Shortest side of a plane in pixels; below it there is no picture of a cell."""
-
-# The plugin is chosen by the file's first bytes, so that neither a wrong extension nor one of Pillow's sixty other
-# formats ever reaches a decoder, and so that the size limit is ours alone and needs no process-wide setting.
-_FORMATS: dict[bytes, type[ImageFile.ImageFile]] = {
-    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
-    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
-    b"II*\x00": TiffImagePlugin.TiffImageFile,
-    b"MM\x00*": TiffImagePlugin.TiffImageFile,
-}
-
-_GREY_MODES = ("L", "I;16", "I;16B", "I;16L")
-
-_MODE_NAMES = {
-    "1": "a black-and-white picture",
-    "LA": "a grey picture with an alpha channel",
-    "P": "a palette picture",
-    "RGB": "a colour (RGB) picture",
-    "RGBA": "a colour picture with an alpha channel",
-    "F": "a floating-point picture",
-    "I": "a 32-bit picture",
-}
+told_as_plane_errors = plane_errors
 
 
 def read_field(sample: Sample) -> FieldPlanes:
@@ -171,13 +156,16 @@ def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
 def read_plane(path: Path, channel: Channel | None = None) -> Planes:
     """Read one plane.
 
+    Where a file has checksums, they are checked: PNG, and TIFF compressed by Deflate or LZMA. A plane that is stored
+    inverted (min-is-white) or not upright (Orientation) is read as it is meant: see `hpa_sdk.pixel_rules`.
+
     Parameters
     ----------
     path : pathlib.Path
         A grey PNG, JPEG or single-plane TIFF of 8 or 16 bits a pixel. Its first bytes count, not its extension.
     channel : Channel, optional
-        What the plane shows. Where it is known, a JPEG painted in its colour is read too, as the Human Protein Atlas
-        publishes planes.
+        What the plane shows. Where it is known, a JPEG in the pseudocolour of the channel is read too, as the Human
+        Protein Atlas publishes planes.
 
     Returns
     -------
@@ -191,86 +179,5 @@ def read_plane(path: Path, channel: Channel | None = None) -> Planes:
     FileNotFoundError
         There is no such file.
     """
-    with told_as_plane_errors(path), path.open("rb") as file, _open_image(file, path) as image:
-        if channel is not None and image.mode == "RGB" and isinstance(image, JpegImagePlugin.JpegImageFile):
-            check_size(*image.size, path)
-            return plane_of_painted(image, channel, path)
-        _check_form(image, path)
-        plane = np.asarray(image)
-        return plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False)
-
-
-@contextmanager
-def told_as_plane_errors(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into a `PlaneError` that names the file.
-
-    Raises
-    ------
-    PlaneError
-        The file can't be read, or is damaged.
-    FileNotFoundError
-        There is no such file.
-    """
-    try:
-        yield
-    except (HpaError, FileNotFoundError):
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PlaneError(f"the plane can't be read ({reason})", where=path, remedy=_COPY_AGAIN) from error
-    except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
-        raise PlaneError(f"the plane is damaged ({error})", where=path, remedy=_COPY_AGAIN) from error
-
-
-def check_size(width: int, height: int, path: Path) -> None:
-    """Check the size of a plane before it is decoded.
-
-    Raises
-    ------
-    PlaneError
-        It has more than `MAX_PIXELS`, or a side shorter than `MIN_SIDE`.
-    """
-    if width * height > MAX_PIXELS:
-        raise PlaneError(
-            f"the plane has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read",
-            where=path,
-            remedy="Cut it into fields of view first.",
-        )
-    if min(width, height) < MIN_SIDE:
-        raise PlaneError(
-            f"the plane has {width}x{height} pixels; a side needs at least {MIN_SIDE}",
-            where=path,
-            remedy="Give a whole field of view.",
-        )
-
-
-_COPY_AGAIN = "Copy or export the file again; if it still fails, leave the field out."
-
-
-def _open_image(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
-    start = file.read(8)
-    file.seek(0)
-    if not start:
-        raise PlaneError("the file is empty", where=path, remedy=_COPY_AGAIN)
-    for magic, open_format in _FORMATS.items():
-        if start.startswith(magic):
-            return open_format(file, path.name)
-    raise PlaneError(
-        "this is no PNG, JPEG or TIFF file",
-        where=path,
-        remedy="Export the plane as a grey PNG or TIFF of 8 or 16 bits.",
-    )
-
-
-def _check_form(image: ImageFile.ImageFile, path: Path) -> None:
-    check_size(*image.size, path)
-    if image.mode not in _GREY_MODES:
-        raise PlaneError(
-            f"the plane is {_MODE_NAMES.get(image.mode, f'of mode {image.mode}')}, not grey of 8 or 16 bits",
-            where=path,
-            remedy="Export each channel as one grey picture, without colour table or alpha channel.",
-        )
-    if getattr(image, "n_frames", 1) > 1:
-        raise PlaneError(
-            "the file holds more than one picture", where=path, remedy="Export each channel as a file of its own."
-        )
+    plane, _ = read_picture(path, channel)
+    return plane

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import MAX_PIXELS, Planes, read_plane, read_planes
-from hpa_sdk.samples import Channel, Sample, find_samples
+from hpa_sdk.planes import MAX_PIXELS, read_plane, read_planes
+from hpa_sdk.samples import Channel, FieldPlanes, Sample, find_samples
 from tests.painted import jpeg, make_plane, paint, write_published
 from tests.small import random_planes, write_planes
 
@@ -134,7 +134,7 @@ def test_a_source_reads_what_is_no_four_files(tmp_path: Path) -> None:
     planes = random_planes(np.random.default_rng(2), dtype=np.uint16)
 
     class Camera:
-        def read(self) -> Planes:
-            return planes
+        def read(self) -> FieldPlanes:
+            return FieldPlanes(planes)
 
     np.testing.assert_array_equal(read_planes(Sample("x", (tmp_path / "x.nd2",), Camera())), planes)

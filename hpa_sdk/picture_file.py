@@ -1,0 +1,112 @@
+"""Reads the one plane of a picture file; the first bytes of the file say which format it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.painted import plane_of_painted
+from hpa_sdk.pixel_rules import StoredForm, as_plane, check_orientation, not_grey
+from hpa_sdk.plane_checks import COPY_AGAIN, Planes, check_size, damaged, plane_errors
+from hpa_sdk.png_checksums import HEADER_SIZE, SIGNATURE, check_chunks, most_bytes
+from hpa_sdk.samples import Channel
+from hpa_sdk.tiff_file import read_tiff
+
+Reading = tuple[Planes, tuple[str, ...]]
+"""A plane, and what was done to the stored pixels."""
+
+_GREY_MODES = ("L", "I;16", "I;16B", "I;16L")
+_MODE_NAMES = {
+    "1": "a black-and-white picture",
+    "LA": "a grey picture with an alpha channel",
+    "P": "a palette picture",
+    "RGB": "a colour (RGB) picture",
+    "RGBA": "a colour picture with an alpha channel",
+    "CMYK": "a colour (CMYK) picture",
+}
+_ORIENTATION = 274
+
+
+def read_picture(path: Path, channel: Channel | None = None) -> Reading:
+    """Read a plane, and say what was done to its pixels.
+
+    Parameters
+    ----------
+    path, channel
+        As for `hpa_sdk.planes.read_plane`.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16 of shape (H, W).
+    tuple of str
+        What was done to the stored pixels, such as to turn them upright.
+
+    Raises
+    ------
+    PlaneError, FileNotFoundError
+        As for `hpa_sdk.planes.read_plane`.
+    """
+    with plane_errors(path), path.open("rb") as file:
+        start = file.read(8)
+        file.seek(0)
+        if not start:
+            raise PlaneError("the file is empty", where=path, remedy=COPY_AGAIN)
+        for magic, read in _FORMATS.items():
+            if start.startswith(magic):
+                return read(file, path, channel)
+        raise PlaneError(
+            "this is no PNG, JPEG or TIFF file",
+            where=path,
+            remedy="Export the plane as a grey PNG or TIFF of 8 or 16 bits.",
+        )
+
+
+def _read_png(file: io.BufferedReader, path: Path, _: Channel | None) -> Reading:
+    header = file.read(HEADER_SIZE)
+    most = most_bytes(header, path)
+    # Read once, so that the bytes that were checked are those that are decoded.
+    content = header + file.read(most)
+    if len(content) > most:
+        raise damaged("the file is longer than its pixels need", path)
+    check_chunks(content, path)
+    with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
+        return _grey(image, path)
+
+
+def _read_jpeg(file: io.BufferedReader, path: Path, channel: Channel | None) -> Reading:
+    # Without its name: Pillow would map whatever file of that name the working folder has.
+    with JpegImagePlugin.JpegImageFile(file) as image:
+        check_size(*image.size, path)
+        if channel is None or image.mode != "RGB":
+            return _grey(image, path)
+        return _upright(plane_of_painted(image, channel, path), image, path)
+
+
+def _grey(image: Image.Image, path: Path) -> Reading:
+    if image.mode not in _GREY_MODES:
+        raise not_grey(_MODE_NAMES.get(image.mode, f"of mode {image.mode}"), path)
+    if getattr(image, "n_frames", 1) > 1:
+        raise PlaneError(
+            "the file holds more than one picture", where=path, remedy="Export each channel as a file of its own."
+        )
+    plane = np.asarray(image)
+    return _upright(plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False), image, path)
+
+
+def _upright(plane: Planes, image: Image.Image, path: Path) -> Reading:
+    # After the pixels: a PNG can have its Exif behind them.
+    form = StoredForm(orientation=check_orientation(image.getexif().get(_ORIENTATION), path))
+    return as_plane(plane, form), form.notes
+
+
+_FORMATS: dict[bytes, Callable[[io.BufferedReader, Path, Channel | None], Reading]] = {
+    SIGNATURE: _read_png,
+    b"\xff\xd8\xff": _read_jpeg,
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), lambda file, path, _: read_tiff(file, path)),
+}
