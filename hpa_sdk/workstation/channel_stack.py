@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes
+from hpa_sdk.pixel_rules import DEPTHS
+from hpa_sdk.plane_checks import Planes
 
 _SQUARE = 0.01
 _MICROMETRES = {
@@ -48,6 +51,8 @@ class ChannelStack:
         Gives the plane of an index along z: uint8 or uint16 of shape (H, W).
     pixel_size : float or None
         Micrometres a pixel; None where the file does not say it.
+    notes : tuple of str
+        What reading does to the pixels, and what of the file is not read.
     """
 
     name: str
@@ -56,6 +61,7 @@ class ChannelStack:
     depth: int
     read: Callable[[int], Planes]
     pixel_size: float | None
+    notes: tuple[str, ...] = ()
 
 
 Scene = Callable[[], tuple[ChannelStack, ...]]
@@ -113,42 +119,16 @@ def micrometres(sizes: tuple[float | None, float | None], unit: str, path: Path)
     return width * factor
 
 
-def check_one_moment(sizes: Mapping[str, int], known: str, path: Path) -> None:
-    """Check that a picture has no axis beyond those of a field.
-
-    Parameters
-    ----------
-    sizes : mapping of str to int
-        Length of each axis.
-    known : str
-        The axes that may be longer than 1.
-    path : pathlib.Path
-        The file, for messages.
-
-    Raises
-    ------
-    PlaneError
-        It has several time points, colours, or another axis.
-    """
-    for axis, size in sizes.items():
-        if axis not in known and size > 1:
-            what = {"T": "time points", "S": "colours a pixel"}.get(axis, f"positions along an axis {axis}")
-            raise PlaneError(
-                f"the picture has {size} {what}",
-                where=path,
-                remedy="Export one moment, with each channel in grey: a field is z planes of four channels.",
-            )
-
-
-def check_type(dtype: object, path: Path) -> None:
-    """Check the type of a picture's pixels.
+def check_type(dtype: np.dtype[Any], path: Path) -> None:
+    """Check the type of a picture's pixels, whatever their byte order.
 
     Raises
     ------
     PlaneError
         It is not uint8 or uint16.
     """
-    if str(dtype) not in {"uint8", "uint16"}:
+    if dtype.kind != "u" or 8 * dtype.itemsize not in DEPTHS:
+        name = f"signed {dtype.newbyteorder('=')}" if dtype.kind == "i" else dtype.newbyteorder("=")
         raise PlaneError(
-            f"the pixels are {dtype}, not of 8 or 16 bits", where=path, remedy="Export the camera's own numbers."
+            f"the pixels are {name}, not of 8 or 16 bits", where=path, remedy="Export the camera's own numbers."
         )

@@ -11,13 +11,15 @@ from functools import partial
 from itertools import count, product, takewhile
 from math import ceil, prod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import MAX_PIXELS, Planes, check_size
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_one_moment, check_type, load, micrometres
+from hpa_sdk.pixel_rules import StoredForm, as_plane
+from hpa_sdk.plane_checks import MAX_PIXELS, Planes, check_size
+from hpa_sdk.workstation.axes import name_axes
+from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_type, load, micrometres
 
 _EXPORT = "Export it as OME-Zarr 0.4 or 0.5."
 
@@ -53,17 +55,20 @@ def _channels(root: Any, place: str, path: Path) -> tuple[ChannelStack, ...]:  #
     group = root[place] if place else root
     ome = _ome(group)
     try:
-        scales = ome["multiscales"][0]
-        axes = [axis["name"].upper() for axis in scales["axes"]]
+        pictures = ome["multiscales"]
+        scales = pictures[0]
+        axes = [_axis(axis) for axis in scales["axes"]]
         full_size = scales["datasets"][0]
         array = group[full_size["path"]]
     except (KeyError, IndexError, TypeError) as error:
         raise PlaneError(f"it describes no picture ({error!r} is missing)", where=path, remedy=_EXPORT) from error
     if axes[-2:] != ["Y", "X"] or len(axes) != array.ndim:
         raise PlaneError(f"its axes are {', '.join(axes)}, and the last not y and x", where=path, remedy=_EXPORT)
-    sizes = dict(zip(axes, array.shape, strict=True))
+    twice = sorted({axis for axis in axes if axes.count(axis) > 1})
+    if twice:
+        raise PlaneError(f"two axes have the name {twice[0]} ({', '.join(axes)})", where=path, remedy=_EXPORT)
+    sizes = name_axes(axes, array.shape, "", path)
     check_type(array.dtype, path)
-    check_one_moment(sizes, "CZYX", path)
     _check_chunks(array, path)
     labels = [str(channel.get("label", "")) for channel in ome.get("omero", {}).get("channels", [])]
     steps = np.ones(len(axes))
@@ -71,11 +76,13 @@ def _channels(root: Any, place: str, path: Path) -> tuple[ChannelStack, ...]:  #
         for transform in level.get("coordinateTransformations", []):
             steps = steps * transform.get("scale", 1)
     unit = scales["axes"][-1].get("unit", "")
+    more = len(pictures) - 1
+    notes = (f"the OME-Zarr describes {more} more picture{'s' if more > 1 else ''}; the first is read",) if more else ()
 
     def read(channel: int, z: int) -> Planes:
         check_size(sizes["X"], sizes["Y"], path)
         at = {"C": channel, "Z": z, "Y": slice(None), "X": slice(None)}
-        return cast("Planes", np.asarray(array[tuple(at.get(axis, 0) for axis in axes)]))
+        return as_plane(np.asarray(array[tuple(at.get(axis, 0) for axis in axes)]), StoredForm())
 
     return tuple(
         ChannelStack(
@@ -85,9 +92,25 @@ def _channels(root: Any, place: str, path: Path) -> tuple[ChannelStack, ...]:  #
             sizes.get("Z", 1),
             partial(read, number),
             micrometres((steps[-2], steps[-1]), unit, path),
+            notes,
         )
         for number in range(sizes.get("C", 1))
     )
+
+
+_TYPES = {"channel": ("C",), "time": ("T",), "space": ("X", "Y", "Z")}
+
+
+def _axis(axis: dict[str, Any]) -> str:
+    """Give the letter of an axis, by its type where it has one of the specification's; else its own name."""
+    name, kind = str(axis["name"]).upper(), str(axis.get("type") or "").lower()
+    letters = _TYPES.get(kind, ())
+    if name in letters:
+        return name
+    # The channels and the time can have any name; which side of space an axis is, and what has no type, its name says.
+    if len(letters) == 1 and not any(name in others for others in _TYPES.values()):
+        return letters[0]
+    return f"{name} (type {kind})" if kind else name
 
 
 _LARGEST_CHUNK = 4 * MAX_PIXELS

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import read_plane, told_as_plane_errors
+from hpa_sdk.picture_file import read_picture
+from hpa_sdk.plane_checks import plane_errors
 from hpa_sdk.workstation import ome_zarr, tiff, vendors
 from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
 
@@ -53,7 +54,7 @@ def _look(path: Path, scene: Scene) -> tuple[ChannelStack, ...]:
 
 def _told(path: Path, function: Callable[..., Given], *arguments: object) -> Given:
     try:
-        with told_as_plane_errors(path):
+        with plane_errors(path):
             return function(*arguments)
     except FileNotFoundError as error:
         raise PlaneError("it, or a part of it, is not there", where=path, remedy="Copy it again.") from error
@@ -61,7 +62,7 @@ def _told(path: Path, function: Callable[..., Given], *arguments: object) -> Giv
 
 @contextmanager
 def _open_picture(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
-    yield {"0": lambda: (ChannelStack("", 0, path, 1, lambda _: read_plane(path), None),)}
+    yield {"0": lambda: (ChannelStack("", 0, path, 1, lambda _: read_picture(path)[0], None),)}
 
 
 _Opener = Callable[[Path, str | None], AbstractContextManager[dict[str, Scene]]]

@@ -7,17 +7,24 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import MAX_PIXELS, Planes, check_size
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_one_moment, check_type, load, micrometres
+from hpa_sdk.plane_checks import COPY_AGAIN, Planes, damaged
+from hpa_sdk.tiff_directory import read_directory
+from hpa_sdk.tiff_file import decode
+from hpa_sdk.tiff_layout import UNCOMPRESSED, Layout, layout_of
+from hpa_sdk.workstation.axes import name_axes
+from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, load, micrometres
 
-_KNOWN_AXES = "TCZYXS"
+# tifffile's letters for what a file counts along without a word of what it is.
+_UNNAMED = "QI"
+_IN_A_PAGE = "YXS"
 _MOST_ERRORS = 100
 _NAMES_OF_FILES = re.compile(r'FileName\s*=\s*["\']([^"\']*)')
 
@@ -93,8 +100,6 @@ def _listed(elements: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 
 def _channels(tiff: Any, series: Any, images: list[dict[str, Any]], path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401
     names, pixel_size = _told_by_ome(images, series.name, path) if images else ((), _told_by_imagej(tiff, path))
-    check_type(series.dtype, path)
-    sizes = dict(zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True))
     # Not of the kind that it says it is: tifffile could not follow its description.
     astray = bool(tiff.ome_metadata) and series.kind in {"generic", "uniform"}
     if astray or any(page is None or page.parent is not tiff for page in series):
@@ -104,53 +109,58 @@ def _channels(tiff: Any, series: Any, images: list[dict[str, Any]], path: Path) 
                 where=path,
                 remedy="Export the field as one file, or as a file for each channel and name their pattern.",
             )
-        return (ChannelStack("", 0, path, 1, lambda _: _decode(tiff, 0, None, path), pixel_size),)
-    # What a file without names of axes counts along is its channels.
-    unknown = [axis for axis, size in sizes.items() if axis not in _KNOWN_AXES and size > 1]
-    channel_axis = "C" if sizes.get("C", 1) > 1 or len(unknown) != 1 else unknown[0]
-    check_one_moment(sizes, f"{channel_axis}ZYX", path)
-    stacked = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
+        page = tiff.pages[0]
+        return (
+            ChannelStack("", 0, path, 1, lambda _: _decode(page, path), pixel_size, _layout(page, path).form.notes),
+        )
+    axes = name_axes(tuple(series.get_axes(squeeze=False)), series.get_shape(squeeze=False), _UNNAMED, path)
+    stacked = {axis: size for axis, size in axes.items() if axis not in _IN_A_PAGE}
+    notes = _layout(series[0], path).form.notes
 
     def read(channel: int, z: int) -> Planes:
-        at = {channel_axis: channel, "Z": z}
+        at = {"C": channel, "Z": z}
         index = np.ravel_multi_index([at.get(axis, 0) for axis in stacked], list(stacked.values())) if stacked else 0
-        return _decode(tiff, int(index), series, path)
+        if series.is_truncated:
+            return _decode(series[0], path, int(index), series.dataoffset)
+        return _decode(series[int(index)], path)
 
     return tuple(
         ChannelStack(
             names[number] if number < len(names) else "",
             number,
             path,
-            sizes.get("Z", 1),
+            axes.get("Z", 1),
             partial(read, number),
             pixel_size,
+            notes,
         )
-        for number in range(sizes.get(channel_axis, 1))
+        for number in range(axes.get("C", 1))
     )
 
 
-def _decode(tiff: Any, index: int, series: Any, path: Path) -> Planes:  # noqa: ANN401
-    page = (tiff.pages if series is None else series)[0 if series is not None and series.is_truncated else index]
-    form = page.keyframe
-    if form.ndim != 2:  # noqa: PLR2004 - (H, W)
+def _layout(page: Any, path: Path) -> Layout:  # noqa: ANN401
+    """Read the tags again, by the rules that a plain plane is read by; tifffile knows others."""
+    if not page.offset:
+        raise PlaneError("a page of it is not there", where=path, remedy=COPY_AGAIN)
+    if page.keyframe.ndim != 2:  # noqa: PLR2004 - (H, W)
         raise PlaneError(
             "its pages are no single grey planes", where=path, remedy="Export each channel in grey, a page for each."
         )
-    check_size(form.imagewidth, form.imagelength, path)
-    if np.prod([min(side, MAX_PIXELS + 1) for side in form.chunks], dtype=float) > MAX_PIXELS:
-        raise PlaneError("its tiles are larger than any field", where=path, remedy="Export the field again.")
-    if series is not None and series.is_truncated:
-        # ImageJ describes such a stack on its first page only; the planes follow it without gaps.
-        data = tiff.filehandle.read_array(
-            f"{tiff.byteorder}{form.dtype.char}",
-            form.size,
-            series.dataoffset + index * form.nbytes,
-        ).reshape(form.shape)
-    elif not all(page.databytecounts):
-        raise PlaneError("a part of the plane is not there", where=path, remedy="Copy or export the file again.")
-    else:
-        data = page.asarray()
-    return cast("Planes", data.astype(form.dtype.newbyteorder("="), copy=False))
+    with path.open("rb") as file:
+        return layout_of(read_directory(file, path, page.offset), path)
+
+
+def _decode(page: Any, path: Path, index: int = 0, start: int | None = None) -> Planes:  # noqa: ANN401
+    """Decode a page, or the plane of an index where ImageJ describes a whole stack on its first page."""
+    layout = _layout(page, path)
+    if start is not None:
+        # The planes follow each other without gaps, whatever parts the first is said to have.
+        plane = (start + index * layout.nbytes, layout.nbytes)
+        if layout.compression != UNCOMPRESSED or sum(plane) > path.stat().st_size:
+            raise damaged("its planes do not follow each other in the file", path)
+        layout = replace(layout, tiled=False, part_height=layout.height, part_width=layout.width, parts=(plane,))
+    with path.open("rb") as file:
+        return decode(layout, file, path, page.asarray)
 
 
 def _told_by_ome(images: list[dict[str, Any]], name: str, path: Path) -> tuple[tuple[str, ...], float | None]:

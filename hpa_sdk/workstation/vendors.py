@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes, check_size
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_one_moment, check_type, load, micrometres
+from hpa_sdk.pixel_rules import StoredForm, as_plane
+from hpa_sdk.plane_checks import Planes, check_size
+from hpa_sdk.workstation.axes import name_axes
+from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_type, load, micrometres
 
 
 @contextmanager
@@ -36,24 +38,33 @@ def open_file(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
 
 def _channels(image: Any, scene: int, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401
     image.set_scene(scene)
-    sizes = dict(image.dims.items())
+    _check_own_axes(image, path)
+    sizes = name_axes(tuple(image.dims.order), image.dims.shape, "", path)
     check_type(image.dtype, path)
-    check_one_moment(sizes, "CZYX", path)
     pixel = image.physical_pixel_sizes
+    names = [str(name) for name in image.channel_names or ()]
 
     def read(channel: int, z: int) -> Planes:
         check_size(sizes["X"], sizes["Y"], path)
         image.set_scene(scene)
-        return cast("Planes", np.asarray(image.get_image_dask_data("YX", T=0, C=channel, Z=z)))
+        return as_plane(np.asarray(image.get_image_dask_data("YX", T=0, C=channel, Z=z)), StoredForm())
 
     return tuple(
         ChannelStack(
-            str(name),
+            names[number] if len(names) == sizes["C"] else "",
             number,
             path,
             sizes["Z"],
             partial(read, number),
             micrometres((pixel.Y, pixel.X), "um", path),
         )
-        for number, name in enumerate(image.channel_names)
+        for number in range(sizes["C"])
     )
+
+
+def _check_own_axes(image: Any, path: Path) -> None:  # noqa: ANN401
+    """Check the axes that the format's reader gives: along one that bioio does not know, it takes the first place."""
+    own = image.reader.dims
+    tiles = "M" if "M" not in image.dims.order else ""  # bioio has put them together
+    kept = [at for at, axis in enumerate(own.order) if axis not in tiles]
+    name_axes([own.order[at] for at in kept], [own.shape[at] for at in kept], "", path)

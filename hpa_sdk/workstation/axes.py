@@ -1,0 +1,70 @@
+"""Says what each axis of a picture is, and refuses what the shape alone would have to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.samples import Channel
+
+_FIELD = "CZYX"
+_MEANINGS = {"T": "time points", "S": "colours a pixel"}
+_EXPORT = "Export one moment, with each channel in grey: a field is z planes of four channels."
+_NAME_THEM = (
+    "Export it with named axes, as an OME-TIFF or ImageJ hyperstack that says which axis is the channels (C)"
+    " and which is z (Z)."
+)
+
+
+def name_axes(axes: Sequence[str], shape: Sequence[int], unnamed: str, path: Path) -> dict[str, int]:
+    """Give the length of each axis of a picture by its name.
+
+    An axis without a name counts as the channels if it is the only one, no axis has that name, and there are as many as
+    channels. Axes of length 1 say nothing, and do not count.
+
+    Parameters
+    ----------
+    axes : sequence of str
+        Name of each axis, in order.
+    shape : sequence of int
+        Their lengths.
+    unnamed : str
+        The names that stand for none.
+    path : pathlib.Path
+        The file, for messages.
+
+    Returns
+    -------
+    dict of str to int
+        In the order of `axes`: those of length 1 too, each name once.
+
+    Raises
+    ------
+    PlaneError
+        An axis is not one of a field, has the name of another, or has none and can not be told.
+    """
+    lengths = list(zip(axes, shape, strict=True))
+    there = ", ".join(f"{axis} of {length}" for axis, length in lengths)
+    nameless = [length for axis, length in lengths if axis in unnamed and length > 1]
+    if nameless and (nameless != [len(Channel)] or any(axis == "C" and length > 1 for axis, length in lengths)):
+        raise PlaneError(
+            f"the file does not name all its axes ({there}; {' and '.join(sorted(set(unnamed)))} stand for no name)",
+            where=path,
+            remedy=_NAME_THEM,
+        )
+    sizes: dict[str, int] = {}
+    for given, length in lengths:
+        axis = "C" if given in unnamed and length > 1 else given
+        if axis not in _FIELD and length > 1:
+            raise PlaneError(
+                f"the picture has {length} {_MEANINGS.get(axis, f'positions along an axis {axis}')}",
+                where=path,
+                remedy=_EXPORT if axis != "S" else f"{_EXPORT} In tifffile, write with photometric='minisblack'.",
+            )
+        if sizes.get(axis, 1) > 1 and length > 1:
+            raise PlaneError(f"two axes have the name {axis} ({there})", where=path, remedy=_NAME_THEM)
+        if length > 1:
+            sizes.pop(axis, None)  # the order counts, and an axis of length 1 has no place in it
+        sizes.setdefault(axis, length)
+    return sizes
