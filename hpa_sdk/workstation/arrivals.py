@@ -7,13 +7,15 @@ shares.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hpa_sdk.file_state import FileStamp
+from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.workstation.earlier_writing import find_earlier
 from hpa_sdk.workstation.file_group import FileGroup, group_names
+from hpa_sdk.workstation.folder_turns import FolderTurns
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watched_files import is_folder, is_plane_file, list_names, opens, read_stamp
@@ -35,13 +37,16 @@ class Arrived:
     complete : bool
         Whether each channel has its files and they open; if not, the field has waited for one in vain.
     again : bool
-        Whether it was given before, and came again by `Arrivals.come_again`.
+        Whether it was given before, and requeued by `Arrivals.requeue`.
+    notes : tuple of str
+        Which of its files are of an earlier writing than the others.
     """
 
     group: FileGroup
     stamps: dict[str, FileStamp]
     complete: bool
     again: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -69,16 +74,16 @@ class Arrivals:
         self._ledger = ledger
         self._done: dict[str, FileStamp] = {}
         self._passed_over: set[str] = set()
-        self._half_folders: set[str] = set()
         self._files: dict[str, _File] = {}
         self._fields: dict[str, set[str]] = {}
         self._given: set[str] = set()
         self._turns: Iterator[str] = iter(())
+        self._folder_turns = FolderTurns()
 
     def look(self, most: int) -> list[Arrived]:
         """Look at the folder and give fields that have arrived, each once, in the order in which they were seen.
 
-        A field that was given is not given again before `come_again` or `finish` was called for it.
+        A field that was given is not given again before `requeue` or `finish` was called for it.
 
         Parameters
         ----------
@@ -126,7 +131,7 @@ class Arrivals:
                     self._ledger.set_done(field, {name: stamp})
             self._ledger.set_fact("begun", 1)
 
-    def come_again(self, arrived: Arrived) -> None:
+    def requeue(self, arrived: Arrived) -> None:
         """Let a field that was given arrive once more: its files have to settle again."""
         self.finish(arrived)
         now = time.monotonic()
@@ -142,6 +147,11 @@ class Arrivals:
     def unchanged(self, arrived: Arrived) -> bool:
         """Say whether the files of a field that was given are there as they were."""
         return all(self._read_stamp(name) == stamp for name, stamp in arrived.stamps.items())
+
+    def is_of(self, files: Iterable[FileState], arrived: Arrived) -> bool:
+        """Say whether files that were read are those of a field that was given, as they were when they had settled."""
+        settled = {str(self._path(name).absolute()): stamp for name, stamp in arrived.stamps.items()}
+        return all(file.path in settled and settled[file.path].matches(file.stamp) for file in files)
 
     def _see(self, name: str, now: float) -> None:
         file = self._files.get(name)
@@ -169,13 +179,23 @@ class Arrivals:
         """Look whether files that are done with were written again: at each look some of them, by turns."""
         turn = list(islice(self._turns, len(self._done) // LOOKS_A_ROUND + 1))
         if not turn:
-            # What an OME-Zarr folder holds is many files: done with and whole, it is not looked into again.
-            self._turns = iter([name for name in self._done if not is_folder(name) or name in self._half_folders])
-        for name in turn:
-            done = self._done.get(name)
-            if done is not None and self._read_stamp(name) != done:
-                del self._done[name]
-                self._half_folders.discard(name)
+            files: list[str] = []
+            folders: list[str] = []
+            for name in self._done:
+                (folders if is_folder(name) else files).append(name)
+            self._turns = iter(files)
+            self._folder_turns.renew(folders)
+        for names in (turn, self._folder_turns.now()):
+            for name in names:
+                self._check_done(name)
+
+    def _check_done(self, name: str) -> bool:
+        """Say whether a file that is done with is as it was; if not, the next look sees it as a new one."""
+        done = self._done.get(name)
+        if done is None or self._read_stamp(name) == done:
+            return True
+        del self._done[name]
+        return False
 
     def _group(self, name: str) -> list[FileGroup]:
         known = is_plane_file(self._station.watch, name)
@@ -191,28 +211,32 @@ class Arrivals:
         if quiet < arrival.settle_seconds or min(file.looks for file in files) < arrival.looks:
             return None
         # A plane that comes late, or again, makes a field with those that were done with before.
-        earlier = (name for name in self._ledger.files_of(field) if name in self._done)
-        names = self._fields[field].union(earlier)
-        groups = group_names(self._station, self._station.watch, names)
+        earlier = [name for name in self._ledger.files_of(field) if name in self._done]
+        groups = group_names(self._station, self._station.watch, self._fields[field].union(earlier))
         # With another pattern than last time, files that were done with may now be of another field.
         group = next(group for group in groups if group.id == field)
-        complete = group.is_complete(self._station) and all(map(opens, group.files))
-        if not complete and quiet < arrival.plane_timeout_seconds:
+        inside = set(group.files)
+        names = [name for name in sorted(self._fields[field].union(earlier)) if self._path(name) in inside]
+        # Of files that are done with only some are looked at each time, so these may have been written again unseen.
+        if not all(self._check_done(name) for name in names if name not in self._files):
             return None
         stamps = {name: self._files[name].stamp if name in self._files else self._done[name] for name in names}
-        return Arrived(group, stamps, complete, again=any(file.again for file in files))
+        complete = group.is_complete(self._station) and all(map(opens, group.files))
+        patience = arrival.plane_timeout_seconds
+        writing = find_earlier(stamps, self._ledger, self._station.watch, apart_seconds=patience)
+        if quiet < patience and (writing.rewritten or not complete):
+            return None
+        notes = (writing.note,) if writing.note else ()
+        return Arrived(group, stamps, complete, again=any(file.again for file in files), notes=notes)
 
     def _take(self, arrived: Arrived) -> None:
         self._given.add(arrived.group.id)
         self._done.update(arrived.stamps)
-        if not arrived.complete:
-            self._half_folders.update(filter(is_folder, arrived.stamps))
         for name in self._fields.pop(arrived.group.id):
             del self._files[name]
 
     def _forget_all_but(self, present: set[str]) -> None:
         self._passed_over &= present
-        self._half_folders &= present
         for name in self._done.keys() - present:
             del self._done[name]
         for name in self._files.keys() - present:
@@ -221,5 +245,8 @@ class Arrivals:
             if not self._fields[field]:
                 del self._fields[field]
 
+    def _path(self, name: str) -> Path:
+        return Path(self._station.watch, name)
+
     def _read_stamp(self, name: str) -> FileStamp | None:
-        return read_stamp(Path(self._station.watch, name))
+        return read_stamp(self._path(name))

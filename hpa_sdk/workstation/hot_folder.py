@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
+from hpa_sdk.file_state import FileState
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
@@ -40,6 +41,7 @@ class _Asked:
     arrived: Arrived
     samples: list[Sample]
     results: list[Result] = field(default_factory=list)
+    read: list[FileState] = field(default_factory=list)
 
 
 class HotFolder:
@@ -152,16 +154,18 @@ class HotFolder:
                     self._finish(asked.popleft())
         finally:
             for unanswered in asked:
-                self._arrivals.come_again(unanswered.arrived)
+                self._arrivals.requeue(unanswered.arrived)
 
     def _result(self, answer: Prediction | Failure, asked: _Asked) -> Result:
         waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
+        if isinstance(answer, Prediction):
+            asked.read += answer.files
         return Result.of(
             answer,
             files=asked.samples[len(asked.results)].files,
             model_sha256=self._predictor.model.sha256,
             device=self._predictor.device,
-            notes=() if asked.arrived.complete else (waited,),
+            notes=(*asked.arrived.notes, *(() if asked.arrived.complete else (waited,))),
         )
 
     def _finish(self, asked: _Asked) -> None:
@@ -169,8 +173,11 @@ class HotFolder:
         # Good files fail too, while a share is away or a program pauses in its writing. So only the second time counts,
         # and what was still incomplete after its wait, and neither where the files are not there as they were.
         counts = (arrived.again or not arrived.complete) and self._arrivals.unchanged(arrived)
-        if any(result.error for result in asked.results) and not counts:
-            self._arrivals.come_again(arrived)
+        failed = any(result.error for result in asked.results)
+        # What was read must be what had settled: files that were replaced meanwhile may be of two acquisitions, and the
+        # scenes of one file of two moments.
+        if (failed and not counts) or not self._arrivals.is_of(asked.read, arrived):
+            self._arrivals.requeue(arrived)
         else:
             self._try("ledger", lambda: self._keep(asked))
 
@@ -178,7 +185,7 @@ class HotFolder:
         try:
             self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
         except OutputError:
-            self._arrivals.come_again(asked.arrived)
+            self._arrivals.requeue(asked.arrived)
             raise
         self._arrivals.finish(asked.arrived)
         for result in asked.results:

@@ -71,6 +71,26 @@ def read_stamp(path: Path) -> FileStamp | None:
         return None
 
 
+def count_chunks(folder: Path, before: FileStamp) -> tuple[int, int]:
+    """Count the files of an OME-Zarr folder that hold pixels: those not written since it had a stamp, and all."""
+    old = every = 0
+    for below, _, names in os.walk(folder):
+        for name in names:
+            if name in _ZARR_DESCRIPTIONS:
+                continue
+            stamp = read_stamp(Path(below, name))
+            every += 1
+            # The time of the last change can't be set: a copy that keeps the times of its files is a new writing too.
+            if stamp is not None and before.changed is not None and stamp.changed is not None:
+                old += stamp.changed <= before.changed
+            else:
+                old += stamp is not None and (stamp.modified or 0) <= (before.modified or 0)
+    return old, every
+
+
+_ZARR_DESCRIPTIONS = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"))
+
+
 def opens(path: Path) -> bool:
     """Say whether a file can be opened: on Windows, one that a program is writing often can't.
 

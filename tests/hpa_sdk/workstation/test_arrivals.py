@@ -72,7 +72,7 @@ def test_what_is_gone_is_forgotten(station: Station, ledger: Ledger, tmp_path: P
     found.look(99)
     time.sleep(0.01)
     for arrived in found.look(2):
-        found.come_again(arrived)
+        found.requeue(arrived)
     for arrived in found.look(2):
         found.finish(arrived)
     for path in station.watch.iterdir():
@@ -81,13 +81,13 @@ def test_what_is_gone_is_forgotten(station: Station, ledger: Ledger, tmp_path: P
     assert {name for name, value in vars(found).items() if value in ({}, set())} == empty
 
 
-def test_what_comes_again_says_so(station: Station, ledger: Ledger, tmp_path: Path) -> None:
+def test_what_is_requeued_says_so(station: Station, ledger: Ledger, tmp_path: Path) -> None:
     planes(tmp_path, "a")
     found = Arrivals(station, ledger)
     found.look(9)
     time.sleep(0.01)
     (first,) = found.look(9)
-    found.come_again(first)
+    found.requeue(first)
     time.sleep(0.01)
     (second,) = found.look(9)
     assert (first.again, second.again) == (False, True)
