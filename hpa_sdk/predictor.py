@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Literal, overload
@@ -28,6 +30,8 @@ from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import ThreadPlan
 from hpa_sdk.session import Session, SessionSettings
 from hpa_sdk.sources import FoundField, Source, find_fields
+
+_log = logging.getLogger("hpa_sdk")
 
 
 class Predictor:
@@ -294,6 +298,8 @@ class Predictor:
 
     def _ready(self, found: FoundField, white: White | None) -> _Prepared:
         read = found.read()
+        for note in read.notes:
+            _log_once(note)
         field, levels = self.card.preprocessing.model_input(read.planes, white=white, where=found.where)
         return _Prepared(found.id, field, levels, read.files, read.notes)
 
@@ -323,6 +329,11 @@ class Predictor:
             files=asked.files,
             notes=asked.notes,
         )
+
+
+@lru_cache(maxsize=256)
+def _log_once(note: str) -> None:
+    _log.warning("%s", note)
 
 
 def _check_threshold(threshold: float | str) -> None:

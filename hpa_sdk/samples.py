@@ -6,7 +6,7 @@ import enum
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.errors import SampleError
+from hpa_sdk.errors import HpaError, SampleError
 from hpa_sdk.file_state import FileState
 from hpa_sdk.tables import read_columns
 
@@ -28,8 +28,11 @@ class Channel(enum.StrEnum):
     YELLOW = "yellow"  # endoplasmic reticulum
 
 
-# Where a channel lies there in two formats, the first of these counts.
 EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+"""Extensions of files that hold one plane each."""
+
+# Where all planes of a field lie there in two formats, the first of these counts.
+_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +77,17 @@ class Sample:
         one at least. Absolute where `find_samples` gives them, so that they stay the same files in another folder.
     source : PlaneSource, optional
         What reads the planes, where they are no four plain pictures.
+    note : str
+        What is to be known of how it was found; can be empty.
+    problem : HpaError or None
+        Why its planes can't be chosen among those that lie there. Reading such a sample raises it.
     """
 
     id: str
     files: tuple[Path, ...]
     source: PlaneSource | None = None
+    note: str = ""
+    problem: HpaError | None = None
 
 
 def find_samples(
@@ -104,8 +113,8 @@ def find_samples(
     Yields
     ------
     Sample
-        Files are PNG, TIFF or JPEG, named ``<id>_<channel>.<extension>``. A channel whose file is missing is named
-        as it was expected.
+        Files are PNG, TIFF or JPEG, named ``<id>_<channel>.<extension>``, all four of one format. A channel whose file
+        is missing is named as it was expected. Where the planes lie there in several formats, see `choose_planes`.
 
     Raises
     ------
@@ -145,7 +154,7 @@ def count_samples(path: str | os.PathLike[str], *, recursive: bool = False) -> i
     path = Path(path)
     if path.is_dir():
         unlisted: list[SampleError] = []
-        return sum(len(channels) for _, channels in _listings(path, unlisted, recursive=recursive))
+        return sum(len(by_stem) for _, by_stem in _listings(path, unlisted, recursive=recursive))
     return sum(1 for _ in read_columns(path, "Id")) if path.suffix.lower() == ".csv" else 1
 
 
@@ -179,16 +188,16 @@ def _samples_in_folder(folder: Path, *, recursive: bool) -> Iterator[Sample]:
 def _samples_in_table(table: Path, root: Path) -> Iterator[Sample]:
     if not root.is_dir():
         raise SampleError("no such folder", where=root, remedy="Name the folder that holds the planes of the table.")
-    listed: dict[Path, dict[str, dict[Channel, str]]] = {}
+    listed: dict[Path, dict[str, list[str]]] = {}
     for _, (sample_id,) in read_columns(table, "Id"):
         stem = root / sample_id
         if stem.parent not in listed:
-            listed[stem.parent] = _channels_by_stem(stem.parent) if stem.parent.is_dir() else {}
-        yield _sample(sample_id, stem, listed[stem.parent].get(stem.name, {}))
+            listed[stem.parent] = _names_by_stem(stem.parent) if stem.parent.is_dir() else {}
+        yield _sample(sample_id, stem, listed[stem.parent].get(stem.name, []))
 
 
 def _sample_of_file(path: Path) -> Sample:
-    stem, channel = _split_name(path.name)
+    stem, channel, _ = _split_name(path.name)
     if channel is None:
         raise SampleError(
             "the file name does not end with a channel",
@@ -197,12 +206,14 @@ def _sample_of_file(path: Path) -> Sample:
         )
     if not path.is_file():
         raise SampleError("no such file", where=path, remedy="Check the path.")
-    names = _find_channels(path.with_name(stem), (path.suffix, *EXTENSIONS))
-    return _sample(stem, path.with_name(stem), names | {channel: path.name})
+    # The format of the file that was named is the one that is meant.
+    own = [extension for extension in EXTENSIONS if _FORMATS[extension] == _FORMATS[path.suffix.lower()]]
+    names = _find_names(path.with_name(stem), dict.fromkeys((path.suffix, *own)))
+    return _sample(stem, path.with_name(stem), dict.fromkeys((path.name, *names)))
 
 
 def _sample_of_stem(stem: Path) -> Sample:
-    names = _find_channels(stem, EXTENSIONS)
+    names = _find_names(stem, EXTENSIONS)
     if not names:
         raise SampleError(
             "no sample lies here",
@@ -212,38 +223,92 @@ def _sample_of_stem(stem: Path) -> Sample:
     return _sample(stem.name, stem, names)
 
 
-def _sample(sample_id: str, stem: Path, names: Mapping[Channel, str]) -> Sample:
-    extension = Path(next(iter(names.values()))).suffix if names else EXTENSIONS[0]
+def _sample(sample_id: str, stem: Path, names: Iterable[str]) -> Sample:
+    names = list(names)
+    chosen = choose_planes(names, stem)
+    extension = os.path.splitext(names[0])[1] if names else EXTENSIONS[0]  # noqa: PTH122 - no Path for each
+    if chosen.names:
+        extension = os.path.splitext(next(iter(chosen.names.values())))[1]  # noqa: PTH122 - as above
     red, green, blue, yellow = (
-        stem.with_name(names.get(channel, f"{stem.name}_{channel}{extension}")) for channel in Channel
+        stem.with_name(chosen.names.get(channel, f"{stem.name}_{channel}{extension}")) for channel in Channel
     )
-    return Sample(sample_id, (red, green, blue, yellow))
+    return Sample(sample_id, (red, green, blue, yellow), note=chosen.note, problem=chosen.problem)
 
 
-def _find_channels(stem: Path, extensions: tuple[str, ...]) -> dict[Channel, str]:
-    names = _look_for_channels(stem, extensions)
+@dataclass(frozen=True, slots=True)
+class ChosenPlanes:
+    """The planes of a field among all files of its name.
+
+    Attributes
+    ----------
+    names : dict of Channel to str
+        Names of files; a channel that is not there is missing.
+    note : str
+        What was left out, if all planes lie there in several formats.
+    problem : HpaError or None
+        Why none can be chosen.
+    """
+
+    names: Mapping[Channel, str]
+    note: str = ""
+    problem: HpaError | None = None
+
+
+def choose_planes(names: Sequence[str], where: str | os.PathLike[str]) -> ChosenPlanes:
+    """Choose the planes of a field: all of one format, never one of this and one of that.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of files, without folders, that differ in channel and extension alone.
+    where : str or os.PathLike
+        What they have in common, with its folder, for messages.
+
+    Returns
+    -------
+    ChosenPlanes
+        The only format in which all four planes are there; of several such the first of PNG, TIFF and JPEG, with a
+        note. Nothing where the planes are spread over several formats, or a channel has two files of one format.
+    """
+    by_format: dict[str, dict[Channel, str]] = {}
+    for name in names:
+        _, channel, extension = _split_name(name)
+        planes = by_format.setdefault(_FORMATS[extension], {})
+        if channel is not None and planes.setdefault(channel, name) != name:
+            return _refused([planes[channel], name], f"two files are its {channel} plane", where)
+    if len(by_format) <= 1:
+        return ChosenPlanes(next(iter(by_format.values()), {}))
+    whole = [form for form in dict.fromkeys(_FORMATS.values()) if len(by_format.get(form, ())) == len(Channel)]
+    if not whole:
+        return _refused(sorted(names), "its planes lie there in several formats, and in none of them all", where)
+    others = " and ".join(form for form in whole[1:])
+    note = f"its planes lie there in {others} too: {whole[0]} was taken" if others else ""
+    return ChosenPlanes(by_format[whole[0]], note)
+
+
+def _refused(names: Sequence[str], what: str, where: str | os.PathLike[str]) -> ChosenPlanes:
+    remedy = "Leave one file for each channel there, all of one format, or name one of the files of that format."
+    return ChosenPlanes({}, problem=SampleError(f"{what} ({', '.join(names)})", where=where, remedy=remedy))
+
+
+def _find_names(stem: Path, extensions: Iterable[str]) -> list[str]:
+    extensions = tuple(extensions)
+    candidates = (f"{stem.name}_{channel}{extension}" for extension in extensions for channel in Channel)
+    names = [name for name in candidates if stem.with_name(name).is_file()]
     # Listing a folder finds names in capitals too, but takes long in a large one on a share.
     if len(names) < len(Channel) and stem.parent.is_dir():
-        names = _channels_by_stem(stem.parent).get(stem.name, {}) | names
-    return names
-
-
-def _look_for_channels(stem: Path, extensions: tuple[str, ...]) -> dict[Channel, str]:
-    names: dict[Channel, str] = {}
-    for channel in Channel:
-        candidates = (f"{stem.name}_{channel}{extension}" for extension in extensions)
-        name = next((name for name in candidates if stem.with_name(name).is_file()), None)
-        if name is not None:
-            names[channel] = name
+        lower = {extension.lower() for extension in extensions}
+        listed = _names_by_stem(stem.parent).get(stem.name, [])
+        names += [name for name in listed if name not in names and os.path.splitext(name)[1].lower() in lower]  # noqa: PTH122
     return names
 
 
 def _listings(
     folder: Path, unlisted: list[SampleError], *, recursive: bool
-) -> Iterator[tuple[Path, dict[str, dict[Channel, str]]]]:
+) -> Iterator[tuple[Path, dict[str, list[str]]]]:
     for below in _folders(folder, unlisted) if recursive else (folder,):
         try:
-            by_stem = _channels_by_stem(below)
+            by_stem = _names_by_stem(below)
         except SampleError as error:
             unlisted.append(error)
         else:
@@ -259,30 +324,28 @@ def _folders(folder: Path, unlisted: list[SampleError]) -> Iterator[Path]:
         yield Path(path)
 
 
-def _channels_by_stem(folder: Path) -> dict[str, dict[Channel, str]]:
+def _names_by_stem(folder: Path) -> dict[str, list[str]]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file()]
     except OSError as error:
         raise _unlistable(folder, error) from error
-    return channels_by_stem(names)
+    return names_by_stem(names)
 
 
-def channels_by_stem(names: Iterable[str]) -> dict[str, dict[Channel, str]]:
-    """Group the names of planes by what they have in common: of each channel the name that counts.
+def names_by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    """Group the names of planes by what they have in common.
 
     Parameters
     ----------
     names : iterable of str
-        Names of files, without folders; those of other files are passed over.
+        Names of files, without folders; those of other files are ignored.
     """
-    by_stem: dict[str, dict[Channel, str]] = defaultdict(dict)
+    by_stem: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        stem, channel = _split_name(name)
-        if channel is not None:
-            known = by_stem[stem].setdefault(channel, name)
-            if known != name and _preference(name) < _preference(known):
-                by_stem[stem][channel] = name
+        parts = _PLANE.fullmatch(name)
+        if parts is not None:
+            by_stem[parts[1]].append(name)
     return by_stem
 
 
@@ -292,17 +355,13 @@ def _unlistable(folder: Path, error: OSError) -> SampleError:
     )
 
 
-def _preference(name: str) -> tuple[int, str]:
-    return EXTENSIONS.index(Path(name).suffix.lower()), name
-
-
-def _split_name(name: str) -> tuple[str, Channel | None]:
+def _split_name(name: str) -> tuple[str, Channel | None, str]:
     parts = _PLANE.fullmatch(name)
-    return (name, None) if parts is None else (parts[1], _COLOURS[parts[2].lower()])
+    return (name, None, "") if parts is None else (parts[1], _COLOURS[parts[2].lower()], parts[3].lower())
 
 
 # One match and no Path for a name: there are 400,000 of them in a folder of 100,000 fields.
 _COLOURS = {channel.value: channel for channel in Channel}
 _PLANE = re.compile(
-    rf"(.+)_({'|'.join(_COLOURS)})(?:{'|'.join(map(re.escape, EXTENSIONS))})", re.IGNORECASE | re.ASCII | re.DOTALL
+    rf"(.+)_({'|'.join(_COLOURS)})({'|'.join(map(re.escape, EXTENSIONS))})", re.IGNORECASE | re.ASCII | re.DOTALL
 )

@@ -19,8 +19,8 @@ from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.whole_file import whole_file
 
-FILE_COLUMNS = ("files", "stamps")
-"""Columns of tables that say which files an answer was read from, and what these were then."""
+ORIGIN_COLUMNS = ("files", "notes", "stamps")
+"""Columns of tables: the files that were read, what was done to their planes, and what the files were then."""
 
 _NAMES = [label.hpa_name for label in Label]
 
@@ -33,31 +33,32 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """One row a field: id, labels, indices, error, the probability of each class under its HPA name, files and stamps.
+    """One row a field: id, labels, indices, error, the probability of each class under its HPA name, `ORIGIN_COLUMNS`.
 
-    Labels are joined with ``;`` and indices with a space. Probabilities are written with the digits that give the same
-    float32 again. Files are those that were read, with absolute paths, and stamps what they were then: see
-    `joined_files`.
+    Labels and notes are joined with ``;`` and indices with a space. Probabilities are written with the digits that give
+    the same float32 again. Files are those that were read, with absolute paths, and stamps what they were then: see
+    `joined_paths` and `joined_stamps`.
     """
 
     def __init__(self, file: TextIO) -> None:
         self._rows = csv.writer(file, lineterminator="\n")
-        self._rows.writerow(["id", "labels", "indices", "error", *_NAMES, *FILE_COLUMNS])
+        self._rows.writerow(["id", "labels", "indices", "error", *_NAMES, *ORIGIN_COLUMNS])
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
         if isinstance(answer, Failure):
-            self._rows.writerow([answer.id, "", "", answer.error, *[""] * (len(Label) + len(FILE_COLUMNS))])
+            self._rows.writerow([answer.id, "", "", answer.error, *[""] * (len(Label) + len(ORIGIN_COLUMNS))])
         else:
             names = ";".join(label.hpa_name for label in answer)
             paths = joined_paths([file.path for file in answer.files])
             stamps = joined_stamps(file.stamp for file in answer.files)
-            row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), paths, stamps]
+            origin = paths, ";".join(answer.notes), stamps
+            row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
             self._rows.writerow(row)
 
 
 class JsonLinesWriter:
-    """One JSON object a line: id, labels, probabilities by HPA name, white levels, files, stamps; or id and error."""
+    """One JSON object a line: id, labels, probabilities by HPA name, white levels, origin; or id and error."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -73,6 +74,7 @@ class JsonLinesWriter:
                 "probabilities": dict(zip(_NAMES, map(float, _digits(answer.probabilities)), strict=True)),
                 "white": answer.white.tolist(),
                 "files": [file.path for file in answer.files],
+                "notes": answer.notes,
                 "stamps": [file.stamp for file in answer.files],
             }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -131,7 +133,7 @@ class ParquetWriter:
             [
                 *(("id", pa.string()), ("labels", pa.list_(pa.string())), ("indices", pa.list_(pa.int8()))),
                 *(("error", pa.string()), *((name, pa.float32()) for name in _NAMES)),
-                *((name, pa.list_(pa.string())) for name in FILE_COLUMNS),
+                *((name, pa.list_(pa.string())) for name in ORIGIN_COLUMNS),
                 *(("white", numbers), ("embedding", numbers)),
             ]
         )
@@ -159,7 +161,7 @@ class ParquetWriter:
             row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
             row |= {"white": answer.white, "embedding": answer.embedding}
             row |= {"files": [escaped(file.path) for file in answer.files]}
-            row |= {"stamps": [file.stamp.to_text() for file in answer.files]}
+            row |= {"notes": list(answer.notes), "stamps": [file.stamp.to_text() for file in answer.files]}
         self._waiting.append(row)
         if len(self._waiting) == self._ROWS:
             self._write_waiting()

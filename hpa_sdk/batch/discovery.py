@@ -60,7 +60,7 @@ def _found(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sam
         if isinstance(item, Failure):
             yield item
         elif (sample := ids.take(item)) is not None:
-            yield sample
+            yield sample if sample.problem is None else Failure(sample.id, sample.problem)
 
 
 def _named(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sample | Failure]:

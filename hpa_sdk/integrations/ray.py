@@ -269,17 +269,18 @@ def _places(room: Mapping[str, int]) -> int:
 def _to_row(sample: Sample) -> dict[str, Any]:
     # As bytes: a file name on Linux need be no Unicode, which a column of text refuses with all its rows.
     if sample.source is None:
-        return {"id": os.fsencode(sample.id), "files": [os.fsencode(file.absolute()) for file in sample.files]}
+        files = [os.fsencode(file.absolute()) for file in sample.files]
+        return {"id": os.fsencode(sample.id), "files": files, "stamp": None, "note": sample.note}
     if isinstance(sample.source, RemoteField):
         files = [os.fsencode(file) for file in sample.source.addresses]
-        return {"id": os.fsencode(sample.id), "files": files, "stamp": sample.source.expected}
+        return {"id": os.fsencode(sample.id), "files": files, "stamp": sample.source.expected, "note": sample.note}
     raise SettingError(f"the field {sample.id} is no four plain files", remedy="Predict it with the engine 'local'.")
 
 
 def _to_sample(row: Mapping[str, Any]) -> Sample:
     files = tuple(map(os.fsdecode, row["files"]))
     source = RemoteField(files, row.get("stamp")) if is_address(files[0]) else None
-    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source)
+    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source, row.get("note") or "")
 
 
 def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:

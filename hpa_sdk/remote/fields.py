@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.planes import Planes, missing_plane, read_plane, stack_planes
 from hpa_sdk.remote.archive import Archive
 from hpa_sdk.remote.web_listing import encoded, is_web, readable
-from hpa_sdk.samples import EXTENSIONS, Channel, FieldPlanes, Sample, channels_by_stem
+from hpa_sdk.samples import EXTENSIONS, Channel, FieldPlanes, Sample, choose_planes, names_by_stem
 
 DEEPEST = 32
 """Folders that may lie in each other below the one that was named."""
@@ -122,7 +122,7 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
         address = _encoded(address)
     folder, _, name = address.rstrip("/").rpartition("/")
     if name.lower().endswith(EXTENSIONS):
-        by_stem = channels_by_stem([name])
+        by_stem = names_by_stem([name])
         if not by_stem:
             raise SampleError(
                 "the name does not end with a channel",
@@ -134,7 +134,7 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
         return
     found = False
     for prefix, below, names_below in _listings(archive, address, recursive=recursive):
-        for stem, names in sorted(channels_by_stem(names_below).items()):
+        for stem, names in sorted(names_by_stem(names_below).items()):
             found = True
             yield _sample(f"{prefix}{_readable(address, stem)}", below, stem, names)
     if not found:
@@ -188,8 +188,9 @@ def _listings(archive: Archive, address: str, *, recursive: bool) -> Iterator[tu
         waiting.extend((f"{prefix}{_readable(address, last)}/", f"{folder}/{last}/") for last in below)
 
 
-def _sample(sample_id: str, folder: str, stem: str, names: Mapping[Channel, str]) -> Sample:
-    known = next(iter(names.values()))
+def _sample(sample_id: str, folder: str, stem: str, names: Sequence[str]) -> Sample:
+    chosen = choose_planes(names, f"{folder}/{stem}")
+    known = next(iter(chosen.names.values()), names[0])
     extension = known[known.rindex(".") :]
-    addresses = tuple(f"{folder}/{names.get(channel, f'{stem}_{channel}{extension}')}" for channel in Channel)
-    return Sample(sample_id, tuple(map(Path, addresses)), RemoteField(addresses))
+    addresses = tuple(f"{folder}/{chosen.names.get(channel, f'{stem}_{channel}{extension}')}" for channel in Channel)
+    return Sample(sample_id, tuple(map(Path, addresses)), RemoteField(addresses), chosen.note, chosen.problem)

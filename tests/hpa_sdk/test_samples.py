@@ -1,11 +1,19 @@
 """Samples are found by stem, by file, in folders and in tables."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image
 
-from hpa_sdk.errors import HpaError, SampleError, TableError
+from hpa_sdk import Failure, Prediction, Predictor
+from hpa_sdk.errors import HpaError, PlaneError, SampleError, TableError
+from hpa_sdk.planes import read_field
 from hpa_sdk.samples import Channel, find_samples
+from tests.small import random_planes, write_planes
 
 
 def touch_field(folder: Path, sample_id: str, extension: str = ".png") -> list[Path]:
@@ -113,3 +121,66 @@ def test_a_table_without_ids_is_refused(tmp_path: Path, text: str) -> None:
     table.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(TableError, match=r"t\.csv"):
         list(find_samples(table))
+
+
+def both_formats(folder: Path, *extensions: str) -> dict[str, npt.NDArray[Any]]:
+    """Write one field in several formats, each with pixels of its own."""
+    planes = {extension: random_planes(np.random.default_rng(at)) for at, extension in enumerate(extensions)}
+    for extension in extensions:
+        write_planes(folder, "field", planes[extension], extension)
+    return planes
+
+
+@pytest.mark.parametrize("way", ["folder", "stem", "table"])
+def test_a_field_has_one_format(tmp_path: Path, way: str) -> None:
+    planes = both_formats(tmp_path, ".tif", ".png")
+    (tmp_path / "ids.csv").write_text("Id\nfield\n", encoding="utf-8")
+    path = {"folder": tmp_path, "stem": tmp_path / "field", "table": tmp_path / "ids.csv"}[way]
+    (sample,) = find_samples(path)
+    read = read_field(sample)
+    np.testing.assert_array_equal(read.planes, planes[".png"])
+    assert read.notes == ("its planes lie there in TIFF too: PNG was taken",)
+    (tmp_path / "field_blue.png").unlink()
+    for left in range(3):  # a preview of some of its planes
+        (sample,) = find_samples(path)
+        read = read_field(sample)
+        np.testing.assert_array_equal(read.planes, planes[".tif"], err_msg=str(left))
+        assert not read.notes
+        (tmp_path / f"field_{('red', 'green', 'yellow')[left]}.png").unlink()
+
+
+def test_the_format_of_a_file_that_is_named_is_meant(tmp_path: Path) -> None:
+    planes = both_formats(tmp_path, ".tif", ".png")
+    for extension in (".tif", ".png"):
+        (sample,) = find_samples(tmp_path / f"field_green{extension}")
+        np.testing.assert_array_equal(read_field(sample).planes, planes[extension])
+    (tmp_path / "field_blue.tif").unlink()
+    (sample,) = find_samples(tmp_path / "field_green.tif")
+    with pytest.raises(PlaneError, match=r"field_blue.tif: the blue plane is missing"):
+        read_field(sample)
+
+
+@pytest.mark.parametrize("way", ["folder", "stem", "table"])
+def test_planes_of_two_formats_are_no_field(tmp_path: Path, way: str, model: Path) -> None:
+    both_formats(tmp_path, ".tif", ".png")
+    write_planes(tmp_path, "other", random_planes(np.random.default_rng(5)))
+    for name in ("field_red.tif", "field_blue.png"):
+        (tmp_path / name).unlink()
+    (tmp_path / "ids.csv").write_text("Id\nfield\n", encoding="utf-8")
+    path = {"folder": tmp_path, "stem": tmp_path / "field", "table": tmp_path / "ids.csv"}[way]
+    failed, *others = Predictor.load(model, device="cpu").predict(path, on_error="yield")
+    assert isinstance(failed, Failure)
+    assert "in several formats, and in none of them all (field_blue.tif, field_green.png," in failed.error.what
+    assert all(isinstance(other, Prediction) for other in others)
+    assert len(others) == (way == "folder")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names differ in more than capitals there")
+@pytest.mark.parametrize("twin", ["field_RED.png", "field_red.tiff"])
+def test_two_files_for_one_plane_are_refused(tmp_path: Path, twin: str) -> None:
+    planes = random_planes(np.random.default_rng(0))
+    write_planes(tmp_path, "field", planes, ".png" if twin.endswith("png") else ".tif")
+    Image.fromarray(planes[1]).save(tmp_path / twin)
+    (sample,) = find_samples(tmp_path)
+    with pytest.raises(SampleError, match="two files are its red plane"):
+        read_field(sample)

@@ -13,7 +13,7 @@ from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.writers import FILE_COLUMNS, WRITERS, open_writer
+from hpa_sdk.writers import ORIGIN_COLUMNS, WRITERS, open_writer
 
 PROBABILITIES = np.random.default_rng(0).random(28).astype(np.float32)
 
@@ -40,7 +40,7 @@ def written(path: Path, form: str, answers: list[Prediction | Failure]) -> str:
 
 def test_csv(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
     rows = list(csv.DictReader(written(tmp_path / "a.csv", "csv", answers).splitlines()))
-    assert list(rows[0]) == ["id", "labels", "indices", "error", *(label.hpa_name for label in Label), *FILE_COLUMNS]
+    assert list(rows[0]) == ["id", "labels", "indices", "error", *(label.hpa_name for label in Label), *ORIGIN_COLUMNS]
     expected = np.flatnonzero(np.float32(0.8) <= PROBABILITIES)
     assert rows[0]["id"] == "fält, 1"
     assert rows[0]["labels"] == ";".join(Label(int(at)).hpa_name for at in expected)
@@ -50,7 +50,7 @@ def test_csv(tmp_path: Path, answers: list[Prediction | Failure]) -> None:
     np.testing.assert_array_equal(found, PROBABILITIES)
     assert rows[1]["id"] == "2"
     assert rows[1]["error"] == "2_red.png: the file is empty. Copy it again."
-    assert {rows[1][column] for column in (*(label.hpa_name for label in Label), *FILE_COLUMNS, "labels")} == {""}
+    assert {rows[1][column] for column in (*(label.hpa_name for label in Label), *ORIGIN_COLUMNS, "labels")} == {""}
 
 
 @pytest.mark.parametrize("folder", ["/plates/1", "/plates;new/ä"])
@@ -60,19 +60,22 @@ def test_every_form_names_the_files_and_what_they_were(
     assert isinstance(answers[0], Prediction)
     stamps = [FileStamp(5, 1, 2**63 - 1, 10**18), FileStamp(7, sha256="ab")]
     files = tuple(FileState(f"{folder}/{at}.png", stamp) for at, stamp in enumerate(stamps))
-    answer = replace(answers[0], files=files)
+    answer = replace(answers[0], files=files, notes=("a", "b"))
     (row,) = csv.DictReader(written(tmp_path / "a.csv", "csv", [answer]).splitlines())
     paths = [file.path for file in files]
     assert row["files"] == (json.dumps(paths, ensure_ascii=False) if ";" in folder else ";".join(paths))
+    assert row["notes"] == "a;b"
     assert row["stamps"] == "5 1 9223372036854775807 1000000000000000000 -;7 - - - ab"
     assert [FileStamp.of_text(text) for text in row["stamps"].split(";")] == stamps
     line = json.loads(written(tmp_path / "a.jsonl", "jsonl", [answer]))
     assert line["files"] == paths
+    assert line["notes"] == ["a", "b"]
     assert [FileStamp(*parts) for parts in line["stamps"]] == stamps
     with open_writer(tmp_path / "a.parquet", "parquet") as writer:
         writer.write(answer)
     (row,) = parquet.read_table(tmp_path / "a.parquet").to_pylist()
     assert row["files"] == paths
+    assert row["notes"] == ["a", "b"]
     assert [FileStamp.of_text(text) for text in row["stamps"]] == stamps
 
 
