@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from hpa_sdk.workstation.trained_scale import to_trained_scale
 from hpa_sdk.workstation.white_level import Levels, stretch, white_notes
 
 _EQUAL_SIZES = 0.01
+_LOG_LOCK = Lock()
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -105,8 +107,9 @@ class FieldSource:
         """
         with told_as_plane_errors(self.group.files[0]):
             reading = self.look()
-        for note in reading.notes:
-            _say_once(note)
+        with _LOG_LOCK:  # the cache by itself lets two threads log one note
+            for note in reading.notes:
+                _say_once(note)
         return FieldPlanes(reading.planes, reading.files, (*reading.notes, *white_notes(reading.white)))
 
     def look(self) -> FieldReading:
@@ -124,6 +127,7 @@ class FieldSource:
         with unchanged(self.group.files) as files, self._stacks() as stacks:
             found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.station, where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
+            _check_depths(chosen, where)
             planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
         pixel_size = rules.pixel_size or _common_pixel_size(chosen.values(), where)
         told = {channel: (stack.path.name, _told(stack, rules.z)) for channel, stack in chosen.items()}
@@ -141,6 +145,8 @@ class FieldSource:
             notes=(
                 *(f"{channel} is {told[channel][1]}" for channel in instead),
                 *sorted({_z_told(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
+                *_flat_notes(chosen),
+                *dict.fromkeys(note for stack in chosen.values() for note in stack.notes),
                 *notes,
             ),
             files=files,
@@ -153,7 +159,8 @@ class FieldSource:
                 yield list(_one_scene(scenes, self.scene, self.group.files[0])())
             return
         with _PlaneFiles() as opened:
-            yield [opened.join(channel, files) for channel, files in self.group.by_channel().items()]
+            rule = self.station.files.z
+            yield [opened.join(channel, files, rule) for channel, files in self.group.by_channel().items()]
 
 
 class _PlaneFiles(ExitStack):
@@ -162,16 +169,30 @@ class _PlaneFiles(ExitStack):
     _file: Path | None = None
     _channel: ChannelStack
 
-    def join(self, channel: str, files: list[Path]) -> ChannelStack:
-        """Make the files of a channel one stack."""
+    def join(self, channel: str, files: list[Path], rule: str | int) -> ChannelStack:
+        """Make the files of a channel one stack.
+
+        Raises
+        ------
+        PlaneError
+            A file is a stack, beside others of its channel, and the rule for z asks for a plane by its place.
+        """
         parts = [self._look(file) for file in files]
+        deep = [part for part in parts if part.depth > 1]
+        if len(parts) > 1 and deep and rule != "max":
+            raise PlaneError(
+                f"its name has one z, and it holds {deep[0].depth} z planes",
+                where=deep[0].path,
+                remedy="Export each z plane as a file of its own, or set files.z to 'max'.",
+            )
         planes = [(part.path, z) for part in parts for z in range(part.depth)]
 
         def read(at: int) -> Planes:
             file, z = planes[at]
             return self._look(file).read(z)
 
-        return ChannelStack(*named(channel), files[0], len(planes), read, _common_pixel_size(parts, files[0]))
+        notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+        return ChannelStack(*named(channel), files[0], len(planes), read, _common_pixel_size(parts, files[0]), notes)
 
     def _look(self, file: Path) -> ChannelStack:
         if file != self._file:
@@ -212,6 +233,24 @@ def _common_pixel_size(stacks: Iterable[ChannelStack], where: Path) -> float | N
             remedy="Take all channels of a field with the same settings.",
         )
     return sizes[0] if sizes else None
+
+
+def _check_depths(stacks: Mapping[Channel, ChannelStack], where: Path) -> None:
+    """Check that a plane of one place along z is the same plane in all channels that have several."""
+    depths = {channel: stack.depth for channel, stack in stacks.items() if stack.depth > 1}
+    if len(set(depths.values())) > 1:
+        raise PlaneError(
+            f"its channels have differing numbers of z planes"
+            f" ({', '.join(f'{channel} {depth}' for channel, depth in depths.items())})",
+            where=where,
+            remedy="Export the channels of a field with the same z planes.",
+        )
+
+
+def _flat_notes(stacks: Mapping[Channel, ChannelStack]) -> Iterator[str]:
+    if any(stack.depth > 1 for stack in stacks.values()):
+        flat = (channel for channel, stack in stacks.items() if stack.depth == 1)
+        yield from (f"channel {channel} has one plane, taken for every z" for channel in flat)
 
 
 def _project(stack: ChannelStack, z: str | int) -> Planes:

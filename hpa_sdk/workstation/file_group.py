@@ -7,10 +7,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from hpa_sdk.errors import PlaneError, SampleError
+from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.channels import pick_channels
+from hpa_sdk.workstation.plane_names import ZKey, find_mixture, left_out, z_keys
 from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, PICTURES
 from hpa_sdk.workstation.station import Station
 
@@ -20,11 +23,15 @@ UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|(?<=/))\.{0,2}$")
 
 @dataclass(frozen=True, slots=True)
 class PlaneFile:
-    """A file, and what its name tells of the plane in it: None where it does not."""
+    """A file, and what its name says of the plane in it: None where it does not.
+
+    `left_out` is the part of the name that the pattern fits outside its groups.
+    """
 
     path: Path
     channel: str | None = None
     z: str | None = None
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +73,32 @@ class FileGroup:
         Raises
         ------
         SampleError
-            The id can't be used, two files are the same plane, or a channel lacks a z plane that another has.
+            The id can't be used, two files are the same plane, the names are of several positions or have z planes
+            without an order, or a channel lacks a z plane that another has.
         PlaneError
             A channel is missing or ambiguous.
         """
         where = self.files[0]
         if UNSAFE.search(self.id):
             raise SampleError(f"{self.id!r} can't be the name of a field", where=where, remedy="Rename the file.")
-        places = Counter((plane.channel, plane.z) for plane in self.planes)
-        twice = [plane.path.name for plane in self.planes if places[plane.channel, plane.z] > 1]
+        keys = self._z_keys
+        places = Counter((plane.channel, plane.z and keys[plane.z]) for plane in self.planes)
+        twice = [plane.path.name for plane in self.planes if places[plane.channel, plane.z and keys[plane.z]] > 1]
         if twice:
             raise SampleError(
                 f"several files are the same plane ({', '.join(twice)})",
                 where=where,
                 remedy="Remove all but one, or let the pattern tell them apart.",
             )
+        if mixture := find_mixture([(plane.channel or "", plane.z, plane.left_out) for plane in self.planes]):
+            raise SampleError(
+                f"the names of its files differ in what the pattern leaves out ({mixture}): they may be of several"
+                " positions or times",
+                where=where,
+                remedy="Let the group 'field' or 'time' of files.pattern take it in, or the group 'channel' if it"
+                " belongs to the channel.",
+            )
+        self._check_z(station, where)
         if missing := self._missing(station):
             raise SampleError(
                 f"planes along z are missing ({', '.join(missing)}), and other channels have them",
@@ -88,25 +106,68 @@ class FileGroup:
                 remedy="Copy or export them again: the channels of a field need the same z planes.",
             )
 
-    def _missing(self, station: Station) -> list[str]:
-        """Name the z planes that a channel lacks and another has; one whose names tell no z is a plane by itself."""
-        if self.is_stack:
-            return []
-        names = sorted({plane.channel or "" for plane in self.planes})
-        found, _ = pick_channels([*map(named, names)], station, self.files[0])
-        depths = {
-            channel: {plane.z for plane in self.planes if plane.channel == names[at] and plane.z is not None}
-            for channel, at in found.items()
-        }
-        every = set[str]().union(*depths.values())
-        return [f"{channel} z {z}" for channel, there in depths.items() if there for z in sorted(every - there)]
-
     def by_channel(self) -> dict[str, list[Path]]:
-        """Give the files of each channel in the order of z."""
+        """Give the files of each channel in the order of z: that of numbers, or else of text."""
+        keys = self._z_keys
+        places = {key: at for at, key in enumerate(_in_order(set(keys.values())))}
         files: dict[str, list[Path]] = defaultdict(list)
-        for plane in sorted(self.planes, key=lambda plane: (len(plane.z or ""), plane.z or "")):
+        for plane in sorted(self.planes, key=lambda plane: -1 if plane.z is None else places[keys[plane.z]]):
             files[plane.channel or ""].append(plane.path)
         return files
+
+    @property
+    def _z_keys(self) -> dict[str, ZKey]:
+        return z_keys(plane.z for plane in self.planes if plane.z is not None)
+
+    def _check_z(self, station: Station, where: Path) -> None:
+        keys = set(self._z_keys.values())
+        if station.files.z != "max" and len(keys) > 1 and not all(isinstance(key, Decimal) for key in keys):
+            raise SampleError(
+                f"its z planes have no order ({', '.join(sorted(map(str, keys)))})",
+                where=where,
+                remedy="Let the group 'z' of files.pattern take in a number only, or set files.z to 'max'.",
+            )
+        with_z, without_z = ({plane.channel for plane in self.planes if (plane.z is None) == no_z} for no_z in (0, 1))
+        if both := sorted(map(str, with_z & without_z)):
+            raise SampleError(
+                f"some files of channel {both[0]!r} have a z in their names, and some have none",
+                where=where,
+                remedy="Remove those that are not of this field, or let the pattern tell them apart.",
+            )
+
+    def _missing(self, station: Station) -> list[str]:
+        """Name the z planes that a channel lacks and another has; one whose names have no z is a plane by itself."""
+        if self.is_stack:
+            return []
+        keys = self._z_keys
+        names = sorted({plane.channel or "" for plane in self.planes})
+        found, _ = pick_channels([*map(named, names)], station, self.files[0])
+        depths: dict[Channel, dict[ZKey, str]] = {
+            channel: {keys[plane.z]: plane.z for plane in self.planes if plane.channel == names[at] and plane.z}
+            for channel, at in found.items()
+        }
+        every: dict[ZKey, str] = {key: text for there in depths.values() for key, text in there.items()}
+        return [
+            f"{channel} z {every[key]}"
+            for channel, there in depths.items()
+            # A channel that was taken at one z alone serves where that one is asked for.
+            if there and list(there) != _chosen(every, station.files.z)
+            for key in _in_order(every.keys() - there.keys())
+        ]
+
+
+def _in_order(keys: Iterable[ZKey]) -> list[ZKey]:
+    # All of them are numbers, or all text: see `z_keys`.
+    return sorted(keys)
+
+
+def _chosen(every: Iterable[ZKey], rule: str | int) -> list[ZKey]:
+    """Give the one z plane that a rule picks; none where it takes all, or there are too few."""
+    ordered = _in_order(every)
+    if rule == "max":
+        return []
+    at = len(ordered) // 2 if isinstance(rule, str) else rule
+    return ordered[at : at + 1]
 
 
 def named(channel: str) -> tuple[str, int | None]:
@@ -146,7 +207,7 @@ def group_names(station: Station, folder: Path, names: Iterable[str]) -> list[Fi
             # Were it not in the name, a late or bad plane of one moment would spoil the answer to another.
             time = "" if told.get("time") is None else f"_t{told['time']}"
             groups[parent + slash + (told["field"] or "") + time].append(
-                PlaneFile(path, told["channel"] or "", told.get("z"))
+                PlaneFile(path, told["channel"] or "", told.get("z"), left_out(match))
             )
     return [FileGroup(field, tuple(planes)) for field, planes in sorted(groups.items())]
 

@@ -238,3 +238,127 @@ def test_a_sample_with_a_source_names_its_files(tmp_path: Path) -> None:
     (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
     assert isinstance(sample, Sample)
     assert sorted(file.name for file in sample.files) == [f"a--Z{z}--C{at:02}.tif" for z in range(2) for at in range(4)]
+
+
+SIGNED = r"(?P<field>.+)_z(?P<z>[^_]+)_(?P<channel>red|green|blue|yellow)"
+
+
+def write_depths(folder: Path, depths: Iterable[str], planes: Any, field: str = "a") -> None:
+    """Write a file for each channel and z: planes are (4, z, H, W)."""
+    names = [f"{field}_z{z}_{colour}.tif" for colour in ("red", "green", "blue", "yellow") for z in depths]
+    write(folder, names, np.asarray(planes).reshape(-1, *np.shape(planes)[2:]))
+
+
+@pytest.mark.parametrize(("rule", "depth"), [(0, "-2"), (1, "0.75"), (2, "003"), (3, "10"), ('"middle"', "003")])
+def test_z_planes_are_in_the_order_of_their_numbers(tmp_path: Path, rule: int | str, depth: str) -> None:
+    depths = ["-2", "0.75", "003", "10"]
+    data = stack(z=4)
+    write_depths(tmp_path, depths, data)
+    (sample,) = find_fields(by_pattern(tmp_path, SIGNED, f"z = {rule}"))
+    np.testing.assert_array_equal(read_planes(sample), data[:, depths.index(depth)])
+
+
+def test_z_planes_without_an_order_are_refused(tmp_path: Path) -> None:
+    data = stack(z=3)
+    write_depths(tmp_path, ["top", "middle", "bottom"], data)
+    assert "have no order (bottom, middle, top)" in failures(by_pattern(tmp_path, SIGNED, "z = 1"))["a"]
+    # The maximum needs none.
+    (sample,) = find_fields(by_pattern(tmp_path, SIGNED))
+    np.testing.assert_array_equal(read_planes(sample), data.max(1))
+
+
+def test_one_z_that_is_written_in_two_ways_is_one_plane(tmp_path: Path) -> None:
+    data = stack(z=2)
+    write_depths(tmp_path, ["1", "2"], data)
+    (tmp_path / "exports" / "a_z2_green.tif").rename(tmp_path / "exports" / "a_z02_green.tif")
+    (sample,) = find_fields(by_pattern(tmp_path, SIGNED, "z = 1"))
+    np.testing.assert_array_equal(read_planes(sample), data[:, 1])
+    write(tmp_path, ["a_z002_green.tif"], data[1:2, 1])
+    assert "the same plane (a_z002_green.tif, a_z02_green.tif)" in failures(by_pattern(tmp_path, SIGNED))["a"]
+
+
+@pytest.mark.parametrize(("rule", "serves"), [("1", True), ('"middle"', True), ("0", False), ("2", False)])
+def test_a_channel_of_one_z_serves_where_that_z_is_chosen(tmp_path: Path, rule: str, serves: bool) -> None:
+    data = stack(z=3)
+    write_depths(tmp_path, ["0", "1", "2"], data)
+    for z in "02":
+        (tmp_path / "exports" / f"a_z{z}_yellow.tif").unlink()
+    rules = by_pattern(tmp_path, SIGNED, f"z = {rule}")
+    (sample,) = find_fields(rules)
+    assert group_files(rules, rules.watch)[0].is_complete(rules) == serves
+    if serves:
+        np.testing.assert_array_equal(read_planes(sample), data[:, 1])
+        assert sample.source is not None
+        assert "channel yellow has one plane, taken for every z" in sample.source.read().notes
+    else:
+        assert "missing (yellow z 0, yellow z 2)" in failures(rules)["a"]
+
+
+def test_a_channel_without_z_beside_z_stacks_is_noted(tmp_path: Path) -> None:
+    data = stack(z=3)
+    names = [f"a--Z{z}--C{at:02}.tif" for at in range(3) for z in range(3)]
+    write(tmp_path, [*names, "a--C03.tif"], [*data[:3].reshape(-1, 40, 48), data[3, 0]])
+    (sample,) = find_fields(by_pattern(tmp_path, "leica", "z = 2", LEICA))
+    assert sample.source is not None
+    found = sample.source.read()
+    np.testing.assert_array_equal(found.planes, np.stack([data[2, 2], data[1, 2], data[0, 2], data[3, 0]]))
+    assert "channel yellow has one plane, taken for every z" in found.notes
+    assert "plane 2 of 3 z planes" in found.notes
+
+
+def test_a_channel_with_and_without_z_is_refused(tmp_path: Path) -> None:
+    names = [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(2)]
+    write(tmp_path, [*names, "a--C03.tif"], [stack()[0, 0]] * 9)
+    assert "some files of channel '03' have a z" in failures(by_pattern(tmp_path, "leica", channels=LEICA))["a"]
+
+
+def test_stacks_of_differing_depth_are_refused(tmp_path: Path) -> None:
+    for name, depth in zip(colours("x", ".ome.tif"), (5, 5, 7, 5), strict=True):
+        write_ome_tiff(tmp_path / "exports" / name, stack(z=depth)[0], "ZYX", Channel={"Name": "whatever"})
+    told = failures(by_pattern(tmp_path, more='z = "middle"'))["x"]
+    assert "differing numbers of z planes (red 5, green 5, blue 7, yellow 5)" in told
+
+
+def test_a_named_z_that_holds_several_is_refused(tmp_path: Path) -> None:
+    for at in range(4):
+        for z in range(2):
+            path = tmp_path / "exports" / f"a--Z{z}--C{at:02}.ome.tif"
+            write_ome_tiff(path, stack(z=3)[at], "ZYX", Channel={"Name": "whatever"})
+    rules = by_pattern(tmp_path, "leica", "z = 1", LEICA)
+    assert "its name has one z, and it holds 3 z planes" in failures(rules)["a"]
+
+
+POSITIONS = r"(?P<field>exp)_s\d+_(?P<channel>red|green|blue|yellow)"
+
+
+def test_positions_that_the_pattern_leaves_out_are_refused(tmp_path: Path) -> None:
+    # Each of the two positions lacks what the other one has: together they look like a whole field.
+    write(tmp_path, [f"exp_s{at // 2 + 1}_{colour}.tif" for at, colour in enumerate(COLOURS)], stack()[:, 0])
+    told = failures(by_pattern(tmp_path, POSITIONS))["exp"]
+    assert "'*_s1_*' and '*_s2_*'" in told
+    assert "several positions or times" in told
+    assert failures(by_pattern(tmp_path, POSITIONS.replace(r"exp)_s\d+", r"exp_s\d+)"))).keys() == {"exp_s1", "exp_s2"}
+
+
+COLOURS = ("red", "green", "blue", "yellow")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        # A number or a wavelength of the channel, and a serial number of the file.
+        (r"(?P<field>exp)_w\d(?P<channel>[a-z]+)", ["exp_w1red", "exp_w2green", "exp_w3blue", "exp_w4yellow"]),
+        (
+            r"(?P<field>exp)_(?P<channel>[a-z]+)_\d+nm_z(?P<z>\d)",
+            [f"exp_{name}_{400 + 50 * at}nm_z{z}" for at, name in enumerate(COLOURS) for z in (0, 1)],
+        ),
+        (
+            r"(?P<field>exp)_z(?P<z>\d)_(?P<channel>[a-z]+)_[0-9A-F]+",
+            [f"exp_z{z}_{name}_{hash_:X}" for hash_, (z, name) in enumerate((z, n) for z in (0, 1) for n in COLOURS)],
+        ),
+    ],
+)
+def test_what_belongs_to_a_channel_or_file_may_be_left_out(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    write(tmp_path, [f"{name}.tif" for name in names], [stack()[0, 0]] * len(names))
+    assert failures(by_pattern(tmp_path, pattern)) == {}
+    assert len(list(find_fields(by_pattern(tmp_path, pattern)))) == 1
