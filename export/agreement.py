@@ -51,12 +51,16 @@ def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
     Raises
     ------
     HpaError
-        The file can't be opened, or a field can't be read.
+        The file can't be opened, or a field can't be read or was changed since another model answered it.
     """
     predictor = Predictor.load(model, device="cpu", card=card, white=fields.white)
     answers = predictor.stream(fields.samples, on_error="raise")
     shown = tqdm(answers, total=len(fields.samples), desc="predict", unit="field", disable=None, leave=False)
-    return np.stack([item.probabilities for item in shown])
+    probabilities = []
+    for sample, item in zip(fields.samples, shown, strict=True):
+        fields.note(sample, item.files)
+        probabilities.append(item.probabilities)
+    return np.stack(probabilities)
 
 
 def compare(parent: Probabilities, found: Probabilities, card: ModelCard, fields: Fields) -> Agreement:

@@ -14,6 +14,7 @@ from export.bioimageio_description import COVER, INPUT, MODEL, OUTPUT, README, d
 from export.bioimageio_pictures import draw_cover, draw_tensor
 from export.bioimageio_readme import write_readme
 from export.fields import table_or_folder
+from export.unchanged import unchanged
 from export.variant import refuse_overwriting
 from hpa_sdk.contract import read_model
 from hpa_sdk.devices import Device
@@ -55,7 +56,7 @@ def export_bioimageio(
     Raises
     ------
     ModelFileError, ModelCardError
-        The model is not of this contract, or has no card.
+        The model is not of this contract, has no card, or is written while it is read.
     SampleError, TableError, PlaneError
         The data holds no field, or its first can't be read.
     VariantError
@@ -63,12 +64,13 @@ def export_bioimageio(
     OutputError
         The file can't be written.
     """
-    file, card = read_model(model)
+    with unchanged(model):
+        file, card = read_model(model)
+        content = bytes(map_file(model))
     refuse_overwriting(model, out)
     sample = next(find_samples(table_or_folder(data)))
     planes = read_planes(sample)
     field, levels = card.preprocessing.model_input(planes, white=white, where=sample.files[0])
-    content = bytes(map_file(model))
     probabilities, _ = Session(content, Device("cpu")).run(field[np.newaxis])
     with whole_file(out) as partial, zipfile.ZipFile(partial, "w") as package:
         package.writestr("rdf.yaml", msgspec.yaml.encode(describe(file, card, content, authors)))

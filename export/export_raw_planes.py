@@ -13,6 +13,7 @@ from export.errors import ParityError
 from export.fields import LEAST_FIELDS, read_fields
 from export.parity import LARGEST_DIFFERENCE, LEAST_AGREEMENT
 from export.raw_planes import with_raw_planes
+from export.unchanged import check_unchanged, settled_stamp
 from export.variant import JUDGED_FIELDS, refuse_overwriting, refuse_package
 from hpa_sdk.contract import check_model
 from hpa_sdk.model_card import ModelCard
@@ -49,9 +50,12 @@ def export_raw_planes(
     ------
     ParityError
         Label sets differ for more than 0.1 % of the fields, or the probabilities of an fp32 file by more than 1e-4.
+    ModelFileError
+        The file was changed while it was read.
     HpaError
         The file does the preprocessing already, or something can't be read or written.
     """
+    stamp = settled_stamp(model)
     card = check_model(model)
     refuse_package(model)
     refuse_overwriting(model, out)
@@ -63,6 +67,7 @@ def export_raw_planes(
         serialized = changed.SerializeToString(deterministic=True)
         partial.write_bytes(serialized)
         agreement = compare(answer(model, card, judged), answer(partial, in_graph, judged), card, judged)
+        check_unchanged(model, stamp)
         # Written so that a NaN fails too.
         near = card.precision != "fp32" or agreement.max_difference <= LARGEST_DIFFERENCE["graph"]
         if not (near and agreement.same_label_sets >= LEAST_AGREEMENT["graph"]):

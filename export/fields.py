@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.errors import TableError
+from export.held_out import TakenFields
+from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
-from hpa_sdk.planes import read_planes
+from hpa_sdk.planes import read_field
 from hpa_sdk.preprocessing import Image, Preprocessing, White
 from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.tables import parse_labels, read_columns
@@ -21,6 +24,7 @@ LEAST_FIELDS = 32
 """Fewest fields that ranges of activations, or a share of equal label sets, can rest on."""
 
 _SEED = 0
+_TABLE = "train.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Fields:
     samples: tuple[Sample, ...]
     targets: npt.NDArray[np.bool_] | None
     white: White | None = None
+    _read: dict[str, tuple[FileState, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def take(self, rows: Sequence[int]) -> Fields:
         """Give some of the fields, in the order of `rows`."""
@@ -53,10 +58,29 @@ class Fields:
         """Give the first fields, or all if there are fewer."""
         return self.take(range(min(count, len(self.samples))))
 
-    def without(self, *others: Fields) -> Fields:
-        """Give the fields that are in none of the others, told by their files, however their paths are spelled."""
-        taken = {_resolved(sample) for other in others for sample in other.samples}
-        return self.take([row for row, sample in enumerate(self.samples) if _resolved(sample) not in taken])
+    def without(self, *others: Fields, most: int) -> Fields:
+        """Give the first fields, so many at most, that are in none of the others.
+
+        A field is known by its files, however their paths are spelled, and a copy of it by the content of its files.
+        """
+        taken = TakenFields(sample for other in others for sample in other.samples)
+        return self.take(list(islice((row for row, sample in enumerate(self.samples) if sample not in taken), most)))
+
+    def note(self, sample: Sample, files: tuple[FileState, ...]) -> None:
+        """Note the files that a field was just read from, and make sure that they are those of the times before.
+
+        Raises
+        ------
+        PlaneError
+            One was changed since: two models, or two steps of an export, would see different fields.
+        """
+        for before, now in zip(self._read.setdefault(sample.id, files), files, strict=True):
+            if before != now:
+                raise PlaneError(
+                    "the file was changed since the field was first read",
+                    where=now.path,
+                    remedy="Nothing was written. Run again when nobody writes to it any more.",
+                )
 
     def images(self, preprocessing: Preprocessing) -> Iterator[Image]:
         """Read the fields, one after the other, as the images that a network takes.
@@ -64,10 +88,12 @@ class Fields:
         Raises
         ------
         SampleError, PlaneError
-            A field can't be read, or has 16 bits and no white level is known.
+            A field can't be read, was changed since it was read before, or has 16 bits and no white level is known.
         """
         for sample in self.samples:
-            yield preprocessing(read_planes(sample), white=self.white, where=sample.files[0])
+            found = read_field(sample)
+            self.note(sample, found.files)
+            yield preprocessing(found.planes, white=self.white, where=sample.files[0])
 
 
 def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields:
@@ -87,7 +113,7 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
     Raises
     ------
     TableError
-        There are fewer fields, the table can't be read, or a label is none of the 28.
+        There are fewer fields, the table can't be read or is written while it is read, or a label is none of the 28.
     SampleError
         There is no field.
     """
@@ -100,19 +126,24 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
             where=data,
             remedy="Name a folder or table with more fields of the kind that the network was fitted on.",
         )
-    targets = _read_targets(source) if listed and _has_targets(source) else None
-    name = (source.parent if listed else source).resolve().name
-    return Fields(name, samples, targets, white).take(np.random.default_rng(_SEED).permutation(len(samples)).tolist())
+    targets = _read_targets(source, samples) if listed and _has_targets(source) else None
+    return Fields(_name(source), samples, targets, white).take(
+        np.random.default_rng(_SEED).permutation(len(samples)).tolist()
+    )
 
 
 def table_or_folder(data: Path) -> Path:
     """Give the table of a labelled folder, or the path itself where there is none."""
-    table = data / "train.csv"
+    table = data / _TABLE
     return table if table.is_file() else data
 
 
-def _resolved(sample: Sample) -> tuple[Path, ...]:
-    return tuple(path.resolve() for path in sample.files)
+def _name(source: Path) -> str:
+    """Name data after its folder, and after the table where that is no ``train.csv``."""
+    if not source.is_file():
+        return source.resolve().name
+    folder = source.parent.resolve().name
+    return folder if source.name == _TABLE else f"{folder}/{source.name}"
 
 
 def _has_targets(table: Path) -> bool:
@@ -120,8 +151,16 @@ def _has_targets(table: Path) -> bool:
         return "Target" in next(csv.reader(file), [])
 
 
-def _read_targets(table: Path) -> npt.NDArray[np.bool_]:
-    rows = []
-    for line, (target,) in read_columns(table, "Target"):
+def _read_targets(table: Path, samples: Sequence[Sample]) -> npt.NDArray[np.bool_]:
+    ids, rows = [], []
+    for line, (sample_id, target) in read_columns(table, "Id", "Target"):
+        ids.append(sample_id)
         rows.append(np.isin(np.arange(len(Label)), parse_labels(target, line, table)))
+    # The table is read twice, and rows of targets belong to samples by their position.
+    if ids != [sample.id for sample in samples]:
+        raise TableError(
+            "the table was changed while it was read",
+            where=table,
+            remedy="Run again when nobody writes to it any more.",
+        )
     return np.stack(rows)

@@ -10,9 +10,11 @@ import keras
 import msgspec
 
 from export.errors import RunFolderError
+from export.unchanged import unchanged
 from hpa_sdk.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
+from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
 
 
@@ -42,6 +44,7 @@ class FittedNetwork:
 class _Record:
     data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     white: White | None = None
+    network_sha256: str | None = None
 
 
 def read_fitted(run: Path) -> FittedNetwork:
@@ -50,7 +53,10 @@ def read_fitted(run: Path) -> FittedNetwork:
     Raises
     ------
     RunFolderError
-        The folder holds no finished run, or a network with another input or other last layers.
+        The folder holds no finished run, another network than the fit left in it, or one with another input or other
+        last layers.
+    ModelFileError
+        The network is written while it is read.
     ModelCardError
         The run's card can't be used.
     """
@@ -66,12 +72,21 @@ def read_fitted(run: Path) -> FittedNetwork:
         raise RunFolderError(
             f"the record of the run can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again."
         ) from error
-    try:
-        model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
-    except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+    with unchanged(run / RUN_NETWORK):
+        try:
+            sha256 = file_sha256(run / RUN_NETWORK)
+            model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
+        except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+            raise RunFolderError(
+                f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
+            ) from error
+    # None in records of earlier versions, and of networks that were put there by hand.
+    if record.network_sha256 not in {None, sha256}:
         raise RunFolderError(
-            f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
-        ) from error
+            "this is another network than the fit left here: the card and the record are not its own",
+            where=run / RUN_NETWORK,
+            remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
+        )
     return FittedNetwork(_with_embedding(model, card, run), card, Path(record.data[0]), record.white)
 
 

@@ -77,8 +77,8 @@ def export_int8(
     fields = read_fields(data, least=(3 if held_out is None else 2) * LEAST_FIELDS, white=white)
     calibration, tried_on, judged = part(fields, calibration_fields, judged_fields)
     if held_out is not None:
-        others = read_fields(held_out, least=LEAST_FIELDS, white=white).without(calibration, tried_on)
-        judged = others.first(judged_fields)
+        others = read_fields(held_out, least=LEAST_FIELDS, white=white)
+        judged = others.without(calibration, tried_on, most=judged_fields)
     if len(judged.samples) < LEAST_FIELDS:
         raise TableError(
             f"{len(judged.samples)} fields to judge by take no other part, and {LEAST_FIELDS} are needed",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from export.triton_config import LABELS, Serving, write_config
+from export.unchanged import unchanged
 from hpa_sdk.contract import read_model
 from hpa_sdk.errors import OutputError
 from hpa_sdk.onnx_file import map_file
@@ -37,14 +38,15 @@ def export_triton(model: Path, repository: Path, serving: Serving, *, name: str 
     Raises
     ------
     ModelFileError, ModelCardError
-        The model is not of this contract, or has no card.
+        The model is not of this contract, has no card, or is written while it is read.
     OutputError
         The repository has a model of this name, or can't be written.
     """
-    file, card = read_model(model)
+    with unchanged(model):
+        file, card = read_model(model)
+        content = bytes(map_file(model))
     folder = repository / (re.sub(r"[^\w.-]", "_", name or card.name, flags=re.ASCII).lstrip(".") or "model")
     config = write_config(folder.name, file, serving)
-    content = bytes(map_file(model))
     with _whole_folder(folder) as partial:
         (partial / "config.pbtxt").write_text(config, encoding="utf-8", newline="\n")
         (partial / LABELS).write_text("".join(f"{label}\n" for label in card.labels), encoding="utf-8", newline="\n")

@@ -14,8 +14,10 @@ from export.card import card_for, embed_card
 from export.errors import VariantError
 from export.fields import Fields
 from export.gates import find_shortfalls
+from export.unchanged import check_unchanged, settled_stamp
 from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.model_card import ModelCard, Variant, VariantKind
 from hpa_sdk.onnx_file import runtime_source
 from hpa_sdk.prediction import Probabilities
@@ -42,11 +44,14 @@ class Parent:
         What it says of itself.
     size : int
         Its length in bytes.
+    stamp : FileStamp, optional
+        What it was before its card was read.
     """
 
     path: Path
     card: ModelCard
     size: int
+    stamp: FileStamp | None = None
 
 
 @contextlib.contextmanager
@@ -105,6 +110,7 @@ def read_parent(path: Path, out: Path) -> Parent:
     ModelFileError, ModelCardError
         The file is no model of the contract.
     """
+    stamp = settled_stamp(path)
     file, card = read_model(path)
     refuse_package(path)
     refuse_overwriting(path, out)
@@ -121,7 +127,7 @@ def read_parent(path: Path, out: Path) -> Parent:
             remedy="Make the variant of the file that takes images, then put the preprocessing in front of it:"
             " python -m export raw-planes.",
         )
-    return Parent(path, card, file.size)
+    return Parent(path, card, file.size, stamp)
 
 
 def write_variant(
@@ -135,7 +141,7 @@ def write_variant(
     force: bool,
     partial: Path,
 ) -> ModelCard:
-    """Compare a variant with its parent, and write it with a card that tells the result.
+    """Compare a variant with its parent, and write it with a card that says the result.
 
     Parameters
     ----------
@@ -165,10 +171,14 @@ def write_variant(
     ------
     VariantError
         The variant does not pass a gate, and `force` is not set.
+    ModelFileError
+        The parent was changed since its card was read: its weights, answers and card may be of two files.
     """
     serialized = model.SerializeToString(deterministic=True)
     partial.write_bytes(serialized)
     agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
+    # By now all that is taken from the parent has been read.
+    check_unchanged(parent.path, parent.stamp)
     told = dict(settings) if judged.white is None else {**settings, "white level of 16-bit planes": str(judged.white)}
     variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=told, **asdict(agreement))
     card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)

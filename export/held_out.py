@@ -1,0 +1,54 @@
+"""Keeps fields that took part in the making of a file from judging it, also where they lie there as copies."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.samples import Sample
+
+
+class TakenFields:
+    """Fields that are taken: asked whether another field is one of them, by its files or by their content.
+
+    Parameters
+    ----------
+    samples : iterable of Sample
+        The fields.
+    """
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._files: set[tuple[Path, ...]] = set()
+        self._by_sizes: dict[tuple[int, ...], list[Sample]] = defaultdict(list)
+        self._hashes: dict[tuple[Path, ...], tuple[str, ...]] = {}
+        for sample in samples:
+            self._files.add(_resolved(sample))
+            sizes = _sizes(sample)
+            if sizes is not None:
+                self._by_sizes[sizes].append(sample)
+
+    def __contains__(self, sample: Sample) -> bool:
+        if _resolved(sample) in self._files:
+            return True
+        sizes = _sizes(sample)
+        # Only files of equal sizes are read, of which compressed pictures have few.
+        alike = [] if sizes is None else self._by_sizes.get(sizes, [])
+        return any(self._hash(sample) == self._hash(taken) for taken in alike)
+
+    def _hash(self, sample: Sample) -> tuple[str, ...]:
+        if sample.files not in self._hashes:
+            self._hashes[sample.files] = tuple(map(file_sha256, sample.files))
+        return self._hashes[sample.files]
+
+
+def _resolved(sample: Sample) -> tuple[Path, ...]:
+    return tuple(path.resolve() for path in sample.files)
+
+
+def _sizes(sample: Sample) -> tuple[int, ...] | None:
+    try:
+        return tuple(path.stat().st_size for path in sample.files)
+    except OSError:  # whoever reads the field says so
+        return None
