@@ -15,18 +15,20 @@ from tqdm import tqdm
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
 from hpa_sdk.samples import Channel
+from hpa_sdk.tables import parse_indices, read_columns
 from hpa_sdk.whole_file import whole_file
 from training.download.crowd import run_all
 from training.download.errors import UnreachableError
 from training.download.fetch import Fetcher, Patience
 from training.download.published_planes import PublishedPlanes, Shape
-from training.download.tables import PLANE_FOLDER, PlaneFailure, write_failures, write_label_table
+from training.download.tables import LABEL_TABLE, PLANE_FOLDER, PlaneFailure, write_failures, write_label_table
 from training.download.url_pattern import UrlPattern
 
 SETTINGS_FILE = "download.json"
 """What a folder was begun with, so that a later run does not mix planes of two kinds in it."""
 
 _PARTIAL_FOLDER = ".partial"
+_FEWEST_LINES = 2  # of a table that lists a field
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,10 @@ def download_hpa(
     UnreachableError
         The server can't be reached, and no plane is there.
     OutputError
-        The folder holds other data, or can't be written.
+        The folder holds other data or fields of another table, or can't be written.
     """
     pattern.check_ids(labels)
+    _refuse_another_table(out, labels)
     _begin(out, pattern, size)
     failures: list[PlaneFailure] = []
     shapes: dict[str, dict[Channel, Shape]] = defaultdict(dict)
@@ -112,6 +115,24 @@ def download_hpa(
     untried = len(tasks) - len(failures) - sum(map(len, shapes.values()))
     failures += _unequal(shapes, pattern)
     return _finish(out, labels, failures, set(shapes), untried)
+
+
+def _refuse_another_table(out: Path, labels: Mapping[str, tuple[Label, ...]]) -> None:
+    """Refuse a folder whose table would lose fields, or get other labels for them; further fields are welcome."""
+    table = out / LABEL_TABLE
+    if not (out / SETTINGS_FILE).is_file() or not table.is_file():
+        return
+    if len(table.read_bytes().splitlines()) < _FEWEST_LINES:
+        return
+    for line, (field_id, target) in read_columns(table, "Id", "Target"):
+        asked = labels.get(field_id)
+        if asked is None or set(asked) != set(parse_indices(target, line, table)):
+            difference = "which this table does not list" if asked is None else "for which this table has other labels"
+            raise OutputError(
+                f"the folder holds the field {field_id}, {difference}",
+                where=table,
+                remedy="Name another folder; or delete this file, to keep the planes and list the fields anew.",
+            )
 
 
 def _begin(out: Path, pattern: UrlPattern, size: int) -> None:
