@@ -1,0 +1,1 @@
+"""Random interleavings of what is done to files with what is answered from them."""
