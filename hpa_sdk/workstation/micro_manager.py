@@ -17,7 +17,13 @@ from useq import MDAEvent, MDASequence
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.micro_manager_fields import AcquiredField, FieldKey, field_key, plan_fields
+from hpa_sdk.workstation.micro_manager_fields import (
+    AcquiredField,
+    FieldKey,
+    field_key,
+    plan_fields,
+    position_key,
+)
 from hpa_sdk.workstation.micro_manager_report import Report
 from hpa_sdk.workstation.micro_manager_worker import FieldWorker
 from hpa_sdk.workstation.result_store import ResultStore
@@ -31,9 +37,9 @@ _log = logging.getLogger("hpa_sdk")
 class FieldHandler:
     """Gathers the frames of each field and predicts them on a thread of its own.
 
-    For ``core.mda.run(..., output=[handler])``. A field is what has the same indices but for channel and z. Each field
-    of which a frame came has one result, with labels or an error, which goes to the store and to the listeners of
-    `answered`. For one acquisition or several, one after the other; closed as a context.
+    For ``core.mda.run(..., output=[handler])``. A field is what has the same position, and the same indices but for
+    channel and z. Each field of which a frame came has one result, with labels or an error, which goes to the store and
+    to the listeners of `answered`. For one acquisition or several, one after the other; closed as a context.
 
     Parameters
     ----------
@@ -97,7 +103,8 @@ class FieldHandler:
         self._most_incomplete = incomplete
         self._run = run or datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         self._fields: dict[FieldKey, AcquiredField] = {}
-        self._plans: Counter[FieldKey] = Counter()
+        self._of_positions: set[FieldKey] = set()
+        self._plans: Counter[str] = Counter()
         self._begun: dict[str, AcquiredField] = {}
         self._counts: Counter[str] = Counter()
         self._incomplete: dict[str, tuple[str, ...]] = {}
@@ -139,8 +146,12 @@ class FieldHandler:
             The ids of the fields. A field that was planned before, and of which no frame came yet, is the same one.
         """
         fields = self._plan(events)
-        for key in fields:
-            self._plans[key] = self._times_taken(key) + 1
+        for key, field in fields.items():
+            self._plans[field.stem] = self._times_taken(key, field.stem) + 1
+            if key[-1:] and key[-1][0] == "position":
+                self._of_positions.add(key[:-1])
+            else:
+                self._of_positions.discard(key)
         self._fields.update(fields)
         return {key: field.id for key, field in fields.items()}
 
@@ -154,6 +165,7 @@ class FieldHandler:
             dropped=self._counts["dropped"],
             incomplete=dict(self._incomplete),
             unplanned_frames=self._counts["unplanned"],
+            late_frames=self._counts["late"],
             unsaved=len(self._unsaved),
             troubles=tuple(self._troubles),
         )
@@ -193,18 +205,21 @@ class FieldHandler:
     def _plan(self, events: Iterable[MDAEvent]) -> dict[FieldKey, AcquiredField]:
         return plan_fields(events, self._station, run=self._run, times_taken=self._times_taken)
 
-    def _times_taken(self, key: FieldKey) -> int:
+    def _times_taken(self, key: FieldKey, stem: str) -> int:
         # Planned by hand, and again by the run itself: as long as no frame came, it is one and the same.
         field = self._fields.get(key)
-        untouched = field is not None and not field.settled and field.id not in self._begun
-        return self._plans[key] - untouched
+        same = field is not None and field.stem == stem
+        untouched = same and field is not None and not field.settled and field.id not in self._begun
+        return self._plans[stem] - untouched
 
     def _take(self, frame: npt.NDArray[Any], event: MDAEvent, pixel_size: float | None) -> None:
-        field = self._fields.get(field_key(event))
+        indices = field_key(event)
+        field = self._fields.get(position_key(event) if indices in self._of_positions else indices)
         if field is None:
             self._counts["unplanned"] += 1
             return
         if field.settled or self.closed:
+            self._counts["late"] += field.uses(event)
             return
         if not (pixel_size or self._station.files.pixel_size):
             self._note(_NO_PIXEL_SIZE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,25 @@ from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.trained_scale import to_trained_scale
 from hpa_sdk.workstation.white_level import stretch, white_notes
 
-FieldKey = tuple[tuple[str, int], ...]
-"""What tells fields apart: the indices of an event without those of channel and z."""
+FieldKey = tuple[tuple[str, Hashable], ...]
+"""What tells fields apart: the indices of an event without those of channel and z; with its position where these are
+the same for several positions."""
 
 _Offered = tuple[str, int | None]
 """Name and number of a channel of the acquisition."""
 
 _GREY = 2  # dimensions of a grey frame
+_EQUAL_SIZES = 0.01
 
 
 def field_key(event: MDAEvent) -> FieldKey:
-    """Say which field an event belongs to."""
+    """Say which field an event belongs to, by its indices."""
     return tuple(sorted((str(axis), at) for axis, at in event.index.items() if axis not in {"c", "z"}))
+
+
+def position_key(event: MDAEvent) -> FieldKey:
+    """Say which field an event belongs to, by its indices and its position: name and coordinates."""
+    return (*field_key(event), ("position", _position(event)))
 
 
 class AcquiredField:
@@ -44,16 +52,30 @@ class AcquiredField:
     ----------
     id : str
         The field's id.
+    stem : str
+        The id without what tells apart the times that it was taken.
     settled : bool
         Whether no more frames count: it was handed to the predictor, or given up.
+
+    Parameters
+    ----------
+    stem, times_taken
+        What makes the id.
+    station : Station
+        The rules.
+    fault : str
+        Why the frames that are planned for it can't be told from those of another field; empty where they can.
     """
 
-    def __init__(self, name: str, station: Station) -> None:
-        self.id = name
+    def __init__(self, stem: str, station: Station, *, times_taken: int = 0, fault: str = "") -> None:
+        self.id = f"{stem}-{times_taken + 1}" if times_taken else stem
+        self.stem = stem
         self.settled = False
         self._station = station
-        self._planned: dict[_Offered, set[int]] = {}
-        self._came: dict[_Offered, set[int]] = {}
+        self._fault = fault
+        self._planned: dict[_Offered, set[int | None]] = {}
+        self._came: dict[_Offered, set[int | None]] = {}
+        self._depths: dict[_Offered, set[float]] = defaultdict(set)
         self._planes: dict[_Offered, Planes] = {}
         self._found: dict[Channel, _Offered] = {}
         self._instead: Instead = {}
@@ -61,7 +83,10 @@ class AcquiredField:
 
     def plan(self, event: MDAEvent) -> None:
         """Plan a frame."""
-        self._planned.setdefault(_channel_of(event), set()).add(_z_of(event))
+        channel, z = _channel_of(event), event.index.get("z")
+        self._planned.setdefault(channel, set()).add(z)
+        if z is None and event.z_pos is not None:
+            self._depths[channel].add(event.z_pos)
 
     def check(self) -> None:
         """Check that the planned frames make a field by the rules of the station file.
@@ -69,13 +94,21 @@ class AcquiredField:
         Raises
         ------
         PlaneError
-            A channel is missing or ambiguous, or has too few z planes.
+            A channel is missing or ambiguous, has too few z planes, or other ones than the others; or an event can be
+            of several positions or depths.
         """
+        if self._fault:
+            raise PlaneError(self._fault, where=self.id, remedy="Give the events of each position their own index p.")
         offered = list(self._planned)
         found, self._instead = pick_channels(offered, self._station, Path(self.id))
         self._found = {channel: offered[at] for channel, at in found.items()}
+        self._check_depths()
         for channel in self._found.values():
             self._wanted_z(channel)
+
+    def uses(self, event: MDAEvent) -> bool:
+        """Say whether a frame is one of the four channels, as far as is known."""
+        return not self._found or _channel_of(event) in self._found.values()
 
     def add(self, frame: npt.NDArray[Any], event: MDAEvent, pixel_size: float | None) -> None:
         """Add a frame; one of a channel that is none of the four is ignored.
@@ -83,7 +116,7 @@ class AcquiredField:
         Parameters
         ----------
         frame : numpy.ndarray
-            uint8 or uint16 of shape (H, W). Not copied and not changed.
+            uint8 or uint16 of shape (H, W). Copied, since a camera may write its next frame into the same memory.
         event : useq.MDAEvent
             What it was taken by.
         pixel_size : float or None
@@ -92,14 +125,15 @@ class AcquiredField:
         Raises
         ------
         PlaneError
-            The frame is no such array or one too many, or the plan is none for a field.
+            The frame is no such array or one too many, or of another pixel size than those before, or the plan is none
+            for a field.
         """
         if not self._found:
             self.check()
-            self._pixel_size = self._station.files.pixel_size or pixel_size or None
-        channel, z = _channel_of(event), _z_of(event)
+        channel, z = _channel_of(event), event.index.get("z")
         if channel not in self._found.values():
             return
+        self._take_pixel_size(pixel_size)
         came = self._came.setdefault(channel, set())
         if z not in self._planned[channel] - came:
             raise PlaneError(
@@ -111,7 +145,7 @@ class AcquiredField:
         came.add(z)
         if z in self._wanted_z(channel):
             before = self._planes.get(channel)
-            self._planes[channel] = frame if before is None else np.maximum(before, frame)
+            self._planes[channel] = np.array(frame) if before is None else np.maximum(before, frame)
 
     @property
     def complete(self) -> bool:
@@ -149,10 +183,14 @@ class AcquiredField:
         merged = stack_planes([planes[channel] for channel in Channel], where)
         stretched, white = stretch(merged, self._station.files.white)
         scaled, scale_notes = to_trained_scale(stretched, self._pixel_size, self._station.trained, where)
-        depths = {len(self._planned[offered]) for offered in self._found.values()} - {1}
+        depths = {channel: len(self._planned[offered]) for channel, offered in self._found.items()}
+        deepest = max(depths.values())
+        several = len({z for offered in self._found.values() for z in self._planned[offered]}) > 1
+        flat = [channel for channel, depth in depths.items() if several and depth == 1]
         notes = (
             *(f"{channel} is missing; in its place: {other}" for channel, other in self._instead.items()),
-            *(f"z {self._station.files.z} of {depth} z planes" for depth in sorted(depths)),
+            *([f"z {self._station.files.z} of {deepest} z planes"] if deepest > 1 else []),
+            *(f"channel {channel} has one plane, taken for every z" for channel in flat),
             *white_notes(white),
             *scale_notes,
         )
@@ -162,18 +200,54 @@ class AcquiredField:
         """Let go of the planes."""
         self._planes.clear()
 
-    def _wanted_z(self, channel: _Offered) -> set[int]:
-        planned, rule = sorted(self._planned[channel]), self._station.files.z
-        if rule == "max" or len(planned) == 1:
+    def _take_pixel_size(self, pixel_size: float | None) -> None:
+        size, before = self._station.files.pixel_size or pixel_size or None, self._pixel_size
+        if size and before and max(size, before) / min(size, before) - 1 > _EQUAL_SIZES:
+            raise PlaneError(
+                f"its frames have pixels of {before:g} um and of {size:g} um",
+                where=self.id,
+                remedy="Take all frames of a field with the same objective and binning.",
+            )
+        self._pixel_size = before or size
+
+    def _check_depths(self) -> None:
+        """Check that a place along z is the same in all channels."""
+        for channel in self._found.values():
+            if len(self._depths[channel]) > 1:
+                raise PlaneError(
+                    f"channel {channel[0]!r} is planned at {len(self._depths[channel])} z positions without an index z",
+                    where=self.id,
+                    remedy="Give the events of a z-stack an index z, and those of several times an index t.",
+                )
+        deep = {channel: planned for channel in self._found.values() if len(planned := self._planned[channel]) > 1}
+        if len({frozenset(planned) for planned in deep.values()}) > 1:
+            listed = ", ".join(f"{name!r} {len(planned)}" for (name, _), planned in deep.items())
+            raise PlaneError(
+                f"its channels have differing numbers of z planes, or others ({listed})",
+                where=self.id,
+                remedy="Plan the same z planes for all channels that have several.",
+            )
+
+    def _wanted_z(self, channel: _Offered) -> set[int | None]:
+        planned, rule = self._planned[channel], self._station.files.z
+        every = sorted({z for offered in self._found.values() for z in self._planned[offered] if z is not None})
+        if rule == "max" or len(every) < 2 or planned == {None}:  # noqa: PLR2004
             return set(planned)
-        at = len(planned) // 2 if isinstance(rule, str) else rule
-        if at >= len(planned):
+        at = len(every) // 2 if isinstance(rule, str) else rule
+        if at >= len(every):
             raise PlaneError(
                 f"z plane {at} is asked for, and channel {channel[0]!r} has {len(planned)}, counted from 0",
                 where=self.id,
                 remedy="Change files.z in the station file.",
             )
-        return {planned[at]}
+        if every[at] not in planned:
+            raise PlaneError(
+                f"channel {channel[0]!r} is planned at z {', '.join(map(str, planned))} only, and z {every[at]} is"
+                " taken of the others",
+                where=self.id,
+                remedy="Take the channel at this z too, or change files.z in the station file.",
+            )
+        return {every[at]}
 
     def _check_frame(self, frame: npt.NDArray[Any]) -> None:
         where = Path(self.id)
@@ -193,9 +267,12 @@ class AcquiredField:
 
 
 def plan_fields(
-    events: Iterable[MDAEvent], station: Station, *, run: str, times_taken: Callable[[FieldKey], int]
+    events: Iterable[MDAEvent], station: Station, *, run: str, times_taken: Callable[[FieldKey, str], int]
 ) -> dict[FieldKey, AcquiredField]:
     """Make the fields that events will take frames of.
+
+    Events with the same indices but for channel and z are one field; where they are of several positions, as events
+    made by hand without an index p, each position is one, and its key is a `position_key`.
 
     Parameters
     ----------
@@ -206,28 +283,58 @@ def plan_fields(
     run : str
         What ids start with.
     times_taken : callable
-        Tells how often a field was taken before; its id tells that apart.
+        Tells how often a field, by its key and the stem of its id, was taken before; its id tells that apart.
     """
+    # Others focus, or do what only their engine knows.
+    taken = [event for event in events if isinstance(event.action, (AcquireImage, type(None)))]
+    positions: dict[FieldKey, list[_Position]] = defaultdict(list)
+    for event in taken:
+        positions[field_key(event)].append(_position(event))
+    several = {key for key, found in positions.items() if any(len(known) > 1 for known in _known(found))}
     fields: dict[FieldKey, AcquiredField] = {}
-    for event in events:
-        if not isinstance(event.action, (AcquireImage, type(None))):
-            continue  # it focuses, or does what only its engine knows
-        key = field_key(event)
+    stems: set[str] = set()
+    for event in taken:
+        indices = field_key(event)
+        key = position_key(event) if indices in several else indices
         if key not in fields:
-            place = UNSAFE.sub("_", f"{event.pos_name.replace('/', '_')}_") if event.pos_name else ""
-            indices = "_".join(f"{axis}{at:03}" for axis, at in key) or "field"
-            again = f"-{times + 1}" if (times := times_taken(key)) else ""
-            fields[key] = AcquiredField(f"{run}/{place}{indices}{again}", station)
+            stem = f"{run}/{_name_of(event, with_coordinates=indices in several)}"
+            while stem in stems:
+                stem += "_"
+            stems.add(stem)
+            fault = _fault(event, positions[indices]) if indices in several else ""
+            fields[key] = AcquiredField(stem, station, times_taken=times_taken(key, stem), fault=fault)
         fields[key].plan(event)
     return fields
 
 
+_Position = tuple[str | None, float | None, float | None]
+
+
+def _position(event: MDAEvent) -> _Position:
+    return event.pos_name or None, event.x_pos, event.y_pos
+
+
+def _known(positions: Iterable[_Position]) -> list[set[Hashable]]:
+    """Give the names, and the coordinates along x and y, that positions have."""
+    return [{one for one in column if one is not None} for column in zip(*positions, strict=True)]
+
+
+def _fault(event: MDAEvent, positions: Iterable[_Position]) -> str:
+    lacks = any(own is None and known for own, known in zip(_position(event), _known(positions), strict=True))
+    return "events of two positions have the same indices, and this one does not say of which it is" * lacks
+
+
+def _name_of(event: MDAEvent, *, with_coordinates: bool) -> str:
+    name, *coordinates = _position(event)
+    parts = [UNSAFE.sub("_", name.replace("/", "_"))] if name else []
+    if with_coordinates:
+        parts += [f"{axis}{at:g}" for axis, at in zip("xy", coordinates, strict=True) if at is not None]
+    indices = [f"{axis}{at:03}" for axis, at in field_key(event)]
+    return "_".join([*parts, *(indices or ["field"])])
+
+
 def _channel_of(event: MDAEvent) -> _Offered:
     return (event.channel.config if event.channel else ""), event.index.get("c")
-
-
-def _z_of(event: MDAEvent) -> int:
-    return event.index.get("z", 0)
 
 
 def _form(frame: npt.NDArray[Any]) -> str:

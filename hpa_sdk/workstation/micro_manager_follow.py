@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from useq import CustomAction, MDAEvent
 
 from hpa_sdk.workstation.micro_manager import FieldHandler
-from hpa_sdk.workstation.micro_manager_fields import field_key
+from hpa_sdk.workstation.micro_manager_fields import field_key, position_key
 from hpa_sdk.workstation.results import Result
 
 Decide = Callable[[Result, list[MDAEvent]], Iterable[MDAEvent]]
@@ -87,7 +87,7 @@ class _Follower:
         """Expect the results of a round's fields."""
         ids = self._handler.plan(events)
         for event in events:
-            if name := ids.get(field_key(event)):
+            if name := ids.get(position_key(event)) or ids.get(field_key(event)):
                 self.due.setdefault(name, ([], number))[0].append(event)
 
     def next_events(self, seconds: float) -> list[MDAEvent] | None:

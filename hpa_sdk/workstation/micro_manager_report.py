@@ -19,6 +19,8 @@ class Report:
         Failed fields that lacked frames, by id, with the channels that were missing.
     unplanned_frames : int
         Frames that no plan told of.
+    late_frames : int
+        Frames of the four channels that came after their field was predicted or given up.
     unsaved : int
         Results that the store did not take; `FieldHandler.close` tries them once more.
     troubles : tuple of str
@@ -31,13 +33,14 @@ class Report:
     dropped: int
     incomplete: dict[str, tuple[str, ...]]
     unplanned_frames: int
+    late_frames: int
     unsaved: int
     troubles: tuple[str, ...]
 
     @property
     def is_clean(self) -> bool:
         """Whether there is nothing to complain of."""
-        return not (self.failed or self.unplanned_frames or self.unsaved or self.troubles)
+        return not (self.failed or self.unplanned_frames or self.late_frames or self.unsaved or self.troubles)
 
     def __str__(self) -> str:
         lines = [f"{self.answered} of {self.planned} planned fields answered, {self.failed} failed"]
@@ -46,6 +49,8 @@ class Report:
         lines += [f"{name}: no complete {', '.join(channels)}" for name, channels in self.incomplete.items()]
         if self.unplanned_frames:
             lines.append(f"{self.unplanned_frames} frames ignored: call plan with events that are no MDASequence")
+        if self.late_frames:
+            lines.append(f"{self.late_frames} frames came after their field was predicted or given up")
         if self.unsaved:
             lines.append(f"{self.unsaved} results are not saved")
         return "\n".join([*lines, *self.troubles])
