@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,12 +10,10 @@ import msgspec
 
 from hpa_sdk.errors import SampleError
 from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.fields import samples_of
+from hpa_sdk.workstation.fields import samples_of, scene_of
 from hpa_sdk.workstation.file_group import FileGroup, group_names
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import ChannelNames, Station
-
-_SCENE = re.compile(r"#(\d{1,9})(?:-[0-9a-f]{12})?$")
 
 
 def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sample]:
@@ -78,13 +75,10 @@ def sample_of(result: Result, station: Station, roots: Sequence[Path]) -> Sample
 
 
 def _scene(samples: list[Sample], result: Result) -> Sample:
-    if len(samples) == 1:
-        return samples[0]
-    match = _SCENE.search(result.id)
-    at = int(match[1]) - 1 if match else -1
-    if not 0 <= at < len(samples):
+    sample = scene_of(samples, result.id)
+    if sample is None:
         raise SampleError("the file has no such scene any more", where=result.files[0], remedy="Predict it again.")
-    return samples[at]
+    return sample
 
 
 def _only_group(rules: Station, root: Path, names: Sequence[str]) -> FileGroup | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.samples import Sample
@@ -11,6 +13,7 @@ from hpa_sdk.workstation.field_source import FieldSource
 from hpa_sdk.workstation.file_group import UNSAFE, FileGroup, group_files
 from hpa_sdk.workstation.scenes import open_scenes
 from hpa_sdk.workstation.station import Station
+from hpa_sdk.writers import escaped
 
 
 def find_fields(station: Station, folder: Path | None = None) -> Iterator[Sample]:
@@ -40,16 +43,64 @@ def find_fields(station: Station, folder: Path | None = None) -> Iterator[Sample
 
 
 def samples_of(station: Station, group: FileGroup) -> list[Sample]:
-    """Give the samples in a group of files: one, or in a stack of several scenes one each, ``#1``, ``#2``, ...
+    """Give the samples in a group of files: one, or in a stack of several scenes one each.
 
-    A stack is opened to count its scenes. One that can't be opened is one sample, and fails when it is read.
+    The id of a scene ends with ``#1``, ``#2``, ..., or for a field of a plate with its well and field, ``#A/1/0``: so
+    a scene keeps its id whatever else is in the file. A stack is opened to list its scenes. One that can't be opened is
+    one sample, and fails when it is read.
     """
     name = UNSAFE.sub("_", group.id)
     scenes = _scenes_of(group)
     return [
-        Sample(name if len(scenes) == 1 else f"{name}#{at}", group.files, FieldSource(station, group, scene))
-        for at, scene in enumerate(scenes, 1)
+        Sample(name + suffix, group.files, FieldSource(station, group, scene))
+        for scene, suffix in zip(scenes, _suffixes(scenes), strict=True)
     ]
+
+
+def scene_of(samples: Sequence[Sample], name: str) -> Sample | None:
+    """Find the sample that an id names among those of one group of files; None where there is none any more.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        What `samples_of` gives.
+    name : str
+        The id of a result, made below whatever folder.
+    """
+    if len(samples) == 1 and not _group(samples[0]).is_stack:
+        return samples[0]
+    for wanted in (name, _HASH.sub("", name)):
+        for sample in samples:
+            stem = UNSAFE.sub("_", _group(sample).id)
+            tail = escaped(stem.rpartition("/")[2] + sample.id.removeprefix(stem))
+            if wanted == tail or wanted.endswith(f"/{tail}"):
+                return sample
+    return None
+
+
+_HASH = re.compile(r"-[0-9a-f]{12}$")  # what a hot folder adds to ids that would be equal otherwise
+
+
+def _group(sample: Sample) -> FileGroup:
+    return cast("FieldSource", sample.source).group
+
+
+def _suffixes(scenes: Sequence[str | None]) -> list[str]:
+    suffixes: list[str] = []
+    for scene in scenes:
+        label = _label(scene or "", alone=len(scenes) == 1)
+        while label and f"#{label}" in suffixes:
+            label += "_"
+        suffixes.append(f"#{label}" if label else "")
+    return suffixes
+
+
+def _label(scene: str, *, alone: bool) -> str:
+    if scene.isdecimal():
+        return "" if alone else str(int(scene) + 1)
+    # What a plate calls its wells must lead nowhere else.
+    parts = [UNSAFE.sub("_", part).replace("#", "_") for part in scene.split("/")]
+    return "/".join(parts) if scene else ""
 
 
 def _scenes_of(group: FileGroup) -> list[str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count, product, takewhile
+from itertools import product
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,19 @@ def _ome(group: Any) -> dict[str, Any]:  # noqa: ANN401
 def _places(root: Any) -> list[str]:  # noqa: ANN401
     ome = _ome(root)
     if "plate" in ome:
-        wells = [well["path"] for well in ome["plate"]["wells"]]
-        return [f"{well}/{image['path']}" for well in wells for image in _ome(root[well])["well"]["images"]]
+        return [place for well in ome["plate"]["wells"] for place in _fields_of(root, str(well["path"]))]
     if "bioformats2raw.layout" in ome:
         listed = _ome(root["OME"]).get("series") if "OME" in root else None
-        return listed or list(takewhile(root.__contains__, map(str, count())))
+        # One that is not there must not hide those after it.
+        return listed or sorted(filter(str.isdecimal, root.group_keys()), key=int)
     return [""]
+
+
+def _fields_of(root: Any, well: str) -> list[str]:  # noqa: ANN401
+    try:
+        return [f"{well}/{image['path']}" for image in _ome(root[well])["well"]["images"]]
+    except (KeyError, TypeError, ValueError):
+        return [well]  # not there: it fails when it is read, and costs no other well its fields
 
 
 def _channels(root: Any, place: str, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401

@@ -43,8 +43,8 @@ def find_mixture(names: Sequence[tuple[str, str | None, str]]) -> str:
     names : sequence of (str, str or None, str)
         Channel, z, and what the pattern leaves out, of each file.
     """
-    # A name with a z also has what introduces it, as the Z of "--Z00--C01"; so whole texts are compared among such names
-    # alone, and of all names what has a digit.
+    # A name with a z also has what introduces it, as the Z of "--Z00--C01". So whole texts are compared among the names
+    # with a z, and among those without; of all names, what has a digit.
     for with_z in (False, True):
         alike = [(channel, rest) for channel, z, rest in names if (z is not None) == with_z]
         if found := _mixture(alike):
