@@ -68,12 +68,13 @@ def read_picture(path: Path, channel: Channel | None = None) -> Reading:
 
 
 def _read_png(file: io.BufferedReader, path: Path, _: Channel | None) -> Reading:
-    header = file.read(HEADER_SIZE)
-    most = most_bytes(header, path)
-    # Read once, so that the bytes that were checked are those that are decoded.
-    content = header + file.read(most)
-    if len(content) > most:
+    most = most_bytes(file.read(HEADER_SIZE), path)
+    size = file.seek(0, io.SEEK_END)
+    if size > most:
         raise damaged("the file is longer than its pixels need", path)
+    file.seek(0)
+    # Read once, so that the bytes that were checked are those that are decoded.
+    content = file.read(size)
     check_chunks(content, path)
     with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
         return _grey(image, path)

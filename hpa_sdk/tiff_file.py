@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from io import BufferedReader
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, cast
 
 import numpy as np
@@ -74,7 +75,14 @@ def read_tiff(file: BufferedReader, path: Path) -> tuple[Planes, tuple[str, ...]
     return decode(layout, file, path), layout.form.notes
 
 
-def decode(layout: Layout, file: BufferedReader, path: Path, other: Decoder | None = None) -> Planes:
+def decode(
+    layout: Layout,
+    file: BufferedReader,
+    path: Path,
+    *,
+    other: Decoder | None = None,
+    codecs: ModuleType | None = None,
+) -> Planes:
     """Decode a plane.
 
     Uncompressed, Deflate and LZMA planes are decoded here, so that the Adler-32 of Deflate and the checksum of LZMA are
@@ -90,6 +98,9 @@ def decode(layout: Layout, file: BufferedReader, path: Path, other: Decoder | No
         The file, for messages.
     other : callable, optional
         Decodes the compressions that are not decoded here. Default: Pillow.
+    codecs : module, optional
+        imagecodecs, where it is loaded: its Deflate and its sums are faster than those of zlib and NumPy, and it checks
+        the same checksum.
 
     Returns
     -------
@@ -107,7 +118,10 @@ def decode(layout: Layout, file: BufferedReader, path: Path, other: Decoder | No
     elif layout.compression == UNCOMPRESSED:
         pixels = _join(layout, file, path, lambda content, _: content)
     elif layout.compression in _DEFLATE:
-        pixels = _join(layout, file, path, lambda content, most: _whole(zlib.decompressobj(), content, most, path))
+        if codecs is not None:
+            pixels = _join(layout, file, path, lambda content, most: codecs.deflate_decode(content, out=most), codecs)
+        else:
+            pixels = _join(layout, file, path, lambda content, most: _whole(zlib.decompressobj(), content, most, path))
     elif layout.compression == _LZMA:
         make = import_module("lzma").LZMADecompressor  # some builds of Python have none
         pixels = _join(
@@ -116,7 +130,7 @@ def decode(layout: Layout, file: BufferedReader, path: Path, other: Decoder | No
     elif other is not None:
         pixels = other()
     else:
-        pixels = decode_by_pillow(layout, [_stored(layout, file, part, path) for part in range(len(layout.parts))])
+        pixels = decode_by_pillow(layout, (_stored(layout, file, part, path) for part in range(len(layout.parts))))
     if pixels is None:
         name = _NAMES.get(layout.compression, "a compression of another kind")
         raise PlaneError(
@@ -162,7 +176,11 @@ def _read_piece(layout: Layout, file: BufferedReader, path: Path) -> npt.NDArray
 
 
 def _join(
-    layout: Layout, file: BufferedReader, path: Path, decompress: Callable[[bytes, int], bytes]
+    layout: Layout,
+    file: BufferedReader,
+    path: Path,
+    decompress: Callable[[bytes, int], bytes],
+    codecs: ModuleType | None = None,
 ) -> npt.NDArray[np.generic]:
     """Decompress strips or tiles one by one, and put them in their places."""
     pixels = np.empty((layout.height, layout.width), layout.dtype.newbyteorder("="))
@@ -176,7 +194,9 @@ def _join(
         values = np.frombuffer(content, layout.dtype, needed // layout.dtype.itemsize).reshape(-1, layout.part_width)
         top, left = part // across * layout.part_height, part % across * layout.part_width
         place = pixels[top : top + layout.part_height, left : left + layout.part_width]
-        if layout.differences:
+        if layout.differences and codecs is not None:
+            values = codecs.delta_decode(values.astype(pixels.dtype, copy=False), axis=1)
+        elif layout.differences:
             values = np.cumsum(values, axis=1, dtype=pixels.dtype, out=None if layout.tiled else place)
         if values is not place:
             place[:] = values[: place.shape[0], : place.shape[1]]

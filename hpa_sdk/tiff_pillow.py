@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +23,20 @@ JPEG = 7
 
 _KNOWN = (5, JPEG, 32773, 50000)  # LZW, JPEG, PackBits, ZSTD
 _SHORT, _LONG, _BYTES = 3, 4, 7
-_SIZES = {_SHORT: "H", _LONG: "I", _BYTES: "B"}
-_MOST_BYTES = 2**32 - 1
+_FORMS = {_SHORT: "H", _LONG: "I", _BYTES: "B"}
+_HEADER = 8
 _VALUE_SIZE = 4
 
 
-def decode_by_pillow(layout: Layout, parts: Sequence[bytes]) -> npt.NDArray[np.generic] | None:
+def decode_by_pillow(layout: Layout, parts: Iterable[bytes]) -> npt.NDArray[np.generic] | None:
     """Decode the strips or tiles of a plane.
 
     Parameters
     ----------
     layout : Layout
         How the plane lies in its file.
-    parts : sequence of bytes
-        The compressed strips or tiles.
+    parts : iterable of bytes
+        The compressed strips or tiles, as long as the layout has them.
 
     Returns
     -------
@@ -44,14 +45,27 @@ def decode_by_pillow(layout: Layout, parts: Sequence[bytes]) -> npt.NDArray[np.g
     """
     if layout.compression not in _KNOWN:
         return None
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(_tiff(layout, parts))) as image:
+    head = _head(layout)
+    file = io.BytesIO()
+    file.seek(len(head) + sum(length for _, length in layout.parts) - 1)
+    file.write(b"\0")  # the whole size at once, so that nothing is copied as it grows
+    file.seek(0)
+    file.write(head)
+    for part in parts:
+        file.write(part)
+    file.seek(0)
+    with TiffImagePlugin.TiffImageFile(file) as image:
         return np.asarray(image)
 
 
-def _tiff(layout: Layout, parts: Sequence[bytes]) -> bytes:
+def _head(layout: Layout) -> bytes:
+    """Make the header and the directory of a file whose strips or tiles follow behind them."""
     order = ">" if layout.dtype.str.startswith(">") else "<"
-    lengths = [len(part) for part in parts]
-    places = {
+    lengths = [length for _, length in layout.parts]
+    offsets_tag, lengths_tag = (
+        (tags.TILE_OFFSETS, tags.TILE_COUNTS) if layout.tiled else (tags.STRIP_OFFSETS, tags.STRIP_COUNTS)
+    )
+    fields = {
         tags.WIDTH: (_LONG, [layout.width]),
         tags.HEIGHT: (_LONG, [layout.height]),
         tags.BITS: (_SHORT, [8 * layout.dtype.itemsize]),
@@ -59,35 +73,32 @@ def _tiff(layout: Layout, parts: Sequence[bytes]) -> bytes:
         tags.PHOTOMETRIC: (_SHORT, [1]),
         tags.SAMPLES: (_SHORT, [1]),
         tags.PREDICTOR: (_SHORT, [2 if layout.differences else 1]),
-        tags.TILE_OFFSETS if layout.tiled else tags.STRIP_OFFSETS: (_LONG, lengths),
-        tags.TILE_COUNTS if layout.tiled else tags.STRIP_COUNTS: (_LONG, lengths),
+        offsets_tag: (_LONG, lengths),
+        lengths_tag: (_LONG, lengths),
     }
     if layout.tiled:
-        places[tags.TILE_WIDTH] = (_LONG, [layout.part_width])
-        places[tags.TILE_HEIGHT] = (_LONG, [layout.part_height])
+        fields[tags.TILE_WIDTH] = (_LONG, [layout.part_width])
+        fields[tags.TILE_HEIGHT] = (_LONG, [layout.part_height])
     else:
-        places[tags.ROWS_PER_STRIP] = (_LONG, [layout.part_height])
+        fields[tags.ROWS_PER_STRIP] = (_LONG, [layout.part_height])
     if layout.jpeg_tables:
-        places[tags.JPEG_TABLES] = (_BYTES, list(layout.jpeg_tables))
-    directory_size = 2 + 12 * len(places) + 4
-    values_size = sum(len(numbers) * struct.calcsize(_SIZES[kind]) for kind, numbers in places.values())
-    start = 8 + directory_size + values_size
-    offsets = [start]
-    for length in lengths[:-1]:
-        offsets.append(offsets[-1] + length)
-    places[tags.TILE_OFFSETS if layout.tiled else tags.STRIP_OFFSETS] = (_LONG, offsets)
-    head = struct.pack(f"{order}2sHIH", b"MM" if order == ">" else b"II", 42, 8, len(places))
-    values = b""
-    for tag, (kind, numbers) in sorted(places.items()):
-        value = struct.pack(f"{order}{len(numbers)}{_SIZES[kind]}", *numbers)
-        head += struct.pack(f"{order}HHI", tag, kind, len(numbers))
+        fields[tags.JPEG_TABLES] = (_BYTES, list(layout.jpeg_tables))
+    values_at = _HEADER + 2 + 12 * len(fields) + 4
+    values_size = sum(
+        size
+        for kind, numbers in fields.values()
+        if (size := len(numbers) * struct.calcsize(_FORMS[kind])) > _VALUE_SIZE
+    )
+    # Offsets count to 4 GiB: `struct` refuses what lies beyond.
+    fields[offsets_tag] = (_LONG, [values_at + values_size + before for before in accumulate([0, *lengths[:-1]])])
+    entries, values = b"", b""
+    for tag, (kind, numbers) in sorted(fields.items()):
+        value = struct.pack(f"{order}{len(numbers)}{_FORMS[kind]}", *numbers)
+        entries += struct.pack(f"{order}HHI", tag, kind, len(numbers))
         if len(value) <= _VALUE_SIZE:
-            head += value.ljust(_VALUE_SIZE, b"\0")
+            entries += value.ljust(_VALUE_SIZE, b"\0")
         else:
-            head += struct.pack(f"{order}I", 8 + directory_size + len(values))
+            entries += struct.pack(f"{order}I", values_at + len(values))
             values += value
-    content = b"".join([head, bytes(4), values.ljust(values_size, b"\0"), *parts])
-    if len(content) > _MOST_BYTES:
-        message = f"{len(content)} bytes of compressed pixels"
-        raise ValueError(message)
-    return content
+    start = struct.pack(f"{order}2sHIH", b"MM" if order == ">" else b"II", 42, _HEADER, len(fields))
+    return start + entries + bytes(4) + values

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def _decode(page: Any, path: Path, index: int = 0, start: int | None = None) -> 
             raise damaged("its planes do not follow each other in the file", path)
         layout = replace(layout, tiled=False, part_height=layout.height, part_width=layout.width, parts=(plane,))
     with path.open("rb") as file:
-        return decode(layout, file, path, page.asarray)
+        return decode(layout, file, path, other=page.asarray, codecs=import_module("imagecodecs"))
 
 
 def _told_by_ome(images: list[dict[str, Any]], name: str, path: Path) -> tuple[tuple[str, ...], float | None]:

@@ -160,7 +160,7 @@ def test_a_flipped_bit_in_a_zstd_tiff_with_checksum_is_refused(tmp_path: Path, r
 def test_a_strip_that_inflates_beyond_its_size_is_refused(tmp_path: Path, read: Any, compress: Any) -> None:
     compression = 8 if compress is zlib.compress else 34925
     content = plane_tiff(noise(), compression=compression, compress=lambda part: compress(part + bytes(100_000_000)))
-    refuse(read, tmp_path / "x.tif", content, "decompresses to more than its size")
+    refuse(read, tmp_path / "x.tif", content, "decompresses to more than its size|INSUFFICIENT_SPACE")
 
 
 @pytest.mark.parametrize("compress", [zlib.compress, lzma.compress])
@@ -169,7 +169,7 @@ def test_a_strip_with_too_few_pixels_is_refused(tmp_path: Path, read: Any, compr
     content = plane_tiff(noise(), compression=compression, compress=lambda part: compress(part[:-2]))
     refuse(read, tmp_path / "x.tif", content, "bytes of 32768")
     content = plane_tiff(noise(), compression=compression, compress=lambda part: compress(part)[:-2])
-    refuse(read, tmp_path / "x.tif", content, "ends before its checksum")
+    refuse(read, tmp_path / "x.tif", content, "ends before its checksum|libdeflate")
 
 
 SPARSE = [{"rows": 32}, {"tile": 48}, {"rows": 32, "compression": 8, "compress": zlib.compress}]
