@@ -141,10 +141,30 @@ def _pictures() -> list[bytes]:
     grey16 = Image.fromarray(rng.integers(0, 65535, (24, 32), np.uint16))
     forms: list[tuple[Image.Image, str, dict[str, Any]]] = [(grey8, "PNG", {}), (grey16, "PNG", {})]
     forms += [(grey8, "JPEG", {}), (grey8, "JPEG", {"progressive": True})]
-    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "lzma", "zstd"):
         forms.append((grey8, "TIFF", {"compression": compression}))
     forms.append((grey16, "TIFF", {"compression": "tiff_lzw"}))
-    return [jpeg(paint(make_plane(side=256), COLOURS[Channel.GREEN])), *(_saved(*form) for form in forms)]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    forms += [(grey16, "PNG", {"exif": turned}), (grey8, "JPEG", {"exif": turned})]
+    return [
+        jpeg(paint(make_plane(side=256), COLOURS[Channel.GREEN])),
+        *(_saved(*form) for form in forms),
+        *(_written(np.asarray(grey16), **options) for options in _TIFF_FORMS),
+    ]
+
+
+_TIFF_FORMS: tuple[dict[str, Any], ...] = (
+    {"compression": "zlib", "predictor": True, "tile": (16, 16)},
+    {"compression": "lzw", "tile": (16, 16), "byteorder": ">"},
+    {"bigtiff": True, "rowsperstrip": 5, "photometric": "miniswhite", "extratags": [(274, "H", 1, 8, True)]},
+)
+
+
+def _written(plane: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, plane, **{"photometric": "minisblack", "metadata": None, **options})
+    return file.getvalue()
 
 
 def _saved(image: Image.Image, form: str, options: dict[str, Any]) -> bytes:
@@ -158,6 +178,7 @@ def _stacks() -> list[bytes]:
     made = []
     axes = {"axes": "CYX"}
     forms: list[dict[str, Any]] = [{"ome": True, "metadata": axes}, {"imagej": True, "metadata": axes}, {}]
+    forms += [{"metadata": axes, "compression": name, "tile": (16, 16)} for name in ("zlib", "lzw", "zstd")]
     for options in forms:
         file = io.BytesIO()
         tifffile.imwrite(file, planes, photometric="minisblack", **options)
