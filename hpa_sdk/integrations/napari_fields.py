@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import cast
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from hpa_sdk.errors import PlaneError, SettingError
-from hpa_sdk.planes import Planes, check_size, stack_planes
+from hpa_sdk.errors import SettingError
+from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.channel_stack import micrometres
 from hpa_sdk.workstation.station import ChannelNames, fold, read_station
 from hpa_sdk.workstation.trained_scale import to_trained_scale, trained_of
-
-_PLANE = 2  # dimensions of (H, W)
-
-
-class ImageLayer(Protocol):
-    """What is needed of a napari image layer."""
-
-    name: str
-    data: Any
-    rgb: bool
-    scale: npt.NDArray[np.float64]
-    units: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,60 +87,6 @@ def _fitting(layers: Sequence[str], aliases: Sequence[str | int]) -> list[str]:
     return exact or [layer for layer in layers if wanted and word.search(str(fold(layer)))]
 
 
-def planes_of(layers: Mapping[Channel, ImageLayer | None], step: Sequence[int]) -> Planes:
-    """Put the planes that are shown of four layers together.
-
-    Parameters
-    ----------
-    layers : mapping of Channel to ImageLayer or None
-        The layer of each channel.
-    step : sequence of int
-        The position of napari's sliders, as ``viewer.dims.current_step``: of a layer with more than two dimensions the
-        plane at this position is taken.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16 of shape (4, H, W).
-
-    Raises
-    ------
-    PlaneError
-        A channel has no layer, a layer is in colour or not of 8 or 16 bits, or the planes differ in size or depth.
-    """
-    open_channels = [channel for channel in Channel if layers.get(channel) is None]
-    if open_channels:
-        raise PlaneError(f"no layer is {' or '.join(open_channels)}", remedy="Choose a layer for each channel.")
-    chosen = [cast("ImageLayer", layers[channel]) for channel in Channel]
-    return stack_planes([_plane(layer, step) for layer in chosen], Path(chosen[0].name))
-
-
-def _plane(layer: ImageLayer, step: Sequence[int]) -> Planes:
-    data = layer.data[0] if isinstance(layer.data, (list, tuple)) else layer.data  # the finest of several resolutions
-    if layer.rgb or data.ndim < _PLANE or str(data.dtype) not in {"uint8", "uint16"}:
-        raise PlaneError(
-            f"the layer is {'in colour' if layer.rgb else f'of {data.dtype}, {data.ndim} dimensions'}",
-            where=layer.name,
-            remedy="Take layers with the camera's own numbers: grey, 8 or 16 bits.",
-        )
-    check_size(data.shape[-1], data.shape[-2], Path(layer.name))
-    # The sliders count from the right, as napari lays layers of differing dimensions over each other.
-    before = data.ndim - _PLANE
-    at = tuple(step)[-data.ndim : len(step) - _PLANE] if before else ()
-    position = tuple(min(max(0, index), length - 1) for index, length in zip(at, data.shape, strict=False))
-    return np.asarray(data[position])
-
-
-def pixel_size_of(layer: ImageLayer) -> float | None:
-    """Give micrometres a pixel of a layer; None where its unit is no length, or its pixels are not square."""
-    height, width = (float(step) for step in layer.scale[-2:])
-    unit, other = map(str, layer.units[-2:])
-    try:
-        return micrometres((height, width), unit, Path(layer.name)) if unit == other else None
-    except PlaneError:
-        return None
-
-
 def white_of(text: str) -> White | None:
     """Read a white level that somebody typed.
 
@@ -184,10 +114,25 @@ def white_of(text: str) -> White | None:
     return levels[0] if len(levels) == 1 else levels
 
 
-@lru_cache(maxsize=1)
-def load_predictor(model: Path, device: str, changed: int) -> Predictor:  # noqa: ARG001 - makes a replaced file another
-    """Load a model, once as long as its file (told by the time of its last change), and the device, stay the same."""
-    return Predictor.load(model, device=device)
+class LoadedModel:
+    """The predictor that was loaded last, for as long as its file and the device stay the same."""
+
+    def __init__(self) -> None:
+        self._loaded: tuple[Path, str, Predictor] | None = None
+
+    def predictor(self, model: Path, device: str) -> Predictor:
+        """Load a model, unless it is the one that is loaded.
+
+        Raises
+        ------
+        ModelFileError, ModelCardError, DeviceError
+            As for `hpa_sdk.Predictor.load`.
+        """
+        model = model.absolute()
+        if self._loaded is None or self._loaded[:2] != (model, device) or not self._loaded[2].model.is_on_disk():
+            self._loaded = None  # one model at a time in memory
+            self._loaded = model, device, Predictor.load(model, device=device)
+        return self._loaded[2]
 
 
 def classify(

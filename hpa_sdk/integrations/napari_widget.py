@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.qt.threading import create_worker
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -27,14 +30,13 @@ from hpa_sdk.devices import KINDS
 from hpa_sdk.errors import HpaError
 from hpa_sdk.integrations.napari_fields import (
     Classified,
+    LoadedModel,
     classify,
     guess_channels,
-    load_predictor,
     names_of,
-    pixel_size_of,
-    planes_of,
     white_of,
 )
+from hpa_sdk.integrations.napari_layers import View, common_pixel_size, planes_of
 from hpa_sdk.labels import Label
 from hpa_sdk.samples import Channel
 
@@ -59,6 +61,9 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
+        self._loaded = LoadedModel()
+        self._typed_pixel_size = False
+        self._followed: list[weakref.ref[Any]] = []
         self.model, self.station = QLineEdit(), QLineEdit()
         self.device = QComboBox()
         self.device.addItems(["auto", *KINDS])
@@ -69,6 +74,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.white.addItems(["", "4095", "65535", "dtype", "percentile"])
         self.pixel_size = QDoubleSpinBox(decimals=_FINEST_PIXEL, maximum=100.0, singleStep=0.01)
         self.pixel_size.setSpecialValueText("unknown")
+        self.pixel_size.setToolTip("That of the layers, unless you type another one; type 0 to have theirs again.")
         self.button = QPushButton("Classify")
         self.told = QLabel(wordWrap=True)
         self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -78,6 +84,9 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self._lay_out()
         self.button.clicked.connect(self.classify)
         self.station.editingFinished.connect(self.list_layers)
+        self.pixel_size.valueChanged.connect(self._type_pixel_size)
+        for box in self.channels.values():
+            box.currentIndexChanged.connect(self._follow_pixel_size)
         for changed in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
             changed.connect(self.list_layers)
         self.list_layers()
@@ -113,42 +122,80 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         return row
 
     def list_layers(self, _: object = None) -> None:
-        """List the image layers anew: what was chosen stays, what is open is guessed."""
-        layers = self._layers()
+        """List the image layers anew: what was chosen stays, by whatever name, and what is open is guessed."""
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        self._follow(layers)
+        names = [layer.name for layer in layers]
         try:
-            guessed = guess_channels(list(layers), names_of(Path(text) if (text := self.station.text()) else None))
+            guessed = guess_channels(names, names_of(Path(text) if (text := self.station.text()) else None))
         except HpaError as error:
             self.told.setText(str(error))
             return
         for channel, box in self.channels.items():
-            before = box.currentText()
-            box.clear()
-            box.addItems([_NO_LAYER, *layers])
-            box.setCurrentText(before if before in layers else guessed[channel] or _NO_LAYER)
-        shown = [layers[box.currentText()] for box in self.channels.values() if box.currentText() in layers]
-        if shown and not self.pixel_size.value():
-            self.pixel_size.setValue(pixel_size_of(shown[0]) or 0.0)
+            before, guess = box.currentData(), guessed[channel]
+            kept = [at for at, layer in enumerate(layers) if layer is before]
+            with QSignalBlocker(box):
+                box.clear()
+                box.addItem(_NO_LAYER, None)
+                for layer in layers:
+                    box.addItem(layer.name, layer)
+                box.setCurrentIndex(1 + (kept[0] if kept else -1 if guess is None else names.index(guess)))
+        self._follow_pixel_size()
+
+    def _follow(self, layers: Sequence[Any]) -> None:
+        known = {id(layer) for reference in self._followed if (layer := reference()) is not None}
+        for layer in layers:
+            if id(layer) not in known:
+                layer.events.name.connect(self.list_layers)
+                layer.events.scale.connect(self._follow_pixel_size)
+        self._followed = [weakref.ref(layer) for layer in layers]
+
+    def _type_pixel_size(self, value: float) -> None:
+        self._typed_pixel_size = value > 0
+        self._follow_pixel_size()
+
+    def _follow_pixel_size(self, _: object = None) -> None:
+        if not self._typed_pixel_size:
+            with QSignalBlocker(self.pixel_size):
+                self.pixel_size.setValue(self._pixel_size_of_layers() or 0.0)
+
+    def _pixel_size_of_layers(self) -> float | None:
+        chosen = [box.currentData() for box in self.channels.values()]
+        return common_pixel_size([layer for layer in chosen if layer is not None])
+
+    def _view(self, layers: Iterable[Any]) -> View:
+        dims = self._viewer.dims
+        margins = [*dims.margin_left, *dims.margin_right]
+        projected = any(str(layer.projection_mode) != "none" for layer in layers if layer is not None)
+        return View(
+            point=tuple(dims.point),
+            displayed=tuple(dims.displayed),
+            units=getattr(dims, "units", None),
+            thick=projected and any(margins),
+        )
 
     def classify(self) -> None:
         """Classify the field; the answer comes when it is there."""
-        layers = self._layers()
+        chosen = {channel: box.currentData() for channel, box in self.channels.items()}
         try:
-            planes = planes_of(
-                {channel: layers.get(box.currentText()) for channel, box in self.channels.items()},
-                self._viewer.dims.current_step,
-            )
+            field = planes_of(chosen, self._view(chosen.values()))
             white = white_of(self.white.currentText())
         except HpaError as error:
-            self.told.setText(str(error))
+            self._fail(error)
             return
         model, device = Path(self.model.text()), self.device.currentText()
-        name = self.channels[Channel.GREEN].currentText()
-        pixel_size = self.pixel_size.value() or None
+        name = chosen[Channel.GREEN].name
+        of_layers = self._pixel_size_of_layers()
+        pixel_size = self.pixel_size.value() if self._typed_pixel_size else of_layers
+        notes = field.notes
+        if self._typed_pixel_size:
+            theirs = "do not say it" if of_layers is None else f"say {of_layers:.4g}"
+            notes = (*notes, f"the pixel size was typed: {pixel_size:.4g} um; the layers {theirs}")
 
         def work() -> tuple[Classified, str]:
-            changed = model.stat().st_mtime_ns if model.is_file() else 0
-            predictor = load_predictor(model, device, changed)
-            return classify(predictor, planes, white=white, pixel_size=pixel_size, name=name), predictor.device
+            predictor = self._loaded.predictor(model, device)
+            found = classify(predictor, field.planes, white=white, pixel_size=pixel_size, name=name)
+            return replace(found, notes=(*notes, *found.notes)), predictor.device
 
         self.button.setEnabled(False)
         self.told.setText("Classifying ...")
@@ -177,6 +224,3 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 self.table.setItem(at, column, item)
         self.table.resizeColumnsToContents()
-
-    def _layers(self) -> dict[str, Any]:
-        return {layer.name: layer for layer in self._viewer.layers if isinstance(layer, Image)}

@@ -17,6 +17,8 @@ qt = pytest.importorskip("qtpy.QtWidgets", reason="no Qt binding is installed", 
 components = pytest.importorskip("napari.components", reason="napari is not installed")
 APPLICATION = qt.QApplication.instance() or qt.QApplication([])
 
+from hpa_sdk.errors import PlaneError  # noqa: E402
+from hpa_sdk.integrations.napari_layers import planes_of  # noqa: E402
 from hpa_sdk.integrations.napari_widget import ClassifyField  # noqa: E402
 from hpa_sdk.predictor import Predictor  # noqa: E402
 from hpa_sdk.samples import Channel  # noqa: E402
@@ -90,3 +92,112 @@ def test_what_is_missing_is_told(viewer: Any, widget: Any, tmp_path: Path) -> No
     assert "no such file" in widget.told.text()
     viewer.layers.remove("blue")
     assert widget.channels[Channel.BLUE].currentText() == "-"
+
+
+DEEP = np.random.default_rng(5).integers(0, 255, (4, 9, 40, 40), np.uint8)
+
+ODD = (
+    {"scale": (2.0, 1.0, 1.0)},
+    {"translate": (3.0, 0.0, 0.0)},
+    {"scale": (0.5, 1.0, 1.0), "translate": (-1.0, 0.0, 0.0)},
+    {"scale": (2.0, 1.0, 1.0), "affine": np.diag([1.5, 1.0, 1.0, 1.0])},
+    {"scale": (500.0, 1000.0, 1000.0), "units": ("nm", "nm", "nm")},
+)
+"""What tells one layer's place along z from those of the others."""
+
+
+def add_field(viewer: Any, data: Any = DEEP, names: Any = ("red", "green", "blue", "yellow"), **form: Any) -> list[Any]:
+    return [viewer.add_image(plane, name=name, **form) for name, plane in zip(names, data, strict=True)]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("at", range(4))
+def test_the_planes_that_napari_shows_are_taken(viewer: Any, widget: Any, odd: dict[str, Any], at: int) -> None:
+    units = {"units": ("um",) * 3} if "units" in odd else {}
+    layers = [
+        viewer.add_image(plane, name=str(channel), **(odd if number == at else units))
+        for number, (channel, plane) in enumerate(zip(Channel, DEEP, strict=True))
+    ]
+    refused = taken = 0
+    for step in range(viewer.dims.nsteps[0]):
+        viewer.dims.set_current_step(0, step)
+        chosen = {channel: box.currentData() for channel, box in widget.channels.items()}
+        shown = [layer._slicing_state._slice for layer in layers]
+        if any(one.empty for one in shown):
+            with pytest.raises(PlaneError, match="outside the layer"):
+                planes_of(chosen, widget._view(chosen.values()))
+            refused += 1
+        else:
+            found = planes_of(chosen, widget._view(chosen.values())).planes
+            for plane, one in zip(found, shown, strict=True):
+                np.testing.assert_array_equal(plane, np.asarray(one.image.raw))
+            taken += 1
+    assert taken > 2
+    assert refused > 2
+
+
+def test_a_rolled_or_projected_view_is_refused(viewer: Any, widget: Any) -> None:
+    layers = add_field(viewer)
+    widget.model.setText("none.onnx")
+    viewer.dims.order = (1, 0, 2)
+    widget.classify()
+    assert "does not show the last two axes" in widget.told.text()
+    viewer.dims.order = (0, 1, 2)
+    viewer.dims.ndisplay = 3
+    widget.classify()
+    assert "does not show the last two axes" in widget.told.text()
+    viewer.dims.ndisplay = 2
+    layers[1].projection_mode = "max"
+    viewer.dims.margin_left = (1.0, 0.0, 0.0)
+    widget.classify()
+    assert "several planes as one" in widget.told.text()
+
+
+def test_the_pixel_size_follows_the_chosen_layers(viewer: Any, widget: Any) -> None:
+    first = add_field(viewer, PLANES, scale=(0.1, 0.1), units=("um", "um"))
+    assert widget.pixel_size.value() == pytest.approx(0.1)
+    for layer in first:
+        viewer.layers.remove(layer)
+    assert widget.pixel_size.value() == 0
+    add_field(viewer, PLANES, scale=(325.0, 325.0), units=("nm", "nm"))
+    assert widget.pixel_size.value() == pytest.approx(0.325)
+    # What somebody typed stays, and is said; 0 gives the layers' own again.
+    widget.pixel_size.setValue(0.2)
+    viewer.layers[0].scale = (326.0, 326.0)
+    assert widget.pixel_size.value() == pytest.approx(0.2)
+    widget.white.setCurrentText("4095")
+    viewer.layers[0].scale = (325.0, 325.0)
+    widget.classify()
+    finish(widget)
+    assert "the pixel size was typed: 0.2 um; the layers say 0.325" in widget.told.text()
+    widget.pixel_size.setValue(0)
+    assert widget.pixel_size.value() == pytest.approx(0.325)
+    viewer.layers["green"].scale = (100.0, 100.0)
+    assert widget.pixel_size.value() == 0
+    widget.classify()
+    assert "pixels off the layer" in widget.told.text()
+
+
+def test_a_choice_stands_when_layers_are_renamed(viewer: Any, widget: Any) -> None:
+    red, green, blue, yellow = add_field(viewer, PLANES)
+    red.name, yellow.name = "one", "red"
+    chosen = [box.currentData() for box in widget.channels.values()]
+    assert [one is layer for one, layer in zip(chosen, (red, green, blue, yellow), strict=True)] == [True] * 4
+    assert [box.currentText() for box in widget.channels.values()] == ["one", "green", "blue", "red"]
+
+
+def test_layers_of_one_name_are_told_apart(viewer: Any, widget: Any) -> None:
+    add_field(viewer, PLANES)
+    other = viewer.add_image(PLANES[0] // 2, name="red")
+    assert len({layer.name for layer in viewer.layers}) == 5
+    box = widget.channels[Channel.RED]
+    box.setCurrentIndex(box.findText(other.name))
+    assert box.currentData() is other
+
+
+def test_the_finest_of_several_resolutions_is_taken(viewer: Any, widget: Any) -> None:
+    for channel, plane in zip(Channel, DEEP, strict=True):
+        viewer.add_image([plane, plane[:, ::2, ::2]], name=str(channel), multiscale=True)
+    viewer.dims.set_current_step(0, 3)
+    chosen = {channel: box.currentData() for channel, box in widget.channels.items()}
+    np.testing.assert_array_equal(planes_of(chosen, widget._view(chosen.values())).planes, DEEP[:, 3])
