@@ -136,7 +136,7 @@ class World:
         return np.stack([planes()[content] for content in self._contents(files)])
 
     def is_wrong(self, answer: Prediction, *, model: str, since: int) -> str | None:
-        """Say what is wrong with a prediction: it has to be that of its files as they were when it says that it read them.
+        """Say what is wrong with a prediction: it has to be that of its files as they were when they were read.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class World:
         since : int
             The moment since which the files may have been read.
         """
-        if [Path(file.path).name for file in answer.files] != [file.name for file in self.files(answer.id)]:
+        if {file.path for file in answer.files} != set(map(str, self.files(answer.id))):
             return f"{answer.id} was read from {answer.files}"
         with self._lock:
             return self._what_is_wrong(answer, model, since)
@@ -312,4 +312,6 @@ class World:
         self.moment += 1
 
     def _contents(self, files: tuple[FileState, ...]) -> list[int]:
-        return [self._states[file.path][file.stamp].content for file in files]
+        """Give what lay in the files of a field, which come in any order, in that of the channels."""
+        contents = {file.path.rpartition("_")[2]: self._states[file.path][file.stamp].content for file in files}
+        return [contents[f"{channel}.tif"] for channel in Channel]
