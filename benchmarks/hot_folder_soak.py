@@ -36,10 +36,12 @@ from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.arrivals import Arrivals
+from hpa_sdk.workstation.folder_turns import SHARE
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.result_store import LEDGER, TABLE
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import read_station
+from hpa_sdk.workstation.watched_files import read_stamp
 from tests.small import make_model, random_planes
 
 _FIELDS_AT_A_TIME = 40
@@ -48,6 +50,7 @@ _AWAY_SECONDS = 2.0
 _STUCK_SECONDS = 240.0
 _COMPARED = 50
 _LOOKS = 32
+_CHUNKS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class Findings:
     look_seconds: float = 0.0
     look_cpu_seconds: float = 0.0
     files: int = 0
+    chunks_seconds: float = 0.0
     peak_memory: str = "unknown"
 
 
@@ -257,6 +261,12 @@ class Soak:
         findings.look_seconds = statistics.median(timeit.repeat(partial(arrivals.look, 1), number=1, repeat=_LOOKS))
         findings.look_cpu_seconds = (time.process_time() - cpu) / _LOOKS
         findings.files = sum(1 for _ in self._watched.iterdir())
+        chunks = self._watched.with_name("chunks.zarr")
+        for at in range(_CHUNKS):
+            (chunks / str(at // 100)).mkdir(parents=True, exist_ok=True)
+            (chunks / str(at // 100) / str(at)).write_bytes(b"chunk")
+        looks = timeit.repeat(partial(read_stamp, chunks), number=1, repeat=_LOOKS)
+        findings.chunks_seconds = statistics.median(looks)
 
 
 def _png(plane: npt.NDArray[np.uint8]) -> bytes:
@@ -282,6 +292,7 @@ def main() -> None:
     delays = f"median {statistics.median(findings.delays):.2f} s, longest {max(findings.delays):.2f} s"
     allowed = f"settle {hardships.settle:g} s + 1 s + prediction {findings.predict_seconds:.3f} s"
     look = f"{findings.look_seconds * 1000:.0f} ms, {findings.look_cpu_seconds * 1000:.0f} ms of the processor"
+    chunks = f"{findings.chunks_seconds * 1000:.1f} ms, at most once in {findings.chunks_seconds / SHARE:.2f} s"
     for line in (
         f"{hardships.fields} fields in {findings.seconds:.0f} s (seed {hardships.seed})",
         f"{hardships.old_files} old files skipped after {findings.skip_seconds:.1f} s, with the start of the process",
@@ -289,6 +300,7 @@ def main() -> None:
         f"peak memory of the last watch: {findings.peak_memory}",
         f"last plane closed to JSON file: {delays}; allowed are {allowed}",
         f"one look at {findings.files} files: {look}",
+        f"one look into an OME-Zarr folder of {_CHUNKS} chunk files: {chunks}",
         *(f"WRONG: {wrong}" for wrong in findings.wrong),
         f"{len(findings.wrong)} things are wrong" if findings.wrong else "nothing lost, nothing twice",
     ):

@@ -38,12 +38,13 @@ class Files(_Table, frozen=True, kw_only=True):
     ----------
     pattern : str or None
         Key of `PATTERNS`, or a regular expression with the groups ``field`` and ``channel``, and ``z`` and ``time``
-        where names tell them, that fits a file name without its extension; each time is a field of its own. None: each
-        file is a stack.
+        where names tell them, that fits a file name without its extension; each time is a field of its own. A position
+        belongs into ``field``. None: each file is a stack.
     recursive : bool
         Whether the folders below the watched one count too.
     z : str or int
-        ``"max"`` for the brightest value along z, ``"middle"``, or a plane counted from 0.
+        ``"max"`` for the brightest value along z, ``"middle"``, or a plane counted from 0, in the order of the numbers
+        in file names.
     white : optional
         As for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     pixel_size : float or None
