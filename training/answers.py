@@ -14,6 +14,7 @@ from tqdm import tqdm
 from hpa_sdk.errors import HpaError
 from hpa_sdk.labels import Label
 from hpa_sdk.pipeline import run_in_batches
+from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure, Probabilities
 from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import usable_cores
@@ -67,18 +68,19 @@ def predict_fields(
     white : optional
         White level of 16-bit planes.
     planes : SteadyPlanes, optional
-        Reads the planes, so that networks which are asked about the same fields see the same planes.
+        Reads the planes, so that networks which are asked about the same fields see the same planes. Default: each is
+        read as it is now.
 
     Raises
     ------
     HpaError
         No field can be read: why the first one can't.
     """
-    steady = planes or SteadyPlanes()
+    read_all = read_planes if planes is None else planes.read
 
     def read(sample: Sample) -> Image | Failure:
         try:
-            return run.card.preprocessing(steady.read(sample), white=white, where=sample.files[0])
+            return run.card.preprocessing(read_all(sample), white=white, where=sample.files[0])
         except HpaError as error:
             return Failure(sample.id, error)
 
