@@ -191,7 +191,7 @@ class Unit:
         return self
 
 
-def test_a_layer_in_other_units_than_the_viewer_is_read_in_its_own() -> None:
+def test_a_layer_in_other_units_is_read_in_its_own() -> None:
     nm, um, pixel = Unit("nanometer", 1), Unit("micrometer", 1000), Unit("pixel", None)
     red = {"scale": (2000.0, 1000.0, 1000.0), "units": (nm,) * 3}
     others = {channel: Layer(str(channel), DEEP[at], units=(um,) * 3) for at, channel in enumerate(Channel)}

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import useq
 
-from examples.micro_manager import FILTERS
+from examples.micro_manager import FILTERS, SPACING, simulated_core
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.workstation.micro_manager_follow import follow_up
+from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.workstation.micro_manager_place import Workplace, open_place, planes
 from tests.hpa_sdk.workstation.test_micro_manager import STACKED
 
@@ -92,6 +94,26 @@ def test_a_later_plan_of_one_position_takes_its_frames(place: Workplace) -> None
     assert len({result.id for result in told}) == 3
     np.testing.assert_allclose(told[2].probabilities, place.expected(fields)[2], atol=1e-6)
     assert handler.report.late_frames == 0
+
+
+def test_a_position_without_an_index_is_visited_again(place: Workplace) -> None:
+    fields = planes(2)
+    taken = events({"x_pos": 0, "y_pos": 0}, {"x_pos": SPACING, "y_pos": 0})
+    asked: dict[str, set[float | None]] = {}
+
+    def decide(result: Result, own: list[useq.MDAEvent]) -> list[useq.MDAEvent]:
+        asked[result.id] = {event.x_pos for event in own}
+        return own
+
+    with place.handler() as (handler, told):
+        simulated_core(fields).mda.run(follow_up(handler, taken, decide), output=[handler])
+    assert [result.error for result in told] == [None] * 4
+    assert sorted(map(tuple, asked.values())) == [(0.0,), (SPACING,)]
+    for at, result in enumerate(told):
+        # Visited again in the order in which they were answered.
+        first = told[at % 2]
+        expected = place.expected(fields)[f"x{SPACING:g}_" in first.id]
+        np.testing.assert_allclose(result.probabilities, expected, atol=1e-6)
 
 
 def test_frames_that_come_late_are_counted(place: Workplace) -> None:

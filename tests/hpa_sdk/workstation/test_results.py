@@ -15,7 +15,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.workstation.result_store import LEDGER, TABLE, ResultStore
 from hpa_sdk.workstation.results import COLUMNS, Result
-from hpa_sdk.writers import FILE_COLUMNS, CsvWriter
+from hpa_sdk.writers import ORIGIN_COLUMNS, CsvWriter
 from tests.hpa_sdk.workstation.watching import rows
 
 
@@ -55,14 +55,15 @@ def test_a_row_begins_as_that_of_hpa_predict(answer: Prediction | Failure) -> No
     CsvWriter(file).write(answer)
     head, row = csv.reader(io.StringIO(file.getvalue()))
     own = [str(cell) for cell in Result.of(answer, model_sha256="ab", device="cpu").to_row()]
-    assert tuple(head[-2:]) == FILE_COLUMNS
-    assert list(COLUMNS[: len(head) - 2]) == head[:-2]
+    origin = len(ORIGIN_COLUMNS)
+    assert tuple(head[-origin:]) == ORIGIN_COLUMNS
+    assert list(COLUMNS[: len(head) - origin]) == head[:-origin]
     # Digits may be written in another form, and mean the same float32.
     assert own[:4] == row[:4]
-    digits = slice(4, len(head) - 2)
+    digits = slice(4, len(head) - origin)
     assert [cell and np.float32(cell) for cell in own[digits]] == [cell and np.float32(cell) for cell in row[digits]]
     named = dict(zip(COLUMNS, own, strict=True))
-    assert [named[column] for column in FILE_COLUMNS] == row[-2:]
+    assert [named[column] for column in ORIGIN_COLUMNS] == row[-origin:]
     assert len(own) == len(COLUMNS)
 
 
