@@ -17,8 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from hpa_sdk import __version__
-from hpa_sdk.errors import DeviceError, HpaError, OutputError
+from hpa_sdk.errors import DeviceError, HpaError, OutputError, PlaneError, SampleError
 from hpa_sdk.labels import Label
+from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.events import Stopping, follow
 from hpa_sdk.live.guard import STATIC, Guard, Rules, problem
 from hpa_sdk.live.pictures import View
@@ -28,7 +29,7 @@ from hpa_sdk.live.service import Service, no_such_result
 
 _MOST_ROWS = 500
 _NO_LIMIT = 2**63 - 1  # the largest number that SQLite takes
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_EVENT = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,18})")
 _DRAWN_AT_ONCE = 2  # pictures; the cores belong to the predictor
 _DESCRIPTION = (
     "Says in which of 28 organelles a protein sits. The same predictor, results and files as those of 'hpa watch'."
@@ -41,6 +42,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         401: "A token is asked for.",
         403: "The request comes from another site, or by another name of this computer.",
         404: "There is no such result, or its picture can't be shown.",
+        409: "The results are those of another store, or a field or its files changed since it was answered.",
         413: "The request is too large.",
         422: "The files are not those of a field that can be read, or a value is none.",
         503: "Busy, or a disk or the device fails; the header Retry-After tells when to come again.",
@@ -49,6 +51,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 Count = Annotated[int, Query(ge=1, le=_MOST_ROWS)]
 Number = Annotated[int, Query(ge=0, le=_NO_LIMIT)]
+Store = Annotated[str | None, Query(description="The store that the number is of, as results and status name it.")]
 
 
 def make_app(service: Service, rules: Rules, stopping: Stopping) -> ASGIApp:
@@ -94,14 +97,16 @@ def _add_results(app: FastAPI, service: Service) -> None:
     @app.get("/results", response_model=ResultPage)
     async def results(
         before: Number = _NO_LIMIT,
+        store: Store = None,
         count: Count = 50,
         failed: bool | None = None,  # noqa: FBT001 - a parameter of the query
         label: Annotated[int | None, Query(ge=0, lt=len(Label))] = None,
     ) -> Response:
         """Give results, newest first: those with a number below `before`, that failed or not, or that have a label."""
+        service.check_store(store)
         rows = await run_in_threadpool(service.view.page, before=before, count=count, failed=failed, label=label)
-        following = rows[-1].number if len(rows) == count else None
-        return _json(b'{"results":[%b],"next":' + (b"%d" % following if following else b"null") + b"}", rows)
+        following = b"%d" % rows[-1].number if len(rows) == count else b"null"
+        return _json(b'{"results":[%b],"next":' + following + b',"store":"' + service.view.store.encode() + b'"}', rows)
 
     @app.get("/results/{name:path}", response_model=NumberedResult)
     async def result(name: str) -> Response:
@@ -125,15 +130,23 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         response_class=Response,
         responses={200: {"content": {"image/png": {}}, "description": "A PNG, bright enough for the eye."}},
     )
-    async def picture(view: View, name: str, side: Annotated[int, Query(ge=16, le=2048)] = 512) -> Response:
+    async def picture(
+        view: View,
+        name: str,
+        side: Annotated[int, Query(ge=16, le=2048)] = 512,
+        store: Store = None,
+        number: Annotated[int | None, Query(ge=0, le=_NO_LIMIT)] = None,
+    ) -> Response:
         """Draw the field of a result: its colour composite or one plane, as the model sees them."""
         try:
             async with turn:
-                png = await run_in_threadpool(service.picture, name, view, side)
-        except HpaError as error:
+                png = await run_in_threadpool(service.picture, name, view, side, store=store, number=number)
+        except (SampleError, PlaneError) as error:
             raise HTTPException(404, error.what) from error
-        # The page asks with the result's number, which changes when the field does.
-        return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
+        # Only with both does an address mean one result for ever; an id has another one whenever it is answered again.
+        lasting = store is not None and number is not None
+        kept = "private, max-age=86400" if lasting else "no-store"
+        return Response(png, media_type="image/png", headers={"Cache-Control": kept})
 
 
 def _add_page(app: FastAPI, service: Service, stopping: Stopping) -> None:
@@ -143,9 +156,12 @@ def _add_page(app: FastAPI, service: Service, stopping: Stopping) -> None:
 
     # Endless, so no part of the description, which is of questions that have an answer.
     @app.get("/events", include_in_schema=False)
-    async def events(request: Request, after: Number = 0) -> StreamingResponse:
-        told = request.headers.get("last-event-id", "")
-        number = int(told) if _NUMBER.fullmatch(told) else after
+    async def events(request: Request, after: Number = 0, store: Store = None) -> StreamingResponse:
+        number = after if store in {None, service.view.store} else 0
+        if last := request.headers.get("last-event-id"):
+            event = _EVENT.fullmatch(last)
+            # The number of another store says nothing here: all results of this one are new to who comes with it.
+            number = int(event[2]) if event and event[1] == service.view.store else 0
         stream = follow(service, number, stopping)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -161,7 +177,7 @@ def _json(form: bytes, rows: list[Row]) -> Response:
 def _tell_error(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HpaError):
         raise error
-    status = 503 if isinstance(error, (DeviceError, OutputError)) else 422
+    status = 409 if isinstance(error, ChangedError) else 503 if isinstance(error, (DeviceError, OutputError)) else 422
     where = None if error.where is None else Path(error.where).name
     return JSONResponse(asdict(Problem(what=error.what, where=where, remedy=error.remedy)), status)
 

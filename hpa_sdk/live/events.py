@@ -26,10 +26,10 @@ _LOOKS_A_SIGN = 75  # a sign of life, by which a dead connection shows
 
 
 async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIterator[bytes]:
-    """Give events without end: each result after a number, and the status whenever it changed.
+    """Give events without end: the status, each result after a number, and the status again whenever it changed.
 
-    The id of an event is the number of its result, so a browser that comes again says where it was, to this server or
-    the next.
+    The id of an event is the store and the number of its result, so a browser that comes again says where it was, to
+    this server or the next. The status comes first: it names the store that all that follows is of.
 
     Parameters
     ----------
@@ -46,18 +46,18 @@ async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIter
         ``event: result`` or ``event: status``, with JSON as data.
     """
     yield b"retry: 1000\n\n"
-    told: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     look = 0
     while not stopping():
+        if look % _LOOKS_A_STATUS == 0:
+            status = asdict(await run_in_threadpool(service.status))
+            if status != known:
+                known = status
+                yield b"event: status\ndata: %b\n\n" % msgspec.json.encode(status)
         rows = await run_in_threadpool(_new_rows, service, number)
         for row in rows:
             number = row.number
-            yield b"event: result\nid: %d\ndata: %b\n\n" % (number, row.to_json())
-        if look % _LOOKS_A_STATUS == 0:
-            status = asdict(await run_in_threadpool(service.status))
-            if status != told:
-                told = status
-                yield b"event: status\ndata: %b\n\n" % msgspec.json.encode(status)
+            yield b"event: result\nid: %b-%d\ndata: %b\n\n" % (row.store.encode(), number, row.to_json())
         if look % _LOOKS_A_SIGN == 0:
             yield b": all is well\n\n"
         look += 1

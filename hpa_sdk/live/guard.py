@@ -76,9 +76,10 @@ class Guard:
         self._in_work += counted
         try:
             if refusal is not None:
-                await refusal(scope, receive, _with_headers(send))
+                await refusal(scope, receive, _with_headers(send, scope["path"]))
             else:
-                await self._app(scope, _bounded(receive, self._rules.largest_body), _with_headers(send))
+                receive = _bounded(receive, self._rules.largest_body)
+                await self._app(scope, receive, _with_headers(send, scope["path"]))
         finally:
             self._in_work -= counted
 
@@ -180,10 +181,17 @@ def _bounded(receive: Receive, limit: int) -> Receive:
     return receive_bounded
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, path: str) -> Send:
+    # What says nothing itself: a browser would guess how long it may keep it, and could put scripts of two versions
+    # together. A reason for a refusal is one of this moment.
+    kept = b"no-cache" if path.startswith("/static/") else b"no-store"
+
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *_HEADERS.items()]
+            headers = list(message.get("headers", []))
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", kept))
+            message["headers"] = [*headers, *_HEADERS.items()]
         await send(message)
 
     return send_with_headers

@@ -16,9 +16,12 @@ class NumberedResult(Result):
     ----------
     number : int
         Grows from result to result; a field that is answered again gets a new one.
+    store : str
+        The identity of the store that the number is of. Another store numbers its results anew.
     """
 
     number: int
+    store: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,13 @@ class ResultPage:
         The results.
     next : int or None
         What to give as `before` for those that follow; None where there are no more.
+    store : str
+        The identity of the store, to be given as `store` with `before`.
     """
 
     results: list[NumberedResult]
     next: int | None
+    store: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +113,8 @@ class Status:
         Number of results, and of those that failed.
     newest : int
         Number of the newest result, 0 where there is none.
+    store : str
+        The identity of the store that the results are in.
     troubles : tuple of str
         What is wrong now.
     notices : tuple of Notice
@@ -126,6 +134,7 @@ class Status:
     results: int
     failed: int
     newest: int
+    store: str
     troubles: tuple[str, ...]
     notices: tuple[Notice, ...]
     largest_upload: int

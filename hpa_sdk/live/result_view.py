@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
+from hpa_sdk.workstation.ledger import IDENTITY
 from hpa_sdk.workstation.results import Result, ResultError
 
 _REST = 10  # times as long as a count took
@@ -32,14 +33,15 @@ _LABELS = f"SELECT value, count(*) FROM results, {_INDICES} GROUP BY value"  # n
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A result, and its number, which grows and is never used again."""
+    """A result, its number, which grows and is never used again, and the identity of the store that counts so."""
 
     number: int
     result: Result
+    store: str
 
     def to_json(self) -> bytes:
-        """Write both as one JSON object."""
-        return b'{"number":%d,%b' % (self.number, self.result.to_json()[1:])
+        """Write all of it as one JSON object."""
+        return b'{"number":%d,"store":"%b",%b' % (self.number, self.store.encode(), self.result.to_json()[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ class ResultView:
     ----------
     ledger : pathlib.Path
         A ledger that a `hpa_sdk.workstation.result_store.ResultStore` has open.
+
+    Attributes
+    ----------
+    store : str
+        The identity of the ledger.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -70,6 +77,13 @@ class ResultView:
             self._database = sqlite3.connect(
                 f"{ledger.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
             )
+        try:
+            with self._told():
+                found = self._database.execute("SELECT value FROM facts WHERE name = ?", (IDENTITY,)).fetchone()
+        except BaseException:
+            self._database.close()
+            raise
+        self.store = str(found[0])
         self._tally = Tally()
         self._tally_version = -1
         self._tally_due = 0.0
@@ -102,22 +116,28 @@ class ResultView:
         return self._rows(statement, number=number, count=count)
 
     def tally(self) -> Tally:
-        """Count the results; where they are many and change all the time, at most a tenth of the time goes into it."""
+        """Count the results; where they are many and change all the time, at most a tenth of the time goes into it.
+
+        Only the newest number is always that of this moment.
+        """
         with self._lock, self._told():
             version = self._one("PRAGMA data_version")
             if version == self._tally_version or time.monotonic() < self._tally_due:
-                return self._tally
+                return replace(self._tally, newest=self._newest())
             began = time.monotonic()
             labels = dict(self._database.execute(_LABELS))
             self._tally = Tally(
                 results=self._one("SELECT count(*) FROM results"),
                 failed=self._one("SELECT count(*) FROM results WHERE failed"),
                 labels=tuple(labels.get(int(label), 0) for label in Label),
-                newest=self._one("SELECT coalesce(max(number), 0) FROM results"),
+                newest=self._newest(),
             )
             self._tally_version = version
             self._tally_due = time.monotonic() + _REST * (time.monotonic() - began)
             return self._tally
+
+    def _newest(self) -> int:
+        return self._one("SELECT coalesce(max(number), 0) FROM results")
 
     def _one(self, statement: str) -> int:
         return int(self._database.execute(statement).fetchone()[0])
@@ -125,7 +145,7 @@ class ResultView:
     def _rows(self, statement: str, **values: Any) -> list[Row]:  # noqa: ANN401 - what SQLite takes
         with self._lock, self._told():
             rows = self._database.execute(statement, values).fetchall()
-        return [Row(number, self._read(name, content)) for number, name, content in rows]
+        return [Row(number, self._read(name, content), self.store) for number, name, content in rows]
 
     def _read(self, name: str, content: bytes) -> Result:
         try:

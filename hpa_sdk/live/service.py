@@ -10,6 +10,7 @@ from typing import IO
 from hpa_sdk import __version__
 from hpa_sdk.errors import HpaError, OutputError, SampleError
 from hpa_sdk.labels import Label
+from hpa_sdk.live.answered_files import ChangedError, check_unchanged
 from hpa_sdk.live.field_files import sample_of, samples_in
 from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
@@ -17,7 +18,7 @@ from hpa_sdk.live.records import Model, Status
 from hpa_sdk.live.result_view import ResultView, Row, Tally
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
-from hpa_sdk.planes import read_planes
+from hpa_sdk.planes import read_field
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
@@ -133,21 +134,56 @@ class Service:
         self._store.add(*results)
         return [row for result in results if (row := self.view.get(result.id))]
 
-    def picture(self, name: str, view: View, side: int) -> bytes:
-        """Draw the field of a result as the model sees it.
+    def check_store(self, store: str | None) -> None:
+        """Check that the store a client speaks of is the one that is open here.
 
         Raises
         ------
+        ChangedError
+            It is another one, so the client's numbers mean other results here.
+        """
+        if store is not None and store != self.view.store:
+            raise ChangedError(
+                "the results are those of another store now, which numbers them anew",
+                remedy="Ask for the results again, without 'before', 'number' and 'store'.",
+            )
+
+    def picture(
+        self, name: str, view: View, side: int, *, store: str | None = None, number: int | None = None
+    ) -> bytes:
+        """Draw the field of a result as the model sees it.
+
+        Parameters
+        ----------
+        name : str
+            The result's id.
+        view, side
+            As for `hpa_sdk.live.pictures.draw`.
+        store, number : optional
+            The store and the number of the result that is meant.
+
+        Raises
+        ------
+        ChangedError
+            The store is another one, the id has another result now, or its files were changed since it was answered.
         SampleError
             There is no such result, or its files may not be shown.
         PlaneError
             Its files can't be read any more.
         """
+        self.check_store(store)
         row = self.view.get(name)
         if row is None:
             raise no_such_result(name)
-        sample = sample_of(row.result, self._station, (self._uploads.folder, self._station.watch))
-        return draw(read_planes(sample), view, side=side)
+        if number is not None and number != row.number:
+            raise ChangedError(
+                f"this field was answered again: its result has the number {row.number} now, not {number}",
+                remedy="Ask for the result again, and for its picture with its number.",
+            )
+        field = read_field(sample_of(row.result, self._station, (self._uploads.folder, self._station.watch)))
+        # Of the bytes that were just read: a look at the files before or after could be of others.
+        check_unchanged(row.result, field.files)
+        return draw(field.planes, view, side=side)
 
     def status(self) -> Status:
         """Tell how things stand."""
@@ -174,6 +210,7 @@ class Service:
             results=tally.results,
             failed=tally.failed,
             newest=tally.newest,
+            store=self.view.store,
             troubles=tuple(troubles),
             notices=tuple(self._notices),
             largest_upload=LARGEST_UPLOAD,

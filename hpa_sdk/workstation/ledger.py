@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from hpa_sdk.workstation.results import Result, ResultError
 _APPLICATION = 0x48504131
 _VERSION = 3
 _PATIENCE = 30.0  # seconds that another process may take to write its result
+
+IDENTITY = "identity"
+"""Name of the fact that tells one ledger from every other."""
+
+_IDENTITY_INODE = "identity_inode"
 
 _TABLES = """
 CREATE TABLE results (
@@ -49,6 +55,12 @@ class Ledger(SqliteFile):
     path : pathlib.Path
         The file; made where it is missing.
 
+    Attributes
+    ----------
+    identity : str
+        A random name, made once. Numbers of results mean something only together with it. A copy of the file gets
+        another one when it is opened: from then on the two number their results each for itself.
+
     Raises
     ------
     OutputError
@@ -64,6 +76,11 @@ class Ledger(SqliteFile):
             upgrades=_UPGRADES,
             patience=_PATIENCE,
         )
+        try:
+            self.identity = self._own_identity()
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, *results: Result, field: str = "") -> bool:
         """Add results, and say whether they take the place of earlier ones: of their ids, and all of their field.
@@ -148,6 +165,26 @@ class Ledger(SqliteFile):
     def set_fact(self, name: str, value: str | int) -> None:
         """Note something under a name."""
         self.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
+
+    def _own_identity(self) -> str:
+        try:
+            inode = FileStamp.of_status(self.path.stat()).inode or 0
+        except OSError:  # moved away in this very moment
+            inode = 0
+        found = self._identity(inode)
+        if found is None:
+            with self.transaction():
+                found = self._identity(inode)  # another process may have been first
+                if found is None:
+                    found = secrets.token_hex(8)
+                    self.set_fact(IDENTITY, found)
+                    self.set_fact(_IDENTITY_INODE, inode)
+        return found
+
+    def _identity(self, inode: int) -> str | None:
+        found, noted = self.fact(IDENTITY), self.fact(_IDENTITY_INODE)
+        copied = noted not in {inode, 0} and inode != 0  # 0: the file system has no such numbers
+        return None if found is None or copied else str(found)
 
     def _results(self, which: str, *values: object) -> list[tuple[int, Result]]:
         rows = self.rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - our own words

@@ -1,11 +1,14 @@
 // Asks the server, and turns every refusal into an error that says what to do.
 
 export class Problem extends Error {
-  constructor({ what, where, remedy }) {
+  constructor({ what, where, remedy }, status) {
     super(what);
-    Object.assign(this, { what, where, remedy });
+    Object.assign(this, { what, where, remedy, status });
   }
 }
+
+// What was asked for is there no more as it was.
+export const CHANGED = 409;
 
 const UNREACHABLE = {
   what: "the server did not answer",
@@ -20,13 +23,26 @@ export async function ask(path, options) {
     throw new Problem(UNREACHABLE);
   }
   const answer = await response.json().catch(() => UNREACHABLE);
-  if (!response.ok) throw new Problem(answer);
+  if (!response.ok) throw new Problem(answer, response.status);
   return answer;
 }
 
-export function resultsBefore(number, filter) {
+// Results of a store before one of its numbers, or the newest. The answer names the store that it is of.
+export function resultsBefore(number, filter, store, count = 100) {
   const query = new URLSearchParams(filter);
-  query.set("count", 100);
+  query.set("count", count);
   if (number !== null) query.set("before", number);
+  if (store !== undefined) query.set("store", store);
   return ask(`/results?${query}`);
+}
+
+// Why there is no picture; an image element itself does not say.
+export async function whyNoPicture(path) {
+  try {
+    const response = await fetch(path, { cache: "no-store" });
+    if (response.ok) return "it could not be loaded";
+    return (await response.json()).what;
+  } catch {
+    return UNREACHABLE.what;
+  }
 }

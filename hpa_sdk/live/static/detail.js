@@ -1,9 +1,12 @@
 // One field: its pictures, its labels with probabilities against thresholds, and how the answer came about.
 
-import { bar, byId, clock, make, percent, picture, shortName } from "./dom.js";
+import { whyNoPicture } from "./api.js";
+import { bar, byId, clock, isUnchecked, make, percent, picture, shortName } from "./dom.js";
 
 const CHANNELS = { red: "microtubules", green: "the protein", blue: "nucleus", yellow: "endoplasmic reticulum" };
 const LIKELIEST = 8;
+const UNCHECKED =
+  "This result is of an earlier version, which did not note what the files were. Whether the pictures still show what was answered cannot be checked.";
 
 let allShown = false;
 
@@ -55,21 +58,27 @@ function pictures(result) {
   return make(
     "div",
     { className: "pictures" },
+    isUnchecked(result) ? make("p", { className: "unchecked-note" }, UNCHECKED) : null,
     figure(result, "composite", "all four channels", 768),
     make("div", { className: "planes" }, ...planes),
   );
 }
 
 function figure(result, view, meaning, side) {
+  const path = picture(result, view, side);
   const image = make("img", {
-    src: picture(result, view, side),
+    src: path,
     alt: `${view}: ${meaning} of ${shortName(result.id)}`,
     width: side,
     height: side,
     decoding: "async",
   });
   const link = make("a", { href: picture(result, view, 2048), target: "_blank", title: "Open it large" }, image);
-  image.addEventListener("error", () => link.replaceWith(make("p", { className: "no-picture" }, "No picture: its files are gone")));
+  image.addEventListener("error", async () => {
+    const reason = make("p", { className: "no-picture" }, "No picture");
+    link.replaceWith(reason);
+    reason.textContent = `No picture: ${await whyNoPicture(path)}`;
+  });
   const caption = make(
     "figcaption",
     {},

@@ -38,7 +38,11 @@ export const clock = (time) =>
 
 export const shortName = (id) => id.slice(id.lastIndexOf("/") + 1);
 
+// The address names one result for ever: an id alone can have another result, and another store counts anew.
 export function picture(result, view, side) {
   const path = result.id.split("/").map(encodeURIComponent).join("/");
-  return `/pictures/${view}/${path}?side=${side}&number=${result.number}`;
+  return `/pictures/${view}/${path}?side=${side}&store=${result.store}&number=${result.number}`;
 }
+
+// Earlier versions did not keep what the files were, so nobody can say whether these are still the same.
+export const isUnchecked = (result) => !result.error && !result.stamps?.length;

@@ -1,20 +1,22 @@
 // The list of fields, newest first: one stop for the Tab key, arrows inside, older ones fetched as they are scrolled to.
 
-import { resultsBefore } from "./api.js";
-import { byId, clock, make, picture, shortName } from "./dom.js";
+import { CHANGED, resultsBefore } from "./api.js";
+import { byId, clock, isUnchecked, make, picture, shortName } from "./dom.js";
 
 const MOST_SHOWN = 2000;
 
 export class FieldList {
-  constructor({ choose, fail }) {
+  constructor({ choose, fail, isOfThisStore }) {
     this.choose = choose;
     this.fail = fail;
+    this.isOfThisStore = isOfThisStore;
     this.box = byId("list");
     this.older = byId("older");
     this.options = new Map();
     this.next = null;
     this.busy = false;
     this.turn = 0;
+    this.meanwhile = null;
     this.box.addEventListener("click", (event) => this.pick(event.target.closest("[role=option]")));
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.older.addEventListener("click", () => this.more());
@@ -23,34 +25,47 @@ export class FieldList {
     }).observe(this.older);
   }
 
-  // Begins anew with the newest results, of all or of a filter such as "failed=true"; nothing where it was asked again meanwhile.
+  // Begins anew with the newest results, of all or of a filter such as "failed=true", and gives the first of them; nothing where it was asked again meanwhile, or the answer is of another store.
   async load(filter) {
     this.filter = filter;
     this.next = null;
+    this.meanwhile = [];
     const turn = (this.turn += 1);
-    const page = await resultsBefore(null, filter);
-    if (turn !== this.turn) return null;
+    let page;
+    let meanwhile;
+    try {
+      page = await resultsBefore(null, filter);
+    } finally {
+      if (turn === this.turn) [meanwhile, this.meanwhile] = [this.meanwhile, null];
+    }
+    if (turn !== this.turn || !this.isOfThisStore(page.store)) return undefined;
     this.box.replaceChildren();
     this.options.clear();
     this.append(page);
-    return page.results;
+    // The answer may be older than what came while it was on its way.
+    const answered = page.results[0]?.number ?? 0;
+    this.prepend(meanwhile.filter((result) => result.number > answered));
+    return this.box.firstElementChild?.result ?? null;
   }
 
   async more() {
     if (this.busy || this.next === null) return;
     this.busy = true;
-    const { turn } = this;
+    const { turn, next } = this;
     try {
-      const page = await resultsBefore(this.next, this.filter);
-      if (turn === this.turn) this.append(page);
+      const page = await resultsBefore(next, this.filter, this.store);
+      // Where the end of the list was cut off meanwhile, these would leave a gap before them.
+      if (turn === this.turn && next === this.next && this.isOfThisStore(page.store)) this.append(page);
     } catch (problem) {
-      this.fail(problem);
+      if (problem.status === CHANGED) this.isOfThisStore(null);
+      else this.fail(problem);
     } finally {
       this.busy = false;
     }
   }
 
-  append({ results, next }) {
+  append({ results, next, store }) {
+    this.store = store;
     for (const result of results) {
       // One that was answered again since stands further up already.
       if (!this.options.has(result.id)) this.box.append(this.option(result));
@@ -59,13 +74,19 @@ export class FieldList {
     this.settle();
   }
 
-  // Puts results that just came on top; one that takes the place of an earlier one removes it.
+  // Puts results that just came on top, oldest first; one that takes the place of an earlier one removes it.
   prepend(results) {
-    const fitting = results.filter((result) => this.fits(result));
+    this.meanwhile?.push(...results);
+    // A field that was answered twice meanwhile has its last answer alone.
+    const last = new Map(results.map((result) => [result.id, result]));
+    const latest = results.filter((result) => last.get(result.id) === result);
     const scroll = this.box.parentElement;
     const before = scroll.scrollTop > 0 ? scroll.scrollHeight : null;
-    for (const result of results) this.options.get(result.id)?.remove();
-    for (const result of fitting) this.box.prepend(this.option(result));
+    for (const { id } of latest) {
+      this.options.get(id)?.remove();
+      this.options.delete(id);
+    }
+    for (const result of latest) if (this.fits(result)) this.box.prepend(this.option(result));
     while (this.box.childElementCount > MOST_SHOWN) {
       this.options.delete(this.box.lastElementChild.result.id);
       this.box.lastElementChild.remove();
@@ -147,7 +168,7 @@ export class FieldList {
 function thumbnail(result) {
   if (result.error) return make("span", { className: "thumbnail no-picture", "aria-hidden": "true" }, "!");
   const image = make("img", {
-    className: "thumbnail",
+    className: isUnchecked(result) ? "thumbnail unchecked" : "thumbnail",
     src: picture(result, "composite", 96),
     alt: "",
     loading: "lazy",
@@ -155,6 +176,7 @@ function thumbnail(result) {
     width: 52,
     height: 52,
   });
-  image.addEventListener("error", () => image.replaceWith(make("span", { className: "thumbnail no-picture" })));
+  const none = () => make("span", { className: "thumbnail no-picture", title: "No picture; the field says why", "aria-hidden": "true" }, "?");
+  image.addEventListener("error", () => image.replaceWith(none()));
   return image;
 }

@@ -1,5 +1,6 @@
 // The page: shows what the server's results hold and keeps up with what comes, and holds nothing that a reload would lose.
 
+import { resultsBefore } from "./api.js";
 import { showField, showNothing } from "./detail.js";
 import { byId, make, shortName } from "./dom.js";
 import { FieldList } from "./list.js";
@@ -9,6 +10,8 @@ import { takeFiles } from "./upload.js";
 const DRAW_EVERY = 250; // milliseconds, however fast results come
 const SAY_EVERY = 4000;
 
+let store = null;
+let leaving = false;
 let status = null;
 let shown = null;
 let following = true;
@@ -16,7 +19,16 @@ let newest = 0;
 let arrived = [];
 let drawn = -Infinity;
 
-const list = new FieldList({ choose: (result) => (follow(false), show(result)), fail: showProblem });
+const list = new FieldList({ choose: (result) => (follow(false), show(result)), fail: showProblem, isOfThisStore });
+
+// Another store, such as a new one after the old was moved away, has other results under the same numbers and ids. What is here is not in it, so the page begins anew.
+function isOfThisStore(other) {
+  if (store !== null && other !== store && !leaving) {
+    leaving = true;
+    location.reload();
+  }
+  return !leaving;
+}
 
 function show(result) {
   shown = result;
@@ -31,9 +43,9 @@ function follow(on) {
 }
 
 async function load() {
-  const results = await list.load(byId("show").value);
-  if (!results) return;
-  if (!shown || following) show(results[0] ?? null);
+  const first = await list.load(byId("show").value);
+  if (first === undefined) return;
+  if (!shown || following) show(first);
   else list.select(shown);
 }
 
@@ -41,6 +53,7 @@ const drawAll = () => {
   const results = arrived;
   arrived = [];
   drawn = performance.now();
+  if (leaving) return;
   list.prepend(results);
   const again = results.findLast((result) => result.id === shown?.id);
   if (following || !shown) show(results.at(-1));
@@ -64,18 +77,20 @@ function say(results) {
 }
 
 function connect() {
-  const events = new EventSource(`/events?after=${newest}`);
+  const events = new EventSource(`/events?after=${newest}&store=${store}`);
   events.addEventListener("result", (event) => {
     const result = JSON.parse(event.data);
+    if (!isOfThisStore(result.store)) return;
     newest = result.number;
     arrived.push(result);
     if (arrived.length === 1) setTimeout(drawAll, drawn + DRAW_EVERY - performance.now());
   });
   events.addEventListener("status", (event) => {
     const first = status === null;
-    status = JSON.parse(event.data);
-    // Another store, such as a new one after the old was moved away: what is shown here is not in it.
-    if (status.newest && status.newest < newest) location.reload();
+    const current = JSON.parse(event.data);
+    // Fewer than there were: an older copy was put back in the place of the store.
+    if (!isOfThisStore(current.newest < newest ? null : current.store)) return;
+    status = current;
     showStatus(status, showLabel);
     if (first && shown) showField(shown, status.labels);
   });
@@ -110,6 +125,7 @@ takeFiles({
   largest: () => status?.largest_upload ?? Infinity,
   fail: showProblem,
   done: (results) => {
+    if (!results.length || !isOfThisStore(results[0].store)) return;
     follow(false);
     show(results[0]);
     byId("field").focus();
@@ -118,9 +134,11 @@ takeFiles({
 
 async function start() {
   try {
+    const first = await resultsBefore(null, "", undefined, 1);
+    store = first.store;
+    newest = first.results[0]?.number ?? 0;
     await load();
-    newest = list.box.firstElementChild?.result.number ?? 0;
-    connect();
+    if (!leaving) connect();
   } catch (problem) {
     tell("Not connected; trying again…", "lost");
     if (!document.querySelector(".trouble")) showProblem(problem);

@@ -41,9 +41,10 @@ def test_a_field_that_is_sent_is_answered_and_kept_as_one_of_the_hot_folder_is(p
         for file in result["files"]
     ]
     assert page.get(f"/results/{result['id']}") == result
-    assert page.get("/results") == {"results": [result], "next": None}
+    assert page.get("/results") == {"results": [result], "next": None, "store": result["store"]}
     wait_until((page.station.output / f"{result['id']}.json").exists)
-    assert {"number": 1, **json_of(tmp_path, result["id"])} == result
+    store = page.get("/health")["store"]
+    assert {"number": 1, "store": store, **json_of(tmp_path, result["id"])} == result
     assert page.client.get("/results/none").status_code == 404
 
 
@@ -151,8 +152,9 @@ def test_a_field_of_the_hot_folder_is_told_and_a_browser_that_comes_back_misses_
         page.send(*field(station.output, "field-2").files)
     # A browser that comes back says where it was, to the next server too.
     with serving(station) as page:
-        kinds = [(kind, event.get("number")) for kind, event in events(page, '"newest":2', **{"Last-Event-ID": "1"})]
-        assert kinds == [("result", 2), ("status", None)]
+        last = {"Last-Event-ID": f"{result['store']}-1"}
+        kinds = [(kind, event.get("number")) for kind, event in events(page, '"number":2', **last)]
+        assert kinds == [("status", None), ("result", 2)]
 
 
 def test_the_description_tells_of_every_question(shared_page: Page) -> None:

@@ -1,0 +1,73 @@
+"""Says whether files that were just read are still those that a result was answered from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from hpa_sdk.errors import HpaError
+from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.workstation.results import Result
+
+
+class ChangedError(HpaError):
+    """What was asked for is there no more as it was: files were changed, or a field was answered again."""
+
+
+def check_unchanged(result: Result, read: Sequence[FileState]) -> None:
+    """Check that files are those of a result, as they were when it was answered.
+
+    Parameters
+    ----------
+    result : Result
+        The result. One without stamps, as earlier versions wrote it, can't be checked and passes.
+    read : sequence of FileState
+        The files that its planes were just read from, as they were then.
+
+    Raises
+    ------
+    ChangedError
+        Another file was read, or one of them is no longer the same.
+    """
+    if not result.stamps:
+        return
+    # The files may have been read by another name of their folder.
+    answered = _by_path((os.path.realpath(path) for path in result.files), result.stamps)
+    found = _by_path((os.path.realpath(file.path) for file in read), [file.stamp for file in read])
+    if answered is None or found is None or not _same(answered, found):
+        raise ChangedError(
+            "the files were changed since this field was answered",
+            where=result.files[0],
+            remedy="Predict the field again to see these files with their own labels.",
+        )
+
+
+def resembles(result: Result, read: Sequence[FileState]) -> bool:
+    """Say whether files of the same names, wherever they lie, have the sizes and times that those of a result had.
+
+    Parameters
+    ----------
+    result : Result
+        The result; False for one without stamps.
+    read : sequence of FileState
+        The files that were read.
+    """
+    answered = _by_path(map(_name, result.files), result.stamps)
+    found = _by_path((_name(file.path) for file in read), [file.stamp for file in read])
+    if not answered or not found or answered.keys() != found.keys():
+        return False
+    return all(stamp.resembles(found[name]) for name, stamp in answered.items())
+
+
+def _same(answered: dict[str, FileStamp], found: dict[str, FileStamp]) -> bool:
+    return answered.keys() == found.keys() and all(stamp.matches(found[path]) for path, stamp in answered.items())
+
+
+def _by_path(paths: Iterable[str], stamps: Sequence[FileStamp]) -> dict[str, FileStamp] | None:
+    """Join paths with their stamps; None where they are not one stamp for each of different paths."""
+    listed = list(paths)
+    return dict(zip(listed, stamps, strict=True)) if len(set(listed)) == len(listed) == len(stamps) else None
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
