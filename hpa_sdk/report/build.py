@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +19,11 @@ from hpa_sdk.report.contact_sheet import write_contact_sheet
 from hpa_sdk.report.content import page_content
 from hpa_sdk.report.document import write_document
 from hpa_sdk.report.fields import Field, make_fields
-from hpa_sdk.report.finder import PlaneFinder
+from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
 from hpa_sdk.report.judgement import read_truth
 from hpa_sdk.report.origin import Origin, read_origin
 from hpa_sdk.report.pictures import Picture, choose_side, draw_all
 from hpa_sdk.report.results_file import read_results
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
 
@@ -44,7 +44,8 @@ class Sources:
     results : pathlib.Path
         As for `read_results`.
     planes : sequence of pathlib.Path
-        Where planes are looked for; see `PlaneFinder`. Default: where ``hpa predict`` says that it found them.
+        Where fields are looked for by their ids, if the files that were answered are gone; see `PlaneFinder`. Default:
+        where ``hpa predict`` says that it found them.
     truth : pathlib.Path, optional
         A table of labels; see `read_truth`.
     model : pathlib.Path, optional
@@ -89,17 +90,18 @@ def make_report(
     """
     results = list(read_results(sources.results))
     origin = read_origin(sources.results)
+    places = _places(sources, origin)
     sources = _complete(sources, origin)
     card = None if sources.model is None else check_model(sources.model)
     _check_model(sources, results)
     truth = None if sources.truth is None else read_truth(sources.truth)
     fields = make_fields(results, thresholds=_thresholds(sources, card), truth=truth)
     _check_truth(sources, fields)
-    found = _find(PlaneFinder(results, sources.planes, sources.station), results)
+    found = _find(PlaneFinder(results, places, sources.station), results)
     budget = size * _BYTES - _BYTES_OF_A_FIELD * len(results)
-    side = choose_side([sample for sample in found if isinstance(sample, Sample)], budget=budget)
+    side = choose_side([one for one in found if isinstance(one, PlanesOfResult)], budget=budget)
     pictures = list(draw_all(found, side=side))
-    _tell_missing(fields, pictures)
+    _log_pictures(fields, pictures)
     title = f"{sources.results.name}: where the proteins sit"
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
@@ -109,6 +111,13 @@ def make_report(
         )
         write_document(content, pictures, page)
     return fields
+
+
+def _places(sources: Sources, origin: Origin | None) -> Places:
+    if sources.planes or origin is None:
+        return Places(paths=sources.planes)
+    # Earlier versions wrote neither stamps nor where relative paths begin: shown as they always were, with a caption.
+    return Places(paths=origin.places(), named_by_user=False, show_unchecked=origin.working_folder is None)
 
 
 def _complete(sources: Sources, origin: Origin | None) -> Sources:
@@ -134,7 +143,14 @@ def _thresholds(sources: Sources, card: ModelCard | None) -> tuple[float, ...]:
 
 
 def _check_truth(sources: Sources, fields: Sequence[Field]) -> None:
-    if sources.truth is not None and all(field.truth is None for field in fields):
+    repeated = [field for field in fields if field.repeats_id]
+    if repeated:
+        _log.warning(
+            "%d fields count as without truth, because several results have their id; the first: %s. Predict again:"
+            " ids are unique within one run, and the truth table can name them as the results do.",
+            *(len(repeated), repeated[0].result.id),
+        )
+    if sources.truth is not None and not repeated and all(field.truth is None for field in fields):
         raise SettingError(
             "the truth table has none of the fields in the results",
             where=sources.truth,
@@ -142,8 +158,8 @@ def _check_truth(sources: Sources, fields: Sequence[Field]) -> None:
         )
 
 
-def _find(finder: PlaneFinder, results: Sequence[Result]) -> list[Sample | Failure]:
-    found: list[Sample | Failure] = []
+def _find(finder: PlaneFinder, results: Sequence[Result]) -> list[PlanesOfResult | Failure]:
+    found: list[PlanesOfResult | Failure] = []
     for result in results:
         try:
             found.append(finder.find(result))
@@ -152,16 +168,16 @@ def _find(finder: PlaneFinder, results: Sequence[Result]) -> list[Sample | Failu
     return found
 
 
-def _tell_missing(fields: Sequence[Field], pictures: Sequence[Picture | Failure]) -> None:
-    missing = [
-        picture
-        for field, picture in zip(fields, pictures, strict=True)
-        if isinstance(picture, Failure) and field.result.error is None
-    ]
+def _log_pictures(fields: Sequence[Field], pictures: Sequence[Picture | Failure]) -> None:
+    shown = [(field, picture) for field, picture in zip(fields, pictures, strict=True) if field.result.error is None]
+    missing = [picture for _, picture in shown if isinstance(picture, Failure)]
     if missing:
         _log.warning(
             "%d fields are shown without a picture; the first, %s: %s", len(missing), missing[0].id, missing[0].error
         )
+    for caption, count in Counter(picture.caption for _, picture in shown if isinstance(picture, Picture)).items():
+        if caption:
+            _log.warning("%d pictures have the caption: %s", count, caption)
 
 
 def _provenance(sources: Sources, results: Sequence[Result], origin: Origin | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from hpa_sdk.whole_file import whole_file
 FIELDS = 100
 """Fields on a sheet at most."""
 
-_GAP, _LINE, _TITLE = 12, 17, 40
+_GAP, _LINE, _NOTE_LINE, _TITLE = 12, 17, 15, 40
 _CAPTION_LINES = 4
 _COLUMNS = 10
 _PAPER, _INK, _SOFT, _WRONG = "#12151a", "#e9edf2", "#9ba6b4", "#ff9d57"
@@ -56,6 +56,7 @@ def write_contact_sheet(
         row, column = divmod(place, columns)
         corner = _GAP + column * tile[0], _TITLE + _GAP + row * tile[1]
         _draw_picture(sheet, pictures[at], corner)
+        _draw_note(pen, fields[at], pictures[at], corner)
         _draw_caption(pen, fields[at], (corner[0], corner[1] + THUMBNAIL + 3))
     with whole_file(path) as partial:
         sheet.save(partial, format="PNG")
@@ -67,6 +68,33 @@ def _draw_picture(sheet: Image.Image, picture: Picture | Failure, corner: tuple[
         with Image.open(io.BytesIO(picture.thumbnail), formats=["WEBP"]) as small:
             drawn.paste(small, ((THUMBNAIL - small.width) // 2, (THUMBNAIL - small.height) // 2))
     sheet.paste(drawn, corner)
+
+
+def _draw_note(pen: ImageDraw.ImageDraw, field: Field, picture: Picture | Failure, corner: tuple[int, int]) -> None:
+    """Write over a picture what a reader has to know of it, or in its place why there is none."""
+    if isinstance(picture, Failure):
+        text = "" if field.result.error is not None else f"no picture: {picture.error.what}"
+    else:
+        text = picture.caption
+    if not text:
+        return
+    font = ImageFont.load_default(12)
+    lines = _wrapped(text, font)
+    top = corner[1] + THUMBNAIL - len(lines) * _NOTE_LINE - 4
+    pen.rectangle((corner[0], top, corner[0] + THUMBNAIL - 1, corner[1] + THUMBNAIL - 1), _PAPER)
+    for at, line in enumerate(lines):
+        pen.text((corner[0] + 3, top + 2 + at * _NOTE_LINE), line, _WRONG, font)
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= THUMBNAIL - 6 or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _draw_caption(pen: ImageDraw.ImageDraw, field: Field, corner: tuple[int, int]) -> None:

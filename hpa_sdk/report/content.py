@@ -57,6 +57,7 @@ def page_content(
         "brightest": WHITE_PERCENTILE,
         "colours": COLOURS,
         "judged": {"fields": len(judged), "micro": micro, "macro": macro} if judged else None,
+        "repeated": sum(field.repeats_id for field in fields) or None,
         "classes": _classes(fields, figures if judged else None),
         "card": None if card is None else msgspec.to_builtins(card),
         "provenance": provenance,
@@ -101,7 +102,8 @@ def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[
 def _picture(picture: Picture | Failure) -> dict[str, Any]:
     if isinstance(picture, Failure):
         return {}
-    return {"size": [picture.width, picture.height], "full": [picture.full_width, picture.full_height]}
+    size: dict[str, Any] = {"size": [picture.width, picture.height], "full": [picture.full_width, picture.full_height]}
+    return size | ({"caption": picture.caption} if picture.caption else {})
 
 
 def _text(error: ResultError) -> str:

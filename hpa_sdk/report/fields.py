@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,12 +26,15 @@ class Field:
     thresholds : tuple of float
         Those that its labels come from; empty where nobody told.
     truth : frozenset of Label or None
-        Its labels in truth; None where nobody told.
+        Its labels in truth; None where they are not known.
+    repeats_id : bool
+        Whether there is truth for its id, and other results have the id too, so that nobody can say whose truth it is.
     """
 
     result: Result
     thresholds: tuple[float, ...]
     truth: Labels | None
+    repeats_id: bool = False
 
     @property
     def labels(self) -> Labels:
@@ -69,19 +73,23 @@ def make_fields(
     thresholds : sequence of float
         For results that don't tell theirs; empty where they are not known.
     truth : mapping of str to frozenset of Label, optional
-        The labels of fields by id.
+        The labels of fields by id. They count for no result where several have the id.
 
     Raises
     ------
     SettingError
         The labels of a result are not those that the thresholds give.
     """
+    results = list(results)
+    ids = Counter(result.id for result in results)
     fields = []
     for result in results:
         limits = result.thresholds or tuple(thresholds)
         if limits and result.probabilities and result.error is None:
             _check(result, limits)
-        fields.append(Field(result=result, thresholds=limits, truth=None if truth is None else truth.get(result.id)))
+        known = None if truth is None else truth.get(result.id)
+        repeats = known is not None and ids[result.id] > 1
+        fields.append(Field(result=result, thresholds=limits, truth=None if repeats else known, repeats_id=repeats))
     return fields
 
 

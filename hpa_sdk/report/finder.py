@@ -2,15 +2,71 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from hpa_sdk.errors import SampleError
+from hpa_sdk.batch.run_ids import RunIds
+from hpa_sdk.errors import HpaError, SampleError
 from hpa_sdk.live.field_files import sample_of
-from hpa_sdk.samples import Sample, find_samples
+from hpa_sdk.samples import Channel, Sample, choose_planes, find_samples, names_by_stem
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Files, Station
+
+_log = logging.getLogger("hpa_sdk")
+_NAME_PLACES = "Name with --planes what was given to hpa predict: the same folders, tables or files."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where fields of the names of results are looked for.
+
+    Attributes
+    ----------
+    paths : sequence of pathlib.Path
+        In any form that ``hpa predict`` takes; folders with those below them.
+    named_by_user : bool
+        Whether the user named them. If not, they are what a run noted, and one that is there no more is ignored.
+    show_unchecked : bool
+        Whether to show what lies there also where nothing says that it is what was answered.
+    """
+
+    paths: Sequence[Path] = ()
+    named_by_user: bool = True
+    show_unchecked: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanesOfResult:
+    """Where the planes of a result may lie.
+
+    Attributes
+    ----------
+    result : Result
+        The result.
+    own : Sample or None
+        The very files that the result names; None where they are gone.
+    by_name : Sample or HpaError
+        A field of the result's name elsewhere, or why there is none.
+    may_be_unchecked : bool
+        Whether that one is shown also where nothing says that it is what was answered.
+    """
+
+    result: Result
+    own: Sample | None
+    by_name: Sample | HpaError
+    may_be_unchecked: bool
+
+    def refusal(self) -> SampleError:
+        """Make the error for a field of the same name that is not shown."""
+        return SampleError(
+            "its files are gone, and the field of this name that was found is not known to be the same",
+            where=self.result.files[0] if self.result.files else None,
+            remedy="Name its folder with --planes to see it all the same, with a caption that it is not checked.",
+        )
 
 
 class PlaneFinder:
@@ -20,30 +76,28 @@ class PlaneFinder:
     ----------
     results : iterable of Result
         All results: an id that several of them have finds nothing by itself.
-    places : sequence of pathlib.Path
-        Where ids are looked for, in any form that ``hpa predict`` takes; folders with those below them.
+    places : Places
+        Where ids are looked for.
     station : Station, optional
         The rules by which ``hpa watch`` read the fields. Default: stacks, and four files ``<id>_red``, ...
 
     Raises
     ------
     SampleError
-        A place holds no sample.
+        A place that the user named holds no sample.
     TableError
-        A table among the places can't be used.
+        A table among these places can't be used.
     """
 
-    def __init__(self, results: Iterable[Result], places: Sequence[Path], station: Station | None = None) -> None:
+    def __init__(self, results: Iterable[Result], places: Places, station: Station | None = None) -> None:
+        self._own_rules = station
         self._station = station or Station(model=Path(), watch=Path(), output=Path(), files=Files(pattern="hpa"))
         self._results = Counter(result.id for result in results)
         self._places = places
-        self._samples: dict[str, dict[tuple[Path, ...], Sample]] = {}
-        for place in places:
-            for sample in find_samples(place, recursive=True):
-                files = tuple(file.resolve() for file in sample.files)
-                self._samples.setdefault(sample.id, {})[files] = sample
+        if places.named_by_user:
+            _ = self._samples  # a place without a sample is refused, whether or not it is needed
 
-    def find(self, result: Result) -> Sample:
+    def find(self, result: Result) -> PlanesOfResult:
         """Find the planes of a result.
 
         Raises
@@ -51,8 +105,29 @@ class PlaneFinder:
         SampleError
             They lie nowhere that was named, or two fields could be meant.
         """
-        if result.files and all(Path(file).exists() for file in result.files):
-            return sample_of(result, self._station, [Path(result.files[0]).parent])
+        own = self._own(result)
+        by_name: Sample | HpaError
+        # Looking for names can mean a walk through a share, which few results need.
+        if own is not None and not self._places.named_by_user:
+            by_name = self._not_found(result)
+        else:
+            try:
+                by_name = self._by_name(result)
+            except SampleError as error:
+                if own is None:
+                    raise
+                by_name = error
+        return PlanesOfResult(result=result, own=own, by_name=by_name, may_be_unchecked=self._places.show_unchecked)
+
+    def _own(self, result: Result) -> Sample | None:
+        files = [Path(file) for file in result.files]
+        if not files or not all(file.exists() for file in files):
+            return None
+        if self._own_rules is None and (sample := _plain_sample(result.id, files)) is not None:
+            return sample
+        return sample_of(result, self._station, [files[0].parent])
+
+    def _by_name(self, result: Result) -> Sample:
         found = list(self._samples.get(result.id, {}).values())
         if len(found) == 1 and self._results[result.id] == 1:
             return found[0]
@@ -61,9 +136,43 @@ class PlaneFinder:
                 "its planes are not shown, because several fields have this id",
                 remedy="Make one report for each folder.",
             )
+        raise self._not_found(result)
+
+    def _not_found(self, result: Result) -> SampleError:
         where = result.files[0] if result.files else None
-        raise SampleError(
-            "its planes were not found",
-            where=where,
-            remedy="Name with --planes what was given to hpa predict: the same folders, tables or files.",
-        )
+        return SampleError("its planes were not found", where=where, remedy=_NAME_PLACES)
+
+    @cached_property
+    def _samples(self) -> dict[str, dict[tuple[Path, ...], Sample]]:
+        """The samples of all places by their ids: as found, and as a run over all of these places writes them."""
+        listed = list(self._listed())
+        ids = RunIds()
+        for sample in listed:
+            ids.add(sample)
+        found: dict[str, dict[tuple[Path, ...], Sample]] = {}
+        for sample in listed:
+            files = tuple(file.resolve() for file in sample.files)
+            found.setdefault(sample.id, {})[files] = sample
+            if (taken := ids.take(sample)) is not None:
+                found.setdefault(taken.id, {})[files] = sample
+        return found
+
+    def _listed(self) -> Iterator[Sample]:
+        for place in self._places.paths:
+            try:
+                yield from find_samples(place, recursive=True)
+            except HpaError as error:
+                if self._places.named_by_user:
+                    raise
+                _log.warning("No planes are looked for in a place that the results come from: %s", error)
+
+
+def _plain_sample(name: str, files: Sequence[Path]) -> Sample | None:
+    """Make the sample of four plain pictures in one folder, as ``hpa predict`` reads them; None for other files."""
+    stems = names_by_stem(file.name for file in files)
+    if len({file.parent for file in files}) > 1 or len(stems) != 1:
+        return None
+    (chosen,) = (choose_planes(names, files[0].with_name(stem)).names for stem, names in stems.items())
+    if not len(chosen) == len(Channel) == len(files):
+        return None
+    return Sample(name, tuple(files[0].with_name(chosen[channel]) for channel in Channel))

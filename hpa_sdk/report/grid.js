@@ -63,6 +63,7 @@ function card(field, position) {
   const sight = make("span", { className: "sight" });
   sight.dataset.number = field.number;
   if (field.size) seen.observe(sight); else sight.append(make("span", { className: "why" }, field.picture_error ?? "no picture"));
+  if (field.caption) sight.append(make("span", { className: "caption" }, field.caption));
   const flag = badge(field);
   if (flag) sight.append(make("span", { className: `badge ${flag[1]}` }, flag[0]));
   const told = make("span", { className: "told" }, make("code", { title: field.id }, field.id),

@@ -12,10 +12,12 @@ async function openField(position) {
   drawFacts(field);
   at("stage").replaceChildren();
   document.querySelector("#look > p").textContent = sizeTold(field);
+  at("caption").textContent = field.caption ? `This picture was ${field.caption}.` : "";
   if (!dialog.open) dialog.showModal();
+  look.field = field;
   if (!field.size) { at("stage").append(make("p", {}, "No picture.")); return; }
   const planes = readPlanes(await picture("large", field), field.size);
-  if (chosen[look.position] !== field) return;
+  if (look.field !== field) return;
   look.planes = planes;
   drawStage();
 }

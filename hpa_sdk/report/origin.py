@@ -10,6 +10,7 @@ import msgspec
 
 from hpa_sdk.batch.provenance import provenance_path
 from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.remote.archive import is_address
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -42,6 +43,9 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         The model and the results, as they were then.
     settings : Settings
         What was asked.
+    working_folder : str or None
+        Where relative paths begin. Earlier versions did not write it: they are taken to begin in the present folder,
+        which may be another one.
     """
 
     hpa_sdk: str
@@ -52,16 +56,21 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     model: File
     output: File
     settings: Settings
+    working_folder: str | None = None
 
     def model_file(self) -> Path | None:
         """Give the model file, where it still is what it was."""
-        path = Path(self.model.file)
+        path = self._at(self.model.file)
         return path if path.is_file() and file_sha256(path) == self.model.sha256 else None
 
     def places(self) -> list[Path]:
         """Give the places where planes were found, as far as they still are there."""
         named = self.settings.paths if self.settings.root is None else (self.settings.root,)
-        return [path for path in map(Path, named) if path.exists() or not path.suffix]
+        local = (self._at(path) for path in named if not is_address(path))
+        return [path for path in local if path.exists() or not path.suffix]
+
+    def _at(self, path: str) -> Path:
+        return Path(path) if self.working_folder is None else Path(self.working_folder, path)
 
     def facts(self) -> dict[str, str]:
         """Give what a reader wants to know of it."""

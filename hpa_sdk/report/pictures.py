@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,10 +13,11 @@ from tqdm import tqdm
 from hpa_sdk.composite import composite, show
 from hpa_sdk.errors import HpaError
 from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Failure
+from hpa_sdk.report.checked_planes import read_checked
+from hpa_sdk.report.finder import PlanesOfResult
 from hpa_sdk.runtimes.threads import usable_cores
-from hpa_sdk.samples import Sample
 
 THUMBNAIL = 208
 """Longest side of a thumbnail in pixels."""
@@ -43,6 +44,8 @@ class Picture:
         Of one of these planes, in pixels.
     full_width, full_height : int
         Of the planes as they were read.
+    caption : str
+        What a reader has to know of it; empty where it is of the files that were answered.
     """
 
     thumbnail: bytes
@@ -51,6 +54,7 @@ class Picture:
     height: int
     full_width: int
     full_height: int
+    caption: str = ""
 
     @property
     def text_bytes(self) -> float:
@@ -91,12 +95,12 @@ def _webp(picture: npt.NDArray[np.uint8], quality: int) -> bytes:
     return cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 
-def choose_side(samples: Sequence[Sample], *, budget: float) -> int:
+def choose_side(found: Sequence[PlanesOfResult], *, budget: float) -> int:
     """Choose the largest of `SIDES` at which the pictures of all fields fit, judged by a few of them.
 
     Parameters
     ----------
-    samples : sequence of Sample
+    found : sequence of PlanesOfResult
         The fields.
     budget : float
         Bytes of text that all pictures may take.
@@ -106,35 +110,36 @@ def choose_side(samples: Sequence[Sample], *, budget: float) -> int:
     int
         Longest side of a plane in pixels; the smallest of `SIDES` where none fits.
     """
-    some = samples[:: -(-len(samples) // _TRIED) or 1]
-    tried = [planes for sample in some if (planes := _try(sample)) is not None]
+    some = found[:: -(-len(found) // _TRIED) or 1]
+    tried = [planes for one in some if (planes := _try(one)) is not None]
     largest = min(max((max(planes.shape) for planes in tried), default=SIDES[-1]), SIDES[0])
     for side in (largest, *(side for side in SIDES if side < largest)):
         size = sum(draw(planes, side=side).text_bytes for planes in tried) / max(len(tried), 1)
-        if size * len(samples) <= budget:
+        if size * len(found) <= budget:
             return side
     return SIDES[-1]
 
 
-def _try(sample: Sample) -> Planes | None:
+def _try(found: PlanesOfResult) -> Planes | None:
     try:
-        return read_planes(sample)
+        return read_checked(found).planes
     except HpaError:
-        return None  # told when its turn comes
+        return None  # reported when its turn comes
 
 
-def draw_all(samples: Sequence[Sample | Failure], *, side: int) -> Iterator[Picture | Failure]:
-    """Draw fields on threads, in order; one that can't be read is a `Failure`."""
+def draw_all(found: Sequence[PlanesOfResult | Failure], *, side: int) -> Iterator[Picture | Failure]:
+    """Draw fields on threads, in order; one that can't be read, or is not what was answered, is a `Failure`."""
 
-    def prepare(sample: Sample | Failure) -> Picture | Failure:
-        if isinstance(sample, Failure):
-            return sample
+    def prepare(one: PlanesOfResult | Failure) -> Picture | Failure:
+        if isinstance(one, Failure):
+            return one
         try:
-            return draw(read_planes(sample), side=side)
+            checked = read_checked(one)
         except HpaError as error:
-            return Failure(sample.id, error)
+            return Failure(one.result.id, error)
+        return replace(draw(checked.planes, side=side), caption=checked.caption)
 
     drawn: Iterator[Picture | Failure] = run_in_batches(
-        iter(samples), prepare=prepare, run=list, batch_size=1, workers=min(4, usable_cores())
+        iter(found), prepare=prepare, run=list, batch_size=1, workers=min(4, usable_cores())
     )
-    yield from tqdm(drawn, total=len(samples), unit=" pictures", disable=None)
+    yield from tqdm(drawn, total=len(found), unit=" pictures", disable=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import msgspec
 
 from hpa_sdk.errors import HpaError, TableError
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.labels import Label
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.result_store import LEDGER, TABLE
 from hpa_sdk.workstation.results import Result, ResultError
 
 _ROWS_AT_ONCE = 500
+_Stamp = tuple[int, int | None, int | None, int | None, str | None]  # all parts, though most have a default
 _AGAIN = "Predict this field again, or mend the row."
 
 
@@ -93,7 +96,14 @@ def _rows_of_csv(path: Path) -> Iterator[Mapping[str, Any]]:
                 where=path,
                 remedy="Name a table of hpa predict --format csv; a Kaggle submission has no probabilities.",
             )
-        yield from rows
+        for row in rows:
+            if None in row or None in row.values():
+                yield {
+                    "id": row.get("id"),
+                    "error": "the row is cut short, or has more cells than the table has columns",
+                }
+            else:
+                yield row
 
 
 def _rows_of_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -101,7 +111,7 @@ def _rows_of_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
         for line in file:
             try:
                 yield json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:  # of damage, of numbers without end, of lists without end
                 yield {"error": f"the line is damaged ({error})"}
 
 
@@ -132,21 +142,23 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
     """Make a result of a row: lists as JSON and Parquet have them, or as CSV joins them."""
     try:
         error = row.get("error") or None
+        files = _paths(row.get("files"))
         labels = () if error else tuple(sorted(Label.from_name(name) for name in _parts(row["labels"])))
         return Result(
-            id=str(row.get("id", f"row {number}")),
+            id=str(row.get("id") or f"row {number}"),
             labels=tuple(label.hpa_name for label in labels),
             indices=tuple(map(int, labels)),
             probabilities=() if error else _numbers(row, "probabilities"),
             thresholds=() if error else _numbers(row, "thresholds"),
             error=_error(error),
-            files=tuple(_parts(row.get("files"))),
+            files=files,
             model_sha256=row.get("model_sha256") or "",
             device=row.get("device") or "",
             time=str(row.get("time") or ""),
             notes=tuple(_parts(row.get("notes"))),
+            stamps=_stamps(row.get("stamps"), files),
         )
-    except (HpaError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (HpaError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)
         name = row.get("id") if isinstance(row, Mapping) else None
         return Result(id=str(name or f"row {number}"), error=wrong, model_sha256="", device="", time="")
@@ -154,6 +166,28 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
 
 def _parts(value: object) -> list[str]:
     return [part for part in value.split(";") if part] if isinstance(value, str) else list(value or ())  # type: ignore[call-overload]
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    """Read paths: a list, or what `hpa_sdk.writers.joined_paths` makes of it."""
+    if isinstance(value, str) and value.startswith("["):
+        with suppress(ValueError):  # a table of an earlier version, of files in a folder with such a name
+            value = json.loads(value)
+    paths = tuple(_parts(value))
+    if not all(isinstance(path, str) for path in paths):
+        raise ValueError("its files are not paths")
+    return paths
+
+
+def _stamps(value: object, files: tuple[str, ...]) -> tuple[FileStamp, ...]:
+    """Read stamps: each a text that `FileStamp.to_text` wrote, or a list of its parts; none where none are known."""
+    stamps = tuple(
+        FileStamp.of_text(part) if isinstance(part, str) else FileStamp(*msgspec.convert(part, _Stamp))
+        for part in _parts(value)
+    )
+    if stamps and len(stamps) != len(files):
+        raise ValueError(f"it has {len(stamps)} stamps of {len(files)} files")
+    return stamps
 
 
 def _numbers(row: Mapping[str, Any], name: str) -> tuple[float, ...]:

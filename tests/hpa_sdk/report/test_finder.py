@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 
 from hpa_sdk import HpaError, Sample, find_samples
+from hpa_sdk.batch.discovery import find_all
 from hpa_sdk.planes import read_planes
-from hpa_sdk.report.finder import PlaneFinder
-from hpa_sdk.workstation.results import Result
+from tests.hpa_sdk.report.found import read, result_of
 from tests.small import make_field
-
-
-def result_of(name: str, *files: Path) -> Result:
-    return Result(id=name, files=tuple(map(str, files)), model_sha256="", device="", time="")
 
 
 def test_by_the_ids_that_predict_gives(tmp_path: Path) -> None:
@@ -26,9 +22,22 @@ def test_by_the_ids_that_predict_gives(tmp_path: Path) -> None:
     expected = {f"{place}/x".strip("/"): make_field(tmp_path / place, "x", rng) for place in places}
     results = [result_of(sample.id) for sample in find_samples(tmp_path, recursive=True)]
     assert sorted(result.id for result in results) == sorted(expected)
-    finder = PlaneFinder(results, [tmp_path])
     for result in results:
-        np.testing.assert_array_equal(read_planes(finder.find(result)), read_planes(expected[result.id]))
+        found = read(result, [tmp_path], results=results)
+        np.testing.assert_array_equal(found.planes, read_planes(expected[result.id]))
+
+
+def test_by_the_ids_of_a_run_over_several_folders(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    places = [tmp_path / "plates" / name for name in ("plateA", "plateB")]
+    for place in places:
+        make_field(place, "f1", rng)
+    samples = list(find_all(list(map(str, places)), recursive=False, root=None))
+    results = [result_of(sample.id) for sample in samples]
+    assert [result.id for result in results] == ["plateA/f1", "plateB/f1"]
+    for result, sample in zip(results, samples, strict=True):
+        assert isinstance(sample, Sample)
+        np.testing.assert_array_equal(read(result, places, results=results).planes, read_planes(sample))
 
 
 def test_two_fields_of_one_id_are_not_guessed_between(tmp_path: Path) -> None:
@@ -37,19 +46,19 @@ def test_two_fields_of_one_id_are_not_guessed_between(tmp_path: Path) -> None:
         make_field(tmp_path / folder, "x", rng)
     places = [tmp_path / "a", tmp_path / "b"]
     with pytest.raises(HpaError, match="several fields have this id"):
-        PlaneFinder([result_of("x")], places).find(result_of("x"))
+        read(result_of("x"), places)
     with pytest.raises(HpaError, match="several fields have this id"):
-        PlaneFinder([result_of("x")] * 2, places[:1]).find(result_of("x"))
+        read(result_of("x"), places[:1], results=[result_of("x")] * 2)
     # The same files named twice are one field.
-    assert PlaneFinder([result_of("x")], [places[0], places[0] / "x"]).find(result_of("x")).id == "x"
+    assert read(result_of("x"), [places[0], places[0] / "x"]).caption
 
 
 def test_files_of_a_result_come_first_and_may_have_moved(fields: list[Sample], tmp_path: Path) -> None:
     there = result_of("another name", *fields[0].files)
-    np.testing.assert_array_equal(read_planes(PlaneFinder([], []).find(there)), read_planes(fields[0]))
+    np.testing.assert_array_equal(read(there).planes, read_planes(fields[0]))
     moved = replace(there, id=fields[0].id)
     expected = read_planes(fields[0])
     shutil.move(fields[0].files[0].parent, tmp_path / "elsewhere")
-    np.testing.assert_array_equal(read_planes(PlaneFinder([moved], [tmp_path / "elsewhere"]).find(moved)), expected)
+    np.testing.assert_array_equal(read(moved, [tmp_path / "elsewhere"]).planes, expected)
     with pytest.raises(HpaError, match=r"were not found.*--planes"):
-        PlaneFinder([moved], []).find(moved)
+        read(moved)

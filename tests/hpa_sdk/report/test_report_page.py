@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpa_sdk import Sample
+from hpa_sdk.report.build import Sources, make_report
 from tests.browser import AXE
 from tests.hpa_sdk.report.conftest import COUNT, HOSTILE
+from tests.hpa_sdk.report.test_answered_files import CHANGED, LIKE, predict
 
 
 @contextmanager
@@ -157,6 +161,34 @@ def test_nothing_stands_in_the_way_of_a_reader(report: Path, browser: Any, schem
         assert barriers(visit) == []
         open_first(visit)
         assert barriers(visit) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_known_of_a_picture_can_be_read(
+    browser: Any, model: Path, fields: list[Sample], tmp_path: Path, scheme: str
+) -> None:
+    results = predict(model, tmp_path / "results.csv", fields[0].files[0].parent)
+    shutil.copytree(fields[0].files[0].parent, tmp_path / "copy")
+    for at in (0, 1, 2):
+        fields[at].files[0].touch()
+    fields[3].files[0].unlink()
+    (tmp_path / "copy" / fields[2].files[0].name).touch()
+    expected = {"field-0": LIKE, "field-1": LIKE, "field-2": CHANGED, "field-3": LIKE, "field-4": ""}
+    page = tmp_path / "report.html"
+    make_report(Sources(results=results, planes=[tmp_path / "copy"]), page=page)
+    with visiting(browser, page, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as visit:
+        visit.locator(".card img").nth(3).wait_for()
+        for name, text in expected.items():
+            card = visit.locator(".card", has_text=name)
+            assert text in card.locator(".sight").inner_text()
+            assert card.locator("img").count() == (text != CHANGED)
+            card.click()
+            assert (text in visit.locator("#caption").inner_text()) == (text != CHANGED)
+            assert visit.locator("#caption").is_visible() == (text == LIKE)
+            visit.keyboard.press("Escape")
+        if AXE.is_file():
+            visit.add_script_tag(path=str(AXE))
+            assert barriers(visit) == []
 
 
 def barriers(visit: Any) -> list[str]:

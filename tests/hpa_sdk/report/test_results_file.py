@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from hpa_sdk import HpaError, Predictor, Sample
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.report.results_file import read_results
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.result_store import LEDGER, TABLE, ResultStore
 from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.report.conftest import write_results
+from tests.small import make_field
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
@@ -28,6 +30,8 @@ def test_it_reads_what_predict_writes(model: Path, fields: list[Sample], tmp_pat
         if result.error is None:
             assert result.indices == tuple(map(int, prediction))
             np.testing.assert_array_equal(np.float32(result.probabilities), prediction.probabilities)  # type: ignore[arg-type]
+            assert result.files == tuple(file.path for file in prediction.files)
+            assert result.stamps == tuple(file.stamp for file in prediction.files)
 
 
 def test_it_reads_what_watch_writes(model: Path, fields: list[Sample], tmp_path: Path) -> None:
@@ -43,9 +47,71 @@ def test_it_reads_what_watch_writes(model: Path, fields: list[Sample], tmp_path:
     assert list(read_results(tmp_path)) == expected
     assert list(read_results(tmp_path / LEDGER)) == expected
     in_table = list(read_results(tmp_path / TABLE))
-    assert [(result.id, result.files, result.notes, result.time) for result in in_table] == [
-        (result.id, result.files, result.notes, result.time) for result in expected
+    assert [(result.id, result.files, result.stamps, result.notes, result.time) for result in in_table] == [
+        (result.id, result.files, result.stamps, result.notes, result.time) for result in expected
     ]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_path_with_a_semicolon_is_one_path(model: Path, tmp_path: Path, form: str) -> None:
+    sample = make_field(tmp_path / "a;b [c]", "x", np.random.default_rng(1))
+    path = tmp_path / f"results.{form}"
+    write_results(path, model, [sample])
+    (result,) = read_results(path)
+    assert result.files == tuple(map(str, sample.files))
+    assert len(result.stamps) == 4
+
+
+def test_tables_of_earlier_versions_are_read_on(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    table.write_text("id,labels,error,files\na,,,[x]/a_red.png;b\nb,,,a;b/c.png\n", encoding="utf-8")
+    assert [(result.files, result.stamps) for result in read_results(table)] == [
+        (("[x]/a_red.png", "b"), ()),
+        (("a", "b/c.png"), ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    ["/a;/b,1 2 3 4 -", "/a,1", "/a,x 2 3 4 -", '"[1, 2]",', "/a", "/a,,more", "/a,1 2 3 4 -;1 2 3 4 -"],
+)
+def test_a_row_of_unfit_files_costs_itself_alone(tmp_path: Path, cells: str) -> None:
+    table = tmp_path / "results.csv"
+    good = "b,,,/b,1 2 3 4 -"
+    table.write_text(f"id,labels,error,files,stamps\na,,,{cells}\n{good}\n", encoding="utf-8")
+    bad, result = read_results(table)
+    assert (bad.id, bad.error is None, result.error) == ("a", False, None)
+    assert result.stamps == (FileStamp(1, 2, 3, 4),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "a", "labels": [], "files": ["/a"], "stamps": [[1, "x", null, null, null]]}',
+        '{"id": "a", "labels": [], "files": ["/a"], "stamps": [[1]]}',
+        '{"id": "a", "labels": [], "files": [1]}',
+        f'{{"id": "a", "labels": [], "probabilities": [{"0, " * 27}1{"0" * 400}]}}',
+        f'{{"id": "a", "labels": [{"1" * 5000}]}}',
+        "[" * 100_000,
+    ],
+    ids=range(6),
+)
+def test_a_line_that_is_unfit_costs_itself_alone(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(f'{line}\n{{"id": "b", "labels": []}}\n', encoding="utf-8")
+    bad, result = read_results(path)
+    assert (bad.error is None, result.id, result.error) == (False, "b", None)
+
+
+def test_a_row_that_is_cut_short_is_no_empty_label_set(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    write_results(path, model, fields)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:2], "field-1,"]), encoding="utf-8")
+    first, cut = read_results(path)
+    assert first.error is None
+    assert cut.error is not None
+    assert (cut.id, "cut short" in cut.error.what) == ("field-1", True)
 
 
 def test_a_bad_row_costs_no_other_row_its_place(results: Path) -> None:

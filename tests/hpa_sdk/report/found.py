@@ -1,0 +1,27 @@
+"""Finds and reads planes for tests as a report does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpa_sdk.report.checked_planes import CheckedPlanes, read_checked
+from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
+from hpa_sdk.samples import Sample
+from hpa_sdk.workstation.results import Result
+
+
+def result_of(name: str, *files: Path, **known: Any) -> Result:
+    """Make a result of a name and files, as an earlier version wrote it."""
+    return Result(id=name, files=tuple(map(str, files)), model_sha256="", device="", time="", **known)
+
+
+def found_of(sample: Sample) -> PlanesOfResult:
+    """Find a sample's own files."""
+    return PlaneFinder([], Places()).find(result_of(sample.id, *sample.files))
+
+
+def read(result: Result, places: Sequence[Path] = (), *, results: Sequence[Result] | None = None) -> CheckedPlanes:
+    """Find a result's planes in places that a user names, and read them."""
+    return read_checked(PlaneFinder(results or [result], Places(paths=places)).find(result))
