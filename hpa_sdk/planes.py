@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -48,16 +49,22 @@ def read_field(sample: Sample) -> FieldPlanes:
         A plane is missing, empty, damaged, not grey, too large or too small, the four differ in size or depth, or a
         file was changed while the field was read.
     """
+    if sample.problem is not None:
+        raise sample.problem
     if sample.source is not None:
-        return sample.source.read()
+        read = sample.source.read()
+        return replace(read, notes=(sample.note, *read.notes)) if sample.note else read
+    planes: list[Planes] = []
+    notes = [sample.note] if sample.note else []
     with unchanged(sample.files) as files:
-        planes = []
         for channel, file in zip(Channel, sample.files, strict=True):
             try:
-                planes.append(read_plane(file, channel))
+                plane, done = read_picture(file, channel)
             except FileNotFoundError as error:
                 raise missing_plane(channel, file) from error
-    return FieldPlanes(stack_planes(planes, sample.files[0]), files)
+            planes.append(plane)
+            notes += [f"{channel}: {note}" for note in done]
+    return FieldPlanes(stack_planes(planes, sample.files[0]), files, tuple(notes))
 
 
 def read_planes(sample: Sample) -> Planes:

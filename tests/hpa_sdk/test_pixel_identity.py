@@ -17,7 +17,8 @@ from PIL import Image
 from hpa_sdk import Failure, Prediction, Predictor, Sample, find_samples
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.file_state import FileStamp, FileState, stamp_of
-from hpa_sdk.planes import Planes, read_field, read_plane
+from hpa_sdk.picture_file import Reading, read_picture
+from hpa_sdk.planes import Planes, read_field
 from hpa_sdk.samples import Channel
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.raw_model import make_raw_model
@@ -155,16 +156,16 @@ def test_a_field_that_changes_while_it_is_read_is_no_answer(
     """Red of one moment and green of the next are no field, whichever plane is the one that changes."""
     reads = 0
 
-    def read_and_write(path: Path, channel: Channel | None = None) -> Planes:
+    def read_and_write(path: Path, channel: Channel) -> Reading:
         nonlocal reads
-        plane = read_plane(path, channel)
+        plane = read_picture(path, channel)
         if path.parent == fields[0].files[0].parent and path.name.startswith("field-1"):
             if reads == when:
                 Image.fromarray(np.zeros((64, 64), np.uint8)).save(fields[1].files[0])
             reads += 1
         return plane
 
-    monkeypatch.setattr("hpa_sdk.planes.read_plane", read_and_write)
+    monkeypatch.setattr("hpa_sdk.planes.read_picture", read_and_write)
     answers = Predictor.load(model, device="cpu", threads=1).predict(fields, on_error="yield")
     failed = answers.pop(1)
     assert isinstance(failed, Failure)

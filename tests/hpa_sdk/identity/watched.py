@@ -82,7 +82,7 @@ class Watched:
         deadline = time.monotonic() + _LONGEST
         while old := [name for name in self._world.names if not self._is_of_now(name)]:
             if time.monotonic() > deadline:
-                self.wrong.append(f"never answered as they are: {old}")
+                self.wrong.append(f"never answered as they are: {[(name, self._store.get(name)) for name in old]}")
                 break
             time.sleep(0.02)
         self.look()
@@ -115,6 +115,8 @@ class Watched:
             self.wrong.append(f"result: {wrong}")
 
     def _look_at(self, number: int, result: Result) -> None:
+        if result.error is not None:
+            return
         view = self._world.random.choice(_VIEWS)
         try:
             store = self._store.ledger.identity

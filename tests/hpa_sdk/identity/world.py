@@ -7,12 +7,13 @@ import io
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -23,8 +24,9 @@ from PIL import Image
 from hpa_sdk import Prediction, Predictor
 from hpa_sdk.file_state import FileStamp, FileState, stamp_of
 from hpa_sdk.model_card import METADATA_KEY
-from hpa_sdk.planes import Planes, read_plane
+from hpa_sdk.picture_file import read_picture
 from hpa_sdk.samples import Channel
+from hpa_sdk.tiff_file import decode
 from tests.small import CARD, build_model
 
 SIDE = 32
@@ -176,14 +178,20 @@ class World:
             Of how many looks at a plane, 0 to 1.
         """
 
-        def read(path: Path, channel: Channel | None = None) -> Planes:
-            self._disturb(share)
-            try:
-                return read_plane(path, channel)
-            finally:
+        def disturbing(read: Callable[..., Any]) -> Callable[..., Any]:
+            def read_disturbed(*arguments: Any, **options: Any) -> Any:
                 self._disturb(share)
+                try:
+                    return read(*arguments, **options)
+                finally:
+                    self._disturb(share)
 
-        with patch("hpa_sdk.planes.read_plane", read):
+            return read_disturbed
+
+        with (
+            patch("hpa_sdk.planes.read_picture", disturbing(read_picture)),
+            patch("hpa_sdk.workstation.tiff.decode", disturbing(decode)),
+        ):
             yield
 
     def _disturb(self, share: float) -> None:
