@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
@@ -25,8 +23,6 @@ from hpa_sdk.workstation.trained_scale import to_trained_scale
 from hpa_sdk.workstation.white_level import Levels, stretch, white_notes
 
 _EQUAL_SIZES = 0.01
-_LOG_LOCK = Lock()
-_log = logging.getLogger("hpa_sdk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ class FieldSource:
     scene: str | None = None
 
     def read(self) -> FieldPlanes:
-        """Read the planes; what was done to them is logged, once for each kind.
+        """Read the planes, and say what was done to them.
 
         Raises
         ------
@@ -107,9 +103,6 @@ class FieldSource:
         """
         with told_as_plane_errors(self.group.files[0]):
             reading = self.look()
-        with _LOG_LOCK:  # the cache by itself lets two threads log one note
-            for note in reading.notes:
-                _say_once(note)
         return FieldPlanes(reading.planes, reading.files, (*reading.notes, *white_notes(reading.white)))
 
     def look(self) -> FieldReading:
@@ -276,8 +269,3 @@ def _z_told(stack: ChannelStack, z: str | int) -> str:
 def _told(stack: ChannelStack, z: str | int) -> str:
     name = repr(stack.name) if stack.name else f"channel {stack.number}"
     return name if stack.depth == 1 else f"{name}, {_z_told(stack, z)}"
-
-
-@lru_cache(maxsize=256)
-def _say_once(note: str) -> None:
-    _log.warning("%s", note)

@@ -8,7 +8,8 @@ import pytest
 import tifffile
 import zarr
 
-from hpa_sdk.workstation import arrivals, field_source
+from hpa_sdk import predictor
+from hpa_sdk.workstation import arrivals
 from tests.hpa_sdk.workstation.watching import (
     QUICK,
     SETTLE,
@@ -41,13 +42,13 @@ def write_scenes(path: Path, count: int) -> None:
 def test_what_was_done_to_the_planes_is_said_once_and_kept_with_each_result(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    field_source._say_once.cache_clear()
+    predictor._log_once.cache_clear()
     files = f"white = 'percentile'\n{CHANNELS}\n[trained]\npixel_size = 0.1\nside = 40"
     station = make_station(tmp_path, model, files=files)
-    for name in "ab":
-        write_ome_tiff(station.watch / f"{name}.ome.tif", stack(z=2))
     with watching(station) as store:
-        wait_until(lambda: store.count() == 2)
+        for at, name in enumerate("ab", 1):
+            write_ome_tiff(station.watch / f"{name}.ome.tif", stack(z=2))
+            wait_until(lambda at=at: store.count() == at)  # type: ignore[misc]
         found = store.newest(9)
     unknown = "the pixel size is unknown, so nothing is rescaled: give files.pixel_size"
     assert [record.message for record in caplog.records].count(unknown) == 1
