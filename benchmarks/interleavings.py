@@ -3,9 +3,9 @@
     python -m benchmarks.interleavings --count 10000
 
 In an interleaving, planes are replaced, rewritten, renamed, swapped, removed and restored, their times set, and the
-model file changed, in random order, between and during the reads of a stream, of a run with a ledger that is stopped and
-resumed, or of a watch with its page. Each answer, row, result and picture is compared with that of the bytes that it
-names. The exit code is 1 if one is wrong. Most of the time goes into waiting, so more processes than cores help.
+model file changed, in random order, between and during the reads of a stream, of a run with a ledger that is stopped
+and resumed, or of a watch with its page. Each answer, row, result and picture is compared with that of the bytes that
+it names. The exit code is 1 if one is wrong. Most of the time goes into waiting: more processes than cores help.
 """
 
 from __future__ import annotations
