@@ -193,7 +193,7 @@ class Unit:
 
 def test_a_layer_in_other_units_is_read_in_its_own() -> None:
     nm, um, pixel = Unit("nanometer", 1), Unit("micrometer", 1000), Unit("pixel", None)
-    red = {"scale": (2000.0, 1000.0, 1000.0), "units": (nm,) * 3}
+    red: dict[str, Any] = {"scale": (2000.0, 1000.0, 1000.0), "units": (nm,) * 3}
     others = {channel: Layer(str(channel), DEEP[at], units=(um,) * 3) for at, channel in enumerate(Channel)}
     layers = {**others, Channel.RED: Layer("red", DEEP[0], **red)}
     found = planes_of(layers, view(4, 0, 0, units=(um,) * 3)).planes

@@ -88,11 +88,11 @@ def test_a_web_server_s_fields_are_those_of_the_folder(
     assert (read_planes(one) == read_planes(fields[3])).all()
     predict(model, address := serve(none), "-o", tmp_path / "remote.csv", *RESUMED)
     predict(model, folder := fields[0].files[0].parent, "-o", tmp_path / "local.csv", "--device", "cpu")
-    remote, local = (
+    answered, alike = (
         list(csv.DictReader((tmp_path / name).read_text(encoding="utf-8").splitlines()))
         for name in ("remote.csv", "local.csv")
     )
-    for row, expected in zip(remote, local, strict=True):
+    for row, expected in zip(answered, alike, strict=True):
         files = [Path(file) for file in expected["files"].split(";")]
         assert row.pop("files").split(";") == [f"{address}{file.name}" for file in files]
         contents = [file.read_bytes() for file in files]

@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
 def events(*positions: dict[str, Any], **index: int) -> list[useq.MDAEvent]:
     """Events made by hand: each channel at one position after the other, all with the same indices."""
     return [
-        useq.MDAEvent(index={"c": at, **index}, channel=name, **position)
+        useq.MDAEvent.model_validate({"index": {"c": at, **index}, "channel": name, **position})
         for at, name in enumerate(FILTERS)
         for position in positions
     ]
@@ -130,7 +130,7 @@ def test_frames_that_come_late_are_counted(place: Workplace) -> None:
 
 
 def test_frames_of_a_fifth_channel_are_not_late(place: Workplace) -> None:
-    fifth = useq.MDAEvent(index={"c": 4, "p": 0}, channel="brightfield")
+    fifth = useq.MDAEvent.model_validate({"index": {"c": 4, "p": 0}, "channel": "brightfield"})
     taken = [*events({}, p=0), fifth]
     with place.handler() as (handler, told):
         handler.plan(taken)

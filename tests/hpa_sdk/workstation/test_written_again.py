@@ -18,7 +18,7 @@ import zarr
 from hpa_sdk.file_state import stamp_of
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.samples import Sample
-from hpa_sdk.workstation import arrivals, field_source, folder_turns
+from hpa_sdk.workstation import arrivals, field_source, folder_turns, scenes
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.results import Result
@@ -217,7 +217,7 @@ def test_the_answer_to_an_aborted_writing_carries_the_note(
         (second,) = store.newest(1)
     assert any("a_blue.png, a_yellow.png" in note for note in second.notes)
     (expected,) = Predictor.load(model, device="cpu").predict(station.watch / "a")
-    np.testing.assert_array_equal(np.float32(second.probabilities), expected.probabilities)
+    np.testing.assert_array_equal(np.array(second.probabilities, np.float32), expected.probabilities)
 
 
 class Late:
@@ -253,7 +253,7 @@ def test_files_replaced_before_they_are_read_are_read_again(tmp_path: Path, mode
         wait_until(store.count)
         result, stamps = kept(store, "a")
     (expected,) = predictor._predictor.predict_planes(new[None])
-    np.testing.assert_array_equal(np.float32(result.probabilities), expected.probabilities)
+    np.testing.assert_array_equal(np.array(result.probabilities, np.float32), expected.probabilities)
     assert len(told) == 1
     # The first answer was of files that had not settled: it is asked again, and only the second counts.
     assert len(predictor.answers) == 2
@@ -280,7 +280,7 @@ def test_files_changed_while_they_are_read_are_read_again(
     station = make_station(tmp_path, model)
     planes(tmp_path, "a")
     new = random_planes(np.random.default_rng(78))
-    opened = field_source.open_scenes
+    opened = scenes.open_scenes
     changed: list[Path] = []
 
     def changing(path: Path, *more: Any) -> Any:
@@ -296,7 +296,7 @@ def test_files_changed_while_they_are_read_are_read_again(
         result, stamps = kept(store, "a")
     (expected,) = Predictor.load(model, device="cpu").predict_planes(new[None])
     assert [one.error for one in told] == [None]
-    np.testing.assert_array_equal(np.float32(result.probabilities), expected.probabilities)
+    np.testing.assert_array_equal(np.array(result.probabilities, np.float32), expected.probabilities)
     assert stamps == {path.name: stamp_of(path) for path in station.watch.iterdir()}
 
 
@@ -323,7 +323,7 @@ def test_a_later_difference_is_seen_by_what_was_read(
         wait_until(lambda: len(told) == 2)
         result, stamps = kept(store, "a")
     (expected,) = predictor._predictor.predict_planes(new[None])
-    np.testing.assert_array_equal(np.float32(result.probabilities), expected.probabilities)
+    np.testing.assert_array_equal(np.array(result.probabilities, np.float32), expected.probabilities)
     assert stamps == {path.name: stamp_of(path) for path in station.watch.iterdir()}
 
 
