@@ -142,7 +142,7 @@ def test_fields_without_labels_are_judged_by_label_sets_alone(parent: Path, tmp_
 
 @pytest.mark.usefixtures("one_plan")
 def test_fields_held_out_are_those_judged_by(parent: Path, folder: Path, tmp_path: Path) -> None:
-    held_out = write_fields(tmp_path / "unseen", 33)
+    held_out = write_fields(tmp_path / "unseen", 33, seed=12)
     model = with_card(parent, tmp_path / "parent.onnx")
     told = variant_of(make("quantize", model, folder, "--held-out", held_out, "--calibration-fields", 32))
     assert (told.data, told.fields, told.macro_f1) == ("unseen", 33, None)
