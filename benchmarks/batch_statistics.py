@@ -19,10 +19,10 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score, roc_auc_score
 
 from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.model_card import STUDY_THRESHOLD
-from hpa_sdk.planes import read_planes
 from hpa_sdk.preprocessing import Preprocessing
-from hpa_sdk.samples import Sample
 from training.dataset import Targets, read_dataset
 from training.split import stratified_split
 from training.statistics import take_statistics

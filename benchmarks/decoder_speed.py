@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from benchmarks.figures import ratios, spreads, write_figures
 from hpa_sdk.bench.rates import in_turn
-from hpa_sdk.planes import read_plane
+from hpa_sdk.fields.reading import read_plane
 
 Decoder = Callable[[Path], Any]
 

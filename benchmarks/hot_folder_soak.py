@@ -32,9 +32,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Channel
 from hpa_sdk.workstation.arrivals import Arrivals
 from hpa_sdk.workstation.folder_turns import SHARE
 from hpa_sdk.workstation.ledger import Ledger

@@ -24,8 +24,8 @@ from benchmarks.figures import ratios, write_figures
 from export.fields import LEAST_FIELDS, Fields, read_fields
 from export.quantization import QuantizationPlan, Quantizer
 from export.variant import read_parent
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.model_card import ModelCard
-from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import log_odds
 from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES
 

@@ -24,9 +24,10 @@ from benchmarks.decoder_speed import enlarge, time_decoder
 from benchmarks.figures import ratios, spreads, write_figures
 from hpa_sdk import Predictor
 from hpa_sdk.bench.rates import in_turn
-from hpa_sdk.planes import Planes, read_plane
+from hpa_sdk.fields.reading import read_plane
+from hpa_sdk.fields.samples import find_samples
+from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction
-from hpa_sdk.samples import find_samples
 
 _QUALITY = 95
 

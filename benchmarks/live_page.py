@@ -31,9 +31,9 @@ from typing import Any
 
 import numpy as np
 
+from hpa_sdk.fields.samples import Sample, find_samples
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from tests.small import make_field, make_model

@@ -20,8 +20,8 @@ from export.agreement import answer, compare
 from export.fields import read_fields
 from export.speed import measure_cpu_times
 from hpa_sdk.contract import read_card
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.onnx_file import read_onnx
-from hpa_sdk.planes import read_planes
 from hpa_sdk.whole_file import whole_file
 
 

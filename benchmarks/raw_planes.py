@@ -22,7 +22,8 @@ import onnx
 from export.raw_planes import with_raw_planes
 from hpa_sdk import Predictor, find_samples
 from hpa_sdk.contract import check_model
-from hpa_sdk.planes import Planes, read_planes
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.planes import Planes
 
 SIZES = ((299, 299), (512, 512), (1024, 1024), (2048, 2048), (600, 800))
 

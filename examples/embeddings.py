@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from hpa_sdk import Predictor, find_samples
 from hpa_sdk.composite import composite, show
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 
 ROWS = 6
 NEAREST = 5

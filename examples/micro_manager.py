@@ -27,8 +27,9 @@ from pymmcore_plus.experimental.unicore import (
 )
 
 from hpa_sdk import Label, find_samples
-from hpa_sdk.planes import Planes, read_planes
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.planes import Planes
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.micro_manager_follow import follow_up
 from hpa_sdk.workstation.opening import load_predictor, open_store

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from hpa_sdk import Failure, Predictor, find_samples
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 
 
 def main(model: str, folder: str) -> None:

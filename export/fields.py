@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from export.held_out import TakenFields
 from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Sample, find_samples
 from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
-from hpa_sdk.planes import read_field
 from hpa_sdk.preprocessing import Image, Preprocessing, White
-from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.tables import parse_labels, read_columns
 
 LEAST_FIELDS = 32

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.onnx_file import file_sha256
-from hpa_sdk.samples import Sample
 
 
 class TakenFields:

@@ -16,11 +16,11 @@ from export.errors import ParityError
 from export.fields import table_or_folder
 from hpa_sdk.devices import Device
 from hpa_sdk.errors import TableError
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Sample, find_samples
 from hpa_sdk.model_card import ModelCard, Parity
-from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import Sample, find_samples
 from hpa_sdk.session import Session
 
 SAMPLES = 256

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpa_sdk.errors import HpaError
+    from hpa_sdk.fields.samples import Channel, Sample, find_samples
     from hpa_sdk.labels import Label
     from hpa_sdk.model_card import ModelCard
     from hpa_sdk.prediction import Failure, Prediction, PredictionError
     from hpa_sdk.predictor import Predictor
     from hpa_sdk.preprocessing import Preprocessing
-    from hpa_sdk.samples import Channel, Sample, find_samples
 
 __version__ = "0.1.0"
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Channel": "samples",
+    "Channel": "fields.samples",
     "Failure": "prediction",
     "HpaError": "errors",
     "Label": "labels",
@@ -40,8 +40,8 @@ _HOME = {
     "PredictionError": "prediction",
     "Predictor": "predictor",
     "Preprocessing": "preprocessing",
-    "Sample": "samples",
-    "find_samples": "samples",
+    "Sample": "fields.samples",
+    "find_samples": "fields.samples",
 }
 
 

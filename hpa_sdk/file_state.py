@@ -148,3 +148,8 @@ def _stamp_of_folder(folder: Path | str) -> FileStamp:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def escaped(text: str) -> str:
+    """Escape what is no Unicode: a file name on Linux can be any bytes, which JSON, Parquet and SQLite refuse."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,190 +1,73 @@
-"""Reads the four planes of a sample safely: size and form are checked before a pixel is decoded."""
+"""Holds what every reader of planes shares: the limits of a plane, and one error for whatever a decoder raises."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
-from hpa_sdk.errors import PlaneError
-from hpa_sdk.file_state import FileState
-from hpa_sdk.picture_file import read_picture
-from hpa_sdk.plane_checks import MAX_PIXELS, MIN_SIDE, Planes, check_size, plane_errors
-from hpa_sdk.samples import Channel, FieldPlanes, Sample
+from hpa_sdk.errors import HpaError, PlaneError
 
-__all__ = [
-    "MAX_PIXELS",
-    "MIN_SIDE",
-    "Planes",
-    "check_size",
-    "missing_plane",
-    "read_field",
-    "read_plane",
-    "read_planes",
-    "stack_planes",
-    "told_as_plane_errors",
-    "unchanged",
-]
+Planes = npt.NDArray[np.uint8 | np.uint16]
+"""The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
 
-told_as_plane_errors = plane_errors
+MAX_PIXELS = 64 * 1024 * 1024
+"""Largest plane that is decoded: 8192 x 8192. The largest confocal fields are 4096 x 4096."""
+
+MIN_SIDE = 16
+"""Shortest side of a plane in pixels; below it there is no picture of a cell."""
+
+COPY_AGAIN = "Copy or export the file again; if it still fails, leave the field out."
+"""The remedy for a damaged file."""
 
 
-def read_field(sample: Sample) -> FieldPlanes:
-    """Read the four planes of a sample, and say of which files, as they were then.
-
-    Parameters
-    ----------
-    sample : Sample
-        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits, or a JPEG in its channel's colour; or a
-        source that reads others.
+def check_size(width: int, height: int, path: Path) -> None:
+    """Check the size of a plane before it is decoded.
 
     Raises
     ------
     PlaneError
-        A plane is missing, empty, damaged, not grey, too large or too small, the four differ in size or depth, or a
-        file was changed while the field was read.
+        It has more than `MAX_PIXELS`, or a side shorter than `MIN_SIDE`.
     """
-    if sample.problem is not None:
-        raise sample.problem
-    if sample.source is not None:
-        read = sample.source.read()
-        return replace(read, notes=(sample.note, *read.notes)) if sample.note else read
-    planes: list[Planes] = []
-    notes = [sample.note] if sample.note else []
-    with unchanged(sample.files) as files:
-        for channel, file in zip(Channel, sample.files, strict=True):
-            try:
-                plane, done = read_picture(file, channel)
-            except FileNotFoundError as error:
-                raise missing_plane(channel, file) from error
-            planes.append(plane)
-            notes += [f"{channel}: {note}" for note in done]
-    return FieldPlanes(stack_planes(planes, sample.files[0]), files, tuple(notes))
+    if width * height > MAX_PIXELS:
+        raise PlaneError(
+            f"the plane has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read",
+            where=path,
+            remedy="Cut it into fields of view first.",
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PlaneError(
+            f"the plane has {width}x{height} pixels; a side needs at least {MIN_SIDE}",
+            where=path,
+            remedy="Give a whole field of view.",
+        )
 
 
-def read_planes(sample: Sample) -> Planes:
-    """Read the four planes of a sample: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
-
-    Raises
-    ------
-    PlaneError
-        As for `read_field`.
-    """
-    return read_field(sample).planes
+def damaged(reason: object, path: Path) -> PlaneError:
+    """Make the error of a damaged file."""
+    return PlaneError(f"the plane is damaged ({reason})", where=path, remedy=COPY_AGAIN)
 
 
 @contextmanager
-def unchanged(files: Iterable[Path]) -> Iterator[tuple[FileState, ...]]:
-    """Give the files as they are, and make sure that they still are when the block has read them.
-
-    A file that is not there, or can't be looked at, is left for the block to complain of.
+def plane_errors(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises into a `PlaneError` that names the file.
 
     Raises
     ------
     PlaneError
-        A file was written, replaced or removed meanwhile: what was read may be of two moments.
-    """
-    files = tuple(files)
-    before = _settled(files)
-    yield tuple(state for state in before if state is not None)
-    for file, state in zip(files, before, strict=True):
-        if _look(file) != state:
-            raise PlaneError("the file was changed while its field was read", where=file, remedy=_WHEN_DONE)
-
-
-def _settled(files: Sequence[Path]) -> tuple[FileState | None, ...]:
-    """Look at files when every change from then on shows in their stamps."""
-    states: tuple[FileState | None, ...] = ()
-    for _ in range(_LOOKS):
-        before, states = states, tuple(map(_look, files))
-        wait = max((state.stamp.unsettled_seconds for state in states if state is not None), default=0.0)
-        if not wait or states == before:
-            return states
-        time.sleep(wait)
-    raise PlaneError("a file of the field is still being written", where=files[0], remedy=_WHEN_DONE)
-
-
-def _look(file: Path) -> FileState | None:
-    try:
-        return FileState.of(file)
-    except OSError:
-        return None
-
-
-_LOOKS = 5
-_WHEN_DONE = "Predict the field again when nobody writes to it any more."
-
-
-def missing_plane(channel: Channel, where: Path | str) -> PlaneError:
-    """Make the error that tells which plane of a field is not where it should be."""
-    return PlaneError(
-        f"the {channel} plane is missing", where=where, remedy="A field needs its four planes side by side."
-    )
-
-
-def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
-    """Put the four planes of a field together.
-
-    Parameters
-    ----------
-    planes : sequence of numpy.ndarray
-        Four planes, uint8 or uint16 of shape (H, W), in the order of `Channel`.
-    where : pathlib.Path
-        Where they come from, for messages.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of shape (4, H, W).
-
-    Raises
-    ------
-    PlaneError
-        They differ in size or depth.
-    """
-    if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
-        forms = ", ".join(
-            f"{channel} {plane.shape[1]}x{plane.shape[0]} {plane.dtype}"
-            for channel, plane in zip(Channel, planes, strict=True)
-        )
-        raise PlaneError(
-            f"the four planes differ in size or depth ({forms})",
-            where=where,
-            remedy="Export the four channels of the field with the same settings.",
-        )
-    return cast("Planes", np.stack(planes))
-
-
-def read_plane(path: Path, channel: Channel | None = None) -> Planes:
-    """Read one plane.
-
-    Where a file has checksums, they are checked: PNG, and TIFF compressed by Deflate or LZMA. A plane that is stored
-    inverted (min-is-white) or not upright (Orientation) is read as it is meant: see `hpa_sdk.pixel_rules`.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A grey PNG, JPEG or single-plane TIFF of 8 or 16 bits a pixel. Its first bytes count, not its extension.
-    channel : Channel, optional
-        What the plane shows. Where it is known, a JPEG in the pseudocolour of the channel is read too, as the Human
-        Protein Atlas publishes planes.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 or uint16 of shape (H, W).
-
-    Raises
-    ------
-    PlaneError
-        The file can't be read, is not such a picture, or is larger than `MAX_PIXELS` or smaller than `MIN_SIDE`.
+        The file can't be read, or is damaged.
     FileNotFoundError
         There is no such file.
     """
-    plane, _ = read_picture(path, channel)
-    return plane
+    try:
+        yield
+    except (HpaError, FileNotFoundError):
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PlaneError(f"the plane can't be read ({reason})", where=path, remedy=COPY_AGAIN) from error
+    except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
+        raise damaged(error, path) from error

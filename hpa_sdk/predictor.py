@@ -19,6 +19,7 @@ import numpy.typing as npt
 from hpa_sdk.contract import check_model
 from hpa_sdk.device_choice import open_session
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
+from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
@@ -29,7 +30,6 @@ from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
 from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import ThreadPlan
 from hpa_sdk.session import Session, SessionSettings
-from hpa_sdk.sources import FoundField, Source, find_fields
 
 _log = logging.getLogger("hpa_sdk")
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.file_state import FileStamp
+from hpa_sdk.file_state import FileStamp, escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.whole_file import whole_file
@@ -218,8 +218,3 @@ def _digits(probabilities: npt.NDArray[np.float32]) -> list[str]:
         np.format_float_positional(probability, trim="-") if "e" in text or text.endswith(".0") else text
         for text, probability in zip(texts, probabilities, strict=True)
     ]
-
-
-def escaped(text: str) -> str:
-    """Escape what is no Unicode: a file name on Linux can be any bytes, which JSON, Parquet and SQLite refuse."""
-    return text.encode("utf-8", "backslashreplace").decode()

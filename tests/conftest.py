@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpa_sdk.samples import Sample
+from hpa_sdk.fields.samples import Sample
 from tests.small import make_field, make_model
 from training.networks import NETWORK_NAMES, NetworkName
 from training.simulation import simulate

@@ -10,7 +10,7 @@ from typing import Literal
 import fsspec
 import pytest
 
-from hpa_sdk.remote import archive
+from hpa_sdk.fields.remote import archive
 
 # What zonal buckets need speaks gRPC, which the emulator does not; gcsfs asks once, when whoever is first imports it.
 os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"

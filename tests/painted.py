@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.samples import Channel
 
 COLOURS = {Channel.RED: [0], Channel.GREEN: [1], Channel.BLUE: [2], Channel.YELLOW: [0, 1]}
 

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import read_planes
 from hpa_sdk.prediction import Failure, Probabilities
 from hpa_sdk.preprocessing import Image, White
 from hpa_sdk.runtimes.threads import usable_cores
-from hpa_sdk.samples import Sample
 from training.augmentation import view
 from training.fitted_run import FittedRun
 from training.steady_planes import SteadyPlanes

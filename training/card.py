@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import STUDY_THRESHOLD, ModelCard, Training
-from hpa_sdk.planes import read_planes
 from training.answers import predict_images
 from training.calibration import calibrate
 from training.dataset import Dataset

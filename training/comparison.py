@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.samples import Sample
+from hpa_sdk.fields.samples import Sample
 from training.answers import Answers
 from training.dataset import Targets
 from training.evaluation import Evaluation, judge_fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.samples import Sample
+from hpa_sdk.fields.samples import Sample
 from training.dataset import Dataset, read_datasets
 from training.fitted_run import FittedRun, is_data_of, part_rows
 

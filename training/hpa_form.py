@@ -16,10 +16,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.pseudocolour import check_is_field, plane_of_painted
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from hpa_sdk.painted import check_is_field, plane_of_painted
 from hpa_sdk.planes import MAX_PIXELS
-from hpa_sdk.samples import Channel
 from hpa_sdk.tables import parse_indices, parse_names, read_columns
 
 Plane = npt.NDArray[np.uint8]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import Sample
 from training.dataset import Dataset
 from training.prepared_build import build
 from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, plane_stamps

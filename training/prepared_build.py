@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import read_field
 from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import White
 from hpa_sdk.runtimes.threads import usable_cores
-from hpa_sdk.samples import Sample
 from hpa_sdk.whole_file import whole_file
 from training.dataset import Dataset
 from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, as_numbers, plane_stamps

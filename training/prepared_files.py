@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.file_state import FileStamp, stamp_of
 from hpa_sdk.preprocessing import Preprocessing
-from hpa_sdk.samples import Channel, Sample
 from training.dataset import Dataset
 
 PREPROCESSING = Preprocessing()

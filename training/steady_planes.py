@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.file_state import FileStamp
-from hpa_sdk.planes import Planes, read_field
-from hpa_sdk.samples import Sample
+from hpa_sdk.planes import Planes
 
 
 class SteadyPlanes:

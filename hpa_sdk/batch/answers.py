@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
 from hpa_sdk.batch.ledger import AnswerLedger
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.samples import Sample
 
 Stream = Callable[[Iterable[Sample]], Iterator[Prediction | Failure]]
 """Predicts samples in the order asked, and may draw some of them ahead: `Predictor.stream`, or an engine like it."""

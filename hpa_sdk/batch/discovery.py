@@ -10,10 +10,10 @@ from pathlib import Path
 
 from hpa_sdk.batch.run_ids import RunIds
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.remote.archive import is_address
+from hpa_sdk.fields.remote.fields import find_remote_samples
+from hpa_sdk.fields.samples import Sample, count_samples, find_samples
 from hpa_sdk.prediction import Failure
-from hpa_sdk.remote.archive import is_address
-from hpa_sdk.remote.fields import find_remote_samples
-from hpa_sdk.samples import Sample, count_samples, find_samples
 
 Root = str | os.PathLike[str] | None
 

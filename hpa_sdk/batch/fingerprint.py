@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
 
+from hpa_sdk.fields.samples import FieldPlanes, Sample
 from hpa_sdk.file_state import FileState
 from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import FieldPlanes, Sample
 
 Comparison = Literal["time", "content"]
 """How a plane is known to be the same: by its stamp (size, times, inode), or by its size and a hash of its content."""

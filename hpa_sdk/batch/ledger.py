@@ -11,10 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.file_state import FileState
+from hpa_sdk.file_state import FileState, escaped
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.sqlite_file import SqliteFile
-from hpa_sdk.writers import escaped
 
 _APPLICATION = 0x48504142
 _VERSION = 2

@@ -16,11 +16,11 @@ from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import remembered
 from hpa_sdk.batch.sole_run import sole_run
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.model_content import ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import Sample
 from hpa_sdk.writers import Writer, open_writer
 
 _log = logging.getLogger("hpa_sdk")

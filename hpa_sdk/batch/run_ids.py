@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from dataclasses import replace
 
-from hpa_sdk.samples import Sample
+from hpa_sdk.fields.samples import Sample
 
 _Location = tuple[str, str]
 """Folder of a field's files, with slashes, and their extension."""

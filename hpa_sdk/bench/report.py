@@ -17,11 +17,11 @@ from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
 from hpa_sdk.bench.rivals import Rival
 from hpa_sdk.bench.stages import Stages
 from hpa_sdk.devices import NVIDIA, Device
+from hpa_sdk.fields.samples import find_samples
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 from hpa_sdk.runtimes.int8_sums import told_int8
-from hpa_sdk.samples import find_samples
 
 LEAST_LATENCIES = 30
 """Answers of which a percentile is taken at the least."""

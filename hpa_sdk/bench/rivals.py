@@ -14,11 +14,11 @@ from PIL import Image
 
 from hpa_sdk.devices import load_onnxruntime
 from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.onnx_file import runtime_source
 from hpa_sdk.prediction import Prediction, Probabilities
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import Sample
 
 STUDY_SIDE = 299
 """Height and width in pixels of the images of the study."""

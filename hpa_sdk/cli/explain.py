@@ -13,11 +13,11 @@ from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
+from hpa_sdk.fields.sources import FoundField, find_fields
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.sources import FoundField, find_fields
 
 FIELDS = 20
 """Fields that one picture shows at most."""

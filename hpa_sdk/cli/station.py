@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.field_source import FieldReading, FieldSource
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.stack_samples import find_fields
+from hpa_sdk.fields.trained_scale import at_scale_of
+from hpa_sdk.fields.white_level import Levels
 from hpa_sdk.preprocessing import Preprocessing
-from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.field_source import FieldReading, FieldSource
-from hpa_sdk.workstation.fields import find_fields
 from hpa_sdk.workstation.station import Station, read_station, write_template
-from hpa_sdk.workstation.trained_scale import at_scale_of
-from hpa_sdk.workstation.white_level import Levels
 
 _COLUMNS = ("field", "channel", "file", "read as", "pixels", "bits", "um/pixel", "white", "brightest")
 _FAINT = 16  # 12 bits that are read as 16 are this much too dark
@@ -56,7 +56,9 @@ def check(station_file: Path, folder: Path | None) -> None:
         failures.insert(0, f"model: {error}")
     rows: list[Row] = [_COLUMNS]
     notes: list[str] = []
-    samples = [] if any(failure.startswith("watch: ") for failure in failures) else find_fields(rules, folder)
+    samples = (
+        [] if any(failure.startswith("watch: ") for failure in failures) else find_fields(rules, folder or rules.watch)
+    )
     fields = 0
     for sample in tqdm(samples, unit=" fields", disable=None):
         fields += 1

@@ -12,13 +12,14 @@ from typing import cast
 import msgspec
 
 from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.rules import ChannelNames, fold
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.trained_scale import to_trained_scale, trained_of
 from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.station import ChannelNames, fold, read_station
-from hpa_sdk.workstation.trained_scale import to_trained_scale, trained_of
+from hpa_sdk.workstation.station import read_station
 
 
 @dataclass(frozen=True, slots=True)

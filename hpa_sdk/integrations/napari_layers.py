@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.plane_checks import check_size
-from hpa_sdk.planes import stack_planes
-from hpa_sdk.samples import Channel, FieldPlanes
-from hpa_sdk.workstation.channel_stack import micrometres
+from hpa_sdk.fields.channel_stack import micrometres
+from hpa_sdk.fields.reading import stack_planes
+from hpa_sdk.fields.samples import Channel, FieldPlanes
+from hpa_sdk.planes import check_size
 
 _PLANE = 2  # dimensions of (H, W)
 _EQUAL_SIZES = 0.01

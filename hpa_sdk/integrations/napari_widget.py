@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 
 from hpa_sdk.devices import KINDS
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.integrations.napari_fields import (
     Classified,
     LoadedModel,
@@ -38,7 +39,6 @@ from hpa_sdk.integrations.napari_fields import (
 )
 from hpa_sdk.integrations.napari_layers import View, common_pixel_size, planes_of
 from hpa_sdk.labels import Label
-from hpa_sdk.samples import Channel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -16,7 +16,10 @@ import ray.data
 
 from hpa_sdk.contract import EMBEDDING_SIZE
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
-from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.fields.remote.archive import is_address
+from hpa_sdk.fields.remote.fields import RemoteField
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.file_state import FileStamp, FileState, escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.model_content import ModelIdentity
@@ -24,10 +27,6 @@ from hpa_sdk.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.remote.archive import is_address
-from hpa_sdk.remote.fields import RemoteField
-from hpa_sdk.samples import Sample
-from hpa_sdk.writers import escaped
 
 FIELDS_A_CALL = 64
 """Fields that an actor gets at once: what is done again when its node dies."""

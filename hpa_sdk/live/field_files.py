@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 
 from hpa_sdk.errors import SampleError
-from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.fields import samples_of, scene_of
-from hpa_sdk.workstation.file_group import FileGroup, group_names
+from hpa_sdk.fields.file_group import FileGroup, group_names
+from hpa_sdk.fields.rules import ChannelNames
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.stack_samples import samples_of, scene_of
 from hpa_sdk.workstation.results import Result
-from hpa_sdk.workstation.station import ChannelNames, Station
+from hpa_sdk.workstation.station import Station
 
 
 def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sample]:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from hpa_sdk.composite import composite, show
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.planes import Planes
-from hpa_sdk.samples import Channel
 
 View = Literal["composite", "red", "green", "blue", "yellow"]
 """What can be drawn of a field."""

@@ -9,6 +9,9 @@ from typing import IO
 
 from hpa_sdk import __version__
 from hpa_sdk.errors import HpaError, OutputError, SampleError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.trained_scale import at_scale_of
 from hpa_sdk.labels import Label
 from hpa_sdk.live.answered_files import ChangedError, check_unchanged
 from hpa_sdk.live.field_files import sample_of, samples_in
@@ -18,14 +21,11 @@ from hpa_sdk.live.records import Model, Status
 from hpa_sdk.live.result_view import ResultView, Row, Tally
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
-from hpa_sdk.planes import read_field
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.trained_scale import at_scale_of
 
 LARGEST_UPLOAD = 512 * 2**20
 """Bytes that one request may send: a field of 4096 x 4096 pixels, 16 bits and four z planes."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 
 Answer = Prediction | Failure
 """What a predictor gives for one field."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.live.answered_files import check_unchanged, resembles
-from hpa_sdk.planes import Planes, read_field
+from hpa_sdk.planes import Planes
 from hpa_sdk.report.finder import PlanesOfResult
-from hpa_sdk.samples import Sample
 
 LIKE = "found by name: same size and time as what was answered"
 """Caption of a picture of files that have the names, sizes and times of those that were answered, at another place."""

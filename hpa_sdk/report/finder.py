@@ -11,10 +11,11 @@ from pathlib import Path
 
 from hpa_sdk.batch.run_ids import RunIds
 from hpa_sdk.errors import HpaError, SampleError
+from hpa_sdk.fields.rules import Files
+from hpa_sdk.fields.samples import Channel, Sample, choose_planes, find_samples, names_by_stem
 from hpa_sdk.live.field_files import sample_of
-from hpa_sdk.samples import Channel, Sample, choose_planes, find_samples, names_by_stem
 from hpa_sdk.workstation.results import Result
-from hpa_sdk.workstation.station import Files, Station
+from hpa_sdk.workstation.station import Station
 
 _log = logging.getLogger("hpa_sdk")
 _NAME_PLACES = "Name with --planes what was given to hpa predict: the same folders, tables or files."

@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from hpa_sdk.batch.provenance import provenance_path
+from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.onnx_file import file_sha256
-from hpa_sdk.remote.archive import is_address
 
 _log = logging.getLogger("hpa_sdk")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from hpa_sdk.fields.file_group import FileGroup, group_names
 from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.workstation.earlier_writing import find_earlier
-from hpa_sdk.workstation.file_group import FileGroup, group_names
 from hpa_sdk.workstation.folder_turns import FolderTurns
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.station import Station

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
+from hpa_sdk.fields.file_group import UNSAFE
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.stack_samples import samples_of
+from hpa_sdk.fields.trained_scale import at_scale_of
 from hpa_sdk.file_state import FileState
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
-from hpa_sdk.workstation.fields import samples_of
-from hpa_sdk.workstation.file_group import UNSAFE
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.sole_watch import sole_watch
 from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.trained_scale import at_scale_of
 
 SECONDS_A_LOOK = 0.25
 """From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""

@@ -15,6 +15,7 @@ from psygnal import Signal
 from useq import MDAEvent, MDASequence
 
 from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.fields.trained_scale import at_scale_of
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.micro_manager_fields import (
@@ -29,7 +30,6 @@ from hpa_sdk.workstation.micro_manager_worker import FieldWorker
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.trained_scale import at_scale_of
 
 _log = logging.getLogger("hpa_sdk")
 

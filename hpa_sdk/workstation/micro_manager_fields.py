@@ -12,14 +12,15 @@ import numpy.typing as npt
 from useq import AcquireImage, MDAEvent
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes, check_size, stack_planes
-from hpa_sdk.samples import Channel, FieldPlanes
-from hpa_sdk.workstation.channel_stack import check_type
-from hpa_sdk.workstation.channels import Instead, fill_in, pick_channels
-from hpa_sdk.workstation.file_group import UNSAFE
+from hpa_sdk.fields.channel_stack import check_type
+from hpa_sdk.fields.channels import Instead, fill_in, pick_channels
+from hpa_sdk.fields.file_group import UNSAFE
+from hpa_sdk.fields.reading import stack_planes
+from hpa_sdk.fields.samples import Channel, FieldPlanes
+from hpa_sdk.fields.trained_scale import to_trained_scale
+from hpa_sdk.fields.white_level import stretch, white_notes
+from hpa_sdk.planes import Planes, check_size
 from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.trained_scale import to_trained_scale
-from hpa_sdk.workstation.white_level import stretch, white_notes
 
 FieldKey = tuple[tuple[str, Hashable], ...]
 """What tells fields apart: the indices of an event without those of channel and z; with its position where these are
@@ -46,7 +47,7 @@ class AcquiredField:
     """One field of an acquisition: the frames that are planned for it, and the planes that came.
 
     Frames along z are projected as they come, so that a field holds one plane a channel at most. A
-    `hpa_sdk.samples.PlaneSource` once it is complete.
+    `hpa_sdk.fields.samples.PlaneSource` once it is complete.
 
     Attributes
     ----------

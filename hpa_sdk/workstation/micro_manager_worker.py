@@ -9,9 +9,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.micro_manager_fields import AcquiredField
 
 

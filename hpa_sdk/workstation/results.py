@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.file_state import FileStamp
+from hpa_sdk.file_state import FileStamp, escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.writers import escaped, joined_paths, joined_stamps
+from hpa_sdk.writers import joined_paths, joined_stamps
 
 
 @dataclass(frozen=True, slots=True)

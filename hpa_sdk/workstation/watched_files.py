@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.scenes import OME_ZARR, OPENERS, open_scenes
 from hpa_sdk.file_state import FileStamp, stamp_of
-from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, open_scenes
 
 
 def list_names(folder: Path, *, recursive: bool) -> set[str]:

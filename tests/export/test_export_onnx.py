@@ -23,8 +23,8 @@ from hpa_sdk.cli import main as hpa
 from hpa_sdk.contract import check_contract, read_card
 from hpa_sdk.devices import Device
 from hpa_sdk.errors import OutputError, TableError
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.onnx_file import graph_sha256, read_onnx
-from hpa_sdk.planes import read_planes
 from hpa_sdk.session import Session
 from tests.conftest import FIELDS
 from tests.export.small_run import SCALE, SCALED, write_small_run

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hpa_sdk import find_samples
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 from tests.export.small_run import write_small_run
 from tests.export.variant_commands import export, make, variant_of, with_card
 from tests.small import CARD, DEEP_STEP, DEEP_WHITE, copy_at_16_bits

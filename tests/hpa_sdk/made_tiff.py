@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.planes import read_plane
-from hpa_sdk.workstation.scenes import open_scenes
+from hpa_sdk.fields.reading import read_plane
+from hpa_sdk.fields.scenes import open_scenes
 
 Compress = Callable[[bytes], bytes]
 

@@ -16,7 +16,7 @@ from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
 from hpa_sdk.bench.rivals import study_image
 from hpa_sdk.bench.stages import Stages
 from hpa_sdk.cli import main
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 from tests.raw_model import make_raw_model
 from tests.small import make_model
 

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from zarr.codecs import Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.workstation.scenes import open_scenes
+from hpa_sdk.fields.scenes import open_scenes
 from tests.hpa_sdk.made_tiff import READERS, flipped, plane_tiff, png_chunk
 from tests.hpa_sdk.workstation.written import put_image, stack
 

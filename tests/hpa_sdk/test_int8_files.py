@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 
 from hpa_sdk import Label, Predictor, Sample, device_choice
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.model_card import METADATA_KEY, Variant
-from hpa_sdk.planes import read_planes
 from hpa_sdk.runtimes import onnx_lanes
 from tests.small import CARD, build_model
 

@@ -14,10 +14,10 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.picture_file import read_picture
-from hpa_sdk.planes import read_plane
-from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.scenes import open_scenes
+from hpa_sdk.fields.picture_file import read_picture
+from hpa_sdk.fields.reading import read_plane
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.scenes import open_scenes
 from tests.hpa_sdk.made_tiff import READERS, plane_tiff, png_chunk
 from tests.painted import jpeg, make_plane, paint
 

@@ -16,10 +16,11 @@ from PIL import Image
 
 from hpa_sdk import Failure, Prediction, Predictor, Sample, find_samples
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.picture_file import Reading, read_picture
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.file_state import FileStamp, FileState, stamp_of
-from hpa_sdk.picture_file import Reading, read_picture
-from hpa_sdk.planes import Planes, read_field
-from hpa_sdk.samples import Channel
+from hpa_sdk.planes import Planes
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.raw_model import make_raw_model
 from tests.small import random_planes, write_planes
@@ -141,7 +142,7 @@ def test_what_was_read_is_what_the_ledger_keeps(
                 swap(one, two)
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpa_sdk.sources.read_field", read_the_other)
+        patch.setattr("hpa_sdk.fields.sources.read_field", read_the_other)
         assert "1 answers are not kept" in predict(model, folder, "-o", out, *options).stderr
     predict(model, folder, "-o", out, *options)
     (expected,) = Predictor.load(model, device="cpu", threads=1).predict(folder)
@@ -165,7 +166,7 @@ def test_a_field_that_changes_while_it_is_read_is_no_answer(
             reads += 1
         return plane
 
-    monkeypatch.setattr("hpa_sdk.planes.read_picture", read_and_write)
+    monkeypatch.setattr("hpa_sdk.fields.reading.read_picture", read_and_write)
     answers = Predictor.load(model, device="cpu", threads=1).predict(fields, on_error="yield")
     failed = answers.pop(1)
     assert isinstance(failed, Failure)
@@ -189,7 +190,7 @@ def test_a_change_within_a_tick_of_the_clock_shows(tmp_path: Path) -> None:
 
 
 def test_a_file_that_never_rests_is_refused(fields: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpa_sdk.planes.time.sleep", lambda _: fields[0].files[2].touch())
+    monkeypatch.setattr("hpa_sdk.fields.reading.time.sleep", lambda _: fields[0].files[2].touch())
     fields[0].files[2].touch()
     with pytest.raises(PlaneError, match="still being written"):
         read_field(fields[0])

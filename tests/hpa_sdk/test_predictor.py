@@ -15,7 +15,7 @@ import pytest
 
 from hpa_sdk import Failure, Label, Prediction, PredictionError, Predictor, Preprocessing, Sample
 from hpa_sdk.errors import ModelCardError, ModelFileError, PlaneError, SampleError, SettingError
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 from tests.small import CARD, build_model, make_field, make_model, random_planes
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from hpa_sdk import Failure, Prediction, Predictor
 from hpa_sdk.errors import HpaError, PlaneError, SampleError, TableError
-from hpa_sdk.planes import read_field
-from hpa_sdk.samples import Channel, find_samples
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Channel, find_samples
 from tests.small import random_planes, write_planes
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.samples import Channel
 from tests.painted import COLOURS, jpeg, make_plane, paint
 from training.__main__ import main as training_command
 from training.download.url_pattern import UrlPattern

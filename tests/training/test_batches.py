@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.preprocessing import Preprocessing
-from hpa_sdk.samples import Sample
 from tests.small import make_field
 from training.augmentation import VIEWS, AugmentationName, dihedral_and_intensity, study_view, view
 from training.batches import FieldBatches

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.fields.reading import read_plane, read_planes
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from hpa_sdk.planes import read_plane, read_planes
-from hpa_sdk.samples import Channel
 from tests.painted import jpeg, make_plane, paint
 from tests.training.noted_pace import note_pace
 from tests.training.plane_server import (

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from hpa_sdk.samples import Channel
 from tests.painted import COLOURS, jpeg, make_plane, paint
 from training.hpa_form import DamagedPictureError, plane_of_jpeg, read_hpa_labels
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 from hpa_sdk.errors import OutputError, PlaneError
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.preprocessing import Preprocessing
 from tests.small import make_field, random_planes, write_planes
 from training.__main__ import main

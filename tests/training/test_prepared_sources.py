@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hpa_sdk import planes as planes_module
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields import reading as planes_module
+from hpa_sdk.fields.samples import Channel
 from tests.small import random_planes, write_planes
 from training.dataset import Dataset, read_dataset
 from training.prepared import DecodedImages, fields_to_prepare, prepare

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import PlaneError, TableError
-from hpa_sdk.planes import read_planes
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Channel
 from tests.painted import COLOURS, jpeg, make_plane, paint
 from tests.small import make_field, random_planes, write_planes
 from tests.training.plane_server import Site, invoke, picture_at

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import FieldPlanes, Sample
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import file_sha256
-from hpa_sdk.planes import read_field
-from hpa_sdk.samples import FieldPlanes, Sample
 from tests.small import CARD
 from tests.training.small_fit import build_small_network
 from tests.training.test_comparison import compare

@@ -13,8 +13,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from hpa_sdk.samples import Channel
 from hpa_sdk.tables import parse_indices, read_columns
 from hpa_sdk.whole_file import whole_file
 from training.download.crowd import run_all

@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import read_plane
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.reading import read_plane
+from hpa_sdk.fields.samples import Channel
 from training.download.errors import DownloadError
 
 SIDE = 512

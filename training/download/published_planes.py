@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from hpa_sdk.errors import HpaError, OutputError, PlaneError
-from hpa_sdk.planes import read_plane
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.reading import read_plane
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.whole_file import whole_file
 from training.download.errors import StoppedError, TransientError, UnreachableError
 from training.download.fetch import Fetcher

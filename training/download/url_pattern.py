@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.samples import Channel
 from training.download.errors import DownloadError
 
 HPA_V18 = "http://v18.proteinatlas.org/images/{folder}/{rest}_{channel}.jpg"

@@ -19,8 +19,8 @@ from unittest.mock import patch
 
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.cli import main
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 from hpa_sdk.sqlite_file import SqliteFile
 from hpa_sdk.writers import CsvWriter
 

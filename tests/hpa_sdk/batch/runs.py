@@ -11,7 +11,7 @@ import numpy as np
 from click.testing import CliRunner, Result
 
 from hpa_sdk.cli import main
-from hpa_sdk.samples import Sample
+from hpa_sdk.fields.samples import Sample
 from tests.small import make_field
 
 RESUMED = ("--resume", "--device", "cpu", "--threads", "1")

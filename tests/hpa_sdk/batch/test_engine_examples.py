@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from hpa_sdk import Prediction, Predictor
-from hpa_sdk.samples import Sample
+from hpa_sdk.fields.samples import Sample
 from tests.conftest import ROOT
 
 

@@ -22,8 +22,8 @@ import pytest
 from hpa_sdk import Failure, Prediction, Predictor, Sample
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import open_run
+from hpa_sdk.fields.samples import FieldPlanes
 from hpa_sdk.planes import Planes
-from hpa_sdk.samples import FieldPlanes
 from tests.hpa_sdk.batch.killed_run import KILLED, killed
 from tests.hpa_sdk.batch.runs import RESUMED, make_fields, predict, start
 from tests.small import random_planes

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from hpa_sdk import Predictor, Sample
-from hpa_sdk.writers import escaped, open_writer
+from hpa_sdk.file_state import escaped
+from hpa_sdk.writers import open_writer
 from tests.small import make_field
 
 

@@ -22,11 +22,11 @@ import onnx
 from PIL import Image
 
 from hpa_sdk import Prediction, Predictor
+from hpa_sdk.fields.picture_file import read_picture
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.tiff_file import decode
 from hpa_sdk.file_state import FileStamp, FileState, stamp_of
 from hpa_sdk.model_card import METADATA_KEY
-from hpa_sdk.picture_file import read_picture
-from hpa_sdk.samples import Channel
-from hpa_sdk.tiff_file import decode
 from tests.small import CARD, build_model
 
 SIDE = 32
@@ -189,8 +189,8 @@ class World:
             return read_disturbed
 
         with (
-            patch("hpa_sdk.planes.read_picture", disturbing(read_picture)),
-            patch("hpa_sdk.workstation.tiff.decode", disturbing(decode)),
+            patch("hpa_sdk.fields.reading.read_picture", disturbing(read_picture)),
+            patch("hpa_sdk.fields.tiff_stack.decode", disturbing(decode)),
         ):
             yield
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import HpaError, PlaneError
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.integrations.napari_fields import (
     LoadedModel,
     classify,
@@ -21,7 +22,6 @@ from hpa_sdk.integrations.napari_fields import (
 )
 from hpa_sdk.integrations.napari_layers import View, common_pixel_size, pixel_size_of, planes_of
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Channel
 from tests.small import CARD, make_model, random_planes
 
 RNG = np.random.default_rng(2)

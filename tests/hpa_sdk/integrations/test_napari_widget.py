@@ -18,10 +18,10 @@ components = pytest.importorskip("napari.components", reason="napari is not inst
 APPLICATION = qt.QApplication.instance() or qt.QApplication([])
 
 from hpa_sdk.errors import PlaneError  # noqa: E402
+from hpa_sdk.fields.samples import Channel  # noqa: E402
 from hpa_sdk.integrations.napari_layers import planes_of  # noqa: E402
 from hpa_sdk.integrations.napari_widget import ClassifyField  # noqa: E402
 from hpa_sdk.predictor import Predictor  # noqa: E402
-from hpa_sdk.samples import Channel  # noqa: E402
 from tests.small import make_model, random_planes  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # napari and its libraries warn of their own

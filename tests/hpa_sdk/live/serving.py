@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.live import page
 from hpa_sdk.live.uploads import UPLOADS
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.live import service
 from hpa_sdk.live.pictures import draw
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import Page, field, serving

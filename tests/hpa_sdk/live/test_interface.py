@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Channel, Sample
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import Page, add_results, field, serving
 from tests.hpa_sdk.workstation.watching import json_of, make_station, wait_until

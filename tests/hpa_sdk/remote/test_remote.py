@@ -22,10 +22,10 @@ import pytest
 
 from hpa_sdk import HpaError, Predictor, Sample
 from hpa_sdk.errors import SampleError
-from hpa_sdk.planes import read_planes
-from hpa_sdk.remote import archive
-from hpa_sdk.remote.archive import is_address
-from hpa_sdk.remote.fields import find_remote_samples
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.remote import archive
+from hpa_sdk.fields.remote.archive import is_address
+from hpa_sdk.fields.remote.fields import find_remote_samples
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.object_stores import bucket
 from tests.small import write_planes

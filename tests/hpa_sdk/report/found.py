@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.report.checked_planes import CheckedPlanes, read_checked
 from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation.results import Result
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hpa_sdk import HpaError, Sample, find_samples
 from hpa_sdk.batch.discovery import find_all
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 from tests.hpa_sdk.report.found import read, result_of
 from tests.small import make_field
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hpa_sdk import HpaError, Sample
 from hpa_sdk.cli import main
-from hpa_sdk.planes import read_planes
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.report.build import Sources, make_report
 from hpa_sdk.report.pictures import SIDES, choose_side, draw
 from tests.hpa_sdk.report.conftest import write_results

@@ -14,7 +14,7 @@ import zarr
 from zarr.codecs import BytesCodec
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.workstation.scenes import open_scenes
+from hpa_sdk.fields.scenes import open_scenes
 from tests.hpa_sdk.workstation.written import BY_NUMBER, NAMES, ORDER, look, put_image, refusal, stack, write_ome_tiff
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpa_sdk.fields.file_group import group_files, group_names
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.file_group import group_files, group_names
 from hpa_sdk.workstation.watched_files import is_plane_file, list_names
 from tests.hpa_sdk.workstation.watching import (
     QUICK,

@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.hot_folder_soak import Hardships, Soak
 from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation import arrivals
 from tests.hpa_sdk.workstation.watching import (
     RNG,

@@ -12,12 +12,11 @@ from PIL import Image
 
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.errors import PlaneError, SampleError
-from hpa_sdk.planes import read_planes
-from hpa_sdk.workstation import scenes, tiff
-from hpa_sdk.workstation.fields import find_fields
-from hpa_sdk.workstation.file_group import group_files
+from hpa_sdk.fields import scenes, tiff_stack
+from hpa_sdk.fields.file_group import group_files
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.workstation.station import Station
-from tests.hpa_sdk.workstation.written import MICROMETRES, edit_description, stack, station, write_ome_tiff
+from tests.hpa_sdk.workstation.written import MICROMETRES, edit_description, fields_of, stack, station, write_ome_tiff
 
 LEICA = "[channels]\nred = [2]\ngreen = ['01']\nblue = [0]\nyellow = [3]\n"
 
@@ -43,7 +42,7 @@ def test_kaggle_names_give_what_a_predictor_gives_without_a_station(
     tmp_path: Path, model: Path, extension: str, dtype: type
 ) -> None:
     write(tmp_path, colours("fält 1", extension), stack(dtype=dtype)[:, 0])
-    (sample,) = find_fields(by_pattern(tmp_path))
+    (sample,) = fields_of(by_pattern(tmp_path))
     assert sample.id == "fält 1"
     predictor = Predictor.load(model, device="cpu", white=4095)
     (found,), (expected,) = predictor.predict(sample), predictor.predict(tmp_path / "exports")
@@ -57,7 +56,7 @@ def test_kaggle_names_give_what_a_predictor_gives_without_a_station(
 def test_leica_names_are_known(tmp_path: Path, name: str) -> None:
     data = stack()[:, 0]
     write(tmp_path, [name.format(at) for at in range(4)], data)
-    (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
+    (sample,) = fields_of(by_pattern(tmp_path, "leica", channels=LEICA))
     assert sample.id == {"i": "image--L0000--X00--Y00_t0000", "S": "Series001_t0", "p": "plate ö"}[name[0]]
     np.testing.assert_array_equal(read_planes(sample), data[[2, 1, 0, 3]])
 
@@ -68,7 +67,7 @@ def test_any_pattern_serves_and_files_beside_it_are_passed_over(tmp_path: Path) 
     write(tmp_path, ["exp_thumb_s1.png", ".exp_w0DAPI_s2.tif"], data[:2])
     (tmp_path / "exports" / "notes.txt").touch()
     channels = "[channels]\nred = ['tritc']\ngreen = ['gfp']\nblue = ['dapi']\nyellow = ['cy5']"
-    (sample,) = find_fields(by_pattern(tmp_path, r"(?P<field>.+_w)\d(?P<channel>[A-Za-z]+\d?)_s1", channels=channels))
+    (sample,) = fields_of(by_pattern(tmp_path, r"(?P<field>.+_w)\d(?P<channel>[A-Za-z]+\d?)_s1", channels=channels))
     np.testing.assert_array_equal(read_planes(sample), data[[2, 1, 0, 3]])
 
 
@@ -76,7 +75,7 @@ def test_planes_along_z_are_put_together_in_their_order(tmp_path: Path) -> None:
     data = stack(z=11)
     write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(11)], data.reshape(-1, 40, 48))
     for rule, planes in (("'max'", data.max(1)), ("10", data[:, 10]), ("2", data[:, 2])):
-        (sample,) = find_fields(by_pattern(tmp_path, "leica", f"z = {rule}", LEICA))
+        (sample,) = fields_of(by_pattern(tmp_path, "leica", f"z = {rule}", LEICA))
         np.testing.assert_array_equal(read_planes(sample), planes[[2, 1, 0, 3]])
 
 
@@ -85,7 +84,7 @@ def test_a_file_of_one_channel_may_be_a_z_stack_and_say_its_pixel_size(tmp_path:
     told = {"PhysicalSizeX": 100, "PhysicalSizeY": 100, "PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm"}
     for name, planes in zip(colours("x", ".ome.tif"), data, strict=True):
         write_ome_tiff(tmp_path / "exports" / name, planes, "ZYX", **told, Channel={"Name": "whatever"})
-    (sample,) = find_fields(by_pattern(tmp_path))
+    (sample,) = fields_of(by_pattern(tmp_path))
     np.testing.assert_array_equal(read_planes(sample), data.max(1))
     assert sample.source.look().pixel_size == pytest.approx(0.1)  # type: ignore[union-attr]
 
@@ -105,20 +104,20 @@ def test_a_file_of_an_ome_tiff_that_is_spread_over_four_is_its_own_plane(tmp_pat
             ("<TiffData ", f'<TiffData FirstC="{own}" '),
             ("</Pixels>", f"{siblings}</Pixels>"),
         )
-    (sample,) = find_fields(by_pattern(tmp_path))
+    (sample,) = fields_of(by_pattern(tmp_path))
     np.testing.assert_array_equal(read_planes(sample), data)
 
 
 def test_folders_below_are_searched_where_the_station_file_says_so(tmp_path: Path) -> None:
     write(tmp_path, [f"tag 1/{name}" for name in colours("x")], stack()[:, 0])
-    assert not list(find_fields(by_pattern(tmp_path)))
-    assert [sample.id for sample in find_fields(by_pattern(tmp_path, more="recursive = true"))] == ["tag 1/x"]
+    assert not list(fields_of(by_pattern(tmp_path)))
+    assert [sample.id for sample in fields_of(by_pattern(tmp_path, more="recursive = true"))] == ["tag 1/x"]
 
 
 def failures(rules: Station) -> dict[str, str]:
     """The reason why each field that fails does."""
     reasons = {}
-    for sample in find_fields(rules):
+    for sample in fields_of(rules):
         try:
             read_planes(sample)
         except (PlaneError, SampleError) as error:
@@ -159,7 +158,7 @@ def test_each_time_point_is_a_field_of_its_own(tmp_path: Path) -> None:
     write(tmp_path, [f"b--T0007--C{at:02}.tif" for at in range(4)], stack()[:, 0])
     write(tmp_path, [f"b--T0008--C{at:02}.tif" for at in range(4)], stack(seed=1)[:, 0])
     rules = by_pattern(tmp_path, "leica", channels=LEICA)
-    found = {sample.id: sample for sample in find_fields(rules)}
+    found = {sample.id: sample for sample in fields_of(rules)}
     assert list(found) == ["a_t0000", "a_t0001", "b_t0007", "b_t0008"]
     assert set(failures(rules)) == {"a_t0000", "a_t0001"}
     for seed, name in enumerate(["b_t0007", "b_t0008"]):
@@ -192,14 +191,14 @@ def test_one_file_at_a_time_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         nonlocal most, now
         now += 1
         most = max(most, now)
-        with tiff.open_file(path, only) as scenes:
+        with tiff_stack.open_file(path, only) as scenes:
             yield scenes
         now -= 1
 
     data = stack(z=9)
     write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(9)], data.reshape(-1, 40, 48))
     monkeypatch.setitem(scenes.OPENERS, ".tif", counting)
-    (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
+    (sample,) = fields_of(by_pattern(tmp_path, "leica", channels=LEICA))
     np.testing.assert_array_equal(read_planes(sample), data.max(1)[[2, 1, 0, 3]])
     assert (most, now) == (1, 0)
 
@@ -230,12 +229,12 @@ def test_a_group_knows_whether_its_channels_are_there(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match="can't be listed"):
-        list(find_fields(by_pattern(tmp_path)))
+        list(fields_of(by_pattern(tmp_path)))
 
 
 def test_a_sample_with_a_source_names_its_files(tmp_path: Path) -> None:
     write(tmp_path, [f"a--Z{z}--C{at:02}.tif" for at in range(4) for z in range(2)], stack(z=2).reshape(-1, 40, 48))
-    (sample,) = find_fields(by_pattern(tmp_path, "leica", channels=LEICA))
+    (sample,) = fields_of(by_pattern(tmp_path, "leica", channels=LEICA))
     assert isinstance(sample, Sample)
     assert sorted(file.name for file in sample.files) == [f"a--Z{z}--C{at:02}.tif" for z in range(2) for at in range(4)]
 
@@ -254,7 +253,7 @@ def test_z_planes_are_in_the_order_of_their_numbers(tmp_path: Path, rule: int | 
     depths = ["-2", "0.75", "003", "10"]
     data = stack(z=4)
     write_depths(tmp_path, depths, data)
-    (sample,) = find_fields(by_pattern(tmp_path, SIGNED, f"z = {rule}"))
+    (sample,) = fields_of(by_pattern(tmp_path, SIGNED, f"z = {rule}"))
     np.testing.assert_array_equal(read_planes(sample), data[:, depths.index(depth)])
 
 
@@ -263,7 +262,7 @@ def test_z_planes_without_an_order_are_refused(tmp_path: Path) -> None:
     write_depths(tmp_path, ["top", "middle", "bottom"], data)
     assert "have no order (bottom, middle, top)" in failures(by_pattern(tmp_path, SIGNED, "z = 1"))["a"]
     # The maximum needs none.
-    (sample,) = find_fields(by_pattern(tmp_path, SIGNED))
+    (sample,) = fields_of(by_pattern(tmp_path, SIGNED))
     np.testing.assert_array_equal(read_planes(sample), data.max(1))
 
 
@@ -271,7 +270,7 @@ def test_one_z_that_is_written_in_two_ways_is_one_plane(tmp_path: Path) -> None:
     data = stack(z=2)
     write_depths(tmp_path, ["1", "2"], data)
     (tmp_path / "exports" / "a_z2_green.tif").rename(tmp_path / "exports" / "a_z02_green.tif")
-    (sample,) = find_fields(by_pattern(tmp_path, SIGNED, "z = 1"))
+    (sample,) = fields_of(by_pattern(tmp_path, SIGNED, "z = 1"))
     np.testing.assert_array_equal(read_planes(sample), data[:, 1])
     write(tmp_path, ["a_z002_green.tif"], data[1:2, 1])
     assert "the same plane (a_z002_green.tif, a_z02_green.tif)" in failures(by_pattern(tmp_path, SIGNED))["a"]
@@ -284,7 +283,7 @@ def test_a_channel_of_one_z_serves_where_that_z_is_chosen(tmp_path: Path, rule: 
     for z in "02":
         (tmp_path / "exports" / f"a_z{z}_yellow.tif").unlink()
     rules = by_pattern(tmp_path, SIGNED, f"z = {rule}")
-    (sample,) = find_fields(rules)
+    (sample,) = fields_of(rules)
     assert group_files(rules, rules.watch)[0].is_complete(rules) == serves
     if serves:
         np.testing.assert_array_equal(read_planes(sample), data[:, 1])
@@ -298,7 +297,7 @@ def test_a_channel_without_z_beside_z_stacks_is_noted(tmp_path: Path) -> None:
     data = stack(z=3)
     names = [f"a--Z{z}--C{at:02}.tif" for at in range(3) for z in range(3)]
     write(tmp_path, [*names, "a--C03.tif"], [*data[:3].reshape(-1, 40, 48), data[3, 0]])
-    (sample,) = find_fields(by_pattern(tmp_path, "leica", "z = 2", LEICA))
+    (sample,) = fields_of(by_pattern(tmp_path, "leica", "z = 2", LEICA))
     assert sample.source is not None
     found = sample.source.read()
     np.testing.assert_array_equal(found.planes, np.stack([data[2, 2], data[1, 2], data[0, 2], data[3, 0]]))
@@ -361,4 +360,4 @@ COLOURS = ("red", "green", "blue", "yellow")
 def test_what_belongs_to_a_channel_or_file_may_be_left_out(tmp_path: Path, pattern: str, names: list[str]) -> None:
     write(tmp_path, [f"{name}.tif" for name in names], [stack()[0, 0]] * len(names))
     assert failures(by_pattern(tmp_path, pattern)) == {}
-    assert len(list(find_fields(by_pattern(tmp_path, pattern)))) == 1
+    assert len(list(fields_of(by_pattern(tmp_path, pattern)))) == 1

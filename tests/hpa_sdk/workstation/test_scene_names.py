@@ -12,15 +12,15 @@ import tifffile
 import zarr
 
 from hpa_sdk.errors import HpaError, SampleError
+from hpa_sdk.fields.file_group import UNSAFE, group_files
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.stack_samples import samples_of, scene_of
 from hpa_sdk.live.field_files import sample_of
-from hpa_sdk.planes import read_planes
-from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.fields import find_fields, samples_of, scene_of
-from hpa_sdk.workstation.file_group import UNSAFE, group_files
 from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.workstation.watching import json_of, make_station, wait_until, watching
-from tests.hpa_sdk.workstation.written import CHANNELS, ORDER, put_image, stack, station
+from tests.hpa_sdk.workstation.written import CHANNELS, ORDER, fields_of, put_image, stack, station
 
 WELLS = ("A/1", "A/2", "B/7")
 
@@ -49,7 +49,7 @@ def planes_of(sample: Sample) -> int:
 
 def test_a_field_of_a_plate_has_its_well_in_its_id(tmp_path: Path) -> None:
     write_plate(tmp_path / "exports" / "p.zarr")
-    found = {sample.id: planes_of(sample) for sample in find_fields(station(tmp_path))}
+    found = {sample.id: planes_of(sample) for sample in fields_of(station(tmp_path))}
     assert found == {"p.zarr#A/1/0": 0, "p.zarr#A/2/0": 1, "p.zarr#B/7/0": 2}
 
 
@@ -58,7 +58,7 @@ def test_wells_that_are_not_there_shift_no_other(tmp_path: Path) -> None:
     write_plate(tmp_path / "exports" / "one.zarr", WELLS[2:])
     shutil.rmtree(write_plate(tmp_path / "exports" / "torn.zarr") / "A" / "1")
     found: dict[str, Any] = {}
-    for sample in find_fields(station(tmp_path)):
+    for sample in fields_of(station(tmp_path)):
         try:
             found[sample.id] = planes_of(sample)
         except HpaError as error:
@@ -78,7 +78,7 @@ def test_a_series_that_is_not_there_hides_no_other(tmp_path: Path) -> None:
     series.attrs["bioformats2raw.layout"] = 3
     for at in (0, 2, 10):
         put_image(series.create_group(str(at)), stack(seed=at % 9), "0.4")
-    found = {sample.id: planes_of(sample) for sample in find_fields(station(tmp_path))}
+    found = {sample.id: planes_of(sample) for sample in fields_of(station(tmp_path))}
     assert found == {"s.zarr#1": 0, "s.zarr#3": 2, "s.zarr#11": 1}
 
 
@@ -120,7 +120,7 @@ def test_a_scene_that_is_gone_is_not_the_one_that_is_left(tmp_path: Path) -> Non
 def test_a_well_s_name_leads_nowhere_else(tmp_path: Path, well: str) -> None:
     plate = zarr.open_group(tmp_path / "exports" / "p.zarr", mode="w", zarr_format=3)
     plate.attrs["ome"] = {"version": "0.5", "plate": {"wells": [{"path": well}, {"path": well}]}}
-    samples = list(find_fields(station(tmp_path)))
+    samples = list(fields_of(station(tmp_path)))
     with ResultStore(tmp_path) as store:
         for sample in samples:
             name, _, label = sample.id.partition("#")

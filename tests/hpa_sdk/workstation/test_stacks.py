@@ -13,14 +13,14 @@ import zarr
 
 from hpa_sdk import Predictor
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import read_planes
-from hpa_sdk.workstation.fields import find_fields
+from hpa_sdk.fields.reading import read_planes
 from tests.hpa_sdk.workstation.written import (
     BY_NUMBER,
     CHANNELS,
     MICROMETRES,
     NAMES,
     ORDER,
+    fields_of,
     look,
     put_image,
     refusal,
@@ -132,7 +132,7 @@ def test_each_scene_is_a_field(tmp_path: Path, model: Path) -> None:
     for at in (0, 1):
         put_image(series.create_group(str(at)), data[2 + at][:, None], "0.4")
         put_image(plate.create_group(f"A/1/{at}"), data[4 + at][:, None], "0.5")
-    samples = list(find_fields(station(tmp_path)))
+    samples = list(fields_of(station(tmp_path)))
     assert [sample.id for sample in samples] == [
         *("a.ome.tif#1", "a.ome.tif#2"),
         *("b.zarr#1", "b.zarr#2"),
@@ -154,7 +154,7 @@ def test_a_field_of_a_plate_is_read_without_the_others(tmp_path: Path) -> None:
     for seed, well in enumerate(wells):
         plate.create_group(well).attrs["ome"] = {"version": "0.5", "well": {"images": [{"path": "0"}]}}
         put_image(plate.create_group(f"{well}/0"), stack(seed=seed), "0.5")
-    *_, last = find_fields(station(tmp_path))
+    *_, last = fields_of(station(tmp_path))
     assert last.id == "a.zarr#B/7/0"
     shutil.rmtree(exports / "a.zarr" / "A")
     np.testing.assert_array_equal(read_planes(last), stack(seed=2)[list(ORDER), 0])
@@ -167,7 +167,7 @@ def test_a_stack_that_could_not_be_counted_is_not_taken_for_one_field(tmp_path: 
     path = tmp_path / "exports" / "a.ome.tif"
     path.parent.mkdir()
     path.touch()
-    (sample,) = find_fields(station(tmp_path))
+    (sample,) = fields_of(station(tmp_path))
     with tifffile.TiffWriter(path, ome=True) as tiff:
         for seed in range(2):
             tiff.write(stack(seed=seed)[:, 0], metadata={"axes": "CYX"}, photometric="minisblack")

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.workstation.fields import find_fields
-from hpa_sdk.workstation.station import Trained
-from hpa_sdk.workstation.trained_scale import at_scale_of, to_trained_scale
-from tests.hpa_sdk.workstation.written import stack, station, write_ome_zarr
+from hpa_sdk.fields.rules import Trained
+from hpa_sdk.fields.trained_scale import at_scale_of, to_trained_scale
+from tests.hpa_sdk.workstation.written import fields_of, stack, station, write_ome_zarr
 from tests.small import CARD
 
 KAGGLE = Trained(pixel_size=0.32, side=512)
@@ -89,7 +88,7 @@ def test_a_pixel_size_that_can_t_be_is_refused(pixel_size: float) -> None:
 def test_a_station_rescales_what_it_reads(tmp_path: Path) -> None:
     write_ome_zarr(tmp_path / "exports" / "x.zarr", stack(height=200, width=300), "0.4", pixel_size=0.16)
     rules = station(tmp_path, "[trained]\npixel_size = 0.32\nside = 50")
-    (sample,) = find_fields(rules)
+    (sample,) = fields_of(rules)
     assert sample.source is not None
     found = sample.source.read()
     assert found.planes.shape == (4, 50, 50)

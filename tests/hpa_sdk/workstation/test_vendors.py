@@ -9,11 +9,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from hpa_sdk.samples import Channel
-from hpa_sdk.workstation import vendors
-from hpa_sdk.workstation.field_source import FieldSource
-from hpa_sdk.workstation.fields import find_fields
-from tests.hpa_sdk.workstation.written import NAMES, ORDER, look, refusal, stack, station
+from hpa_sdk.fields import vendors
+from hpa_sdk.fields.field_source import FieldSource
+from hpa_sdk.fields.samples import Channel
+from tests.hpa_sdk.workstation.written import NAMES, ORDER, fields_of, look, refusal, stack, station
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,7 @@ def test_a_real_lif_file_of_two_pictures(tmp_path: Path, microscopes: Path) -> N
     path = put(tmp_path, microscopes, "lif_example.lif")
     names = [f"{name}--FLUO--DFT51010" for name in ("Red", "Green", "Magenta", "no ER")]
     rules = station(tmp_path, "[without]\nyellow = 'empty'", files="white = 'dtype'", channels=_channels(names))
-    samples = list(find_fields(rules))
+    samples = list(fields_of(rules))
     assert [sample.id for sample in samples] == ["lif_example.lif#1", "lif_example.lif#2"]
     with liffile.LifFile(path) as file:
         for sample, image in zip(samples, file.images, strict=True):

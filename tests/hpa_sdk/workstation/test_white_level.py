@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpa_sdk.fields.field_source import FieldSource
+from hpa_sdk.fields.white_level import stretch
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.field_source import FieldSource
-from hpa_sdk.workstation.fields import find_fields
 from hpa_sdk.workstation.opening import load_predictor
-from hpa_sdk.workstation.white_level import stretch
-from tests.hpa_sdk.workstation.written import MICROMETRES, ORDER, stack, station, write_ome_tiff
+from tests.hpa_sdk.workstation.written import MICROMETRES, ORDER, fields_of, stack, station, write_ome_tiff
 
 FRAMED = "[trained]\npixel_size = 0.1\nside = 200"
 
@@ -19,7 +18,7 @@ FRAMED = "[trained]\npixel_size = 0.1\nside = 200"
 def test_a_framed_field_has_the_white_of_its_picture(tmp_path: Path) -> None:
     data = stack()
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", data, **MICROMETRES)
-    (sample,) = find_fields(station(tmp_path, FRAMED, files="white = 'percentile'"))
+    (sample,) = fields_of(station(tmp_path, FRAMED, files="white = 'percentile'"))
     assert isinstance(sample.source, FieldSource)
     reading = sample.source.look()
     picture = data[list(ORDER), 0]
@@ -35,10 +34,10 @@ def test_an_answer_is_that_of_the_numbers_it_stands_for(tmp_path: Path, model: P
     data = stack()
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", data, **MICROMETRES)
     rules = station(tmp_path, text, files="white = 'percentile'")
-    (found,) = load_predictor(_with(rules, model)).predict(next(find_fields(rules)))
+    (found,) = load_predictor(_with(rules, model)).predict(next(fields_of(rules)))
     levels = np.percentile(data[list(ORDER), 0], 99.9, axis=(1, 2)).tolist()
     plain = station(tmp_path, text, files=f"white = {levels}")
-    (expected,) = Predictor.load(model, device="cpu", white=levels).predict(next(find_fields(plain)))
+    (expected,) = Predictor.load(model, device="cpu", white=levels).predict(next(fields_of(plain)))
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-4)
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import zarr
 
+from hpa_sdk.fields import field_source, scenes
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.file_state import stamp_of
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
-from hpa_sdk.workstation import arrivals, field_source, folder_turns, scenes
+from hpa_sdk.workstation import arrivals, folder_turns
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.results import Result

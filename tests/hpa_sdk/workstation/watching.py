@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.samples import Sample
 from hpa_sdk.workstation import arrivals
 from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.result_store import TABLE, ResultStore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +13,10 @@ import tifffile
 import zarr
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import read_planes
-from hpa_sdk.workstation.field_source import FieldReading, FieldSource
-from hpa_sdk.workstation.fields import find_fields
+from hpa_sdk.fields.field_source import FieldReading, FieldSource
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.stack_samples import find_fields
 from hpa_sdk.workstation.station import Station, read_station
 
 NAMES = ("DAPI", "Alexa 488", "Microtubules", "ER")
@@ -102,7 +104,7 @@ def station(folder: Path, text: str = "", *, files: str = "white = 4095", channe
 
 def look(folder: Path, **rules: Any) -> FieldReading:
     """Read the only field of a folder's ``exports``."""
-    (sample,) = find_fields(station(folder, **rules))
+    (sample,) = fields_of(station(folder, **rules))
     assert isinstance(sample.source, FieldSource)
     reading = sample.source.look()
     np.testing.assert_array_equal(read_planes(sample), reading.planes)
@@ -124,3 +126,8 @@ def edit_description(path: Path, *replacements: tuple[str, str]) -> Path:
         text = text.replace(old, new)
     tifffile.tiffcomment(path, text.encode())
     return path
+
+
+def fields_of(rules: Station) -> Iterator[Sample]:
+    """Find the fields in the watched folder of a station."""
+    return find_fields(rules, rules.watch)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.samples import Channel
 
 _FIELD = "CZYX"
 _MEANINGS = {"T": "time points", "S": "colours a pixel"}

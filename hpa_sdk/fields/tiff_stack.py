@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.plane_checks import COPY_AGAIN, Planes, damaged
-from hpa_sdk.tiff_directory import read_directory
-from hpa_sdk.tiff_file import decode
-from hpa_sdk.tiff_layout import UNCOMPRESSED, Layout, layout_of
-from hpa_sdk.workstation.axes import name_axes
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, load, micrometres
+from hpa_sdk.fields.axes import name_axes
+from hpa_sdk.fields.channel_stack import ChannelStack, Scene, load, micrometres
+from hpa_sdk.fields.tiff_directory import read_directory
+from hpa_sdk.fields.tiff_file import decode
+from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
+from hpa_sdk.planes import COPY_AGAIN, Planes, damaged
 
 # tifffile's letters for what a file counts along without a word of what it is.
 _UNNAMED = "QI"

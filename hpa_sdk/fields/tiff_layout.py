@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hpa_sdk import tiff_directory as tags
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.pixel_rules import StoredForm, check_orientation, check_photometric, check_samples
-from hpa_sdk.plane_checks import COPY_AGAIN, MAX_PIXELS, check_size, damaged
-from hpa_sdk.tiff_directory import Directory
+from hpa_sdk.fields import tiff_directory as tags
+from hpa_sdk.fields.pixel_rules import StoredForm, check_orientation, check_photometric, check_samples
+from hpa_sdk.fields.tiff_directory import Directory
+from hpa_sdk.planes import COPY_AGAIN, MAX_PIXELS, check_size, damaged
 
 UNCOMPRESSED = 1
 """The value of the Compression tag for plain pixels."""

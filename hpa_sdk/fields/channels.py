@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.rules import FieldRules, fold
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.planes import Planes
-from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.station import Station, fold
 
 Found = dict[Channel, int]
 """The position of each channel that a field has."""
@@ -20,14 +20,14 @@ Instead = dict[Channel, Channel | Literal["empty"]]
 """What takes the place of each channel that it does without."""
 
 
-def pick_channels(offered: Sequence[tuple[str, int | None]], station: Station, where: Path) -> tuple[Found, Instead]:
+def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, where: Path) -> tuple[Found, Instead]:
     """Pick the four channels.
 
     Parameters
     ----------
     offered : sequence of (str, int or None)
         Name and number of each channel that the field has.
-    station : Station
+    rules : FieldRules
         The names to look for, and how to do without a channel.
     where : pathlib.Path
         Where the channels come from, for messages.
@@ -40,9 +40,9 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], station: Station, w
     found: Found = {}
     instead: Instead = {}
     for channel in Channel:
-        wanted = {fold(alias) for alias in getattr(station.channels, channel)}
+        wanted = {fold(alias) for alias in getattr(rules.channels, channel)}
         fitting = [at for at, (name, number) in enumerate(offered) if {fold(name), number} & wanted]
-        substitute = getattr(station.without, channel)
+        substitute = getattr(rules.without, channel)
         if len(fitting) == 1:
             found[channel] = fitting[0]
         elif not fitting and substitute:

@@ -8,41 +8,41 @@ from pathlib import Path
 from typing import cast
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.samples import Sample
-from hpa_sdk.workstation.field_source import FieldSource
-from hpa_sdk.workstation.file_group import UNSAFE, FileGroup, group_files
-from hpa_sdk.workstation.scenes import open_scenes
-from hpa_sdk.workstation.station import Station
-from hpa_sdk.writers import escaped
+from hpa_sdk.fields.field_source import FieldSource
+from hpa_sdk.fields.file_group import UNSAFE, FileGroup, group_files
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.scenes import open_scenes
+from hpa_sdk.file_state import escaped
 
 
-def find_fields(station: Station, folder: Path | None = None) -> Iterator[Sample]:
+def find_fields(rules: FieldRules, folder: Path) -> Iterator[Sample]:
     """Find the fields of a folder, sorted by id.
 
     A field that can't be read is found all the same, and fails when it is read.
 
     Parameters
     ----------
-    station : Station
+    rules : FieldRules
         What the microscope writes.
-    folder : pathlib.Path, optional
-        Default: the watched folder.
+    folder : pathlib.Path
+        Where to look.
 
     Yields
     ------
     Sample
-        With a source, so that `hpa_sdk.planes.read_planes` and a predictor take it.
+        With a source, so that `hpa_sdk.fields.reading.read_planes` and a predictor take it.
 
     Raises
     ------
     SampleError
         The folder can't be listed.
     """
-    for group in group_files(station, folder or station.watch):
-        yield from samples_of(station, group)
+    for group in group_files(rules, folder):
+        yield from samples_of(rules, group)
 
 
-def samples_of(station: Station, group: FileGroup) -> list[Sample]:
+def samples_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
     """Give the samples in a group of files: one, or in a stack of several scenes one each.
 
     The id of a scene ends with ``#1``, ``#2``, ..., or for a field of a plate with its well and field, ``#A/1/0``: so
@@ -52,7 +52,7 @@ def samples_of(station: Station, group: FileGroup) -> list[Sample]:
     name = UNSAFE.sub("_", group.id)
     scenes = _scenes_of(group)
     return [
-        Sample(name + suffix, group.files, FieldSource(station, group, scene))
+        Sample(name + suffix, group.files, FieldSource(rules, group, scene))
         for scene, suffix in zip(scenes, _suffixes(scenes), strict=True)
     ]
 

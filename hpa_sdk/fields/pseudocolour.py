@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.samples import Channel
+from hpa_sdk.fields.samples import Channel
 
 MIN_SIDE = 256
 """Shortest side in pixels that counts as a published field and not as a preview or a placeholder."""

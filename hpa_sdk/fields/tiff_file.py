@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.pixel_rules import as_plane
-from hpa_sdk.plane_checks import Planes, damaged
-from hpa_sdk.tiff_directory import read_directory
-from hpa_sdk.tiff_layout import UNCOMPRESSED, Layout, layout_of
-from hpa_sdk.tiff_pillow import JPEG, decode_by_pillow
+from hpa_sdk.fields.pixel_rules import as_plane
+from hpa_sdk.fields.tiff_directory import read_directory
+from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
+from hpa_sdk.fields.tiff_pillow import JPEG, decode_by_pillow
+from hpa_sdk.planes import Planes, damaged
 
 Decoder = Callable[[], npt.NDArray[np.generic]]
 """Gives the stored pixels of a plane in a compression that only another package knows."""
@@ -105,7 +105,7 @@ def decode(
     Returns
     -------
     numpy.ndarray
-        uint8 or uint16 of shape (H, W), by the rules of `hpa_sdk.pixel_rules`.
+        uint8 or uint16 of shape (H, W), by the rules of `hpa_sdk.fields.pixel_rules`.
 
     Raises
     ------

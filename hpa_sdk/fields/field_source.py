@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.channel_stack import ChannelStack, Scene
+from hpa_sdk.fields.channels import fill_in, pick_channels
+from hpa_sdk.fields.file_group import FileGroup, named
+from hpa_sdk.fields.reading import stack_planes, unchanged
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.samples import Channel, FieldPlanes
+from hpa_sdk.fields.scenes import open_scenes
+from hpa_sdk.fields.trained_scale import to_trained_scale
+from hpa_sdk.fields.white_level import Levels, stretch, white_notes
 from hpa_sdk.file_state import FileState
-from hpa_sdk.planes import Planes, stack_planes, told_as_plane_errors, unchanged
-from hpa_sdk.samples import Channel, FieldPlanes
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
-from hpa_sdk.workstation.channels import fill_in, pick_channels
-from hpa_sdk.workstation.file_group import FileGroup, named
-from hpa_sdk.workstation.scenes import open_scenes
-from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.trained_scale import to_trained_scale
-from hpa_sdk.workstation.white_level import Levels, stretch, white_notes
+from hpa_sdk.planes import Planes, plane_errors
 
 _EQUAL_SIZES = 0.01
 
@@ -77,11 +78,11 @@ class FieldReading:
 
 @dataclass(frozen=True, slots=True)
 class FieldSource:
-    """Reads one field of a station; a `hpa_sdk.samples.PlaneSource`.
+    """Reads one field of a station; a `hpa_sdk.fields.samples.PlaneSource`.
 
     Attributes
     ----------
-    station : Station
+    rules : FieldRules
         The rules.
     group : FileGroup
         The files.
@@ -89,7 +90,7 @@ class FieldSource:
         Name of the scene of a stack; None for its only one.
     """
 
-    station: Station
+    rules: FieldRules
     group: FileGroup
     scene: str | None = None
 
@@ -101,7 +102,7 @@ class FieldSource:
         PlaneError, SampleError
             As for `look`; whatever else a reader raises comes as a `PlaneError`.
         """
-        with told_as_plane_errors(self.group.files[0]):
+        with plane_errors(self.group.files[0]):
             reading = self.look()
         return FieldPlanes(reading.planes, reading.files, (*reading.notes, *white_notes(reading.white)))
 
@@ -115,10 +116,10 @@ class FieldSource:
         SampleError
             The files don't make a field.
         """
-        where, rules = self.group.files[0], self.station.files
-        self.group.check(self.station)
+        where, rules = self.group.files[0], self.rules.files
+        self.group.check(self.rules)
         with unchanged(self.group.files) as files, self._stacks() as stacks:
-            found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.station, where)
+            found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.rules, where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
             _check_depths(chosen, where)
             planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
@@ -128,7 +129,7 @@ class FieldSource:
             told[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
         merged = stack_planes([planes[channel] for channel in Channel], where)
         stretched, white = stretch(merged, rules.white)
-        scaled, notes = to_trained_scale(stretched, pixel_size, self.station.trained, where)
+        scaled, notes = to_trained_scale(stretched, pixel_size, self.rules.trained, where)
         return FieldReading(
             planes=scaled,
             channels=tuple(ChannelReading(*told[channel], int(planes[channel].max())) for channel in Channel),
@@ -152,7 +153,7 @@ class FieldSource:
                 yield list(_one_scene(scenes, self.scene, self.group.files[0])())
             return
         with _PlaneFiles() as opened:
-            rule = self.station.files.z
+            rule = self.rules.files.z
             yield [opened.join(channel, files, rule) for channel, files in self.group.by_channel().items()]
 
 

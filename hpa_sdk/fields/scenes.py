@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.picture_file import read_picture
-from hpa_sdk.plane_checks import plane_errors
-from hpa_sdk.workstation import ome_zarr, tiff, vendors
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene
+from hpa_sdk.fields import ome_zarr, tiff_stack, vendors
+from hpa_sdk.fields.channel_stack import ChannelStack, Scene
+from hpa_sdk.fields.picture_file import read_picture
+from hpa_sdk.planes import plane_errors
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Extensions of files that hold one plane each."""
@@ -78,7 +78,7 @@ def _opener(path: Path) -> _Opener:
 
 
 OPENERS: dict[str, _Opener] = {
-    **dict.fromkeys((".tif", ".tiff", ".stk"), tiff.open_file),
+    **dict.fromkeys((".tif", ".tiff", ".stk"), tiff_stack.open_file),
     **dict.fromkeys(PICTURES, _open_picture),
     OME_ZARR: ome_zarr.open_file,
     **dict.fromkeys((".nd2", ".czi", ".lif"), vendors.open_file),

@@ -11,11 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from hpa_sdk.errors import PlaneError, SampleError
-from hpa_sdk.samples import Channel
-from hpa_sdk.workstation.channels import pick_channels
-from hpa_sdk.workstation.plane_names import ZKey, find_mixture, left_out, z_keys
-from hpa_sdk.workstation.scenes import OME_ZARR, OPENERS, PICTURES
-from hpa_sdk.workstation.station import Station
+from hpa_sdk.fields.channels import pick_channels
+from hpa_sdk.fields.plane_names import ZKey, find_mixture, left_out, z_keys
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.scenes import OME_ZARR, OPENERS, PICTURES
 
 UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|(?<=/))\.{0,2}$")
 """What no id may have, lest a file that is named after it lands elsewhere."""
@@ -60,14 +60,14 @@ class FileGroup:
         """Whether one file holds all channels."""
         return self.planes[0].channel is None
 
-    def is_complete(self, station: Station) -> bool:
+    def is_complete(self, rules: FieldRules) -> bool:
         """Whether each channel has all of its files, as far as names tell; a stack is always complete."""
         try:
-            return not self._missing(station)
+            return not self._missing(rules)
         except PlaneError:
             return False
 
-    def check(self, station: Station) -> None:
+    def check(self, rules: FieldRules) -> None:
         """Check that the files make one field.
 
         Raises
@@ -98,8 +98,8 @@ class FileGroup:
                 remedy="Let the group 'field' or 'time' of files.pattern take it in, or the group 'channel' if it"
                 " belongs to the channel.",
             )
-        self._check_z(station, where)
-        if missing := self._missing(station):
+        self._check_z(rules, where)
+        if missing := self._missing(rules):
             raise SampleError(
                 f"planes along z are missing ({', '.join(missing)}), and other channels have them",
                 where=where,
@@ -119,9 +119,9 @@ class FileGroup:
     def _z_keys(self) -> dict[str, ZKey]:
         return z_keys(plane.z for plane in self.planes if plane.z is not None)
 
-    def _check_z(self, station: Station, where: Path) -> None:
+    def _check_z(self, rules: FieldRules, where: Path) -> None:
         keys = set(self._z_keys.values())
-        if station.files.z != "max" and len(keys) > 1 and not all(isinstance(key, Decimal) for key in keys):
+        if rules.files.z != "max" and len(keys) > 1 and not all(isinstance(key, Decimal) for key in keys):
             raise SampleError(
                 f"its z planes have no order ({', '.join(sorted(map(str, keys)))})",
                 where=where,
@@ -135,13 +135,13 @@ class FileGroup:
                 remedy="Remove those that are not of this field, or let the pattern tell them apart.",
             )
 
-    def _missing(self, station: Station) -> list[str]:
+    def _missing(self, rules: FieldRules) -> list[str]:
         """Name the z planes that a channel lacks and another has; one whose names have no z is a plane by itself."""
         if self.is_stack:
             return []
         keys = self._z_keys
         names = sorted({plane.channel or "" for plane in self.planes})
-        found, _ = pick_channels([*map(named, names)], station, self.files[0])
+        found, _ = pick_channels([*map(named, names)], rules, self.files[0])
         depths: dict[Channel, dict[ZKey, str]] = {
             channel: {keys[plane.z]: plane.z for plane in self.planes if plane.channel == names[at] and plane.z}
             for channel, at in found.items()
@@ -151,7 +151,7 @@ class FileGroup:
             f"{channel} z {every[key]}"
             for channel, there in depths.items()
             # A channel that was taken at one z alone serves where that one is asked for.
-            if there and list(there) != _chosen(every, station.files.z)
+            if there and list(there) != _chosen(every, rules.files.z)
             for key in _in_order(every.keys() - there.keys())
         ]
 
@@ -175,7 +175,7 @@ def named(channel: str) -> tuple[str, int | None]:
     return channel, int(channel) if channel.isdecimal() else None
 
 
-def group_files(station: Station, folder: Path) -> list[FileGroup]:
+def group_files(rules: FieldRules, folder: Path) -> list[FileGroup]:
     """Group the files of a folder, sorted by id; no file is opened.
 
     Files that are no microscope's, or that the pattern does not fit, are passed over.
@@ -185,16 +185,16 @@ def group_files(station: Station, folder: Path) -> list[FileGroup]:
     SampleError
         The folder can't be listed.
     """
-    paths = _files(folder, recursive=station.files.recursive)
-    return group_names(station, folder, (path.relative_to(folder).as_posix() for path in paths))
+    paths = _files(folder, recursive=rules.files.recursive)
+    return group_names(rules, folder, (path.relative_to(folder).as_posix() for path in paths))
 
 
-def group_names(station: Station, folder: Path, names: Iterable[str]) -> list[FileGroup]:
+def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[FileGroup]:
     """Group files by their names below a folder, such as ``"sub/a_red.png"``, sorted by id.
 
     Stacks and plane files alone are expected; names that the pattern does not fit are passed over.
     """
-    pattern = station.pattern
+    pattern = rules.pattern
     groups: dict[str, list[PlaneFile]] = defaultdict(list)
     for name in sorted(names):
         parent, slash, own_name = name.rpartition("/")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.pixel_rules import DEPTHS
-from hpa_sdk.plane_checks import Planes
+from hpa_sdk.fields.pixel_rules import DEPTHS
+from hpa_sdk.planes import Planes
 
 _SQUARE = 0.01
 _MICROMETRES = {

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import cv2
 import msgspec
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.planes import MIN_SIDE, Planes
-from hpa_sdk.workstation.station import Station, Trained
 
 _DETAIL = 1.5  # pixels this many times as large as those of training lack detail that the network looks for
 _WHOLE = 0.99
 
 
-def at_scale_of(card: ModelCard, station: Station) -> Station:
-    """Give the station with the scale that the model's card tells, unless the station file has its own."""
-    trained = station.trained or trained_of(card)
-    return msgspec.structs.replace(station, trained=trained)
+Rules = TypeVar("Rules", bound=FieldRules)
+
+
+def at_scale_of(card: ModelCard, rules: Rules) -> Rules:
+    """Give the rules with the scale of training that the model's card has, unless they have their own."""
+    trained = rules.trained or trained_of(card)
+    return msgspec.structs.replace(rules, trained=trained)
 
 
 def trained_of(card: ModelCard) -> Trained | None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.pixel_rules import StoredForm, as_plane
-from hpa_sdk.plane_checks import Planes, check_size
-from hpa_sdk.workstation.axes import name_axes
-from hpa_sdk.workstation.channel_stack import ChannelStack, Scene, check_type, load, micrometres
+from hpa_sdk.fields.axes import name_axes
+from hpa_sdk.fields.channel_stack import ChannelStack, Scene, check_type, load, micrometres
+from hpa_sdk.fields.pixel_rules import StoredForm, as_plane
+from hpa_sdk.planes import Planes, check_size
 
 
 @contextmanager

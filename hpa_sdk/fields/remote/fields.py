@@ -1,4 +1,4 @@
-"""Finds the fields of an archive and reads their planes, as `hpa_sdk.samples` and `hpa_sdk.planes` do on a disk."""
+"""Finds the fields of an archive and reads their planes, as the modules above do on a disk."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
+from hpa_sdk.fields.reading import missing_plane, read_plane, stack_planes
+from hpa_sdk.fields.remote.archive import Archive
+from hpa_sdk.fields.remote.web_listing import encoded, is_web, readable
+from hpa_sdk.fields.samples import EXTENSIONS, Channel, FieldPlanes, Sample, choose_planes, names_by_stem
 from hpa_sdk.file_state import FileStamp, FileState
-from hpa_sdk.planes import Planes, missing_plane, read_plane, stack_planes
-from hpa_sdk.remote.archive import Archive
-from hpa_sdk.remote.web_listing import encoded, is_web, readable
-from hpa_sdk.samples import EXTENSIONS, Channel, FieldPlanes, Sample, choose_planes, names_by_stem
+from hpa_sdk.planes import Planes
 
 DEEPEST = 32
 """Folders that may lie in each other below the one that was named."""
@@ -44,7 +45,7 @@ class RemoteField:
         Raises
         ------
         PlaneError
-            A plane is missing, can't be fetched, or as for `hpa_sdk.planes.read_plane`.
+            A plane is missing, can't be fetched, or as for `hpa_sdk.fields.reading.read_plane`.
         """
         with tempfile.TemporaryDirectory() as folder:
             read = [

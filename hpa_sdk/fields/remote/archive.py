@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
-from hpa_sdk.remote.web_listing import is_web, listed
+from hpa_sdk.fields.remote.web_listing import is_web, listed
 
 LARGEST_FILE = 256 * 1024 * 1024
 """Longest file in bytes that is fetched: a plane of the largest size that is decoded, 16-bit and not compressed."""

@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.painted import plane_of_painted
-from hpa_sdk.pixel_rules import StoredForm, as_plane, check_orientation, not_grey
-from hpa_sdk.plane_checks import COPY_AGAIN, Planes, check_size, damaged, plane_errors
-from hpa_sdk.png_checksums import HEADER_SIZE, SIGNATURE, check_chunks, most_bytes
-from hpa_sdk.samples import Channel
-from hpa_sdk.tiff_file import read_tiff
+from hpa_sdk.fields.pixel_rules import StoredForm, as_plane, check_orientation, not_grey
+from hpa_sdk.fields.png_checksums import HEADER_SIZE, SIGNATURE, check_chunks, most_bytes
+from hpa_sdk.fields.pseudocolour import plane_of_painted
+from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.tiff_file import read_tiff
+from hpa_sdk.planes import COPY_AGAIN, Planes, check_size, damaged, plane_errors
 
 Reading = tuple[Planes, tuple[str, ...]]
 """A plane, and what was done to the stored pixels."""
@@ -38,7 +38,7 @@ def read_picture(path: Path, channel: Channel | None = None) -> Reading:
     Parameters
     ----------
     path, channel
-        As for `hpa_sdk.planes.read_plane`.
+        As for `hpa_sdk.fields.reading.read_plane`.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def read_picture(path: Path, channel: Channel | None = None) -> Reading:
     Raises
     ------
     PlaneError, FileNotFoundError
-        As for `hpa_sdk.planes.read_plane`.
+        As for `hpa_sdk.fields.reading.read_plane`.
     """
     with plane_errors(path), path.open("rb") as file:
         start = file.read(8)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
 
-from hpa_sdk import tiff_directory as tags
-from hpa_sdk.tiff_layout import Layout
+from hpa_sdk.fields import tiff_directory as tags
+from hpa_sdk.fields.tiff_layout import Layout
 
 JPEG = 7
 """The value of the Compression tag for JPEG."""

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.planes import Planes, read_field
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import FieldPlanes, Sample, find_samples
+from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Failure
-from hpa_sdk.samples import FieldPlanes, Sample, find_samples
 
 Source = str | os.PathLike[str] | Sample | Planes
 """What can be predicted: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""
