@@ -24,8 +24,8 @@ from benchmarks.decoder_speed import enlarge, time_decoder
 from benchmarks.figures import ratios, spreads, write_figures
 from hpa_sdk import Predictor
 from hpa_sdk.bench.rates import in_turn
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_plane
-from hpa_sdk.fields.samples import find_samples
 from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction
 

@@ -31,7 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from hpa_sdk.fields.samples import Sample, find_samples
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.result_store import ResultStore

@@ -18,8 +18,8 @@ from export.unchanged import unchanged
 from export.variant import refuse_overwriting
 from hpa_sdk.contract import read_model
 from hpa_sdk.devices import Device
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.fields.samples import find_samples
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.onnx_file import map_file
 from hpa_sdk.preprocessing import White

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from export.held_out import TakenFields
 from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
-from hpa_sdk.fields.samples import Sample, find_samples
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import Image, Preprocessing, White

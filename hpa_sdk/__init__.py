@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpa_sdk.errors import HpaError
-    from hpa_sdk.fields.samples import Channel, Sample, find_samples
+    from hpa_sdk.fields.finding import find_samples
+    from hpa_sdk.fields.samples import Channel, Sample
     from hpa_sdk.labels import Label
     from hpa_sdk.model_card import ModelCard
     from hpa_sdk.prediction import Failure, Prediction, PredictionError
@@ -41,7 +42,7 @@ _HOME = {
     "Predictor": "predictor",
     "Preprocessing": "preprocessing",
     "Sample": "fields.samples",
-    "find_samples": "fields.samples",
+    "find_samples": "fields.finding",
 }
 
 

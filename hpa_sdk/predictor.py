@@ -19,7 +19,9 @@ import numpy.typing as npt
 from hpa_sdk.contract import check_model
 from hpa_sdk.device_choice import open_session
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
+from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
+from hpa_sdk.fields.trained_scale import rules_for, trained_of
 from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
@@ -173,11 +175,21 @@ class Predictor:
 
     @overload
     def predict(
-        self, sources: Source | Iterable[Source], *, on_error: Literal["raise"] = "raise", recursive: bool = False
+        self,
+        sources: Source | Iterable[Source],
+        *,
+        on_error: Literal["raise"] = "raise",
+        recursive: bool = False,
+        rules: FieldRules | None = None,
     ) -> list[Prediction]: ...
     @overload
     def predict(
-        self, sources: Source | Iterable[Source], *, on_error: Literal["yield"], recursive: bool = False
+        self,
+        sources: Source | Iterable[Source],
+        *,
+        on_error: Literal["yield"],
+        recursive: bool = False,
+        rules: FieldRules | None = None,
     ) -> list[Prediction | Failure]: ...
     def predict(
         self,
@@ -185,6 +197,7 @@ class Predictor:
         *,
         on_error: Literal["raise", "yield"] = "raise",
         recursive: bool = False,
+        rules: FieldRules | None = None,
     ) -> list[Prediction] | list[Prediction | Failure]:
         """Predict fields and give all answers in the order asked.
 
@@ -197,6 +210,8 @@ class Predictor:
             ``"yield"``: give a `Failure` in the place of each field that failed.
         recursive : bool
             Search the folders below a folder too.
+        rules : FieldRules, optional
+            How stacks are read: names of channels, z, pixel size.
 
         Raises
         ------
@@ -205,7 +220,7 @@ class Predictor:
         DeviceError
             The device failed while running.
         """
-        answers = list(self.stream(sources, recursive=recursive))
+        answers = list(self.stream(sources, recursive=recursive, rules=rules))
         if on_error == "yield":
             return answers
         return all_predicted(answers)
@@ -217,6 +232,7 @@ class Predictor:
         on_error: Literal["raise", "yield"] = "yield",
         recursive: bool = False,
         root: str | os.PathLike[str] | None = None,
+        rules: FieldRules | None = None,
     ) -> Generator[Prediction | Failure]:
         """Predict fields lazily, in the order asked, with bounded memory.
 
@@ -233,6 +249,8 @@ class Predictor:
             Search the folders below a folder too.
         root : str or os.PathLike, optional
             Folder in which the ids of a table are looked for. Default: as for `find_samples`.
+        rules : FieldRules, optional
+            How stacks are read: names of channels, z, pixel size.
 
         Yields
         ------
@@ -247,7 +265,13 @@ class Predictor:
         """
         batches = count()
         answers = run_in_batches(
-            find_fields(sources, recursive=recursive, root=root),
+            find_fields(
+                sources,
+                recursive=recursive,
+                root=root,
+                rules=rules_for(self.card, rules, self.white),
+                trained=trained_of(self.card),
+            ),
             prepare=self._prepare,
             run=lambda prepared: self._run(prepared, self.session.after(next(batches))),
             batch_size=self.session.batch_size,
@@ -300,6 +324,8 @@ class Predictor:
         read = found.read()
         for note in read.notes:
             _log_once(note)
+        # Their white was taken before they were cut or framed, and is the highest value of their type now.
+        white = "dtype" if read.stretched else white
         field, levels = self.card.preprocessing.model_input(read.planes, white=white, where=found.where)
         return _Prepared(found.id, field, levels, read.files, read.notes)
 

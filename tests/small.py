@@ -12,8 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.fields.samples import Channel, Sample, find_samples
+from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard, Training
 from hpa_sdk.onnx_file import graph_sha256

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
-from hpa_sdk.fields.samples import Sample, find_samples
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import White
 from hpa_sdk.tables import parse_labels, read_columns

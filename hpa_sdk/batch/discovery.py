@@ -5,28 +5,52 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from hpa_sdk.batch.run_ids import RunIds
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.finding import count_samples, find_samples
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import find_remote_samples
-from hpa_sdk.fields.samples import Sample, count_samples, find_samples
+from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure
+from hpa_sdk.tables import is_table
 
 Root = str | os.PathLike[str] | None
 
 
-def find_all(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sample | Failure]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    recursive: bool
+    root: Root
+    rules: FieldRules | None
+    trained: Trained | None
+
+    def samples(self, path: str) -> Iterator[Sample]:
+        if is_address(path):
+            return find_remote_samples(path, recursive=self.recursive)
+        return find_samples(path, recursive=self.recursive, root=self.root, rules=self.rules, trained=self.trained)
+
+
+def find_all(
+    paths: Sequence[str],
+    *,
+    recursive: bool,
+    root: Root,
+    rules: FieldRules | None = None,
+    trained: Trained | None = None,
+) -> Iterator[Sample | Failure]:
     """Find the samples that paths mean, as they are drawn.
 
     Parameters
     ----------
     paths : sequence of str
         Paths in any form of `find_samples`, or addresses of archives.
-    recursive, root
-        As for `find_samples`.
+    recursive, root, rules, trained
+        As for `find_samples`; archives hold planes by colour alone.
 
     Returns
     -------
@@ -40,7 +64,7 @@ def find_all(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[S
     HpaError
         No path leads to a sample: what was wrong with the first.
     """
-    found = _found(paths, recursive=recursive, root=root)
+    found = _found(paths, _Search(recursive=recursive, root=root, rules=rules, trained=trained))
     failures: list[Failure] = []
     for item in found:
         if isinstance(item, Sample):
@@ -49,46 +73,51 @@ def find_all(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[S
     raise failures[0].error
 
 
-def _found(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sample | Failure]:
+def _found(paths: Sequence[str], search: _Search) -> Iterator[Sample | Failure]:
     ids = RunIds()
     # One folder names each of its fields once. Several can hold two fields of one name, and a table can repeat one.
-    if len(paths) > 1 or Path(paths[0]).suffix.lower() == ".csv":
-        for item in _named(paths, recursive=recursive, root=root):
+    if len(paths) > 1 or is_table(Path(paths[0])):
+        for item in _named(paths, search):
             if isinstance(item, Sample):
                 ids.add(item)
-    for item in _named(paths, recursive=recursive, root=root):
+    for item in _named(paths, search):
         if isinstance(item, Failure):
             yield item
         elif (sample := ids.take(item)) is not None:
             yield sample if sample.problem is None else Failure(sample.id, sample.problem)
 
 
-def _named(paths: Sequence[str], *, recursive: bool, root: Root) -> Iterator[Sample | Failure]:
+def _named(paths: Sequence[str], search: _Search) -> Iterator[Sample | Failure]:
     for path in paths:
         try:
-            if is_address(path):
-                yield from find_remote_samples(path, recursive=recursive)
-            else:
-                yield from find_samples(path, recursive=recursive, root=root)
+            yield from search.samples(path)
         except HpaError as error:
             yield Failure(path, error)
 
 
-def count_aside(paths: Sequence[str], tell: Callable[[int], None], *, recursive: bool, root: Root = None) -> None:
-    """Count what `find_all` finds on a thread of its own, and tell the number as soon as it is known.
+def count_aside(
+    paths: Sequence[str],
+    tell: Callable[[int], None],
+    *,
+    recursive: bool,
+    root: Root = None,
+    rules: FieldRules | None = None,
+) -> None:
+    """Count what `find_all` finds on a thread of its own, and report the number as soon as it is known.
 
     The thread ends with the program, whether or not it is done.
     """
 
     def count() -> None:
+        search = _Search(recursive=recursive, root=root, rules=rules, trained=None)
         if len(paths) > 1:
-            tell(sum(1 for _ in _found(paths, recursive=recursive, root=root)))
+            tell(sum(1 for _ in _found(paths, search)))
             return
         try:
             if is_address(paths[0]):
-                total = sum(1 for _ in find_remote_samples(paths[0], recursive=recursive))
+                total = sum(1 for _ in search.samples(paths[0]))
             else:
-                total = count_samples(paths[0], recursive=recursive)
+                total = count_samples(paths[0], recursive=recursive, rules=rules)
         except (HpaError, OSError):
             total = 1  # one row with the reason
         tell(total)

@@ -89,8 +89,9 @@ def settings_sha256(
 def place_of(sample: Sample) -> bytes:
     """Hash where a field lies and what it is called: 32 bytes."""
     # Two samples of one id in two folders are two fields.
-    place = str(sample.files[0].absolute()) if sample.source is None else str(sample.source)
-    return _sha256([sample.id, place])
+    if sample.source is None:
+        return _sha256([sample.id, str(sample.files[0].absolute())])
+    return _sha256([sample.id, str(getattr(sample.source, "place", sample.source))])
 
 
 def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tuple[Sample, Fingerprint | None]:
@@ -118,6 +119,8 @@ def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tup
             return sample, None
         value = _sha256([settings, stamp])
         return replace(sample, source=sample.source.bound_to(stamp)), Fingerprint(value, (), value)
+    # Of a stack, how it is read decides too: names of channels, z, pixel size.
+    settings += str(getattr(sample.source, "settings", ""))
     try:
         files = tuple(map(FileState.of, sample.files))
         contents = [file_sha256(Path(file.path)) for file in files] if comparison == "content" else None

@@ -17,7 +17,7 @@ from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
 from hpa_sdk.bench.rivals import Rival
 from hpa_sdk.bench.stages import Stages
 from hpa_sdk.devices import NVIDIA, Device
-from hpa_sdk.fields.samples import find_samples
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 from tqdm import tqdm
@@ -17,7 +17,9 @@ from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
 from hpa_sdk.cli.parameters import Threshold, runtime_option, white_option
+from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.trained_scale import rules_for, trained_of
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -39,6 +41,7 @@ from hpa_sdk.writers import FORMS, WRITERS, Writer
 @click.option(
     "--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: train/ beside it, or its own."
 )
+@reading_options
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
 @runtime_option
@@ -76,11 +79,13 @@ def predict(
     verify: bool,
     resume: bool,
     compare: Comparison,
+    **reading: Any,
 ) -> None:
     """Say in which organelles the protein sits, for each field that PATH... name.
 
-    A PATH is a folder, a table with a column Id, one of a field's four files, or what their names share. The exit code
-    is 0 when every field was answered, 1 when some failed (the output says why), 2 when nothing could start.
+    A PATH is a folder, a table with a column Id, one of a field's four files, what their names share, or a stack: TIFF,
+    OME-TIFF, OME-Zarr, CZI, LIF or ND2. For stacks, --channel or --station says what their channels are called. The
+    exit code is 0 when every field was answered, 1 when some failed (the output says why), 2 when nothing could start.
 
     Beside an output file, <file>.provenance.json says how it was made. With --resume, <file>.ledger keeps the answers
     as they come: after whatever stop, the same command makes the same output and does none of them twice.
@@ -88,7 +93,9 @@ def predict(
     if resume and output is None:
         raise click.UsageError("--resume goes with an output file: name one with -o.")
     form = form or _form_of(output)
-    found = find_all(paths, recursive=recursive, root=root)
+    rules = rules_from(**reading)
+    if white is None and rules is not None:
+        white = rules.files.white
     predictor = _loader(engine)(
         model,
         device=device,
@@ -99,6 +106,8 @@ def predict(
         runtime_options=dict(runtime_options),
         verify=verify,
     )
+    rules = rules_for(predictor.card, rules, white)
+    found = find_all(paths, recursive=recursive, root=root, rules=rules, trained=trained_of(predictor.card))
     opened: AbstractContextManager[Run]
     if output is None:
         opened = nullcontext(Run(predictor, _stdout_writer(form), Forgetful()))
@@ -113,7 +122,7 @@ def predict(
         )
     with opened as run, tqdm(run.answers(found), unit=" fields", disable=None) as bar:
         if not bar.disable:
-            count_aside(paths, partial(setattr, bar, "total"), recursive=recursive, root=root)
+            count_aside(paths, partial(setattr, bar, "total"), recursive=recursive, root=root, rules=rules)
         for answer in bar:
             if isinstance(answer, Failure):
                 if on_error == "stop":

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.channel_stack import ChannelName
 from hpa_sdk.fields.rules import FieldRules, fold
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.planes import Planes
@@ -26,7 +27,8 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
     Parameters
     ----------
     offered : sequence of (str, int or None)
-        Name and number of each channel that the field has.
+        Name and number of each channel that the field has. Of a `ChannelName`, the other names count where no channel
+        has a first name that is looked for.
     rules : FieldRules
         The names to look for, and how to do without a channel.
     where : pathlib.Path
@@ -41,7 +43,7 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
     instead: Instead = {}
     for channel in Channel:
         wanted = {fold(alias) for alias in getattr(rules.channels, channel)}
-        fitting = [at for at, (name, number) in enumerate(offered) if {fold(name), number} & wanted]
+        fitting = _fitting(offered, wanted)
         substitute = getattr(rules.without, channel)
         if len(fitting) == 1:
             found[channel] = fitting[0]
@@ -52,8 +54,8 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
                 f"{'several channels are' if fitting else 'no channel is'} {channel}"
                 f" (by the station file {_listed(wanted)}); there are {_named(offered)}",
                 where=where,
-                remedy=f"Name it under channels.{channel} of the station file"
-                + ("." if fitting else f", or say under without.{channel} what takes its place."),
+                remedy=f"Name it: --channel {channel}=NAME, or channels.{channel} in a station file"
+                + ("." if fitting else f"; or say what takes its place: --without {channel}=empty."),
             )
     if not found or len(set(found.values())) < len(found) or not set(instead.values()) <= {"empty", *found}:
         raise PlaneError(
@@ -71,12 +73,33 @@ def fill_in(planes: dict[Channel, Planes], instead: Instead) -> dict[Channel, Pl
     return planes | {channel: black if other == "empty" else planes[other] for channel, other in instead.items()}
 
 
+def _fitting(offered: Sequence[tuple[str, int | None]], wanted: set[str | int]) -> list[int]:
+    """Find the channels that have one of the wanted names, or else those that have one as a further name."""
+    every = [_names(name) for name, _ in offered]
+    for rank in range(max(map(len, every), default=0)):
+        fitting = [
+            at
+            for at, (names, (_, number)) in enumerate(zip(every, offered, strict=True))
+            if {*map(fold, names[rank : rank + 1]), *({number} if rank == 0 else ())} & wanted
+        ]
+        if fitting:
+            return fitting
+    return []
+
+
+def _names(name: str) -> tuple[str, ...]:
+    return (name, *name.others) if isinstance(name, ChannelName) else (name,)
+
+
 def _listed(names: set[str | int]) -> str:
     return " or ".join(sorted(map(repr, names))) or "without a name"
 
 
 def _named(offered: Sequence[tuple[str, int | None]]) -> str:
-    told = (" ".join(part for part in (repr(name) * bool(name), _digits(number)) if part) for name, number in offered)
+    told = (
+        " ".join(part for part in (" or ".join(repr(str(one)) for one in _names(name) if one), _digits(number)) if part)
+        for name, number in offered
+    )
     return ", ".join(told) or "none"
 
 

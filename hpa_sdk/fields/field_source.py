@@ -104,7 +104,18 @@ class FieldSource:
         """
         with plane_errors(self.group.files[0]):
             reading = self.look()
-        return FieldPlanes(reading.planes, reading.files, (*reading.notes, *white_notes(reading.white)))
+        notes = (*reading.notes, *white_notes(reading.white))
+        return FieldPlanes(reading.planes, reading.files, notes, stretched=reading.white is not None)
+
+    @property
+    def place(self) -> str:
+        """Where the field lies, and which scene of its file it is."""
+        return "\0".join([*map(str, self.group.files), self.scene or ""])
+
+    @property
+    def settings(self) -> str:
+        """The rules by which it is read: another text where they are others."""
+        return repr((self.rules.files, self.rules.channels, self.rules.without, self.rules.trained))
 
     def look(self) -> FieldReading:
         """Read the field and say how.
@@ -119,7 +130,8 @@ class FieldSource:
         where, rules = self.group.files[0], self.rules.files
         self.group.check(self.rules)
         with unchanged(self.group.files) as files, self._stacks() as stacks:
-            found, instead = pick_channels([(stack.name, stack.number) for stack in stacks], self.rules, where)
+            offered = [(stack.name, stack.number) for stack in stacks]
+            found, instead = pick_channels(offered, self.group.own(self.rules), where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
             _check_depths(chosen, where)
             planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
@@ -149,7 +161,7 @@ class FieldSource:
     @contextmanager
     def _stacks(self) -> Iterator[list[ChannelStack]]:
         if self.group.is_stack:
-            with open_scenes(self.group.files[0], self.scene) as scenes:
+            with open_scenes(self.group.files[0], self.scene, self.rules.files.missing_chunks) as scenes:
                 yield list(_one_scene(scenes, self.scene, self.group.files[0])())
             return
         with _PlaneFiles() as opened:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,12 +9,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+
 from hpa_sdk.errors import PlaneError, SampleError
 from hpa_sdk.fields.channels import pick_channels
+from hpa_sdk.fields.listing import same_name, walk
+from hpa_sdk.fields.plane_files import split_name
 from hpa_sdk.fields.plane_names import ZKey, find_mixture, left_out, z_keys
-from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.rules import ChannelNames, FieldRules
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.fields.scenes import OME_ZARR, OPENERS, PICTURES
+from hpa_sdk.fields.scenes import OPENERS, PICTURES, extension_of
 
 UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|(?<=/))\.{0,2}$")
 """What no id may have, lest a file that is named after it lands elsewhere."""
@@ -45,10 +48,13 @@ class FileGroup:
         searched one in front.
     planes : tuple of PlaneFile
         The files, one at least.
+    by_colour : bool
+        Whether names say the colours themselves, so that the names of channels in the rules are not those of files.
     """
 
     id: str
     planes: tuple[PlaneFile, ...]
+    by_colour: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -59,6 +65,10 @@ class FileGroup:
     def is_stack(self) -> bool:
         """Whether one file holds all channels."""
         return self.planes[0].channel is None
+
+    def own(self, rules: FieldRules) -> FieldRules:
+        """Give the rules with the names that channels have in the names of these files."""
+        return msgspec.structs.replace(rules, channels=ChannelNames()) if self.by_colour else rules
 
     def is_complete(self, rules: FieldRules) -> bool:
         """Whether each channel has all of its files, as far as names tell; a stack is always complete."""
@@ -141,7 +151,7 @@ class FileGroup:
             return []
         keys = self._z_keys
         names = sorted({plane.channel or "" for plane in self.planes})
-        found, _ = pick_channels([*map(named, names)], rules, self.files[0])
+        found, _ = pick_channels([*map(named, names)], self.own(rules), self.files[0])
         depths: dict[Channel, dict[ZKey, str]] = {
             channel: {keys[plane.z]: plane.z for plane in self.planes if plane.channel == names[at] and plane.z}
             for channel, at in found.items()
@@ -200,16 +210,35 @@ def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[F
         parent, slash, own_name = name.rpartition("/")
         path = Path(folder, name)
         if pattern is None:
-            if path.suffix.lower() not in PICTURES:
+            stem, channel, _ = split_name(own_name)
+            if channel is not None:
+                groups[same_name(parent + slash + stem)].append(PlaneFile(path, channel))
+            elif path.suffix.lower() not in PICTURES:
                 groups[name].append(PlaneFile(path))
-        elif match := pattern.fullmatch(re.sub(r"(?i)(\.ome)?\.[^.]*$", "", own_name)):
-            told = match.groupdict()
+        elif match := _match(pattern, name):
+            part = match.groupdict()
             # Were it not in the name, a late or bad plane of one moment would spoil the answer to another.
-            time = "" if told.get("time") is None else f"_t{told['time']}"
-            groups[parent + slash + (told["field"] or "") + time].append(
-                PlaneFile(path, told["channel"] or "", told.get("z"), left_out(match))
+            time = "" if part.get("time") is None else f"_t{part['time']}"
+            above = part.get(_ABOVE) or "" if _ABOVE in part else parent + slash
+            groups[same_name(above + (part["field"] or "") + time)].append(
+                PlaneFile(path, part["channel"] or "", part.get("z"), left_out(match))
             )
-    return [FileGroup(field, tuple(planes)) for field, planes in sorted(groups.items())]
+    by_colour = pattern is None
+    return [
+        FileGroup(field, tuple(planes), by_colour=by_colour and planes[0].channel is not None)
+        for field, planes in sorted(groups.items())
+    ]
+
+
+_ABOVE = "hpa_above"
+
+
+def _match(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
+    """Match a pattern with a file's own name, or, if it has a slash in it, with the end of its path."""
+    name = re.sub(r"(?i)(\.ome)?\.[^./]*$", "", name)
+    if "/" not in pattern.pattern:
+        return pattern.fullmatch(name.rpartition("/")[2])
+    return re.compile(rf"(?P<{_ABOVE}>(?:.*/)?)(?:{pattern.pattern})", pattern.flags).fullmatch(name)
 
 
 def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:
@@ -218,10 +247,7 @@ def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:
             f"the folder can't be listed ({error.strerror})", where=folder, remedy="Check that you may read it."
         ) from error
 
-    for path, below, names in os.walk(folder, onerror=refuse):
-        stacks = [name for name in below if name.lower().endswith(OME_ZARR)]
-        below[:] = sorted(set(below) - set(stacks)) if recursive else []
-        for name in sorted([*stacks, *names]):
-            # A leading dot is what a program that is still writing likes to use.
-            if not name.startswith(".") and Path(name).suffix.lower() in OPENERS:
-                yield Path(path, name)
+    for found in walk(folder, recursive=recursive, on_error=refuse):
+        for name in sorted(found.names):
+            if extension_of(name) in OPENERS:
+                yield Path(found.path, name)

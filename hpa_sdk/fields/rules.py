@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
+from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Channel
 
 PATTERNS = {
@@ -45,6 +47,8 @@ class Files(Table, frozen=True, kw_only=True):
         As for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     pixel_size : float or None
         Micrometres a pixel, in place of what files say.
+    missing_chunks : str
+        ``"refuse"`` an OME-Zarr picture with chunks that are not there, or ``"fill"`` them with the fill value.
     """
 
     pattern: str | None = None
@@ -52,6 +56,7 @@ class Files(Table, frozen=True, kw_only=True):
     z: Literal["max", "middle"] | Index = "max"
     white: Positive | WhiteLevels | Literal["dtype", "percentile"] | None = None
     pixel_size: Positive | None = None
+    missing_chunks: Literal["refuse", "fill"] = "refuse"
 
 
 class ChannelNames(Table, frozen=True, kw_only=True):
@@ -112,6 +117,41 @@ class FieldRules(Table, frozen=True, kw_only=True):
         """The compiled pattern of file names."""
         named = self.files.pattern
         return None if named is None else re.compile(PATTERNS.get(named, named))
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        channels: Mapping[str, str | int | Sequence[str | int]] | None = None,
+        without: Mapping[str, str] | None = None,
+        **files: object,
+    ) -> FieldRules:
+        """Make rules of plain values.
+
+        Parameters
+        ----------
+        channels : mapping of str to str, int or sequence of these, optional
+            What files call ``red``, ``green``, ``blue`` and ``yellow``: names whatever their capitals, or numbers.
+        without : mapping of str to str, optional
+            What takes the place of a channel that fields do not have: ``"empty"`` or another channel.
+        **files
+            Attributes of `Files`: ``z``, ``pixel_size``, ``pattern``, ``white``, ``recursive``.
+
+        Raises
+        ------
+        SettingError
+            A value can't be used; the message names it.
+        """
+        listed = {
+            channel: [names] if isinstance(names, (str, int)) else list(names)
+            for channel, names in (channels or {}).items()
+        }
+        try:
+            rules = msgspec.convert({"channels": listed, "without": dict(without or {}), "files": files}, cls)
+            rules.check()
+        except ValueError as error:
+            raise SettingError(str(error), remedy="Give another value.") from error
+        return rules
 
     def check(self) -> None:
         """Check what the types of the values do not.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import TypeVar
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields import ome_zarr, tiff_stack, vendors
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene
+from hpa_sdk.fields.ome_zarr_chunks import MissingChunks
 from hpa_sdk.fields.picture_file import read_picture
 from hpa_sdk.planes import plane_errors
 
@@ -25,7 +27,9 @@ Given = TypeVar("Given")
 
 
 @contextmanager
-def open_scenes(path: Path, only: str | None = None) -> Iterator[dict[str, Scene]]:
+def open_scenes(
+    path: Path, only: str | None = None, missing_chunks: MissingChunks = "refuse"
+) -> Iterator[dict[str, Scene]]:
     """Open a file and give its scenes by name, one at least.
 
     Parameters
@@ -34,6 +38,8 @@ def open_scenes(path: Path, only: str | None = None) -> Iterator[dict[str, Scene
         A file or folder; its extension tells the format.
     only : str, optional
         Name of the scene that is wanted: a format that can find it without the others looks at no other.
+    missing_chunks : str
+        What to do with chunks of an OME-Zarr that are not there: see `hpa_sdk.fields.rules.Files`.
 
     Raises
     ------
@@ -42,22 +48,27 @@ def open_scenes(path: Path, only: str | None = None) -> Iterator[dict[str, Scene
         scenes and what they give.
     """
     with ExitStack() as opened:
-        scenes = _told(path, lambda: opened.enter_context(_opener(path)(path, only)))
+        opener = _opener(path)
+        if opener is ome_zarr.open_file:
+            opener = partial(ome_zarr.open_file, missing_chunks=missing_chunks)
+        scenes = _with_errors(path, lambda: opened.enter_context(opener(path, only)))
         if not scenes or (only is not None and only not in scenes):
             raise PlaneError("the file holds no picture", where=path, remedy="Export the field again.")
         yield {name: partial(_look, path, scene) for name, scene in scenes.items()}
 
 
 def _look(path: Path, scene: Scene) -> tuple[ChannelStack, ...]:
-    return tuple(replace(stack, read=partial(_told, path, stack.read)) for stack in _told(path, scene))
+    return tuple(replace(stack, read=partial(_with_errors, path, stack.read)) for stack in _with_errors(path, scene))
 
 
-def _told(path: Path, function: Callable[..., Given], *arguments: object) -> Given:
+def _with_errors(path: Path, function: Callable[..., Given], *arguments: object) -> Given:
     try:
         with plane_errors(path):
             return function(*arguments)
     except FileNotFoundError as error:
-        raise PlaneError("it, or a part of it, is not there", where=path, remedy="Copy it again.") from error
+        raise PlaneError(
+            "it, or a part of it, is not there", where=path, remedy="Copy it again, as a whole."
+        ) from error
 
 
 @contextmanager
@@ -65,11 +76,18 @@ def _open_picture(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
     yield {"0": lambda: (ChannelStack("", 0, path, 1, lambda _: read_picture(path)[0], None),)}
 
 
+def extension_of(name: str) -> str:
+    """Give the extension that says the format of a file, in small letters: the last, or both of ``.zarr.zip``."""
+    lower = name.lower()
+    return _ZARR_ZIP if lower.endswith(_ZARR_ZIP) else os.path.splitext(lower)[1]  # noqa: PTH122 - no Path for each
+
+
+_ZARR_ZIP = ".zarr.zip"
 _Opener = Callable[[Path, str | None], AbstractContextManager[dict[str, Scene]]]
 
 
 def _opener(path: Path) -> _Opener:
-    opener = OPENERS.get(path.suffix.lower())
+    opener = OPENERS.get(extension_of(path.name))
     if opener is None:
         raise PlaneError(
             "no format of microscopes has this extension", where=path, remedy=f"Known are {', '.join(OPENERS)}."
@@ -81,6 +99,10 @@ OPENERS: dict[str, _Opener] = {
     **dict.fromkeys((".tif", ".tiff", ".stk"), tiff_stack.open_file),
     **dict.fromkeys(PICTURES, _open_picture),
     OME_ZARR: ome_zarr.open_file,
+    **dict.fromkeys((".ozx", _ZARR_ZIP), ome_zarr.open_zip),
     **dict.fromkeys((".nd2", ".czi", ".lif"), vendors.open_file),
 }
 """What opens a file, by its extension."""
+
+STACKS = tuple(extension for extension in OPENERS if extension not in PICTURES)
+"""Extensions of files and folders that can hold all channels of a field."""

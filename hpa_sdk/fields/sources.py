@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
-from hpa_sdk.fields.samples import FieldPlanes, Sample, find_samples
+from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.samples import FieldPlanes, Sample
 from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Failure
 
@@ -53,7 +55,12 @@ class FoundField:
 
 
 def find_fields(
-    sources: Source | Iterable[Source], *, recursive: bool, root: str | os.PathLike[str] | None
+    sources: Source | Iterable[Source],
+    *,
+    recursive: bool,
+    root: str | os.PathLike[str] | None,
+    rules: FieldRules | None = None,
+    trained: Trained | None = None,
 ) -> Iterator[FoundField | Failure]:
     """Find the fields that sources name, lazily and in order.
 
@@ -68,6 +75,8 @@ def find_fields(
         Search the folders below a folder too.
     root : str or os.PathLike, optional
         Folder in which the ids of a table are looked for. Default: as for `find_samples`.
+    rules, trained : optional
+        As for `find_samples`.
 
     Yields
     ------
@@ -85,7 +94,9 @@ def find_fields(
         elif isinstance(source, (str, os.PathLike)):
             try:
                 beside = None if root is None else here / root
-                for sample in find_samples(here / source, recursive=recursive, root=beside):
+                for sample in find_samples(
+                    here / source, recursive=recursive, root=beside, rules=rules, trained=trained
+                ):
                     yield FoundField(sample.id, sample)
             except HpaError as error:
                 yield Failure(os.fspath(source), error)

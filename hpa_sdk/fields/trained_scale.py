@@ -13,6 +13,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.planes import MIN_SIDE, Planes
+from hpa_sdk.preprocessing import White
 
 _DETAIL = 1.5  # pixels this many times as large as those of training lack detail that the network looks for
 _WHOLE = 0.99
@@ -25,6 +26,25 @@ def at_scale_of(card: ModelCard, rules: Rules) -> Rules:
     """Give the rules with the scale of training that the model's card has, unless they have their own."""
     trained = rules.trained or trained_of(card)
     return msgspec.structs.replace(rules, trained=trained)
+
+
+def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rules | None:
+    """Give rules that fit a model and a white level.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Has the scale of training, for rules that have none.
+    rules : FieldRules or None
+        None, where files are read as they are.
+    white : optional
+        The predictor's. Where that is each plane's percentile, the rules take it, before planes are cut or framed.
+    """
+    if rules is None:
+        return None
+    if white == "percentile" and rules.files.white is None:
+        rules = msgspec.structs.replace(rules, files=msgspec.structs.replace(rules.files, white=white))
+    return at_scale_of(card, rules)
 
 
 def trained_of(card: ModelCard) -> Trained | None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from hpa_sdk.batch.run_ids import RunIds
 from hpa_sdk.errors import HpaError, SampleError
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.plane_files import choose_planes, names_by_stem
 from hpa_sdk.fields.rules import Files
-from hpa_sdk.fields.samples import Channel, Sample, choose_planes, find_samples, names_by_stem
+from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.live.field_files import sample_of
 from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station

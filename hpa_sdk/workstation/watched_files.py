@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.fields.scenes import OME_ZARR, OPENERS, open_scenes
+from hpa_sdk.fields.listing import is_data, walk
+from hpa_sdk.fields.rules import Files
+from hpa_sdk.fields.scenes import OME_ZARR, OPENERS, extension_of, open_scenes
 from hpa_sdk.file_state import FileStamp, stamp_of
 
 
@@ -28,28 +29,21 @@ def list_names(folder: Path, *, recursive: bool) -> set[str]:
         The folder can't be listed.
     """
     # A Path for each name would cost ten times as much.
-    return set(_names_below(folder, "")) if recursive else set(os.listdir(folder))  # noqa: PTH208
+    if not recursive:
+        return set(os.listdir(folder))  # noqa: PTH208
 
+    def on_error(error: OSError) -> None:
+        if error.filename == os.fspath(folder):
+            raise error
 
-def _names_below(folder: str | Path, prefix: str) -> Iterator[str]:
-    try:
-        entries = os.scandir(folder)
-    except OSError:
-        if prefix:
-            return
-        raise
-    with entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and _extension(entry.name) != OME_ZARR:
-                yield from _names_below(entry.path, f"{prefix}{entry.name}/")
-            else:
-                yield prefix + entry.name
+    found = walk(folder, recursive=True, on_error=on_error)
+    return {below.prefix + name for below in found for name in below.names}
 
 
 def is_plane_file(folder: Path, name: str) -> bool:
     """Say whether a name of `list_names` is that of a file, or an OME-Zarr folder, of a microscope."""
-    # A leading dot is what a program that is still writing likes to use.
-    if name.rpartition("/")[2].startswith(".") or _extension(name) not in OPENERS:
+    # A leading dot is what a program that is still writing likes to use, too.
+    if _extension(name) not in OPENERS or not is_data(name.rpartition("/")[2]):
         return False
     return _extension(name) == OME_ZARR or not (folder / name).is_dir()
 
@@ -60,7 +54,7 @@ def is_folder(name: str) -> bool:
 
 
 def _extension(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
+    return extension_of(name)
 
 
 def read_stamp(path: Path) -> FileStamp | None:
@@ -76,7 +70,7 @@ def count_chunks(folder: Path, before: FileStamp) -> tuple[int, int]:
     old = every = 0
     for below, _, names in os.walk(folder):
         for name in names:
-            if name in _ZARR_DESCRIPTIONS:
+            if name in _ZARR_DESCRIPTIONS or name.startswith("."):
                 continue
             stamp = read_stamp(Path(below, name))
             every += 1
@@ -88,19 +82,20 @@ def count_chunks(folder: Path, before: FileStamp) -> tuple[int, int]:
     return old, every
 
 
-_ZARR_DESCRIPTIONS = frozenset((".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"))
+_ZARR_DESCRIPTIONS = frozenset(("METADATA.ome.xml", "zarr.json"))  # those of Zarr 2 begin with a dot
 
 
-def opens(path: Path) -> bool:
+def opens(path: Path, files: Files) -> bool:
     """Say whether a file can be opened: on Windows, one that a program is writing often can't.
 
-    Of an OME-Zarr folder, all chunks have to be there.
+    Of an OME-Zarr folder, all pictures that its metadata list have to be there, with all of their chunks unless those
+    that are missing are filled.
     """
     try:
         if not path.is_dir():
             path.open("rb").close()
             return True
-        with open_scenes(path) as scenes:
+        with open_scenes(path, missing_chunks=files.missing_chunks) as scenes:
             return all(scene() for scene in scenes.values())
     except (OSError, HpaError):
         return False

@@ -18,7 +18,8 @@ from export.agreement import answer
 from export.fields import read_fields
 from export.fitted import read_fitted
 from hpa_sdk.errors import TableError
-from hpa_sdk.fields.samples import Sample, find_samples
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.onnx_file import file_sha256, map_file
 from tests.export.small_run import build_small_network, write_small_run
 from tests.export.spread_network import write_fields, write_labels

@@ -21,8 +21,9 @@ from PIL import Image
 
 from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.finding import count_samples, find_samples
 from hpa_sdk.fields.reading import read_plane
-from hpa_sdk.fields.samples import Channel, count_samples, find_samples
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import open_scenes
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY, ModelCard

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.fields.samples import find_samples
 from hpa_sdk.preprocessing import PERCENTILE, Preprocessing, White
 from tests.small import random_planes
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from hpa_sdk import Failure, Prediction, Predictor
 from hpa_sdk.errors import HpaError, PlaneError, SampleError, TableError
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
-from hpa_sdk.fields.samples import Channel, find_samples
+from hpa_sdk.fields.samples import Channel
 from tests.small import random_planes, write_planes
 
 
@@ -138,8 +139,8 @@ def test_a_field_has_one_format(tmp_path: Path, way: str) -> None:
     path = {"folder": tmp_path, "stem": tmp_path / "field", "table": tmp_path / "ids.csv"}[way]
     (sample,) = find_samples(path)
     read = read_field(sample)
-    np.testing.assert_array_equal(read.planes, planes[".png"])
-    assert read.notes == ("its planes lie there in TIFF too: PNG was taken",)
+    np.testing.assert_array_equal(read.planes, planes[".tif"])
+    assert read.notes == ("its planes lie there in PNG too: TIFF was taken",)
     (tmp_path / "field_blue.png").unlink()
     for left in range(3):  # a preview of some of its planes
         (sample,) = find_samples(path)

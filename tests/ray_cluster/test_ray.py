@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from tenacity import retry, stop_after_attempt
 
 from hpa_sdk.cli import main
-from hpa_sdk.fields.samples import find_samples
+from hpa_sdk.fields.finding import find_samples
 from tests.object_stores import bucket
 from tests.small import make_field, make_model
 

@@ -8,7 +8,8 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from hpa_sdk.errors import TableError
-from hpa_sdk.fields.samples import Sample, find_samples
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from tests.small import make_field
 from training import dataset as dataset_module

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
+from hpa_sdk.fields.plane_files import EXTENSIONS, choose_planes, names_by_stem
 from hpa_sdk.fields.reading import missing_plane, read_plane, stack_planes
 from hpa_sdk.fields.remote.archive import Archive
 from hpa_sdk.fields.remote.web_listing import encoded, is_web, readable
-from hpa_sdk.fields.samples import EXTENSIONS, Channel, FieldPlanes, Sample, choose_planes, names_by_stem
+from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
 from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.planes import Planes
 
