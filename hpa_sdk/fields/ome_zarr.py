@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import product
-from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -17,98 +15,154 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
-from hpa_sdk.fields.channel_stack import ChannelStack, Scene, check_type, load, micrometres
+from hpa_sdk.fields.channel_stack import ChannelStack, Scene, check_type, load
+from hpa_sdk.fields.ome_zarr_channels import channel_names, described, pixel_size
+from hpa_sdk.fields.ome_zarr_chunks import MissingChunks, check_chunks
+from hpa_sdk.fields.ome_zarr_places import EXPORT, check_picture, group_at, ome_of, open_root, places_of
 from hpa_sdk.fields.pixel_rules import StoredForm, as_plane
-from hpa_sdk.planes import MAX_PIXELS, Planes, check_size
+from hpa_sdk.planes import Planes, check_size
 
-_EXPORT = "Export it as OME-Zarr 0.4 or 0.5."
+_FIRST_AXES = ("t", "c", "z", "y", "x")  # of every picture, by 0.1 and 0.2
 
 
 @contextmanager
-def open_file(path: Path, only: str | None) -> Iterator[dict[str, Scene]]:
-    """Open an OME-Zarr folder; each picture in it is a scene, named by its place in the folder."""
-    zarr = load("zarr", extra="workstation", path=path)
-    root = zarr.open_group(path, mode="r", use_consolidated=False)
+def open_file(
+    path: Path, only: str | None = None, missing_chunks: MissingChunks = "refuse"
+) -> Iterator[dict[str, Scene]]:
+    """Open an OME-Zarr folder; each picture in it is a scene, named by its place in the folder.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder.
+    only : str, optional
+        The place of the picture that is wanted: the others are not looked at.
+    missing_chunks : str
+        As for `hpa_sdk.fields.ome_zarr_chunks.check_chunks`.
+    """
+    root = open_root(load("zarr", extra="workstation", path=path), path)
     # A plate has hundreds of pictures, each of them a field that is read by itself.
-    places = _places(root) if only is None else [only]
-    yield {place: partial(_channels, root, place, path) for place in places}
+    places = places_of(root, path) if only is None else [only]
+    yield {place: partial(_channels, root, place, path, missing_chunks) for place in places}
 
 
-def _ome(group: Any) -> dict[str, Any]:  # noqa: ANN401
-    attributes = group.attrs.asdict()
-    ome: dict[str, Any] = attributes.get("ome", attributes)
-    return ome
+@contextmanager
+def open_zip(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
+    """Refuse an OME-Zarr in a ZIP archive, with the way out."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    raise PlaneError(
+        "an OME-Zarr in a ZIP archive is not read",
+        where=path,
+        remedy="Unpack it to a folder whose name ends with .ome.zarr.",
+    )
+    yield {}
 
 
-def _places(root: Any) -> list[str]:  # noqa: ANN401
-    ome = _ome(root)
-    if "plate" in ome:
-        return [place for well in ome["plate"]["wells"] for place in _fields_of(root, str(well["path"]))]
-    if "bioformats2raw.layout" in ome:
-        listed = _ome(root["OME"]).get("series") if "OME" in root else None
-        # One that is not there must not hide those after it.
-        return listed or sorted(filter(str.isdecimal, root.group_keys()), key=int)
-    return [""]
-
-
-def _fields_of(root: Any, well: str) -> list[str]:  # noqa: ANN401
+def _channels(root: Any, place: str, path: Path, missing_chunks: MissingChunks) -> tuple[ChannelStack, ...]:  # noqa: ANN401
+    group = group_at(root, place, path)
+    ome = ome_of(group)
+    check_picture(group, place, path)
     try:
-        return [f"{well}/{image['path']}" for image in _ome(root[well])["well"]["images"]]
-    except (KeyError, TypeError, ValueError):
-        return [well]  # not there: it fails when it is read, and costs no other well its fields
-
-
-def _channels(root: Any, place: str, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401
-    group = root[place] if place else root
-    ome = _ome(group)
-    try:
-        pictures = ome["multiscales"]
+        pictures = list(ome["multiscales"])
         scales = pictures[0]
-        axes = [_axis(axis) for axis in scales["axes"]]
-        full_size = scales["datasets"][0]
-        array = group[full_size["path"]]
-    except (KeyError, IndexError, TypeError) as error:
-        raise PlaneError(f"it describes no picture ({error!r} is missing)", where=path, remedy=_EXPORT) from error
-    if axes[-2:] != ["Y", "X"] or len(axes) != array.ndim:
-        raise PlaneError(f"its axes are {', '.join(axes)}, and the last not y and x", where=path, remedy=_EXPORT)
-    twice = sorted({axis for axis in axes if axes.count(axis) > 1})
-    if twice:
-        raise PlaneError(f"two axes have the name {twice[0]} ({', '.join(axes)})", where=path, remedy=_EXPORT)
-    sizes = name_axes(axes, array.shape, "", path)
+        level = scales["datasets"][0]
+        at = str(level["path"])
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise PlaneError(f"it describes no picture ({error!r})", where=path, remedy=EXPORT) from error
+    array = _array(group, at, place, path)
+    axes = _axes(scales, ome, array.ndim, path)
+    letters = _letters(axes, array.ndim, path)
+    sizes = name_axes(letters, array.shape, "", path)
     check_type(array.dtype, path)
-    _check_chunks(array, path)
-    labels = [str(channel.get("label", "")) for channel in ome.get("omero", {}).get("channels", [])]
-    steps = np.ones(len(axes))
-    for level in (scales, full_size):
-        for transform in level.get("coordinateTransformations", []):
-            steps = steps * transform.get("scale", 1)
-    unit = scales["axes"][-1].get("unit", "")
+    check_size(sizes["X"], sizes["Y"], path)
+    xml = described(root, place, path)
+    names, name_notes = channel_names(ome, xml, sizes.get("C", 1))
+    size, size_notes = pixel_size(axes, (scales, level), xml, path)
     more = len(pictures) - 1
-    notes = (f"the OME-Zarr describes {more} more picture{'s' if more > 1 else ''}; the first is read",) if more else ()
+    notes = (
+        *((f"the OME-Zarr describes {more} more picture{'s' if more > 1 else ''}; the first is read",) if more else ()),
+        *name_notes,
+        *size_notes,
+        *check_chunks(array, path, missing_chunks),
+    )
 
     def read(channel: int, z: int) -> Planes:
-        check_size(sizes["X"], sizes["Y"], path)
         at = {"C": channel, "Z": z, "Y": slice(None), "X": slice(None)}
-        return as_plane(np.asarray(array[tuple(at.get(axis, 0) for axis in axes)]), StoredForm())
+        return as_plane(np.asarray(array[tuple(at.get(letter, 0) for letter in letters)]), StoredForm())
 
     return tuple(
-        ChannelStack(
-            labels[number] if number < len(labels) else "",
-            number,
-            path,
-            sizes.get("Z", 1),
-            partial(read, number),
-            micrometres((steps[-2], steps[-1]), unit, path),
-            notes,
-        )
-        for number in range(sizes.get("C", 1))
+        ChannelStack(name, number, path, sizes.get("Z", 1), partial(read, number), size, notes)
+        for number, name in enumerate(names)
     )
+
+
+def _array(group: Any, at: str, place: str, path: Path) -> Any:  # noqa: ANN401
+    named = f"{place}/{at}" if place else at
+    try:
+        array = group[at]
+    except KeyError as error:
+        raise PlaneError(
+            f"its pixels ({named}) are not there",
+            where=path,
+            remedy="Copy or export it again, with its picture of full size.",
+        ) from error
+    except ValueError as error:  # zarr and numcodecs have no name in common for these
+        reason = str(error)
+        if "codec" in reason.lower():
+            raise PlaneError(
+                f"its pixels are compressed in a way that is not read here ({reason})",
+                where=path,
+                remedy="Install the package of that codec, or export it with Blosc, Zstandard or gzip.",
+            ) from error
+        if "No Zarr data type" in reason:
+            raise PlaneError(
+                f"the type of its pixels is not read ({reason})",
+                where=path,
+                remedy="Export it as unsigned numbers of 8 or 16 bits.",
+            ) from error
+        raise
+    if not hasattr(array, "shape"):
+        raise PlaneError(f"its pixels ({named}) are a group, and no array", where=path, remedy=EXPORT)
+    return array
+
+
+def _axes(scales: dict[str, Any], ome: dict[str, Any], count: int, path: Path) -> list[dict[str, Any]]:
+    """Give the axes in the form of 0.4: 0.3 has their names alone, and before it each picture had the same five."""
+    version = str(scales.get("version", ome.get("version", "")))
+    axes = scales.get("axes", _FIRST_AXES if version in {"0.1", "0.2"} and count == len(_FIRST_AXES) else None)
+    if not isinstance(axes, (list, tuple)):
+        raise PlaneError(
+            f"its axes have no names (its version is {version or 'not given'})",
+            where=path,
+            remedy=EXPORT,
+        )
+    listed = [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
+    if not all(isinstance(axis, dict) and "name" in axis for axis in listed):
+        raise PlaneError("one of its axes has no name", where=path, remedy=EXPORT)
+    return listed
+
+
+def _letters(axes: list[dict[str, Any]], count: int, path: Path) -> list[str]:
+    letters = [_letter(axis) for axis in axes]
+    if len(letters) != count:
+        raise PlaneError(
+            f"it names {len(letters)} axes ({', '.join(letters)}), and its pixels have {count}",
+            where=path,
+            remedy=EXPORT,
+        )
+    if letters[-2:] != ["Y", "X"]:
+        raise PlaneError(f"its axes are {', '.join(letters)}, and the last not y and x", where=path, remedy=EXPORT)
+    twice = sorted({letter for letter in letters if letters.count(letter) > 1})
+    if twice:
+        raise PlaneError(f"two axes have the name {twice[0]} ({', '.join(letters)})", where=path, remedy=EXPORT)
+    return letters
 
 
 _TYPES = {"channel": ("C",), "time": ("T",), "space": ("X", "Y", "Z")}
 
 
-def _axis(axis: dict[str, Any]) -> str:
+def _letter(axis: dict[str, Any]) -> str:
     """Give the letter of an axis, by its type where it has one of the specification's; else its own name."""
     name, kind = str(axis["name"]).upper(), str(axis.get("type") or "").lower()
     letters = _TYPES.get(kind, ())
@@ -118,21 +172,3 @@ def _axis(axis: dict[str, Any]) -> str:
     if len(letters) == 1 and not any(name in others for others in _TYPES.values()):
         return letters[0]
     return f"{name} (type {kind})" if kind else name
-
-
-_LARGEST_CHUNK = 4 * MAX_PIXELS
-
-
-def _check_chunks(array: Any, path: Path) -> None:  # noqa: ANN401
-    if prod(array.chunks) > _LARGEST_CHUNK:
-        raise PlaneError("its chunks are larger than any field", where=path, remedy="Export it in smaller chunks.")
-    # Zarr itself takes a chunk that is not there for a black one, and so would answer a folder that is half copied.
-    sides = zip(array.shape, array.shards or array.chunks, strict=True)
-    for at in product(*(range(ceil(length / side)) for length, side in sides)):
-        chunk = f"{array.path}/{array.metadata.encode_chunk_key(at)}"
-        if not Path(path, chunk).is_file():
-            raise PlaneError(
-                f"a part of its pixels is not there ({chunk})",
-                where=path,
-                remedy="Copy or export it again, with all chunks, also those that are black.",
-            )

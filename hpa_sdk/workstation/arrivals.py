@@ -221,7 +221,7 @@ class Arrivals:
         if not all(self._check_done(name) for name in names if name not in self._files):
             return None
         stamps = {name: self._files[name].stamp if name in self._files else self._done[name] for name in names}
-        complete = group.is_complete(self._station) and all(map(opens, group.files))
+        complete = group.is_complete(self._station) and all(opens(file, self._station.files) for file in group.files)
         patience = arrival.plane_timeout_seconds
         writing = find_earlier(stamps, self._ledger, self._station.watch, apart_seconds=patience)
         if quiet < patience and (writing.rewritten or not complete):
