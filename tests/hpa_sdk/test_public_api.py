@@ -14,8 +14,8 @@ from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, fi
 PROMISED = {
     "load": "(model, *, device='auto', threshold='card', white=None, batch_size=None, threads=None, gpu_memory=None,"
     " runtime_options=None, card=None, verify=False, sha256=None)",
-    "predict": "(self, sources, *, on_error='raise', recursive=False)",
-    "stream": "(self, sources, *, on_error='yield', recursive=False, root=None)",
+    "predict": "(self, sources, *, on_error='raise', recursive=False, rules=None)",
+    "stream": "(self, sources, *, on_error='yield', recursive=False, root=None, rules=None)",
     "predict_planes": "(self, planes, *, white=None)",
 }
 

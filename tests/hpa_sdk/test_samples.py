@@ -116,7 +116,7 @@ def test_a_path_that_leads_nowhere_is_an_error_that_names_it(tmp_path: Path, nam
     assert caught.value.remedy.endswith(".")
 
 
-@pytest.mark.parametrize("text", ["", "id\na\n", "Id\n", "Id,Target\n,3\n", "Id\n\udcff\n"])
+@pytest.mark.parametrize("text", ["", "name\na\n", "Id\n"])
 def test_a_table_without_ids_is_refused(tmp_path: Path, text: str) -> None:
     table = tmp_path / "t.csv"
     table.write_text(text, encoding="utf-8", errors="surrogateescape")

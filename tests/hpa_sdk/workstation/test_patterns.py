@@ -224,7 +224,9 @@ def test_a_group_knows_whether_its_channels_are_there(tmp_path: Path) -> None:
         assert [group.is_complete(rules) for group in group_files(rules, rules.watch)] == expected
     rules = station(tmp_path)
     write_ome_tiff(tmp_path / "exports" / "c.ome.tif", stack())
-    assert all(group.is_complete(rules) for group in group_files(rules, rules.watch))
+    # Without a pattern, names that end with a colour are planes, and other files are stacks.
+    complete = {group.id: group.is_complete(rules) for group in group_files(rules, rules.watch)}
+    assert complete == {"a": True, "b": False, "c.ome.tif": True}
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_name_that_several_channels_have_is_refused(tmp_path: Path) -> None:
 def test_a_field_without_er_is_refused_unless_the_station_file_says_how(tmp_path: Path) -> None:
     data = stack()[:3]
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", data, Channel={"Name": list(NAMES[:3])})
-    assert "or say under without.yellow what takes its place" in refusal(tmp_path)
+    assert "or say what takes its place: --without yellow=empty" in refusal(tmp_path)
     red, green, blue = data[[2, 1, 0], 0]
     for instead, plane, note in (("empty", np.zeros_like(red), "a black plane"), ("red", red, "red")):
         reading = look(tmp_path, text=f"[without]\nyellow = '{instead}'")
