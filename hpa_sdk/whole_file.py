@@ -35,20 +35,24 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        The folder is missing or not writable, the path is a folder, or the disk filled up.
+        The folder is missing or not writable, the path is a folder, a pipe or a device, or the disk filled up.
     """
     final = Path(path)
     if final.is_dir():
         raise OutputError("this is a folder, not a file", where=final, remedy="Name a file to write.")
+    if final == Path("-"):
+        raise OutputError("only text goes to the standard output", where=final, remedy="Name a file to write.")
     partial = final.with_name(f".{uuid.uuid4().hex[:8]}.{final.name}")
     try:
         if final.exists():
-            # Windows lets nobody replace a file that another program holds: better told now than after hours of work.
+            if not final.is_file():
+                raise OutputError("this is a pipe or a device, not a file", where=final, remedy="Name a file to write.")
+            # Windows lets nobody replace a file that another program holds: better known now than after hours.
             final.open("r+b").close()
         partial.touch(exist_ok=False)
     except OSError as error:
         raise OutputError(
-            f"no file can be written here ({error.strerror})",
+            f"no file can be written here ({error.strerror or error})",
             where=final,
             remedy="Name a file in an existing folder that you may write to, and that no program holds open.",
         ) from error

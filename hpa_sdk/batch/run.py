@@ -16,6 +16,7 @@ from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import remembered
 from hpa_sdk.batch.sole_run import sole_run
+from hpa_sdk.counts import count_of
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.model_content import ModelIdentity
@@ -125,14 +126,15 @@ def open_run(
             # Before the output appears: nothing that can still fail comes after it but its provenance.
             memory.make_safe()
         if memory.recalled or memory.changed:
+            were = "was" if memory.changed == 1 else "were"
             tell(
-                f"{memory.recalled} answers stood in the ledger;"
-                f" {memory.changed} fields had changed and were done again."
+                f"{count_of(memory.recalled, 'answer')} stood in the ledger;"
+                f" {count_of(memory.changed, 'field')} had changed and {were} done again."
             )
         if memory.unkept:
             tell(
-                f"{memory.unkept} answers are not kept in the ledger: their planes changed meanwhile, or could not be"
-                " looked at."
+                f"Not kept in the ledger: {count_of(memory.unkept, 'answer')}, because planes changed meanwhile or"
+                " could not be looked at."
             )
         counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}
         provenance.write(output, devices=sorted({engine.device, *memory.devices}), counts=counts)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hpa_sdk.bench.report import as_json, measure
 from hpa_sdk.bench.rivals import open_rival
 from hpa_sdk.bench.text import as_text
-from hpa_sdk.cli.parameters import runtime_option, white_option
+from hpa_sdk.cli.parameters import device_option, runtime_option, white_option
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
@@ -22,7 +22,7 @@ _AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measur
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--against", metavar="OTHER", help=_AGAINST)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
+@device_option
 @white_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")

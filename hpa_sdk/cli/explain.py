@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.cli.parameters import device_option, white_option
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
@@ -33,7 +33,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--save-map", type=_FILE, help="TIFF file to write, float32 at the size of the planes.")
 @click.option("--window", type=click.IntRange(min=1), help="Side in pixels. Default: an eighth of the field.")
 @click.option("--stride", type=click.IntRange(min=1), help="Pixels between windows. Default: half a window.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
+@device_option
 @white_option
 def explain(
     model: Path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,13 +10,8 @@ from typing import Any
 import click
 
 from hpa_sdk import __version__
+from hpa_sdk.cli.standard_streams import Refusal, standard_streams
 from hpa_sdk.errors import HpaError
-
-
-class Refusal(click.ClickException):
-    """Ends a command that could not start: one line on stderr, exit code 2."""
-
-    exit_code = 2
 
 
 class CommandGroup(click.Group):
@@ -46,18 +40,26 @@ class CommandGroup(click.Group):
             return None
         module = self._modules[cmd_name]
         command: click.Command = getattr(import_module(f"{self._home}.{module}"), module)
+        for parameter in command.params:
+            # No value differs from another in its letter case alone, and click shows some names of values in capitals.
+            if isinstance(parameter.type, click.Choice):
+                parameter.type.case_sensitive = False
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program: help and version, too, are written to standard streams that can fail."""
+        with standard_streams():
+            return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that says what to do next becomes one line and exit code 2."""
-        for stream in (sys.stdout, sys.stderr):
-            # Windows would otherwise write in the console's own code page, which lacks most ids and names.
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         try:
             return super().invoke(ctx)
         except HpaError as error:
             raise Refusal(str(error)) from error
+        finally:
+            # Whatever the exit code: what is still in the buffer is part of the output.
+            sys.stdout.flush()
 
 
 main = CommandGroup(

@@ -14,10 +14,15 @@ class WhiteLevel(click.ParamType[White]):
 
     name = "FLOAT|dtype|percentile"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        """Show the words as they are, where click would show capitals."""
+        return self.name
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> White:
-        """Read a number above 0, or one of the two words."""
-        if value in {"dtype", "percentile"}:
-            return cast("White", value)
+        """Read a number above 0, or one of the two words in whatever capitals."""
+        word = str(value).lower()
+        if word in {"dtype", "percentile"}:
+            return cast("White", word)
         return click.FloatRange(min=0, min_open=True).convert(value, param, ctx)
 
 
@@ -32,9 +37,33 @@ class Threshold(click.ParamType[float | Literal["card"]]):
 
     name = "card|FLOAT"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        """Show the word as it is, where click would show capitals."""
+        return self.name
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Literal["card"]:
-        """Read a number from 0 to 1, or the word."""
-        return "card" if value == "card" else click.FloatRange(0, 1).convert(value, param, ctx)
+        """Read a number from 0 to 1, or the word in whatever capitals."""
+        return "card" if str(value).lower() == "card" else click.FloatRange(0, 1).convert(value, param, ctx)
+
+
+class DeviceName(click.ParamType[str]):
+    """The name of a device, in whatever capitals."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Read a name; which devices there are is found out when it is used."""
+        return str(value).lower()
+
+
+device_option = click.option(
+    "--device",
+    type=DeviceName(),
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, tensorrt or openvino.",
+)
+"""The option of commands that open a model."""
 
 
 class RuntimeOption(click.ParamType[tuple[str, str]]):

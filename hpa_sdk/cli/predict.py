@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,24 +15,28 @@ from hpa_sdk.batch.answers import Forgetful
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
-from hpa_sdk.cli.parameters import Threshold, runtime_option, white_option
+from hpa_sdk.cli.parameters import Threshold, device_option, runtime_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from
+from hpa_sdk.cli.standard_streams import is_stream, open_stream
+from hpa_sdk.counts import count_of
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.trained_scale import rules_for, trained_of
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.writers import FORMS, WRITERS, Writer
+from hpa_sdk.writers import FORMS, WRITERS
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. Default: the standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write. Default, and - : the standard output."
+)
 @click.option(
     "--format", "form", type=click.Choice(sorted(FORMS)), help="Default: by the output's extension, else csv."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, tensorrt or openvino.")
+@device_option
 @click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
 @white_option
 @click.option("--on-error", type=click.Choice(["record", "stop"]), default="record", show_default=True)
@@ -90,9 +93,13 @@ def predict(
     Beside an output file, <file>.provenance.json says how it was made. With --resume, <file>.ledger keeps the answers
     as they come: after whatever stop, the same command makes the same output and does none of them twice.
     """
-    if resume and output is None:
+    output = output or Path("-")
+    streamed = is_stream(output)
+    if resume and streamed:
         raise click.UsageError("--resume goes with an output file: name one with -o.")
-    form = form or _form_of(output)
+    form = form or ("csv" if streamed else _form_of(output))
+    if streamed and form not in WRITERS:
+        raise click.UsageError(f"{form} is no text: name a file with -o.")
     rules = rules_from(**reading)
     if white is None and rules is not None:
         white = rules.files.white
@@ -109,8 +116,8 @@ def predict(
     rules = rules_for(predictor.card, rules, white)
     found = find_all(paths, recursive=recursive, root=root, rules=rules, trained=trained_of(predictor.card))
     opened: AbstractContextManager[Run]
-    if output is None:
-        opened = nullcontext(Run(predictor, _stdout_writer(form), Forgetful()))
+    if streamed:
+        opened = _open_streamed_run(output, form, predictor)
     else:
         opened = open_run(
             output,
@@ -129,7 +136,7 @@ def predict(
                     raise _Stopped(str(answer.error))
                 click.echo(f"{answer.id}: {answer.error}", err=True)
     if run.failed:
-        click.echo(f"{run.failed} fields failed; the output says why.", err=True)
+        click.echo(f"{count_of(run.failed, 'field')} failed; the output says why.", err=True)
         click.get_current_context().exit(1)
 
 
@@ -149,16 +156,14 @@ def _loader(engine: str) -> Callable[..., Engine]:
     return RayPredictor.load
 
 
-def _form_of(output: Path | None) -> str:
-    if output is None:
-        return "csv"
+def _form_of(output: Path) -> str:
     extension = output.suffix.lower().removeprefix(".")
     if extension not in FORMS:
         raise click.UsageError(f"{output.name} does not tell the form of the output: name it with --format.")
     return extension
 
 
-def _stdout_writer(form: str) -> Writer:
-    if form not in WRITERS:
-        raise click.UsageError(f"{form} is no text: name a file with -o.")
-    return WRITERS[form](sys.stdout)
+@contextmanager
+def _open_streamed_run(output: Path, form: str, engine: Engine) -> Iterator[Run]:
+    with open_stream(output) as stream:
+        yield Run(engine, WRITERS[form](stream), Forgetful())

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from hpa_sdk.cli.parameters import Threshold
+from hpa_sdk.counts import count_of
 from hpa_sdk.report.build import LARGEST, Sources, make_report
 from hpa_sdk.workstation.station import read_station
 
@@ -56,7 +57,7 @@ def report(
     )
     fields = make_report(sources, page=output, contact_sheet=contact_sheet, size=size)
     failed = sum(field.result.error is not None for field in fields)
-    told = ", ".join(f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in (output, contact_sheet) if path)
-    click.echo(f"{len(fields):,} fields, {failed:,} failed: {told}", err=True)
+    written = ", ".join(f"{path} ({path.stat().st_size / 1e6:.1f} MB)" for path in (output, contact_sheet) if path)
+    click.echo(f"{count_of(len(fields), 'field')}, {failed:,} failed: {written}", err=True)
     if failed:
         click.get_current_context().exit(1)

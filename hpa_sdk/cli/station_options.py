@@ -76,4 +76,4 @@ def _number(value: str | bool) -> object:
     try:
         return value if isinstance(value, bool) else float(value)
     except ValueError:
-        return value
+        return str(value).lower()  # the words are taken in whatever capitals

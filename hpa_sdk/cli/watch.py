@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from hpa_sdk.cli.station_options import plain_station, station_options, stop_when_asked
+from hpa_sdk.counts import count_of
 from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.opening import load_predictor, open_store
 from hpa_sdk.workstation.results import Result
@@ -35,7 +36,7 @@ def watch(
     with stop_when_asked() as stop:
         failed = _watch(station, existing, stop)
     if failed:
-        click.echo(f"{failed} fields failed; the results say why.", err=True)
+        click.echo(f"{count_of(failed, 'field')} failed; the results say why.", err=True)
         click.get_current_context().exit(1)
 
 

@@ -108,6 +108,40 @@ def test_thresholds_white_root_and_recursion_reach_the_predictor(
     assert len(rows(hpa("predict", model, tmp_path, "-r", "--device", "cpu").stdout)) == 5
 
 
+@pytest.mark.parametrize(
+    ("options", "thresholds"),
+    [
+        (["--threshold", "CARD", "--white", "DTYPE", "--format", "CSV", "--on-error", "Record"], 0),
+        (["--threshold", "Card", "--white", "Percentile", "--engine", "LOCAL", "--compare", "Time"], 0),
+        (["--device", "CPU", "--threshold", "0"], 28),
+    ],
+)
+def test_values_are_taken_in_whatever_capitals(
+    model: Path, fields: list[Sample], options: list[str], thresholds: int
+) -> None:
+    result = hpa("predict", model, fields[0].files[0], *options)
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows(result.stdout)
+    assert len(row["indices"].split()) >= thresholds
+
+
+def test_help_shows_words_as_they_are_written() -> None:
+    for command, shown in (
+        ("predict", ["--threshold card|FLOAT", "--white FLOAT|dtype|percentile", "[csv|jsonl|kaggle|parquet]"]),
+        ("report", ["--threshold card|FLOAT"]),
+        ("bench", ["--white FLOAT|dtype|percentile"]),
+        ("watch", ["--threshold card|FLOAT", "--white FLOAT|dtype|percentile", "[do|skip]"]),
+    ):
+        text = " ".join(hpa(command, "--help").stdout.split())
+        assert all(words in text for words in shown), text
+
+
+def test_one_field_is_counted_as_one(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    told = [hpa("predict", model, fields[0].files[0], *gone).stderr for gone in ([tmp_path / "x"], [tmp_path, "y"])]
+    assert "\n1 field failed; the output says why." in told[0]
+    assert "\n2 fields failed; the output says why." in told[1]
+
+
 def test_inspect_tells_the_card(model: Path) -> None:
     result = hpa("inspect", model)
     assert result.exit_code == 0

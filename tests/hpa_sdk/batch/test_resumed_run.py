@@ -81,7 +81,7 @@ def test_a_changed_image_is_done_again_and_told(
     predicted.clear()
     result = predict(*run)
     assert predicted == ["field-1"]
-    assert "4 answers stood in the ledger; 1 fields had changed and were done again" in result.stderr
+    assert "4 answers stood in the ledger; 1 field had changed and was done again" in result.stderr
     predict(model, folder, "-o", tmp_path / "plain.csv", "--device", "cpu")
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes() != before
 
