@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.counts import count_of
 from hpa_sdk.errors import HpaError, ModelFileError
 from hpa_sdk.file_state import FileState
 from hpa_sdk.labels import Label
@@ -159,10 +160,12 @@ class PredictionError(HpaError):
     def __init__(self, answers: list[Prediction | Failure]) -> None:
         self.answers = answers
         failures = [answer for answer in answers if isinstance(answer, Failure)]
+        first = failures[0]
+        rest = " The other answers are in this error's 'answers'." if len(failures) < len(answers) else ""
         super().__init__(
-            f"{len(failures)} of {len(answers)} fields failed; the first, {failures[0].id}: {failures[0].error.what}",
-            where=failures[0].error.where,
-            remedy="The other answers are in this error's 'answers'; on_error='yield' returns them with the failures.",
+            f"{len(failures)} of {count_of(len(answers), 'field')} failed; the first, {first.id}: {first.error.what}",
+            where=first.error.where,
+            remedy=f"{first.error.remedy}{rest}",
         )
 
     def __reduce__(self) -> tuple[type[PredictionError], tuple[list[Prediction | Failure]]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -156,6 +156,31 @@ class Predictor:
             thresholds=np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32),
             white=white,
             runtime_options=settings.options,
+        )
+
+    def __repr__(self) -> str:
+        said = {
+            "device": self.device,
+            "precision": self.card.precision,
+            "threshold": self._threshold(),
+            "white": self.white,
+        }
+        settings = ", ".join(f"{name}={value!r}" for name, value in said.items())
+        return f"Predictor({str(self.model.path or 'a model in memory')!r}, {settings})"
+
+    def _threshold(self) -> float | str:
+        if np.array_equal(self.thresholds, np.asarray(self.card.thresholds, np.float32)):
+            return "card"
+        smallest, largest = self.thresholds.min(), self.thresholds.max()
+        return float(str(smallest)) if smallest == largest else "one for each class"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a session belongs to its process, and a copy of its bytes would be no session."""
+        raise SettingError(
+            "a predictor can't be pickled or copied: its session belongs to this process",
+            where=self.model.path,
+            remedy="Give each worker the path and the options, and let it open its own:"
+            " Predictor.load(path, sha256=predictor.model.sha256).",
         )
 
     @property

@@ -15,7 +15,7 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import White
-from hpa_sdk.tables import parse_labels, read_columns
+from hpa_sdk.tables import is_table, parse_labels, read_columns
 
 Targets = npt.NDArray[np.float32]
 """float32 of shape (fields, 28): 1 where the field has the class, else 0."""
@@ -105,7 +105,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
         The table or a plane is missing, an id occurs twice, a label is none of the 28 classes, or the table is written
         while it is read.
     """
-    table = data if data.suffix.lower() == ".csv" else data / _TABLE
+    table = data if is_table(data) else data / _TABLE
     ids, targets = read_label_table(table)
     samples = tuple(find_samples(table))
     # The table is read twice, and rows of targets belong to samples by their position.
@@ -133,8 +133,8 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     Parameters
     ----------
     table : pathlib.Path
-        Comma-separated, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA names with
-        ``;``, ``,`` or ``|`` between.
+        As `read_columns` takes it, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA
+        names with ``;``, ``,`` or ``|`` between.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.preprocessing import White
+from hpa_sdk.tables import is_table
 from training.dataset import Dataset
 from training.prepared_build import build
 from training.prepared_files import PREPROCESSING, WHITE, PreparedFiles, plane_stamps
@@ -148,4 +149,4 @@ def prepared_folder(data: Path) -> Path:
     data : pathlib.Path
         A folder or table as `training.dataset.read_dataset` takes it.
     """
-    return (data.parent if data.suffix.lower() == ".csv" else data) / ".prepared"
+    return (data.parent if is_table(data) else data) / ".prepared"

@@ -143,7 +143,7 @@ def test_what_was_read_is_what_the_ledger_keeps(
 
     with monkeypatch.context() as patch:
         patch.setattr("hpa_sdk.fields.sources.read_field", read_the_other)
-        assert "1 answers are not kept" in predict(model, folder, "-o", out, *options).stderr
+        assert "Not kept in the ledger: 1 answer," in predict(model, folder, "-o", out, *options).stderr
     predict(model, folder, "-o", out, *options)
     (expected,) = Predictor.load(model, device="cpu", threads=1).predict(folder)
     found = [float(cell) for cell in by_id(out.read_text(encoding="utf-8"))["field"][3:31]]

@@ -5,8 +5,9 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 import pytest
 
+from hpa_sdk.errors import PlaneError
 from hpa_sdk.labels import Label
-from hpa_sdk.prediction import Prediction
+from hpa_sdk.prediction import Failure, Prediction, PredictionError
 
 
 @pytest.fixture
@@ -54,3 +55,14 @@ def test_it_can_be_read_and_not_written(prediction: Prediction) -> None:
     assert repr(prediction) == "Prediction('x': Nucleoli fibrillar center; Cytoplasmic bodies; Rods & rings)"
     with pytest.raises(ValueError, match="read-only"):
         prediction.probabilities[0] = 1
+
+
+def test_a_failure_of_a_batch_keeps_the_remedy_of_its_cause(prediction: Prediction) -> None:
+    cause = PlaneError("16-bit planes need a white level", where="a_red.png", remedy="Give white=4095.")
+    one = PredictionError([Failure("a", cause)])
+    assert str(one) == (
+        "a_red.png: 1 of 1 field failed; the first, a: 16-bit planes need a white level. Give white=4095."
+    )
+    some = PredictionError([prediction, Failure("a", cause), Failure("b", PlaneError("x", remedy="Y."))])
+    assert "2 of 3 fields failed; the first, a: 16-bit planes" in some.what
+    assert some.remedy == "Give white=4095. The other answers are in this error's 'answers'."

@@ -122,3 +122,34 @@ def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkey
     monkeypatch.setattr(dataset_module, "find_samples", sort_rows_first)
     with pytest.raises(TableError, match="changed while it was read"):
         read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "encoding"),
+    [
+        ("train.csv", "ID;TARGET\r\nb;16 0\r\n;\r\na;7 1 2 0\r\nc;27\r\n;\r\n", "utf-8-sig"),
+        ("train.tsv", "id\ttarget\nb\t16 0\na\t7 1 2 0\nc\t27\n", "utf-16"),
+        ("Unicode.txt", "Id\tTarget\r\nb\t16 0\r\na\t7 1 2 0\r\nc\t27\r\n", "utf-16"),
+    ],
+)
+def test_a_table_of_a_spreadsheet_is_the_same_set(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    expected = read_dataset(make_set(tmp_path))
+    (tmp_path / name).write_text(text, encoding=encoding, newline="")
+    found = read_dataset(tmp_path / name)
+    assert found.fingerprint == expected.fingerprint
+    assert found.samples == expected.samples
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Id,Target\nb,Nucleoli,Cytosol\n", "line 2 has 3 cells, and the header names 2"),
+        ('Id,Target\nb,"16 0\na,1\n', "line 2 has a quote that is not closed"),
+        ("ID,Label\nb,0|1\n", "Label of the 2021 challenge counts other classes"),
+    ],
+)
+def test_a_row_that_would_teach_wrong_labels_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    table = make_set(tmp_path) / "train.csv"
+    table.write_text(text, encoding="utf-8")
+    with pytest.raises(TableError, match=message):
+        read_dataset(tmp_path)
