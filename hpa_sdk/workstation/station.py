@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,9 @@ import msgspec
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import Count, FieldRules, Positive, Table
 from hpa_sdk.whole_file import whole_file
+from hpa_sdk.workstation.station_text import read_toml
+
+_BUILT_IN = (dt.datetime, dt.date, dt.time)  # what TOML has beside numbers and texts
 
 
 class Arrival(Table, frozen=True, kw_only=True):
@@ -77,16 +81,10 @@ def read_station(path: Path) -> Station:
         return path.parent / value
 
     try:
-        station = msgspec.toml.decode(path.read_text(encoding="utf-8-sig"), type=Station, dec_hook=to_path)
+        station = msgspec.convert(read_toml(path), Station, dec_hook=to_path, builtin_types=_BUILT_IN)
         station.check()
-    except OSError as error:
-        raise SettingError(
-            f"the station file can't be read ({error.strerror})",
-            where=path,
-            remedy="'hpa station init' writes one to start from.",
-        ) from error
     except (ValueError, RecursionError) as error:  # msgspec's, and those of the checks below
-        raise SettingError(str(error), where=path, remedy="Mend this key of the station file.") from error
+        raise SettingError(str(error), where=path, remedy="Correct this key of the station file.") from error
     return station
 
 

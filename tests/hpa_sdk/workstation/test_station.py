@@ -88,3 +88,53 @@ def test_what_is_no_station_file_is_refused(tmp_path: Path, content: bytes) -> N
         read_station(path)
     with pytest.raises(SettingError, match="hpa station init"):
         read_station(tmp_path / "gone.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (r'watch = "D:\exports"', r"Unescaped .* line 1.*single quotes \('D:\\exports'\), or paths with slashes"),
+        (r'watch = "D:\users\me"', "Invalid hex value.*single quotes"),
+        (r'watch = "D:\new\temp"', r"control character - at `\$.watch`.*single quotes"),
+        (r'watch = "\\nas\beta"', r"control character - at `\$.watch`.*single quotes"),
+        (r'watch = "D:\data\"', "single quotes"),
+        (r'files.pattern = "(?P<field>.+)_\d.tif"', "single quotes"),
+        (r'channels.red = ["a\tb"]', r"at `\$.channels.red\[0\]`.*single quotes"),
+        ('watch = "C:/my "best" folder"', "A quote inside a value ends it: put the other kind"),
+        (r"watch = 'D:\O'Brien'", "A quote inside a value ends it: put the other kind"),
+        (r"watch = D:\exports", "Put words and paths in single quotes"),
+        ("watch = “D:/exports”", "Use straight quotes"),
+        ("watch = 'D:/exports", "Close the quotes"),
+    ],
+)
+def test_what_goes_wrong_with_paths_has_its_advice(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text(f"{line}\nmodel = 'm.onnx'\noutput = 'out'\n", encoding="utf-8")
+    with pytest.raises(SettingError, match=message):
+        read_station(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_it_is_read_as_editors_save_it(tmp_path: Path, encoding: str, end: str) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes("model = 'D:\\ö.onnx'\nwatch\t=\t'in'\noutput = 'out'\n".replace("\n", end).encode(encoding))
+    station = read_station(path)
+    assert station.model.name.endswith("ö.onnx")
+    assert station.watch == tmp_path / "in"
+
+
+def test_another_encoding_is_named_as_the_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes("model = 'm.onnx'\nwatch = 'Bilder ö'\n".encode("cp1252"))
+    with pytest.raises(SettingError, match=r"no UTF-8 text \(line 2\)\. Save it with the encoding UTF-8"):
+        read_station(path)
+
+
+def test_what_was_typed_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text(
+        "model = 'm'\nwatch = 'a\tb'\noutput = 'o'\n[files]\npattern = \"(?x)(?P<field>.+)_\\n(?P<channel>.+)\"\n",
+        encoding="utf-8",
+    )
+    assert read_station(path).watch == tmp_path / "a\tb"
