@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,11 +14,14 @@ import msgspec
 from hpa_sdk.errors import HpaError, TableError
 from hpa_sdk.file_state import FileStamp
 from hpa_sdk.labels import Label
+from hpa_sdk.table_text import is_empty, open_text
+from hpa_sdk.tables import missing_column, read_header
 from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.result_store import LEDGER, TABLE
 from hpa_sdk.workstation.results import Result, ResultError
 
 _ROWS_AT_ONCE = 500
+_COLUMNS = ("id", "labels", "error")
 _Stamp = tuple[int, int | None, int | None, int | None, str | None]  # all parts, though most have a default
 _AGAIN = "Predict this field again, or mend the row."
 
@@ -69,9 +71,11 @@ def _results(path: Path) -> Iterator[Result]:
     try:
         for number, row in enumerate(read(path), 1):
             yield _result(row, number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
         raise TableError(
-            f"the results can't be read ({error})", where=path, remedy="Name a file of hpa predict or hpa watch."
+            f"the results can't be read ({error.strerror or error})",
+            where=path,
+            remedy="Name a file of hpa predict or hpa watch that you may read.",
         ) from error
 
 
@@ -87,32 +91,37 @@ def _results_of_ledger(path: Path) -> Iterator[Result]:
 
 
 def _rows_of_csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = {"id", "labels", "error"} - set(rows.fieldnames or [])
+    with open_text(path) as text:
+        header, records, separator = read_header(text, _COLUMNS, path)
+        # A spreadsheet keeps the names of columns; a hand may have written them in capitals.
+        names = [name.lower() if name.lower() in _COLUMNS and name.lower() not in header else name for name in header]
+        missing = [column for column in _COLUMNS if column not in names]
         if missing:
             raise TableError(
-                f"the table has no column {min(missing)!r}",
+                missing_column(missing[0], header, separator, path).what,
                 where=path,
                 remedy="Name a table of hpa predict --format csv; a Kaggle submission has no probabilities.",
             )
-        for row in rows:
-            if None in row or None in row.values():
-                yield {
-                    "id": row.get("id"),
-                    "error": "the row is cut short, or has more cells than the table has columns",
-                }
-            else:
-                yield row
+        for record in records:
+            if record.problem:
+                yield {"error": f"the row {record.problem}"}
+            elif len(record.cells) < len(names) or not is_empty(record.cells[len(names) :]):
+                if not is_empty(record.cells):
+                    name = dict(zip(names, record.cells, strict=False)).get("id")
+                    yield {"id": name, "error": "the row is cut short, or has more cells than the table has columns"}
+            elif not is_empty(record.cells):
+                yield dict(zip(names, record.cells, strict=False))
 
 
 def _rows_of_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
+    with open_text(path) as text:
+        for line in text:
             try:
-                yield json.loads(line)
+                line.encode()  # bytes that are no text came in as surrogates
+                if line.strip():
+                    yield json.loads(line)
             except (ValueError, RecursionError) as error:  # of damage, of numbers without end, of lists without end
-                yield {"error": f"the line is damaged ({error})"}
+                yield {"error": f"the line can't be read as JSON ({error})"}
 
 
 def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -125,10 +134,19 @@ def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
             remedy="Install it: pip install 'hpa-sdk[parquet]'.",
         ) from error
     try:
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
+        file = parquet.ParquetFile(path)
     except ValueError as error:  # pyarrow's own errors are ValueErrors or OSErrors
-        raise TableError(f"the file is damaged ({error})", where=path, remedy="Predict again.") from error
+        raise TableError(
+            f"the file can't be read as Parquet ({error})", where=path, remedy="Copy it again, or predict again."
+        ) from error
+    with file:
+        for group in range(file.num_row_groups):
+            try:
+                rows = file.read_row_group(group).to_pylist()
+            except (ValueError, OSError) as error:  # damage is only known of a whole group
+                count = file.metadata.row_group(group).num_rows
+                rows = [{"error": f"its part of the file can't be read ({error})"}] * count
+            yield from rows
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {

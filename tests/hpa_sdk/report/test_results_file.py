@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from hpa_sdk import HpaError, Predictor, Sample
 from hpa_sdk.file_state import FileStamp
@@ -124,16 +126,68 @@ def test_a_bad_row_costs_no_other_row_its_place(results: Path) -> None:
     assert [result.error is None for result in found[4:]] == [True, False, True, True, True]
 
 
+def test_damage_in_the_middle_costs_its_row_alone(results: Path, model: Path, fields: list[Sample]) -> None:
+    """Bytes that are no text, a quote that is not closed, empty rows: everything after them is read."""
+    lines = results.read_bytes().splitlines()
+    results.write_bytes(b"\n".join([lines[0], b'{"id": "x\xff"}', b"", b'{"id": "y', *lines[1:]]))
+    found = list(read_results(results))
+    assert [result.error is not None for result in found] == [False, True, True, True, False, False, False]
+    table = results.with_suffix(".csv")
+    write_results(table, model, fields)
+    rows = table.read_bytes().splitlines()
+    table.write_bytes(b"\n".join([*rows[:2], b'"x,a', b",,,", *rows[2:4], b"\x81,,,", *rows[4:]]))
+    found = list(read_results(table))
+    assert [result.id for result in found if result.error is None] == [sample.id for sample in fields]
+    assert [result.error.what for result in found if result.error is not None] == [
+        "the row has a quote that is not closed",
+        "the row is neither UTF-8 nor Windows-1252 text",
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_results_are_read_as_other_programs_save_them(
+    model: Path, fields: list[Sample], tmp_path: Path, form: str, encoding: str
+) -> None:
+    path = tmp_path / f"results.{form}"
+    write_results(path, model, fields)
+    expected = list(read_results(path))
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding, newline="\r\n")
+    assert list(read_results(path)) == expected
+    if form == "csv":  # a spreadsheet in Europe
+        table = list(csv.reader(path.read_text(encoding=encoding).splitlines()))
+        with path.open("w", encoding=encoding, newline="") as file:
+            csv.writer(file, delimiter=";").writerows([*table, [""] * len(table[0])])
+        assert list(read_results(path)) == expected
+
+
+def test_damage_in_a_parquet_file_costs_its_group_alone(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    write_results(path, model, fields)
+    table = parquet.read_table(path)
+    parquet.write_table(table, path, row_group_size=1, compression="zstd")
+    column = parquet.ParquetFile(path).metadata.row_group(1).column(4)
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(content)
+    found = list(read_results(path))
+    assert [result.error is None for result in found] == [True, False, True, True, True]
+    assert found[1].error is not None
+    assert "its part of the file can't be read" in found[1].error.what
+
+
 @pytest.mark.parametrize(
     ("name", "write", "told"),
     [
         ("results.txt", Path.touch, "this holds no results"),
         ("results", Path.mkdir, "this holds no results"),
-        ("results.csv", Path.touch, "no column 'error'"),
-        ("kaggle.csv", lambda path: path.write_text("Id,Predicted\na,0\n"), "no column"),
+        ("results.csv", Path.touch, "the table is empty"),
+        ("kaggle.csv", lambda path: path.write_text("Id,Predicted\na,0\n"), "no column 'labels': its columns are 'Id'"),
         ("results.jsonl", Path.touch, "no results in it"),
         ("empty.sqlite", lambda path: Ledger(path).close(), "no results in it"),
-        ("binary.jsonl", lambda path: path.write_bytes(b"\xff\xfe"), "can't be read"),
+        ("binary.jsonl", lambda path: path.write_bytes(b"\xff\xfe"), "no results in it"),
+        ("text.parquet", lambda path: path.write_text("id"), "can't be read as Parquet"),
         ("gone.csv", lambda _: None, "can't be read"),
     ],
 )
