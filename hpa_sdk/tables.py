@@ -209,6 +209,8 @@ def _row(
         records.give_back()
         line = records.line
         what = "has a quote that is not closed in its line"
+    elif not what and any("\0" in value for value in values):  # of a write that was cut off by a loss of power
+        what = "has a zero byte in it"
     elif not what and not is_empty(record.cells[len(header) :]):
         what = f"has {len(record.cells)} cells, and the header names {len(header)}"
         remedy = "Put values that hold the separator in quotes."

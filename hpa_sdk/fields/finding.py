@@ -312,11 +312,8 @@ def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained
             samples = _samples_of_row(sample_id, root, folders, rules, trained)
         except TableError as problem:
             yield Sample(f"{table.name} line {row.line}", (table,), problem=problem)
-        except (
-            HpaError,
-            OSError,
-            ValueError,
-        ) as error:  # a name that the system refuses, a folder that can't be listed
+        except (HpaError, OSError, ValueError) as error:
+            # A name that the system refuses, or a folder that can't be listed.
             what = error.what if isinstance(error, HpaError) else f"its files can't be looked for ({error})"
             remedy = error.remedy if isinstance(error, HpaError) else "Check its id in the table."
             yield Sample(sample_id, (table,), problem=SampleError(what, where=table, remedy=remedy))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hpa_sdk import Failure, Predictor, Sample
+from hpa_sdk.batch.discovery import find_all
 from hpa_sdk.errors import TableError
 from hpa_sdk.tables import is_table, read_columns, read_rows
 
@@ -132,6 +134,7 @@ def test_a_quote_that_is_not_closed_costs_its_row(tmp_path: Path, row: str) -> N
     [
         (",1", "line 3 has an empty 'Id'"),
         ("f2", "line 3 has an empty 'Target'"),
+        ("f\0,1", "line 3 has a zero byte in it"),
         ("f2,Nucleoli,Cytosol", "line 3 has 3 cells, and the header names 2"),
     ],
 )
@@ -169,3 +172,37 @@ def test_tables_are_known_by_their_extensions(tmp_path: Path) -> None:
     (tmp_path / "Unicode.txt").touch()
     names = {"a.csv": True, "a.TSV": True, "a.xlsx": True, "Unicode.txt": True, "stem.txt": False, "a_red.png": False}
     assert {name: is_table(tmp_path / name) for name in names} == names
+
+
+def test_a_bad_row_costs_no_other_field_its_answer(model: Path, fields: list[Sample]) -> None:
+    folder = fields[0].files[0].parent
+    rows = [",", "f\0,1", "field-0,2", f"{'x' * 300}/y,1", "../gone/f,1", '"field-9,1', "field-3,1,2", "field-1,0", ","]
+    (folder / "ids.csv").write_text("\n".join(["Id,Target", *rows]), encoding="utf-8")
+    answers = Predictor.load(model, device="cpu").predict(folder / "ids.csv", on_error="yield")
+    found = [answer.id for answer in answers if not isinstance(answer, Failure)]
+    assert found == ["field-0", "field-1"]
+    failed = {answer.id: answer.error.what for answer in answers if isinstance(answer, Failure)}
+    assert list(failed) == ["ids.csv line 3", f"{'x' * 300}/y", "../gone/f", "ids.csv line 7", "ids.csv line 8"]
+    assert failed["ids.csv line 7"] == "line 7 has a quote that is not closed"
+    named = [item.id for item in find_all([str(folder / "ids.csv")], recursive=False, root=None)]
+    assert named == [answer.id for answer in answers]
+
+
+def test_ids_that_a_spreadsheet_cut_are_named(model: Path, fields: list[Sample]) -> None:
+    for file in fields[0].files:
+        file.rename(file.with_name(file.name.replace("field-0", "0007")))
+    table = fields[0].files[0].with_name("ids.csv")
+    table.write_text('Id\n7\n"=""0007"""\n', encoding="utf-8")
+    cut, whole = Predictor.load(model, device="cpu").predict(table, on_error="yield")
+    assert isinstance(cut, Failure)
+    assert "no file of '7' lies there, but there are some of '0007': a spreadsheet cuts" in cut.error.what
+    assert whole.id == "0007"
+    assert not isinstance(whole, Failure)
+
+
+@pytest.mark.parametrize("name", ["ids.tsv", "Unicode.txt", "ids.xls"])
+def test_other_extensions_are_tables_too(model: Path, fields: list[Sample], name: str) -> None:
+    table = fields[0].files[0].with_name(name)
+    table.write_text("ID\tNote\r\nfield-2\tä\r\n\t\r\nfield-2\t\r\n", encoding="utf-16", newline="")
+    assert [answer.id for answer in Predictor.load(model, device="cpu").predict(table)] == ["field-2", "field-2"]
+    assert len(list(find_all([str(table)], recursive=False, root=None))) == 1
