@@ -20,6 +20,7 @@ OTHER_ENCODING = "cp1252"
 
 _LONGEST = 100  # lines of one record: a quote that is never closed would swallow the rest of the table
 _EDGES = " \t\r\n\v\f\x1a\xa0\u200b\u200e\u200f\u2007\u202f\u3000\ufeff"  # spaces, marks of order, DOS's end of a file
+_NOTHING = f'{_EDGES}"{"".join(SEPARATORS)}'
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -78,7 +79,7 @@ def clean(cell: str) -> str:
 
 def is_empty(cells: Iterable[str]) -> bool:
     """Whether nothing is said in any cell: spreadsheets write such rows where a sheet was used once."""
-    return not any(cell.strip(f'{_EDGES}"{"".join(SEPARATORS)}') for cell in cells)
+    return not any(cell.strip(_NOTHING) for cell in cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ class Records:
             if not cells:
                 problem = f"can't be read ({error})"
             self._rows = self._reader(lines)
-        faults = [fault for _, fault in lines.record if fault]
-        if any(fault is not _NOTE for fault in faults):
+        faults = {fault for _, fault in lines.record if fault}
+        if faults - {_NOTE}:
             problem = problem or "is neither UTF-8 nor Windows-1252 text"
         return Record(lines.number, cells, problem, _NOTE if faults and not problem else "")
 

@@ -202,7 +202,10 @@ def _row(
     records: Records,
     table: Path,
 ) -> Row:
-    values = tuple(clean(record.cells[place]) if place < len(record.cells) else "" for place in places)
+    cells = record.cells
+    values = tuple(clean(cells[place]) if place < len(cells) else "" for place in places)
+    if not record.problem and len(cells) <= len(header) and all(value.isprintable() and value for value in values):
+        return Row(record.line, values, record.note)
     what, remedy, line = record.problem, "Correct the row or delete it.", record.line
     if not what and any("\n" in value or "\r" in value for value in values):
         # No id has line ends. What a quote that is not closed has swallowed are rows of their own.
@@ -211,8 +214,8 @@ def _row(
         what = "has a quote that is not closed in its line"
     elif not what and any("\0" in value for value in values):  # of a write that was cut off by a loss of power
         what = "has a zero byte in it"
-    elif not what and not is_empty(record.cells[len(header) :]):
-        what = f"has {len(record.cells)} cells, and the header names {len(header)}"
+    elif not what and not is_empty(cells[len(header) :]):
+        what = f"has {len(cells)} cells, and the header names {len(header)}"
         remedy = "Put values that hold the separator in quotes."
     elif not what and not all(values):
         what, remedy = f"has an empty {columns[values.index('')]!r}", "Complete the row or delete it."
