@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,21 +16,68 @@ from hpa_sdk.fields.pixel_rules import DEPTHS
 from hpa_sdk.planes import Planes
 
 _SQUARE = 0.01
+# Those of the OME schema, of OME-Zarr and of ImageJ, which lets its users write what they like. Capitals count in the
+# short ones: Mm is a megametre.
 _MICROMETRES = {
-    "m": 1e6,
-    "meter": 1e6,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "µm": 1.0,
-    "μm": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
+    **{
+        f"{prefix}{metre}": 1e6 * factor
+        for short, long, factor in (
+            *(("Y", "yotta", 1e24), ("Z", "zetta", 1e21), ("E", "exa", 1e18), ("P", "peta", 1e15), ("T", "tera", 1e12)),
+            *(("G", "giga", 1e9), ("M", "mega", 1e6), ("k", "kilo", 1e3), ("h", "hecto", 1e2), ("da", "deca", 1e1)),
+            *(
+                ("", "", 1.0),
+                ("d", "deci", 1e-1),
+                ("c", "centi", 1e-2),
+                ("m", "milli", 1e-3),
+                ("\u00b5", "micro", 1e-6),
+            ),
+            *(("\u03bc", "micro", 1e-6), ("u", "micro", 1e-6), ("n", "nano", 1e-9), ("p", "pico", 1e-12)),
+            *(("f", "femto", 1e-15), ("a", "atto", 1e-18), ("z", "zepto", 1e-21), ("y", "yocto", 1e-24)),
+        )
+        for prefix, metre in ((short, "m"), (long, "meter"), (long, "metre"), (long, "meters"), (long, "metres"))
+    },
+    **dict.fromkeys(("micron", "microns"), 1.0),
+    **dict.fromkeys(("\u00c5", "\u212b", "angstrom", "angstroms", "\u00e5ngstr\u00f6m"), 1e-4),
+    **dict.fromkeys(("in", "inch", "inches"), 25_400.0),
+    **dict.fromkeys(("thou", "mil"), 25.4),
+    **dict.fromkeys(("li", "line"), 25_400.0 / 12),
+    **dict.fromkeys(("pt", "point"), 25_400.0 / 72),
+    **dict.fromkeys(("ft", "foot", "feet"), 304_800.0),
+    **dict.fromkeys(("yd", "yard", "yards"), 914_400.0),
+    **dict.fromkeys(("mi", "mile", "miles"), 1_609_344_000.0),
+    "ua": 149_597_870_700e6,
+    "ly": 9_460_730_472_580_800e6,
+    "pc": 3.085_677_581_491_367e22,
+    "parsec": 3.0857e22,
 }
+# What says that there is no size, and not one in a unit that is not known.
+_NO_UNITS = ("", "pixel", "pixels", "px", "reference frame")
+_SHORT = 3
+
+
+class ChannelName(str):
+    """What a file calls a channel, with the further names that it has for it, such as that of the dye.
+
+    Attributes
+    ----------
+    others : tuple of str
+        Those that count where no channel has a name that is looked for, the more telling ones first.
+    """
+
+    __slots__ = ("others",)
+
+    others: tuple[str, ...]
+
+    def __new__(cls, *names: str) -> Self:
+        """Take the first of some names that is not empty as the name, and those behind it as the others."""
+        there = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+        name = super().__new__(cls, there[0] if there else "")
+        name.others = tuple(there[1:])
+        return name
+
+    def __repr__(self) -> str:
+        """Show all names, for messages."""
+        return " or ".join(map(repr, (str(self), *self.others)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +87,7 @@ class ChannelStack:
     Attributes
     ----------
     name : str
-        What the file calls it; can be empty.
+        What the file calls it; can be empty. A `ChannelName` where it has several names.
     number : int or None
         Its number in the file, from 0, or in the file's name.
     path : pathlib.Path
@@ -87,36 +134,62 @@ def load(package: str, *, extra: str, path: Path) -> Any:  # noqa: ANN401 - pack
 
 
 def micrometres(sizes: tuple[float | None, float | None], unit: str, path: Path) -> float | None:
+    """Give the size of a pixel in micrometres, as `pixel_size` does for one unit and without its notes."""
+    return pixel_size(sizes, (unit, unit), path)[0]
+
+
+def pixel_size(
+    sizes: tuple[float | None, float | None], units: tuple[str, str], path: Path
+) -> tuple[float | None, tuple[str, ...]]:
     """Give the size of a pixel in micrometres.
 
     Parameters
     ----------
     sizes : tuple of float or None
         Height and width.
-    unit : str
-        Their unit.
+    units : tuple of str
+        Their units.
     path : pathlib.Path
         The file, for messages.
 
     Returns
     -------
     float or None
-        None where the size is not told, not above 0, or of a unit that is no length, such as ``"pixel"``.
+        None where the file does not give it, it is not above 0, or its unit is not a known length.
+    tuple of str
+        A note for each unit that is not known.
 
     Raises
     ------
     PlaneError
         Pixels are not square.
     """
-    height, width = sizes
-    factor = _MICROMETRES.get(unit)
-    if not height or not width or factor is None or not 0 < min(height, width) <= max(height, width) < math.inf:
-        return None
-    if abs(height / width - 1) > _SQUARE:
-        raise PlaneError(
-            f"a pixel is {height:g} high and {width:g} wide", where=path, remedy="Export it with square pixels."
+    if not all(size and 0 < size < math.inf for size in sizes):
+        return None, ()
+    factors = tuple(map(_factor, units))
+    if None in factors:
+        unknown = dict.fromkeys(
+            unit for unit, factor in zip(units, factors, strict=True) if factor is None and unit not in _NO_UNITS
         )
-    return width * factor
+        return None, tuple(f"the pixel size is not used: its unit {unit!r} is not a known length" for unit in unknown)
+    height, width = (
+        size * factor for size, factor in zip(sizes, factors, strict=True) if size is not None and factor is not None
+    )
+    if not 0 < min(height, width) <= max(height, width) < math.inf:
+        return None, ()
+    if abs(height / width - 1) > _SQUARE:
+        (high, wide), (unit, other) = sizes, units
+        both = (
+            f"{high:g} high and {wide:g} wide" if unit == other else f"{high:g} {unit} high and {wide:g} {other} wide"
+        )
+        raise PlaneError(f"a pixel is {both}", where=path, remedy="Export it with square pixels.")
+    return width, ()
+
+
+def _factor(unit: str) -> float | None:
+    unit = unit.strip()
+    # ImageJ's users write "Microns" and "INCH"; in short names capitals have a meaning.
+    return _MICROMETRES.get(unit, _MICROMETRES.get(unit.casefold()) if len(unit) > _SHORT else None)
 
 
 def check_type(dtype: np.dtype[Any], path: Path) -> None:

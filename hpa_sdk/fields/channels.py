@@ -96,10 +96,7 @@ def _listed(names: set[str | int]) -> str:
 
 
 def _named(offered: Sequence[tuple[str, int | None]]) -> str:
-    told = (
-        " ".join(part for part in (" or ".join(repr(str(one)) for one in _names(name) if one), _digits(number)) if part)
-        for name, number in offered
-    )
+    told = (" ".join(part for part in (repr(name) * bool(name), _digits(number)) if part) for name, number in offered)
     return ", ".join(told) or "none"
 
 

@@ -38,7 +38,9 @@ _PHOTOMETRIC = {
     6: "a colour (YCbCr) picture",
     8: "a colour (CIELab) picture",
 }
-_WHITE, _BLACK = 0, 1
+_WHITE, _BLACK, _RGB = 0, 1, 2
+_COLOURS = 3
+_EXPORT_GREY = "Export each channel as one grey picture of unsigned numbers, without colour table or alpha channel."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,20 @@ class StoredForm:
         Whether 0 is white (the PhotometricInterpretation 0 of TIFF), so that a low number means much light.
     orientation : int
         The Orientation tag of TIFF or Exif; 1 for upright.
+    why_inverted : str
+        What of the file says so.
     """
 
     inverted: bool = False
     orientation: int = _UPRIGHT
+    why_inverted: str = "PhotometricInterpretation 0"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What `as_plane` does to the pixels."""
         notes = []
         if self.inverted:
-            notes.append("the file stores 0 as white (PhotometricInterpretation 0); the plane is inverted")
+            notes.append(f"the file stores 0 as white ({self.why_inverted}); the plane is inverted")
         if self.orientation != _UPRIGHT:
             notes.append(f"the file says Orientation {self.orientation}; the plane is turned upright")
         return tuple(notes)
@@ -114,6 +119,48 @@ def check_orientation(orientation: object, path: Path) -> int:
         where=path,
         remedy="Export the plane upright, with Orientation 1 or without this tag.",
     )
+
+
+def check_planar(samples: int, photometric: int | None, path: Path) -> bool:
+    """Check whether planar samples are channels, each a grey plane, and say whether their pixels are inverted.
+
+    Grey samples are, and so are more of them than a colour picture has: some writers call four channels RGB with alpha.
+
+    Raises
+    ------
+    PlaneError
+        They are the colours of one picture.
+    """
+    if photometric == _RGB and samples > _COLOURS:
+        return False
+    return check_photometric(photometric, path)
+
+
+def check_palette(colours: tuple[int, ...], bits: int, path: Path) -> bool:
+    """Check that the colour table of a palette picture says no more than that it is grey, and say whether inverted.
+
+    Raises
+    ------
+    PlaneError
+        The table is missing, has colours, or greys that are not in proportion to the stored numbers.
+    """
+    size = 2**bits
+    if len(colours) != _COLOURS * size:
+        raise not_grey("a palette picture without its colour table", path)
+    red, green, blue = (np.array(colours[at * size : (at + 1) * size]) for at in range(_COLOURS))
+    if not ((red == green) & (green == blue)).all():
+        raise not_grey("a palette picture in colour", path)
+    # 8 bits become 16 by 257, or by 256 in writers that shift.
+    for factor in {2 ** (_TABLE_BITS - bits), (2**_TABLE_BITS - 1) // (size - 1)}:
+        ramp = np.arange(size) * factor
+        if (red == ramp).all():
+            return False
+        if (red == ramp[::-1]).all():
+            return True
+    raise not_grey("a palette picture whose colour table is no ramp of grey", path)
+
+
+_TABLE_BITS = 16
 
 
 def check_photometric(photometric: int | None, path: Path) -> bool:
@@ -170,5 +217,5 @@ def not_grey(what: str, path: Path) -> PlaneError:
     return PlaneError(
         f"the plane is {what}, not grey of 8 or 16 bits",
         where=path,
-        remedy="Export each channel as one grey picture of unsigned numbers, without colour table or alpha channel.",
+        remedy=_EXPORT_GREY,
     )

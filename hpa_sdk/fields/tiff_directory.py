@@ -19,13 +19,24 @@ from hpa_sdk.planes import damaged
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 DESCRIPTION, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 270, 273, 274, 277, 278, 279
-PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
+PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 284, 317, 320, 322, 323, 324, 325
 SAMPLE_FORMAT, JPEG_TABLES, IMAGE_DEPTH, METAMORPH_PLANES = 339, 347, 32997, 33629
 
 _BYTES = {DESCRIPTION, JPEG_TABLES}
 _NUMBERS = {
     *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP),
-    *(STRIP_COUNTS, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT, IMAGE_DEPTH),
+    *(
+        STRIP_COUNTS,
+        PLANAR,
+        PREDICTOR,
+        COLOUR_MAP,
+        TILE_WIDTH,
+        TILE_HEIGHT,
+        TILE_OFFSETS,
+        TILE_COUNTS,
+        SAMPLE_FORMAT,
+        IMAGE_DEPTH,
+    ),
 }
 _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _TEXT_TYPES = (1, 2, 7)
@@ -33,6 +44,7 @@ _MOST_TAGS = 4096
 _MOST_VALUES = 2**20
 _MOST_TEXT = 2**16
 _CLASSIC, _BIG = 42, 43
+_PLANAR = 2
 _IMAGEJ = re.compile(rb"\AImageJ=[^\0]*?\bimages=(\d{1,9})")
 
 
@@ -62,6 +74,12 @@ class Directory:
     following: int
     planes: int
     file_size: int
+
+    @property
+    def planar_samples(self) -> int:
+        """How many planes lie one behind the other as samples of one picture (PlanarConfiguration 2); 1 for others."""
+        samples = self.one(SAMPLES) or 1
+        return samples if self.one(PLANAR) == _PLANAR else 1
 
     def one(self, tag: int) -> int | None:
         """Give the first value of a tag; None where it is absent."""

@@ -10,7 +10,16 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields import tiff_directory as tags
-from hpa_sdk.fields.pixel_rules import StoredForm, check_orientation, check_photometric, check_samples
+from hpa_sdk.fields.pixel_rules import (
+    DEPTHS,
+    StoredForm,
+    check_orientation,
+    check_palette,
+    check_photometric,
+    check_planar,
+    check_samples,
+    not_grey,
+)
 from hpa_sdk.fields.tiff_directory import Directory
 from hpa_sdk.planes import COPY_AGAIN, MAX_PIXELS, check_size, damaged
 
@@ -19,6 +28,10 @@ UNCOMPRESSED = 1
 
 _HEADER = 8
 _MOST_SAMPLES = 99
+_PALETTE = 3
+_BYTE = 8
+# JPEG, JPEG 2000, PNG, JPEG XR and JPEG XL: a picture in itself.
+_PICTURE_COMPRESSIONS = (7, 22610, 33003, 33004, 33005, 33007, 34712, 34892, 34933, 34934, 50002, 52546)
 _PREDICTORS = (1, 2)
 _FILL_ORDERS = (1, 2)
 
@@ -77,8 +90,17 @@ class Layout:
         return rows * self.part_width * self.dtype.itemsize
 
 
-def layout_of(directory: Directory, path: Path) -> Layout:
+def layout_of(directory: Directory, path: Path, sample: int | None = None) -> Layout:
     """Check the form of a plane, before a pixel of it is read.
+
+    Parameters
+    ----------
+    directory : Directory
+        Its tags.
+    path : pathlib.Path
+        The file, for messages.
+    sample : int, optional
+        Which of the planar samples the plane is. Default: the picture is to have one plane.
 
     Raises
     ------
@@ -89,13 +111,16 @@ def layout_of(directory: Directory, path: Path) -> Layout:
     if not width or not height:
         raise damaged("its tags give no width or height", path)
     check_size(width, height, path)
-    inverted = check_photometric(directory.one(tags.PHOTOMETRIC), path)
-    dtype = check_samples(_bits(directory), directory.numbers.get(tags.SAMPLE_FORMAT, ()), path)
+    dtype, form = _form(directory, path, sample)
     compression = directory.one(tags.COMPRESSION) or UNCOMPRESSED
     predictor, fill_order = directory.one(tags.PREDICTOR) or 1, directory.one(tags.FILL_ORDER) or 1
     known = predictor in _PREDICTORS and fill_order in _FILL_ORDERS
     if not known or (compression == UNCOMPRESSED and predictor != 1):
-        raise damaged(f"Compression {compression}, Predictor {predictor} and FillOrder {fill_order}", path)
+        raise PlaneError(
+            f"Compression {compression} with Predictor {predictor} and FillOrder {fill_order} is not read",
+            where=path,
+            remedy="Save it uncompressed, or compressed by Deflate or LZW, with Predictor 1 or 2.",
+        )
     tiled = tags.TILE_OFFSETS in directory.numbers
     rows = directory.one(tags.TILE_HEIGHT) if tiled else min(directory.one(tags.ROWS_PER_STRIP) or height, height)
     columns = directory.one(tags.TILE_WIDTH) if tiled else width
@@ -107,14 +132,14 @@ def layout_of(directory: Directory, path: Path) -> Layout:
         height=height,
         width=width,
         dtype=dtype.newbyteorder(directory.byte_order),
-        form=StoredForm(inverted, check_orientation(directory.one(tags.ORIENTATION), path)),
+        form=form,
         compression=compression,
         differences=predictor != 1,
         reversed_bits=fill_order != 1,
         tiled=tiled,
         part_height=rows,
         part_width=columns,
-        parts=_parts(directory, ceil(height / rows) * ceil(width / columns), path),
+        parts=_parts(directory, ceil(height / rows) * ceil(width / columns), path, sample or 0),
         jpeg_tables=directory.texts.get(tags.JPEG_TABLES),
     )
     if compression == UNCOMPRESSED and any(
@@ -124,19 +149,40 @@ def layout_of(directory: Directory, path: Path) -> Layout:
     return layout
 
 
+def _form(directory: Directory, path: Path, sample: int | None) -> tuple[np.dtype[np.uint8 | np.uint16], StoredForm]:
+    bits, formats = _bits(directory), directory.numbers.get(tags.SAMPLE_FORMAT, ())
+    photometric = directory.one(tags.PHOTOMETRIC)
+    why = "PhotometricInterpretation 0"
+    if (planes := directory.planar_samples) > 1:
+        inverted = check_planar(planes, photometric, path)
+        if sample is None:
+            raise not_grey(f"{planes} planes in one picture (PlanarConfiguration 2)", path)
+        bits, formats = bits[sample : sample + 1], formats[sample : sample + 1] or formats
+    elif photometric == _PALETTE and len(bits) == 1 and bits[0] in DEPTHS:
+        inverted = check_palette(directory.numbers.get(tags.COLOUR_MAP, ()), bits[0], path)
+        why = "its colour table"
+    else:
+        inverted = check_photometric(photometric, path)
+    if directory.one(tags.COMPRESSION) in _PICTURE_COMPRESSIONS and len(bits) == 1 and _BYTE < bits[0] < 2 * _BYTE:
+        bits = (2 * _BYTE,)  # 10 or 12 bits are not packed there: a decoder gives 16
+    orientation = check_orientation(directory.one(tags.ORIENTATION), path)
+    return check_samples(bits, formats, path), StoredForm(inverted, orientation, why)
+
+
 def _bits(directory: Directory) -> tuple[int, ...]:
     bits, samples = directory.numbers.get(tags.BITS, (1,)), directory.one(tags.SAMPLES) or 1
     return bits if len(bits) == samples else bits[:1] * min(samples, _MOST_SAMPLES)
 
 
-def _parts(directory: Directory, needed: int, path: Path) -> tuple[tuple[int, int], ...]:
+def _parts(directory: Directory, needed: int, path: Path, sample: int) -> tuple[tuple[int, int], ...]:
     tiled = tags.TILE_OFFSETS in directory.numbers
     offsets = directory.numbers.get(tags.TILE_OFFSETS if tiled else tags.STRIP_OFFSETS, ())
     counts = directory.numbers.get(tags.TILE_COUNTS if tiled else tags.STRIP_COUNTS, ())
     kind = "tile" if tiled else "strip"
-    if min(len(offsets), len(counts)) < needed:
-        raise damaged(f"{needed} {kind}s are needed, and its tags have {min(len(offsets), len(counts))}", path)
-    parts = tuple(zip(offsets[:needed], counts[:needed], strict=True))
+    before = sample * needed
+    if min(len(offsets), len(counts)) < before + needed:
+        raise damaged(f"{before + needed} {kind}s are needed, and its tags have {min(len(offsets), len(counts))}", path)
+    parts = tuple(zip(offsets[before : before + needed], counts[before : before + needed], strict=True))
     for number, (offset, count) in enumerate(parts):
         if not offset or not count:
             raise PlaneError(

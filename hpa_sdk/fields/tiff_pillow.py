@@ -41,9 +41,9 @@ def decode_by_pillow(layout: Layout, parts: Iterable[bytes]) -> npt.NDArray[np.g
     Returns
     -------
     numpy.ndarray or None
-        The stored pixels, of shape (H, W); None for a compression that Pillow does not know.
+        The stored pixels, of shape (H, W); None for a compression that Pillow does not know, such as JPEG of 12 bits.
     """
-    if layout.compression not in _KNOWN:
+    if layout.compression not in _KNOWN or (layout.compression == JPEG and layout.dtype.itemsize > 1):
         return None
     head = _head(layout)
     file = io.BytesIO()

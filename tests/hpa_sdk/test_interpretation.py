@@ -1,6 +1,7 @@
 """What a file's numbers mean is one rule for every format, depth, byte order and reader."""
 
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -240,14 +241,120 @@ def test_reversed_bits_are_put_right(tmp_path: Path, read: Any, compression: int
     np.testing.assert_array_equal(read(path), noise())
 
 
-@pytest.mark.parametrize("compression", ["jpeg2000", "jpegxl", "lerc"])
-def test_a_compression_that_is_not_read_is_named(tmp_path: Path, compression: Any) -> None:
+OF_IMAGECODECS = [
+    {"compression": "jpeg2000", "compressionargs": {"level": 0}},
+    {"compression": "jpegxl", "compressionargs": {"lossless": True}},
+    {"compression": "jpegxr", "compressionargs": {"level": 1.0}},
+    {"compression": "lerc"},
+    {"compression": "lerc", "compressionargs": {"compression": "zstd"}},
+    {"compression": "lerc", "compressionargs": {"compression": "deflate"}},
+    {"compression": "png"},
+    {"compression": "pixtiff"},
+    {"compression": "jpeg", "compressionargs": {"lossless": True}},
+]
+"""Compressions that Pillow does not know."""
+
+
+@pytest.mark.parametrize("options", OF_IMAGECODECS)
+@pytest.mark.parametrize("parts", [{}, {"rowsperstrip": 16}, {"tile": (16, 32)}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_imagecodecs_knows_is_read(tmp_path: Path, read: Any, dtype: type, parts: Any, options: Any) -> None:
     path = tmp_path / "x.tif"
-    tifffile.imwrite(path, noise(np.uint8), photometric="minisblack", compression=compression)
-    with pytest.raises(PlaneError, match=r"compressed by .*Compression \d+\), which is not read") as caught:
+    plane = noise(dtype) >> (4 if dtype is np.uint16 else 0)  # JPEG has 12 bits at most
+    tifffile.imwrite(path, plane, photometric="minisblack", **options, **parts)
+    np.testing.assert_array_equal(read(path), plane)
+
+
+@pytest.mark.parametrize("package", ["imagecodecs", "tifffile"])
+def test_without_imagecodecs_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, noise(np.uint8), photometric="minisblack", compression="jpegxl")
+    monkeypatch.setitem(sys.modules, package, None)
+    message = r"compressed by JPEG XL \(Compression 50002\).*pip install 'hpa-sdk\[workstation\]'"
+    with pytest.raises(PlaneError, match=message) as caught:
         read_plane(path)
     assert "damaged" not in str(caught.value)
-    np.testing.assert_array_equal(READERS["station"](path), tifffile.imread(path))
+
+
+@pytest.mark.parametrize("options", [{}, {"predictor": True}, {"tile": (16, 32), "predictor": True}])
+@pytest.mark.parametrize("compression", ["zlib", "zstd"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_without_imagecodecs_the_numbers_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type, compression: Any, options: Any
+) -> None:
+    path = tmp_path / "x.tif"
+    plane = np.random.default_rng(0).integers(0, 99, (700, 1300)).astype(dtype)
+    tifffile.imwrite(path, plane, photometric="minisblack", compression=compression, rowsperstrip=700, **options)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    np.testing.assert_array_equal(read_plane(path), plane)
+
+
+@pytest.mark.parametrize("number", [32809, 34661, 60000])
+def test_a_compression_that_nobody_knows_is_named(tmp_path: Path, read: Any, number: int) -> None:
+    (tmp_path / "x.tif").write_bytes(plane_tiff(noise(np.uint8), compression=number))
+    with pytest.raises(PlaneError, match=rf"Compression {number}\), which is not read here.*Deflate or LZW") as caught:
+        read(tmp_path / "x.tif")
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compression", ["jpeg2000", "jpegxl", "png", "lerc", "jpegxr"])
+def test_a_picture_larger_than_its_strip_is_not_decoded(tmp_path: Path, read: Any, compression: Any) -> None:
+    large, path = tmp_path / "large.tif", tmp_path / "x.tif"
+    tifffile.imwrite(
+        large, np.zeros((3000, 3000), np.uint8), photometric="minisblack", compression=compression, rowsperstrip=3000
+    )
+    with tifffile.TiffFile(large) as file:
+        page = cast("tifffile.TiffPage", file.pages.first)
+        (offset,), (count,), number = page.dataoffsets, page.databytecounts, int(page.compression)
+    content = large.read_bytes()[offset : offset + count]
+    path.write_bytes(plane_tiff(noise(np.uint8), compression=number, compress=lambda _: content))
+    with pytest.raises(PlaneError, match="damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("predictor", [3, 34892])
+def test_another_predictor_is_not_called_damage(tmp_path: Path, read: Any, predictor: int) -> None:
+    content = plane_tiff(noise(), compression=8, compress=zlib.compress, tag_317=predictor)
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(PlaneError, match=f"Predictor {predictor} .*is not read") as caught:
+        read(tmp_path / "x.tif")
+    assert "damaged" not in str(caught.value)
+
+
+def palette(path: Path, plane: npt.NDArray[Any], greys: npt.NDArray[Any] | list[npt.NDArray[Any]]) -> None:
+    table = np.array([greys] * 3 if isinstance(greys, np.ndarray) else greys, np.uint16)
+    tifffile.imwrite(path, plane, photometric="palette", colormap=table)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_palette_of_grey_is_read(tmp_path: Path, read: Any, dtype: type) -> None:
+    path, top = tmp_path / "x.tif", np.iinfo(dtype).max
+    ramp = np.arange(top + 1) * (65535 // top)
+    palette(path, noise(dtype), ramp)
+    np.testing.assert_array_equal(read(path), noise(dtype))
+    palette(path, noise(dtype), ramp[::-1])
+    np.testing.assert_array_equal(read(path), top - noise(dtype))
+    assert "its colour table" in read_picture(path)[1][0]
+
+
+def test_a_palette_of_shifted_grey_is_read(tmp_path: Path, read: Any) -> None:
+    palette(tmp_path / "x.tif", noise(np.uint8), np.arange(256) << 8)
+    np.testing.assert_array_equal(read(tmp_path / "x.tif"), noise(np.uint8))
+
+
+def test_a_palette_that_changes_the_numbers_is_refused(tmp_path: Path, read: Any) -> None:
+    ramp, none = np.arange(256) * 257, np.zeros(256)
+    for greys, message in (([none, ramp, none], "in colour"), (np.minimum(ramp * 2, 65535), "no ramp of grey")):
+        palette(tmp_path / "x.tif", noise(np.uint8), greys)
+        with pytest.raises(PlaneError, match=f"a palette picture .*{message}") as caught:
+            read(tmp_path / "x.tif")
+        assert "damaged" not in str(caught.value)
+
+
+def test_planar_samples_are_no_plane(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", np.stack([noise()] * 4), photometric="rgb", planarconfig="separate")
+    with pytest.raises(PlaneError, match=r"4 planes in one picture \(PlanarConfiguration 2\)"):
+        read_plane(tmp_path / "x.tif")
 
 
 @pytest.mark.parametrize("options", [{"imagej": True}, {"truncate": True}])

@@ -64,11 +64,68 @@ def test_named_axes_are_read_in_any_order(tmp_path: Path, axes: str) -> None:
     np.testing.assert_array_equal(look(tmp_path).planes, data.max(1)[list(ORDER)])
 
 
-def test_a_picture_of_four_samples_is_refused_with_the_way_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"photometric": "minisblack"},
+        {"compression": "zlib", "predictor": True},
+        {"compression": "lzw", "byteorder": ">"},
+        {"tile": (16, 16), "bigtiff": True},
+        {"rowsperstrip": 7},
+    ],
+)
+def test_four_planar_samples_are_channels(tmp_path: Path, options: dict[str, Any], dtype: type) -> None:
+    data = noise(4).astype(dtype)
+    # As tifffile writes an array of (4, H, W) unless it is told otherwise.
+    tifffile.imwrite(exports(tmp_path), data, **{"photometric": "rgb", "planarconfig": "separate", **options})
+    with tifffile.TiffFile(tmp_path / "exports" / "x.tif") as file:
+        assert file.pages.first.planarconfig == 2
+    np.testing.assert_array_equal(look(tmp_path, channels=BY_NUMBER).planes, data[list(ORDER)])
+
+
+def test_planar_samples_of_min_is_white_are_inverted(tmp_path: Path) -> None:
+    data = noise(4)
+    tifffile.imwrite(exports(tmp_path), data, photometric="miniswhite", planarconfig="separate")
+    np.testing.assert_array_equal(look(tmp_path, channels=BY_NUMBER).planes, 65535 - data[list(ORDER)])
+
+
+def test_planar_samples_are_noted_where_called_a_colour(tmp_path: Path) -> None:
     tifffile.imwrite(exports(tmp_path), noise(4), photometric="rgb", planarconfig="separate")
-    message = refusal(tmp_path, channels=BY_NUMBER)
-    assert "4 colours a pixel" in message
-    assert "photometric='minisblack'" in message
+    note = "the file calls its 4 planar samples one picture in colour; each is taken as a channel"
+    assert note in look(tmp_path, channels=BY_NUMBER).notes
+
+
+def test_planar_samples_beside_another_axis_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(exports(tmp_path), noise(3, 4), photometric="rgb", planarconfig="separate")
+    assert "does not name all its axes (Q of 3, C of 4" in refusal(tmp_path, channels=BY_NUMBER)
+
+
+@pytest.mark.parametrize("axes", ["ZSYX", "CSYX"])
+def test_planar_samples_of_a_named_z_are_read_and_of_c_refused(tmp_path: Path, axes: str) -> None:
+    data = noise(3, 4)
+    tifffile.imwrite(exports(tmp_path), data, metadata={"axes": axes}, photometric="rgb", planarconfig="separate")
+    if axes == "ZSYX":
+        np.testing.assert_array_equal(look(tmp_path, channels=BY_NUMBER).planes, data.max(0)[list(ORDER)])
+    else:
+        assert "two axes have the name C" in refusal(tmp_path, channels=BY_NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((3, 40, 48), {"photometric": "rgb", "planarconfig": "separate"}, r"colour \(RGB\)"),
+        ((40, 48, 3), {"photometric": "rgb"}, "3 colours a pixel"),
+        ((40, 48, 4), {"photometric": "rgb"}, "4 colours a pixel"),
+        ((4, 40, 48), {"photometric": "separated", "planarconfig": "separate"}, r"colour \(CMYK\)"),
+    ],
+)
+def test_a_picture_in_colour_is_refused(tmp_path: Path, shape: Any, options: dict[str, Any], message: str) -> None:
+    tifffile.imwrite(exports(tmp_path), np.ones(shape, np.uint16), **options)
+    with pytest.raises(PlaneError, match=message) as caught:
+        look(tmp_path, channels=BY_NUMBER)
+    assert "damaged" not in str(caught.value)
 
 
 def write_zarr(path: Path, data: npt.NDArray[Any], axes: list[dict[str, str]], **options: Any) -> None:

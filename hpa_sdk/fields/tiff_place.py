@@ -1,0 +1,161 @@
+"""Says where each plane of a field lies in TIFF files, and makes the channels of a scene of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.channel_stack import ChannelStack
+from hpa_sdk.fields.tiff_directory import Directory, read_directory
+from hpa_sdk.fields.tiff_file import decode
+from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
+from hpa_sdk.file_state import FileState
+from hpa_sdk.planes import COPY_AGAIN, Planes, damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a plane lies.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    directory : int
+        Offset of its tags.
+    sample : int or None
+        Which of the planar samples of that picture it is.
+    pixels : int or None
+        Offset of its pixels, if the tags are those of another plane: the planes of some stacks follow each other
+        without tags of their own. None: where the tags say.
+    """
+
+    path: Path
+    directory: int
+    sample: int | None = None
+    pixels: int | None = None
+
+    def tags(self) -> Directory:
+        """Read its tags.
+
+        Raises
+        ------
+        PlaneError
+            They are not there, or damaged.
+        """
+        if not self.directory:
+            raise PlaneError("a page of it is not there", where=self.path, remedy=COPY_AGAIN)
+        with self.path.open("rb") as file:
+            return read_directory(file, self.path, self.directory)
+
+    def layout(self) -> Layout:
+        """Check its form.
+
+        Raises
+        ------
+        PlaneError
+            As for `hpa_sdk.fields.tiff_layout.layout_of`.
+        """
+        tags = self.tags()
+        layout = layout_of(tags, self.path, self.sample)
+        if self.pixels is None:
+            return layout
+        # Planes without tags have no gaps, whatever parts the first is said to have.
+        if layout.compression != UNCOMPRESSED or self.pixels + layout.nbytes > tags.file_size:
+            raise damaged("its planes do not follow each other in the file", self.path)
+        parts = ((self.pixels, layout.nbytes),)
+        return replace(layout, tiled=False, part_height=layout.height, part_width=layout.width, parts=parts)
+
+    def read(self) -> Planes:
+        """Read the plane.
+
+        Raises
+        ------
+        PlaneError
+            As for `hpa_sdk.fields.tiff_file.decode`.
+        """
+        layout = self.layout()
+        with self.path.open("rb") as file:
+            return decode(layout, file, self.path)
+
+
+def channel_stacks(
+    places: Mapping[tuple[int, int], Place],
+    names: Sequence[str],
+    path: Path,
+    pixel_size: float | None,
+    notes: Sequence[str] = (),
+) -> tuple[ChannelStack, ...]:
+    """Make the channels of a scene.
+
+    Parameters
+    ----------
+    places : mapping of (int, int) to Place
+        Where the plane of each channel and z lies, all there.
+    names : sequence of str
+        Names of the channels; nothing if there are fewer or more than channels.
+    path : pathlib.Path
+        The file.
+    pixel_size : float or None
+        Micrometres a pixel.
+    notes : sequence of str
+        What is to be noted of the file.
+    """
+    numbers = sorted({channel for channel, _ in places})
+    form = places[min(places)].layout().form
+    others = sorted({place.path.name for place in places.values()} - {path.name})
+    together = (f"it is read together with {', '.join(others)}",) if others else ()
+
+    def read(planes: Sequence[Place], z: int) -> Planes:
+        return planes[z].read()
+
+    stacks = []
+    for number in numbers:
+        planes = [places[place] for place in sorted(places) if place[0] == number]
+        name = names[number] if len(names) == len(numbers) else ""
+        stacks.append(
+            ChannelStack(
+                name, number, path, len(planes), partial(read, planes), pixel_size, (*together, *notes, *form.notes)
+            )
+        )
+    return tuple(stacks)
+
+
+def part_of(other: str, path: Path) -> PlaneError:
+    """Make the error of a file whose planes belong to the field of another file."""
+    return PlaneError(
+        f"its planes belong to the field of {other}, and are read with that file",
+        where=path,
+        remedy="Nothing is to be done: leave it where it is.",
+    )
+
+
+class Others:
+    """Remembers the state of further files that a field is read from, so that a change meanwhile is noticed."""
+
+    def __init__(self) -> None:
+        self._states: dict[Path, FileState] = {}
+
+    def add(self, path: Path) -> None:
+        """Remember a file as it is now."""
+        if path not in self._states:
+            self._states[path] = FileState.of(path)
+
+    def check(self) -> None:
+        """Make sure that all are as they were.
+
+        Raises
+        ------
+        PlaneError
+            One was written, replaced or removed.
+        """
+        for path, state in self._states.items():
+            if not path.exists() or FileState.of(path) != state:
+                raise PlaneError(
+                    "the file was changed while its field was read",
+                    where=path,
+                    remedy="Predict the field again when nobody writes to it any more.",
+                )
