@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from hpa_sdk.cli.parameters import device_option, white_option
+from hpa_sdk.counts import count_of
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
@@ -83,7 +84,7 @@ def _explain(
         raise field.error
     planes = field.read().planes
     grid = Grid.over(planes, window=window, stride=stride)
-    click.echo(f"{field.id}: {len(grid):,} windows of {grid.window} pixels every {grid.stride}", err=True)
+    click.echo(f"{field.id}: {count_of(len(grid), 'window')} of {grid.window} pixels every {grid.stride}", err=True)
     began, told = time.monotonic(), False
     with tqdm(total=len(grid), unit=" windows", disable=None) as bar:
 
@@ -92,7 +93,7 @@ def _explain(
             if not told:
                 seconds = (time.monotonic() - began) / done * len(grid)
                 bar.clear()
-                click.echo(f"{field.id}: about {seconds:.0f} s, by the first {done} windows", err=True)
+                click.echo(f"{field.id}: about {seconds:.0f} s, by the first {count_of(done, 'window')}", err=True)
                 told = True
             bar.update(done)
 
