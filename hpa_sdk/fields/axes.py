@@ -11,6 +11,10 @@ from hpa_sdk.fields.samples import Channel
 _FIELD = "CZYX"
 _MEANINGS = {"T": "time points", "S": "colours a pixel"}
 _EXPORT = "Export one moment, with each channel in grey: a field is z planes of four channels."
+_EXPORT_GREY = (
+    "Export the raw numbers of each channel in grey, not the picture in the colours of the display."
+    " In tifffile, write with photometric='minisblack'."
+)
 _NAME_THEM = (
     "Export it with named axes, as an OME-TIFF or ImageJ hyperstack that says which axis is the channels (C)"
     " and which is z (Z)."
@@ -60,7 +64,7 @@ def name_axes(axes: Sequence[str], shape: Sequence[int], unnamed: str, path: Pat
             raise PlaneError(
                 f"the picture has {length} {_MEANINGS.get(axis, f'positions along an axis {axis}')}",
                 where=path,
-                remedy=_EXPORT if axis != "S" else f"{_EXPORT} In tifffile, write with photometric='minisblack'.",
+                remedy=_EXPORT if axis != "S" else _EXPORT_GREY,
             )
         if sizes.get(axis, 1) > 1 and length > 1:
             raise PlaneError(f"two axes have the name {axis} ({there})", where=path, remedy=_NAME_THEM)

@@ -22,6 +22,14 @@ def z_keys(texts: Iterable[str]) -> dict[str, ZKey]:
     return {text: Decimal(text) if numbers else text for text in texts}
 
 
+def field_of(match: re.Match[str]) -> str:
+    """Give the field that a file name is of: the group ``field``, and those that go on with its name, in order."""
+    parts = (
+        (match.start(name), match[name]) for name in match.re.groupindex if name.startswith("field") and match[name]
+    )
+    return "".join(part for _, part in sorted(parts))
+
+
 def left_out(match: re.Match[str]) -> str:
     """Give the part of a file name that a pattern fits outside its groups, with ``*`` in the place of these."""
     name, at, parts = match.string.casefold(), 0, []

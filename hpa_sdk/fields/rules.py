@@ -13,7 +13,10 @@ from hpa_sdk.fields.samples import Channel
 
 PATTERNS = {
     "hpa": r"(?P<field>.+)_(?P<channel>(?i:red|green|blue|yellow))",
-    "leica": r"(?P<field>.+?)(?:(?:--|_)[Tt](?P<time>\d+))?(?:(?:--|_)[Zz](?P<z>\d+))?(?:--C|_ch)(?P<channel>\d+)",
+    # LAS X adds words such as RAW: those behind z and behind the channel go on with the name of the field.
+    "leica": r"(?P<field>.+?)(?:(?:--|_)[Tt](?P<time>\d+))?"
+    r"(?:(?:--|_)[Zz](?P<z>\d+)(?P<field_word>(?:(?:--|_)(?![TtZzC]\d)(?!ch\d)[^\W_]+)*))?"
+    r"(?:--C|_ch)(?P<channel>\d+)(?P<field_suffix>(?:_(?i:sv|raw|lng|lvcc|crop\d*|processed\d*|s\d+))*)",
 }
 """Patterns of file names that have a name of their own."""
 

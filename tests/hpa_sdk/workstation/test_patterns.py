@@ -1,5 +1,6 @@
 """Files that hold one channel each are put together by their names."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from hpa_sdk import Predictor, Sample
 from hpa_sdk.errors import PlaneError, SampleError
 from hpa_sdk.fields import scenes, tiff_stack
 from hpa_sdk.fields.file_group import group_files
+from hpa_sdk.fields.plane_names import field_of
 from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.rules import PATTERNS
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.workstation.written import MICROMETRES, edit_description, fields_of, stack, station, write_ome_tiff
 
@@ -59,6 +62,61 @@ def test_leica_names_are_known(tmp_path: Path, name: str) -> None:
     (sample,) = fields_of(by_pattern(tmp_path, "leica", channels=LEICA))
     assert sample.id == {"i": "image--L0000--X00--Y00_t0000", "S": "Series001_t0", "p": "plate ö"}[name[0]]
     np.testing.assert_array_equal(read_planes(sample), data[[2, 1, 0, 3]])
+
+
+WORDS = [
+    "Series001_z{z}_RAW_ch{c:02}.tif",
+    "Series001_t0_z{z}_RAW_ch{c:02}.tif",
+    "X_Crop001_z{z}_Processed001_RAW_ch{c:02}.tif",
+    "Series001_z{z}_ch{c:02}_SV.tif",
+    "Series001_t0_z{z}_ch{c:02}_sv.tif",
+    "Series001_z{z}_s1_ch{c:02}.tif",
+    "Series001_Lng_z{z}_ch{c:02}_Lng.tif",
+    "image--L0000--Z0{z}--RAW--C{c:02}.ome.tif",
+]
+"""What LAS X calls files."""
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_z_planes_belong_together_whatever_word_stands_behind(tmp_path: Path, name: str) -> None:
+    data = stack(z=3)
+    write(tmp_path, [name.format(c=c, z=z) for c in range(4) for z in range(3)], data.reshape(-1, 40, 48))
+    for rule, planes in (("'max'", data.max(1)), ("1", data[:, 1])):
+        (sample,) = fields_of(by_pattern(tmp_path, "leica", f"z = {rule}", LEICA))
+        np.testing.assert_array_equal(read_planes(sample), planes[[2, 1, 0, 3]])
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "z"),
+    [
+        ("Series001_z0_ch00", "Series001", "0"),
+        ("Series001_z0_RAW_ch00", "Series001_RAW", "0"),
+        ("Series001_t0_z07_RAW_ch00_SV", "Series001_RAW_SV", "07"),
+        ("X_Crop001_z3_Processed001_RAW_ch01", "X_Crop001_Processed001_RAW", "3"),
+        ("X_Crop001_RAW_ch00", "X_Crop001_RAW", None),
+        ("Series001_z0_ch00_s2", "Series001_s2", "0"),
+        ("my_z5_exp_z0_ch00", "my_z5_exp", "0"),
+        ("mouse_t1_DAPI_ch00", "mouse_t1_DAPI", None),
+        ("image--X00--T0000--Z00--C00", "image--X00", "00"),
+    ],
+)
+def test_the_words_of_leica_are_part_of_the_field(name: str, field: str, z: str | None) -> None:
+    match = re.fullmatch(PATTERNS["leica"], name)
+    assert match is not None
+    assert field_of(match) == field
+    assert match["z"] == z
+
+
+def test_leica_files_in_display_colours_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    for at in range(4):
+        picture = np.zeros((40, 48, 3), np.uint8)
+        picture[..., at % 3] = stack(dtype=np.uint8)[at, 0]
+        tifffile.imwrite(tmp_path / "exports" / f"a_z0_RAW_ch{at:02}.tif", picture, photometric="rgb")
+    (told,) = failures(by_pattern(tmp_path, "leica", channels=LEICA)).values()
+    assert "3 colours a pixel" in told
+    assert "raw numbers of each channel in grey" in told
+    assert "damaged" not in told
 
 
 def test_any_pattern_serves_and_files_beside_it_are_passed_over(tmp_path: Path) -> None:
