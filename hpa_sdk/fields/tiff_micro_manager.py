@@ -7,6 +7,7 @@ image stack names the pictures of all positions, whatever lies in the file; its 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import product
@@ -96,7 +97,8 @@ def _look(
 def _is_flat(places: Mapping[tuple[int, int], Place], channel: int, depth: int) -> bool:
     """Whether a channel was taken at the middle of z alone, as Micro-Manager does if its z-stack is switched off."""
     there = [z for at, z in places if at == channel]
-    return len(there) == 1 and there[0] in {depth // 2, (depth - 1) // 2}
+    counts = Counter(at for at, _ in places)
+    return len(there) == 1 and there[0] in {depth // 2, (depth - 1) // 2} and depth in counts.values()
 
 
 def _absent(tiff: Any, path: Path) -> str:  # noqa: ANN401
