@@ -54,7 +54,7 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
                 f"{'several channels are' if fitting else 'no channel is'} {channel}"
                 f" (by the station file {_listed(wanted)}); there are {_named(offered)}",
                 where=where,
-                remedy=f"Name it: --channel {channel}=NAME, or channels.{channel} in a station file"
+                remedy=f"Name it, or give its number: --channel {channel}=NAME, or channels.{channel} in a station file"
                 + ("." if fitting else f"; or say what takes its place: --without {channel}=empty."),
             )
     if not found or len(set(found.values())) < len(found) or not set(instead.values()) <= {"empty", *found}:

@@ -260,7 +260,7 @@ OF_IMAGECODECS = [
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_what_imagecodecs_knows_is_read(tmp_path: Path, read: Any, dtype: type, parts: Any, options: Any) -> None:
     path = tmp_path / "x.tif"
-    plane = noise(dtype) >> (4 if dtype is np.uint16 else 0)  # JPEG has 12 bits at most
+    plane: npt.NDArray[Any] = noise(dtype) >> (4 if dtype is np.uint16 else 0)  # JPEG has 12 bits at most
     tifffile.imwrite(path, plane, photometric="minisblack", **options, **parts)
     np.testing.assert_array_equal(read(path), plane)
 
@@ -304,7 +304,7 @@ def test_a_picture_larger_than_its_strip_is_not_decoded(tmp_path: Path, read: An
         large, np.zeros((3000, 3000), np.uint8), photometric="minisblack", compression=compression, rowsperstrip=3000
     )
     with tifffile.TiffFile(large) as file:
-        page = cast("tifffile.TiffPage", file.pages.first)
+        page = file.pages.first
         (offset,), (count,), number = page.dataoffsets, page.databytecounts, int(page.compression)
     content = large.read_bytes()[offset : offset + count]
     path.write_bytes(plane_tiff(noise(np.uint8), compression=number, compress=lambda _: content))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def write_image_stack(
     return path
 
 
-def ome_of(files: dict[str, Iterable[Key]], size: tuple[int, int], depth: int = 1) -> str:
+def ome_of(files: Mapping[str, Iterable[Key]], size: tuple[int, int], depth: int = 1) -> str:
     """Describe the planes of all files, as Micro-Manager does in each of them: a picture for each position."""
     images: dict[int, str] = {}
     for name, keys in files.items():

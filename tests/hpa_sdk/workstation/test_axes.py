@@ -77,7 +77,7 @@ def test_named_axes_are_read_in_any_order(tmp_path: Path, axes: str) -> None:
     ],
 )
 def test_four_planar_samples_are_channels(tmp_path: Path, options: dict[str, Any], dtype: type) -> None:
-    data = noise(4).astype(dtype)
+    data: npt.NDArray[Any] = noise(4).astype(dtype)
     # As tifffile writes an array of (4, H, W) unless it is told otherwise.
     tifffile.imwrite(exports(tmp_path), data, **{"photometric": "rgb", "planarconfig": "separate", **options})
     with tifffile.TiffFile(tmp_path / "exports" / "x.tif") as file:
