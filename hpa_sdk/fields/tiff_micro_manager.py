@@ -16,8 +16,8 @@ from typing import Any
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
-from hpa_sdk.fields.channel_stack import ChannelStack, Scene, load, micrometres
-from hpa_sdk.fields.tiff_place import Others, Place, channel_stacks, part_of
+from hpa_sdk.fields.channel_stack import load, micrometres
+from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, part_of
 from hpa_sdk.planes import damaged
 
 _STACK = "_MMStack"
@@ -37,7 +37,7 @@ def is_micro_manager(tiff: Any) -> bool:  # noqa: ANN401 - a package without typ
     return bool(tiff.is_mmstack) or metadata.get("MajorVersion", 0) >= _NDTIFF
 
 
-def scenes(tiff: Any, path: Path, others: Others) -> dict[str, Scene]:  # noqa: ANN401
+def scenes(tiff: Any, path: Path, others: Others) -> dict[str, Look]:  # noqa: ANN401
     """Give the positions whose first plane is in a file, by number.
 
     Raises
@@ -68,7 +68,7 @@ def _look(
     summary: Mapping[str, Any],
     tiff: Any,  # noqa: ANN401
     path: Path,
-) -> tuple[ChannelStack, ...]:
+) -> Picture:
     sizes = {
         axis: max(1 + max(key[at] for key in planes), _number(summary.get(name)))
         for at, (axis, name) in enumerate((("T", "Frames"), ("Z", "Slices"), ("C", "Channels")))
@@ -91,7 +91,7 @@ def _look(
             where=path,
             remedy=_FINISH,
         )
-    return channel_stacks(places, names, path, _pixel_size(summary, tiff, path))
+    return Picture(places, names, _pixel_size(summary, tiff, path))
 
 
 def _is_flat(places: Mapping[tuple[int, int], Place], channel: int, depth: int) -> bool:

@@ -17,8 +17,8 @@ from xml.etree import ElementTree as ET
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
-from hpa_sdk.fields.channel_stack import ChannelName, ChannelStack, Scene, load, pixel_size
-from hpa_sdk.fields.tiff_place import Others, Place, channel_stacks, part_of
+from hpa_sdk.fields.channel_stack import ChannelName, load, pixel_size
+from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, part_of
 from hpa_sdk.planes import damaged
 
 _ELSEWHERE = re.compile(r"[/\\:]")
@@ -75,7 +75,7 @@ class OmeFile:
         }
         self._uuids = {element.text for element in root.iter() if _tag(element) == "UUID"}
 
-    def scenes(self, only: str | None) -> dict[str, Scene]:
+    def scenes(self, only: str | None) -> dict[str, Look]:
         """Give the pictures whose first plane is in this file, by number.
 
         Parameters
@@ -98,13 +98,13 @@ class OmeFile:
             return {"0": partial(self._look, parts[0], alone=alone)}
         return {}
 
-    def _look(self, image: ET.Element, *, alone: bool) -> tuple[ChannelStack, ...]:
+    def _look(self, image: ET.Element, *, alone: bool) -> Picture:
         pixels = _pixels(image)
         size, notes = _pixel_size(pixels, self._path)
         own = self._offsets(self._path)
         if alone and len(own) == 1 and math.prod(_sizes(pixels)[axis] for axis in "CZT") > 1:
             (place,) = _samples(Place(self._path, own[0])).values()
-            return channel_stacks({(0, 0): place}, [""], self._path, size, notes)
+            return Picture({(0, 0): place}, (), size, notes)
         for reference in _children(image, "AnnotationRef"):
             if (along := self._modulo.get(str(reference.get("ID")))) is not None:
                 raise PlaneError(
@@ -121,7 +121,7 @@ class OmeFile:
             raise part_of(holder.name, self._path)
         places = self._places(described, sizes)
         _check_size(places, sizes, self._path)
-        return channel_stacks(places, _names(pixels), self._path, size, notes)
+        return Picture(places, _names(pixels), size, notes)
 
     def _places(
         self, described: Mapping[tuple[int, int, int], _Address], sizes: Mapping[str, int]

@@ -1,19 +1,16 @@
-"""Says where each plane of a field lies in TIFF files, and makes the channels of a scene of them."""
+"""Says where each plane of a field lies in TIFF files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.fields.channel_stack import ChannelStack
 from hpa_sdk.fields.tiff_directory import Directory, read_directory
-from hpa_sdk.fields.tiff_file import decode
 from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
 from hpa_sdk.file_state import FileState
-from hpa_sdk.planes import COPY_AGAIN, Planes, damaged
+from hpa_sdk.planes import COPY_AGAIN, damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,59 +66,31 @@ class Place:
         parts = ((self.pixels, layout.nbytes),)
         return replace(layout, tiled=False, part_height=layout.height, part_width=layout.width, parts=parts)
 
-    def read(self) -> Planes:
-        """Read the plane.
 
-        Raises
-        ------
-        PlaneError
-            As for `hpa_sdk.fields.tiff_file.decode`.
-        """
-        layout = self.layout()
-        with self.path.open("rb") as file:
-            return decode(layout, file, self.path)
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Where the planes of a scene lie, and what is known of them.
 
-
-def channel_stacks(
-    places: Mapping[tuple[int, int], Place],
-    names: Sequence[str],
-    path: Path,
-    pixel_size: float | None,
-    notes: Sequence[str] = (),
-) -> tuple[ChannelStack, ...]:
-    """Make the channels of a scene.
-
-    Parameters
+    Attributes
     ----------
     places : mapping of (int, int) to Place
-        Where the plane of each channel and z lies, all there.
+        Where the plane of each channel and z lies.
     names : sequence of str
-        Names of the channels; nothing if there are fewer or more than channels.
-    path : pathlib.Path
-        The file.
+        Names of the channels; they count for nothing if they are fewer or more than channels.
     pixel_size : float or None
         Micrometres a pixel.
-    notes : sequence of str
+    notes : tuple of str
         What is to be noted of the file.
     """
-    numbers = sorted({channel for channel, _ in places})
-    form = places[min(places)].layout().form
-    others = sorted({place.path.name for place in places.values()} - {path.name})
-    together = (f"it is read together with {', '.join(others)}",) if others else ()
 
-    def read(planes: Sequence[Place], z: int) -> Planes:
-        return planes[z].read()
+    places: Mapping[tuple[int, int], Place]
+    names: Sequence[str] = ()
+    pixel_size: float | None = None
+    notes: tuple[str, ...] = ()
 
-    stacks = []
-    for number in numbers:
-        planes = [places[place] for place in sorted(places) if place[0] == number]
-        name = names[number] if len(names) == len(numbers) else ""
-        stacks.append(
-            ChannelStack(
-                name, number, path, len(planes), partial(read, planes), pixel_size, (*together, *notes, *form.notes)
-            )
-        )
-    return tuple(stacks)
+
+Look = Callable[[], Picture]
+"""Looks for the planes of one scene; raises `PlaneError` where its form is not that of a field."""
 
 
 def part_of(other: str, path: Path) -> PlaneError:

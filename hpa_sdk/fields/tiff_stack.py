@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,10 +19,11 @@ from hpa_sdk.fields import tiff_micro_manager
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene, load
 from hpa_sdk.fields.tiff_directory import IMAGE_DEPTH, PHOTOMETRIC
+from hpa_sdk.fields.tiff_file import decode
 from hpa_sdk.fields.tiff_metadata import channel_names, size_of_pixel
 from hpa_sdk.fields.tiff_ome import OmeFile
-from hpa_sdk.fields.tiff_place import Others, Place, channel_stacks
-from hpa_sdk.planes import COPY_AGAIN
+from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place
+from hpa_sdk.planes import COPY_AGAIN, Planes
 
 # tifffile's letters for what a file counts along without a word of what it is.
 _UNNAMED = "QI"
@@ -42,14 +43,14 @@ def open_file(path: Path, only: str | None) -> Iterator[dict[str, Scene]]:
     others = Others()
     with _strict(path) as check, tifffile.TiffFile(path) as tiff:
         if tiff_micro_manager.is_micro_manager(tiff):
-            scenes = tiff_micro_manager.scenes(tiff, path, others)
+            scenes: dict[str, Look] = tiff_micro_manager.scenes(tiff, path, others)
         elif tiff.is_ome:
             scenes = OmeFile(tiff, path, others).scenes(only)
         else:
             series = tiff.series[:1] if tiff.is_lsm else tiff.series  # the others of LSM are its previews
-            scenes = {str(at): partial(_channels, tiff, one, path) for at, one in enumerate(series)}
+            scenes = {str(at): partial(_look, tiff, one, path) for at, one in enumerate(series)}
         check()
-        yield scenes
+        yield {name: partial(_channels, look, path) for name, look in scenes.items()}
         others.check()
 
 
@@ -96,7 +97,29 @@ class _Errors(logging.Handler):
                 raise ValueError(self.messages[0])
 
 
-def _channels(tiff: Any, series: Any, path: Path) -> tuple[ChannelStack, ...]:  # noqa: ANN401 - without types
+def _channels(look: Look, path: Path) -> tuple[ChannelStack, ...]:
+    picture = look()
+    places, names = picture.places, picture.names
+    numbers = sorted({channel for channel, _ in places})
+    others = sorted({place.path.name for place in places.values()} - {path.name})
+    together = (f"it is read together with {', '.join(others)}",) if others else ()
+    notes = (*together, *picture.notes, *places[min(places)].layout().form.notes)
+    stacks = []
+    for number in numbers:
+        planes = [places[place] for place in sorted(places) if place[0] == number]
+        name = names[number] if len(names) == len(numbers) else ""
+        stacks.append(ChannelStack(name, number, path, len(planes), partial(_read, planes), picture.pixel_size, notes))
+    return tuple(stacks)
+
+
+def _read(planes: Sequence[Place], z: int) -> Planes:
+    place = planes[z]
+    layout = place.layout()
+    with place.path.open("rb") as file:
+        return decode(layout, file, place.path)
+
+
+def _look(tiff: Any, series: Any, path: Path) -> Picture:  # noqa: ANN401 - without types
     if any(page is None or page.parent is not tiff for page in series):
         raise PlaneError("a page of it is not there", where=path, remedy=COPY_AGAIN)
     first = Place(path, int(series[0].offset))
@@ -118,7 +141,7 @@ def _channels(tiff: Any, series: Any, path: Path) -> tuple[ChannelStack, ...]:  
     size, notes = size_of_pixel(tiff, path)
     if samples > 1 and tags.one(PHOTOMETRIC) == _RGB:
         notes += (f"the file calls its {samples} planar samples one picture in colour; each is taken as a channel",)
-    return channel_stacks(places, channel_names(tiff, axes.get("C", 1)), path, size, notes)
+    return Picture(places, channel_names(tiff, axes.get("C", 1)), size, notes)
 
 
 def _place(series: Any, index: int, sample: int | None, first: Place) -> Place:  # noqa: ANN401

@@ -45,7 +45,8 @@ def write_image_stack(
     text = json.dumps(about).encode()
     text += b" " * (len(text) % 2)
     content = bytearray(40) + text
-    index, follow_at = [], 4
+    index: list[bytes] = []
+    follow_at = 4
     for (position, z, channel), plane in planes.items():
         at = len(content)
         content[follow_at : follow_at + 4] = struct.pack("<I", at)

@@ -10,8 +10,8 @@ import pytest
 import tifffile
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.fields import tiff_place
 from hpa_sdk.fields.field_source import FieldReading, FieldSource
+from hpa_sdk.fields.tiff_file import decode
 from tests.hpa_sdk.workstation.written import CHANNELS, NAMES, ORDER, fields_of, stack, station
 
 OME = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
@@ -240,13 +240,12 @@ def test_planar_samples_of_an_ome_tiff_are_channels(tmp_path: Path) -> None:
 def test_a_file_that_is_written_meanwhile_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = write(tmp_path)
     samples = list(fields_of(station(tmp_path, channels=CHANNELS)))
-    plain = tiff_place.Place.read
 
-    def read_and_write(self: Any) -> Any:
+    def read_and_write(*arguments: Any) -> Any:
         paths[2].write_bytes(paths[2].read_bytes() + b"x")
-        return plain(self)
+        return decode(*arguments)
 
-    monkeypatch.setattr(tiff_place.Place, "read", read_and_write)
+    monkeypatch.setattr("hpa_sdk.fields.tiff_stack.decode", read_and_write)
     assert isinstance(samples[0].source, FieldSource)
     with pytest.raises(PlaneError, match="was changed while its field was read"):
         samples[0].source.look()
