@@ -7,6 +7,7 @@ image stack names the pictures of all positions, whatever lies in the file; its 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import load, micrometres
-from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, part_of
+from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count, part_of
 from hpa_sdk.planes import damaged
 
 _STACK = "_MMStack"
@@ -74,6 +75,7 @@ def _look(
         for at, (axis, name) in enumerate((("T", "Frames"), ("Z", "Slices"), ("C", "Channels")))
     }
     name_axes(tuple(sizes), tuple(sizes.values()), "", path)
+    check_count(math.prod(sizes.values()), path)
     names = summary.get("ChNames")
     names = [str(name) for name in names] if isinstance(names, list) and len(names) == sizes["C"] else []
     places = {(channel, z): place for (_, z, channel), place in planes.items()}

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import ChannelName, load, pixel_size
-from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, part_of
+from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count, part_of
 from hpa_sdk.planes import damaged
 
 _ELSEWHERE = re.compile(r"[/\\:]")
@@ -87,6 +87,7 @@ class OmeFile:
         alone = only is None and len(self._tiff.pages) == 1
         own, parts = [], []
         for image in self._images:
+            check_count(math.prod(_sizes(_pixels(image))[axis] for axis in "CZT"), self._path)
             planes = _planes(image, len(self._tiff.pages))
             if planes and self._is_own(planes[min(planes)]):
                 own.append(image)
@@ -146,6 +147,7 @@ class OmeFile:
                 )
             for sample, place in _samples(Place(path, offsets[address.page])).items():
                 places[channel + sample, z] = place
+        places[min(places)].layout()  # of a picture in colour, that is the reason, and not that planes are missing
         wanted = set(product(range(sizes["C"]), range(sizes["Z"])))
         if lacking := sorted(wanted - places.keys()):
             raise PlaneError(

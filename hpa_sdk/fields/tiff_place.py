@@ -12,6 +12,8 @@ from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
 from hpa_sdk.file_state import FileState
 from hpa_sdk.planes import COPY_AGAIN, damaged
 
+_MOST_PLANES = 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -91,6 +93,18 @@ class Picture:
 
 Look = Callable[[], Picture]
 """Looks for the planes of one scene; raises `PlaneError` where its form is not that of a field."""
+
+
+def check_count(count: int, path: Path) -> None:
+    """Check how many planes a description gives, before anything is done for each of them.
+
+    Raises
+    ------
+    PlaneError
+        They are more than any file of a field has.
+    """
+    if count > _MOST_PLANES:
+        raise damaged(f"its description gives {count} planes", path)
 
 
 def part_of(other: str, path: Path) -> PlaneError:

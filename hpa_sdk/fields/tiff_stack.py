@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from hpa_sdk.fields.tiff_directory import IMAGE_DEPTH, PHOTOMETRIC
 from hpa_sdk.fields.tiff_file import decode
 from hpa_sdk.fields.tiff_metadata import channel_names, size_of_pixel
 from hpa_sdk.fields.tiff_ome import OmeFile
-from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place
+from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count
 from hpa_sdk.planes import COPY_AGAIN, Planes
 
 # tifffile's letters for what a file counts along without a word of what it is.
@@ -133,6 +134,7 @@ def _look(tiff: Any, series: Any, path: Path) -> Picture:  # noqa: ANN401 - with
     letters = tuple("C" if axis == "S" and samples > 1 else axis for axis in series.get_axes(squeeze=False))
     axes = name_axes(letters, series.get_shape(squeeze=False), _UNNAMED, path)
     paged = {axis: size for axis, size in axes.items() if axis not in ("YXC" if samples > 1 else "YXS")}
+    check_count(math.prod(paged.values()), path)
     places = {}
     for channel, z in product(range(axes.get("C", 1)), range(axes.get("Z", 1))):
         at = {"C": channel, "Z": z}

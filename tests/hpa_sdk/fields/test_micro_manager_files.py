@@ -10,6 +10,7 @@ import tifffile
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.field_source import FieldReading, FieldSource
+from hpa_sdk.fields.scenes import open_scenes
 from tests.hpa_sdk.fields.made_micro_manager import Key, ome_of, write_image_stack, write_ndtiff
 from tests.hpa_sdk.workstation.written import ORDER, fields_of, stack, station
 
@@ -147,6 +148,12 @@ def test_a_channel_without_z_stack_serves(tmp_path: Path, kept: int, serves: boo
 def test_time_points_are_refused(tmp_path: Path) -> None:
     write_image_stack(tmp_path / "exports" / "day_MMStack_Pos0.ome.tif", planes_of(0), Frames=5)
     assert "5 time points" in str(*read(tmp_path).values())
+
+
+def test_a_summary_of_endless_planes_is_damage(tmp_path: Path) -> None:
+    path = write_image_stack(tmp_path / "exports" / "day_MMStack_Pos0.ome.tif", planes_of(0), depth=10**9)
+    with open_scenes(path) as scenes, pytest.raises(PlaneError, match="gives 4000000000 planes"):
+        scenes["0"]()
 
 
 def test_an_index_that_leads_out_of_the_file_is_damage(tmp_path: Path) -> None:

@@ -200,6 +200,8 @@ def larger(text: str) -> str:
         (beyond, "names page 7 of a_C3.ome.tif, which has 1"),
         (larger, "gives 96x40 pixels, and the plane has 48x40"),
         (lambda text: text.replace('SizeT="1"', 'SizeT="3"'), "3 time points"),
+        (lambda text: text.replace('SizeZ="1"', 'SizeZ="999999999"'), "gives 3999999996 planes"),
+        (lambda text: text.replace('SizeZ="1"', 'SizeZ="many"'), "damaged"),
     ],
 )
 def test_what_is_not_all_there_says_so(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
@@ -225,6 +227,21 @@ def test_planes_lie_in_the_order_that_is_given(tmp_path: Path, order: str) -> No
         path = tmp_path / "exports" / "x.ome.tif"
         tifffile.imwrite(path, planes, photometric="minisblack", description=text.encode(), metadata=None)
         check(read(tmp_path)["x.ome.tif"], 3)
+
+
+def test_an_ome_tiff_in_colour_says_so(tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    tifffile.imwrite(tmp_path / "exports" / "x.ome.tif", np.zeros((40, 48, 3), np.uint8), ome=True, photometric="rgb")
+    assert "colour (RGB)" in str(*read(tmp_path).values())
+
+
+@pytest.mark.parametrize("axis", ["Q", "A", "T"])
+def test_other_axes_of_an_ome_tiff_are_refused(tmp_path: Path, axis: str) -> None:
+    (tmp_path / "exports").mkdir()
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": {"axes": f"{axis}CYX"}}
+    tifffile.imwrite(tmp_path / "exports" / "x.ome.tif", np.stack([stack()[:, 0]] * 2), ome=True, **options)
+    message = str(*read(tmp_path).values())
+    assert "ModuloAlongT" in message or "2 time points" in message
 
 
 def test_planar_samples_of_an_ome_tiff_are_channels(tmp_path: Path) -> None:
