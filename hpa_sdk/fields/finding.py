@@ -6,15 +6,16 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from hpa_sdk.errors import HpaError, SampleError, TableError
+from hpa_sdk.fields.colour_folders import by_stem_of_colours, holds_one_colour, planes_by_colour, walk_colours
 from hpa_sdk.fields.field_source import FieldSource
 from hpa_sdk.fields.file_group import FileGroup, PlaneFile, group_names
-from hpa_sdk.fields.listing import OME_ZARR, Folder, existing, same_name, walk
+from hpa_sdk.fields.listing import OME_ZARR, Folder, existing, raise_unlistable, same_name, unlistable, walk
 from hpa_sdk.fields.plane_files import EXTENSIONS, FORMATS, choose_planes, names_by_stem, split_name
 from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import Channel, Sample
@@ -149,7 +150,7 @@ class _FolderSearch:
                 found = True
                 yield from _samples_of_stack(self._folder / f"{prefix}{name}", f"{prefix}{name}", self._of_stacks)
         if self._unlisted:
-            raise _unlistable(self._unlisted)
+            raise unlistable(self._unlisted)
         if not found:
             raise SampleError(
                 "the folder holds no sample",
@@ -163,14 +164,15 @@ class _FolderSearch:
         if self._rules is not None:
             return sum(1 for _ in self._found())
         found = sum(len(_fields_in(folder.names)) for folder in self._folders())
-        found += sum(len(_by_stem_of_colours(folders)) for folders in self._by_colour.values())
+        found += sum(len(by_stem_of_colours(folders)) for folders in self._by_colour.values())
         return found or len(self._stacks)
 
     def _found(self) -> Iterator[Sample]:
         for folder in self._folders():
             yield from self._samples_in(folder)
         for parent, folders in self._by_colour.items():
-            yield from _samples_by_colour(parent, folders, self._rules)
+            for stem, files, chosen in planes_by_colour(folders):
+                yield _made(f"{parent}{stem}", files, self._rules, chosen.note, chosen.problem)
 
     def _folders(self) -> Iterator[Folder]:
         """Give folders that hold whole fields; folders of one colour, and stacks without rules, are put aside."""
@@ -178,7 +180,7 @@ class _FolderSearch:
             empty = not self._recursive and not any(map(_is_field_file, folder.names))
             for colour in walk_colours(folder.path) if empty else ():
                 self._by_colour[""][Channel(Path(colour.path).name.lower())] = colour
-            if _holds_one_colour(folder):
+            if holds_one_colour(folder):
                 parent, _, name = folder.prefix[:-1].rpartition("/")
                 self._by_colour[f"{parent}/" if parent else ""][Channel(name.lower())] = folder
                 continue
@@ -207,55 +209,6 @@ class _FolderSearch:
                 yield _ambiguous(folder.prefix + stem, place, [*by_stem[stem], *twins])
             else:
                 yield _sample(folder.prefix + stem, place / stem, by_stem[stem], rules, note)
-
-
-def walk_colours(folder: str | Path) -> Iterator[Folder]:
-    """List the folders ``red``, ``green``, ... in a folder that hold planes of their colour alone."""
-    with os.scandir(folder) as entries:
-        places = [entry.path for entry in entries if entry.name.lower() in set(Channel) and entry.is_dir()]
-    for place in sorted(places):
-        for found in walk(place, recursive=False, on_error=_raise):
-            colour = Folder(f"{Path(place).name}/", place, found.names)
-            if _holds_one_colour(colour):
-                yield colour
-
-
-def _holds_one_colour(folder: Folder) -> bool:
-    name = folder.prefix[:-1].rpartition("/")[2].lower()
-    if name not in set(Channel):
-        return False
-    planes = [split_name(file)[1] for file in folder.names if file.lower().endswith(EXTENSIONS)]
-    return bool(planes) and set(planes) <= {Channel(name), None}
-
-
-def _samples_by_colour(parent: str, folders: Mapping[Channel, Folder], rules: FieldRules | None) -> Iterator[Sample]:
-    """Give the fields whose planes lie in a folder for each colour."""
-    some = next(iter(folders.values()))
-    above = Path(some.path).parent
-    for stem, planes in sorted(_by_stem_of_colours(folders).items()):
-        chosen = choose_planes(list(planes), above / stem)
-        extension = os.path.splitext(next(iter(planes)))[1]  # noqa: PTH122 - as in `_sample`
-        files = [
-            planes[chosen.names[channel]]
-            if channel in chosen.names
-            else Path(folders[channel].path if channel in folders else above / channel, f"{stem}_{channel}{extension}")
-            for channel in Channel
-        ]
-        yield _made(f"{parent}{stem}", files, rules, chosen.note, chosen.problem)
-
-
-def _by_stem_of_colours(folders: Mapping[Channel, Folder]) -> dict[str, dict[str, Path]]:
-    """Group planes by what they have in common; each has the name that it would have beside the others."""
-    by_stem: defaultdict[str, dict[str, Path]] = defaultdict(dict)
-    for channel, folder in folders.items():
-        for name in folder.names:
-            stem, own, _ = split_name(name)
-            extension = os.path.splitext(name)[1]  # noqa: PTH122
-            if extension.lower() not in EXTENSIONS:
-                continue
-            stem = same_name(stem if own is not None else name.removesuffix(extension))
-            by_stem[stem][f"{stem}_{channel}{extension}"] = Path(folder.path, name)
-    return by_stem
 
 
 def _fields_in(names: Iterable[str]) -> dict[str, list[str]]:
@@ -326,7 +279,7 @@ class _TableFolder:
     """The files of a folder that ids of a table lead to."""
 
     def __init__(self, folder: Path) -> None:
-        there = walk(folder, recursive=False, on_error=_raise) if folder.is_dir() else ()
+        there = walk(folder, recursive=False, on_error=raise_unlistable) if folder.is_dir() else ()
         self.names = [name for found in there for name in found.names]
         self.by_stem = _fields_in(self.names)
 
@@ -413,21 +366,7 @@ def _find_names(stem: Path, extensions: Iterable[str]) -> list[str]:
     # Listing a folder finds names in capitals or other forms of accents too, but takes long in a large one on a share.
     if len(names) < len(Channel) and stem.parent.is_dir():
         lower = {extension.lower() for extension in extensions}
-        for folder in walk(stem.parent, recursive=False, on_error=_raise):
+        for folder in walk(stem.parent, recursive=False, on_error=raise_unlistable):
             listed = _fields_in(folder.names).get(same_name(stem.name), [])
             names += [name for name in listed if name not in names and split_name(name)[2] in lower]
     return names
-
-
-def _raise(error: OSError) -> None:
-    raise _unlistable([error]) from error
-
-
-def _unlistable(errors: Sequence[OSError]) -> SampleError:
-    first, *others = errors
-    more = f", and neither can {len(others)} more" if others else ""
-    return SampleError(
-        f"the folder can't be listed ({first.strerror}){more}",
-        where=first.filename,
-        remedy="Check that you may read it.",
-    )

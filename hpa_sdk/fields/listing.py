@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from hpa_sdk.errors import SampleError
 
 OME_ZARR = ".zarr"
 """Extension of OME-Zarr folders, which are listed as if they were files."""
@@ -153,3 +155,19 @@ def _in_other_form(folder: Path, name: str) -> str:
         return next((other for other in sorted(os.listdir(folder)) if same_name(other) == same_name(name)), name)  # noqa: PTH208
     except OSError:
         return name
+
+
+def raise_unlistable(error: OSError) -> None:
+    """Raise the error of a folder that can't be listed: what `walk` takes as `on_error`."""
+    raise unlistable([error]) from error
+
+
+def unlistable(errors: Sequence[OSError]) -> SampleError:
+    """Make the error of folders that can't be listed."""
+    first, *others = errors
+    more = f", and neither can {len(others)} more" if others else ""
+    return SampleError(
+        f"the folder can't be listed ({first.strerror}){more}",
+        where=first.filename,
+        remedy="Check that you may read it.",
+    )

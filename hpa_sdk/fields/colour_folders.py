@@ -1,0 +1,62 @@
+"""Finds the planes of fields that have a folder for each colour, as the atlas's downloaders write them."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hpa_sdk.fields.listing import Folder, raise_unlistable, same_name, walk
+from hpa_sdk.fields.plane_files import EXTENSIONS, ChosenPlanes, choose_planes, split_name
+from hpa_sdk.fields.samples import Channel
+
+
+def walk_colours(folder: str | Path) -> Iterator[Folder]:
+    """List the folders ``red``, ``green``, ... in a folder that hold planes of their colour alone."""
+    with os.scandir(folder) as entries:
+        places = [entry.path for entry in entries if entry.name.lower() in set(Channel) and entry.is_dir()]
+    for place in sorted(places):
+        for found in walk(place, recursive=False, on_error=raise_unlistable):
+            colour = Folder(f"{Path(place).name}/", place, found.names)
+            if holds_one_colour(colour):
+                yield colour
+
+
+def holds_one_colour(folder: Folder) -> bool:
+    """Say whether a folder has the name of a colour and holds planes of it alone."""
+    name = folder.prefix[:-1].rpartition("/")[2].lower()
+    if name not in set(Channel):
+        return False
+    planes = [split_name(file)[1] for file in folder.names if file.lower().endswith(EXTENSIONS)]
+    return bool(planes) and set(planes) <= {Channel(name), None}
+
+
+def planes_by_colour(folders: Mapping[Channel, Folder]) -> Iterator[tuple[str, list[Path], ChosenPlanes]]:
+    """Give the fields whose planes lie in a folder for each colour: the name, the files, and how they were chosen."""
+    some = next(iter(folders.values()))
+    above = Path(some.path).parent
+    for stem, planes in sorted(by_stem_of_colours(folders).items()):
+        chosen = choose_planes(list(planes), above / stem)
+        extension = os.path.splitext(next(iter(planes)))[1]  # noqa: PTH122 - no Path for each
+        files = [
+            planes[chosen.names[channel]]
+            if channel in chosen.names
+            else Path(folders[channel].path if channel in folders else above / channel, f"{stem}_{channel}{extension}")
+            for channel in Channel
+        ]
+        yield stem, files, chosen
+
+
+def by_stem_of_colours(folders: Mapping[Channel, Folder]) -> dict[str, dict[str, Path]]:
+    """Group planes by what they have in common; each has the name that it would have beside the others."""
+    by_stem: defaultdict[str, dict[str, Path]] = defaultdict(dict)
+    for channel, folder in folders.items():
+        for name in folder.names:
+            stem, own, _ = split_name(name)
+            extension = os.path.splitext(name)[1]  # noqa: PTH122
+            if extension.lower() not in EXTENSIONS:
+                continue
+            stem = same_name(stem if own is not None else name.removesuffix(extension))
+            by_stem[stem][f"{stem}_{channel}{extension}"] = Path(folder.path, name)
+    return by_stem
