@@ -21,6 +21,7 @@ from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.fields.scenes import STACKS
 from hpa_sdk.fields.stack_samples import samples_of
+from hpa_sdk.file_state import escaped
 from hpa_sdk.tables import is_table, read_rows
 
 _Z_FOLDER = re.compile(r"(?:.*[_-])?z[_-]?\d+", re.IGNORECASE)
@@ -143,7 +144,7 @@ class _FolderSearch:
             _log.warning(
                 "%s: not read are %d files that are no planes by colour, such as %s. To read stacks, say how: with a"
                 " station file, or by the names of their channels.",
-                *(self._folder, len(self._stacks), "".join(self._stacks[0])),
+                *(escaped(str(self._folder)), len(self._stacks), escaped("".join(self._stacks[0]))),
             )
         elif self._stacks:
             for prefix, name in self._stacks:

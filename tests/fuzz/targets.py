@@ -124,7 +124,9 @@ def _find_named(listing: Path) -> None:
 def _read_table(path: Path) -> None:
     with suppress(HpaError):
         list(read_columns(path, "Id", "Predicted"))
-    list(find_samples(path))
+    problems = [sample.problem for sample in find_samples(path) if sample.problem is not None]
+    if problems:
+        raise problems[0]
 
 
 def _read_card(path: Path) -> None:
