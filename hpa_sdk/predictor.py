@@ -22,7 +22,7 @@ from hpa_sdk.errors import HpaError, ModelFileError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, trained_of
-from hpa_sdk.file_state import FileState
+from hpa_sdk.file_state import FileState, escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.model_content import ModelContent, ModelIdentity
@@ -384,7 +384,7 @@ class Predictor:
 
 @lru_cache(maxsize=256)
 def _log_once(note: str) -> None:
-    _log.warning("%s", note)
+    _log.warning("%s", escaped(note))
 
 
 def _check_threshold(threshold: float | str) -> None:
