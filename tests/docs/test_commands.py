@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 
 from export.__main__ import main as export
@@ -69,6 +70,17 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             make_field(tmp_path / name, f"{name}-{number}", rng)
     for name in ("resnet.onnx", "resnet.int8.onnx", "vgg.onnx"):
         make_model(tmp_path / name)
+    names = {"Name": ["DAPI", "POI", "MT", "ER"]}
+    (tmp_path / "stacks").mkdir()
+    for number in range(2):
+        planes = rng.integers(0, 4096, (4, 64, 64)).astype(np.uint16)
+        file = tmp_path / "stacks" / f"stack-{number}.ome.tif"
+        tifffile.imwrite(file, planes, ome=True, photometric="minisblack", metadata={"axes": "CYX", "Channel": names})
+    (tmp_path / "station.toml").write_text(
+        'model = "resnet.onnx"\nwatch = "stacks"\noutput = "."\n[files]\nwhite = 4095\n'
+        '[channels]\nred = ["MT"]\ngreen = ["POI"]\nblue = ["DAPI"]\nyellow = ["ER"]\n',
+        encoding="utf-8",
+    )
     rows = "".join(f"fields-{number},{number} 25\n" for number in range(3))
     (tmp_path / "train.csv").write_text(f"Id,Target\n{rows}", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
