@@ -116,7 +116,7 @@ class Memory:
             return owed
         self.recalled += 1
         self.devices.add(known.device)
-        return Prediction.from_probabilities(
+        answer = Prediction.from_probabilities(
             known.probabilities,
             id=sample.id,
             thresholds=self._thresholds,
@@ -125,6 +125,10 @@ class Memory:
             files=fingerprint.files or known.files or (),
             notes=known.notes,
         )
+        if known.files is None:
+            # From now on by all that is known of its files.
+            self._ledger.add(owed.place, fingerprint.value, known.device, answer)
+        return answer
 
     def note(self, owed: Owed, answer: Prediction | Failure) -> None:
         """Note a prediction, where it is known what it came from: what was read is what was looked at before."""
