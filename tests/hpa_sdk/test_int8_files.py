@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,16 +24,17 @@ def test_a_quantized_graph_is_kept_and_opened_again(
     path = make_quantized(tmp_path / "int8.onnx")
     expected = Predictor.load(path, device="cpu").predict(fields)
     (kept,) = cache.iterdir()
-    opened: list[Path] = []
+    opened: list[bytes] = []
+    open_session = onnx_lanes._open
 
-    def noted(file: Path) -> str:
-        opened.append(file)
-        return str(file)
+    def noted(model: bytes, *arguments: Any, **options: Any) -> Any:
+        opened.append(model)
+        return open_session(model, *arguments, **options)
 
     with monkeypatch.context() as watched:
-        watched.setattr(onnx_lanes, "runtime_source", noted)
+        watched.setattr(onnx_lanes, "_open", noted)
         again = Predictor.load(path, device="cpu").predict(fields)
-    assert not opened, "neither the model's file nor a graph made of it"
+    assert opened == [kept.read_bytes()[:-32]], "the graph that was kept, and not the model"
     for one, other in zip(again, expected, strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
     whole = kept.read_bytes()

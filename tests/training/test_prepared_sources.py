@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.fields import reading as planes_module
+from hpa_sdk.fields import reading
+from hpa_sdk.fields.picture_file import Reading, read_picture
 from hpa_sdk.fields.samples import Channel
 from tests.small import random_planes, write_planes
 from training.dataset import Dataset, read_dataset
@@ -95,15 +94,14 @@ def test_a_plane_that_is_written_while_it_is_read_is_named(tmp_path: Path, monke
     written = dataset.samples[1].files[2]
     other = dataset.samples[0].files[2].read_bytes()
 
-    def read_and_write(path: Path, channel: Channel | None = None) -> npt.NDArray[Any]:
-        plane = read_plane(path, channel)
+    def read_and_write(path: Path, channel: Channel) -> Reading:
+        plane = read_picture(path, channel)
         if path == written:
             written.write_bytes(other)
         return plane
 
-    read_plane = planes_module.read_plane
     with monkeypatch.context() as writing:
-        writing.setattr(planes_module, "read_plane", read_and_write)
+        writing.setattr(reading, "read_picture", read_and_write)
         with pytest.raises(PlaneError, match=r"1 of 4 fields can't be prepared[^$]*changed while its field was read"):
             prepare(dataset, tmp_path / "images")
     assert fields_to_prepare(dataset, tmp_path / "images") == 1

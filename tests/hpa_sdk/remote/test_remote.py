@@ -370,4 +370,4 @@ def test_an_object_store_s_fields_are_those_of_the_folder(
     fsspec.filesystem(protocol).pipe(f"{plates}/field-1_red.png", fields[0].files[0].read_bytes())
     archive._filesystem(protocol).invalidate_cache()
     result = predict(model, plates, "-r", "-o", tmp_path / "out.csv", *RESUMED)
-    assert "1 fields had changed" in result.stderr
+    assert "1 field had changed" in result.stderr
