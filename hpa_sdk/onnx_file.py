@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from hpa_sdk.errors import ModelFileError
@@ -32,7 +31,7 @@ from hpa_sdk.onnx_fields import (
     Value,
     ValueType,
 )
-from hpa_sdk.protobuf_wire import MalformedMessageError, integer, messages, text
+from hpa_sdk.protobuf_wire import MalformedMessageError, integer, messages, messages_by_number, text
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
@@ -43,15 +42,9 @@ _MOST_DIMENSIONS = 16
 _PLAIN_EXPORT = "Export it as one file of standard operators: python -m export onnx."
 
 
-# Where tensors lie in a graph and in an operator's attribute.
-_SPARSE_PARTS = tuple(SparseTensor)
-_IN_GRAPH = ((Graph.INITIALIZER,), *((Graph.SPARSE_INITIALIZER, part) for part in _SPARSE_PARTS))
-_IN_ATTRIBUTE = (
-    (Attribute.TENSOR,),
-    (Attribute.TENSORS,),
-    *((Attribute.SPARSE_TENSOR, part) for part in _SPARSE_PARTS),
-    *((Attribute.SPARSE_TENSORS, part) for part in _SPARSE_PARTS),
-)
+# Where tensors lie in a graph and in an operator's attribute, whole and as the parts of sparse ones.
+_IN_GRAPH = ((Graph.INITIALIZER,), (Graph.SPARSE_INITIALIZER,))
+_IN_ATTRIBUTE = ((Attribute.TENSOR, Attribute.TENSORS), (Attribute.SPARSE_TENSOR, Attribute.SPARSE_TENSORS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,23 +266,29 @@ def _check_graph(
 ) -> None:
     if nesting > _DEEPEST_NESTING:
         raise MalformedMessageError("its graphs are nested too deeply")
-    _check_tensors(graph, _IN_GRAPH, weights, path)
-    for node in messages(graph, Graph.NODE):
+    parts = messages_by_number(graph)
+    _check_tensors(parts, _IN_GRAPH, weights, path)
+    for node in parts[Graph.NODE]:
         operator, domain = _name(node, Node.OPERATOR), _name(node, Node.DOMAIN)
         if domain not in _STANDARD_DOMAINS:
             raise ModelFileError(
                 f"the model needs the custom operator {domain}.{operator}", where=path, remedy=_PLAIN_EXPORT
             )
         operators[operator] += 1
-        for attribute in messages(node, Node.ATTRIBUTE):
+        for attribute in map(messages_by_number, messages(node, Node.ATTRIBUTE)):
             _check_tensors(attribute, _IN_ATTRIBUTE, weights, path)
-            for kind in (Attribute.GRAPH, Attribute.GRAPHS):
-                for below in messages(attribute, kind):
-                    _check_graph(below, operators, weights, path, nesting + 1)
+            for below in (*attribute[Attribute.GRAPH], *attribute[Attribute.GRAPHS]):
+                _check_graph(below, operators, weights, path, nesting + 1)
 
 
-def _check_tensors(message: memoryview, places: tuple[tuple[int, ...], ...], weights: Counter[str], path: Path) -> None:
-    for tensor in chain.from_iterable(messages(message, *place) for place in places):
+def _check_tensors(
+    parts: Mapping[int, list[memoryview]],
+    places: tuple[tuple[int, ...], tuple[int, ...]],
+    weights: Counter[str],
+    path: Path,
+) -> None:
+    whole, sparse = ([message for number in numbers for message in parts[number]] for numbers in places)
+    for tensor in (*whole, *(part for one in sparse for number in SparseTensor for part in messages(one, number))):
         if integer(tensor, Tensor.DATA_LOCATION) or any(True for _ in messages(tensor, Tensor.EXTERNAL_DATA)):
             raise ModelFileError(
                 "the model keeps weights in other files (external data)", where=path, remedy=_PLAIN_EXPORT

@@ -6,8 +6,8 @@ a varint, eight bytes, four bytes, or a varint length and that many bytes.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_LENGTH = {_FIXED64: 8, _FIXED32: 4}
@@ -62,6 +62,15 @@ def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
                 yield value
 
 
+def messages_by_number(message: memoryview) -> Mapping[int, list[memoryview]]:
+    """Give all sub-messages and strings by their field number, in one walk; an empty list for what is not there."""
+    found: defaultdict[int, list[memoryview]] = defaultdict(list)
+    for number, value in fields(message):
+        if isinstance(value, memoryview):
+            found[number].append(value)
+    return found
+
+
 def text(message: memoryview, number: int) -> str:
     """Give a string field, or the empty string where it is not set. Of several values the last counts."""
     last = deque(messages(message, number), maxlen=1)
@@ -75,6 +84,8 @@ def integer(message: memoryview, number: int) -> int:
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    if position < len(message) and message[position] < _VARINT_MORE:
+        return message[position], position + 1  # nearly all, and an ONNX file has some hundred thousand
     value = 0
     for offset, byte in enumerate(message[position : position + _VARINT_LONGEST]):
         value |= (byte & ~_VARINT_MORE) << (_VARINT_BITS * offset)
