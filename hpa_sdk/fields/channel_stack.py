@@ -13,6 +13,7 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.pixel_rules import DEPTHS
+from hpa_sdk.file_state import FileState
 from hpa_sdk.planes import Planes
 
 _SQUARE = 0.01
@@ -100,6 +101,8 @@ class ChannelStack:
         Micrometres a pixel; None where the file does not say it.
     notes : tuple of str
         What reading does to the pixels, and what of the file is not read.
+    further : tuple of FileState
+        The other files that its scene is read from, as they are, sorted by path.
     """
 
     name: str
@@ -109,6 +112,7 @@ class ChannelStack:
     read: Callable[[int], Planes]
     pixel_size: float | None
     notes: tuple[str, ...] = ()
+    further: tuple[FileState, ...] = ()
 
 
 Scene = Callable[[], tuple[ChannelStack, ...]]

@@ -129,7 +129,7 @@ class FieldSource:
         """
         where, rules = self.group.files[0], self.rules.files
         self.group.check(self.rules)
-        with unchanged(self.group.files) as files, self._stacks() as stacks:
+        with unchanged(self.group.files) as own, self._stacks() as stacks:
             offered = [(stack.name, stack.number) for stack in stacks]
             found, instead = pick_channels(offered, self.group.own(self.rules), where)
             chosen = {channel: stacks[at] for channel, at in found.items()}
@@ -155,7 +155,7 @@ class FieldSource:
                 *dict.fromkeys(note for stack in chosen.values() for note in stack.notes),
                 *notes,
             ),
-            files=files,
+            files=(*own, *dict.fromkeys(file for stack in chosen.values() for file in stack.further)),
         )
 
     @contextmanager
@@ -204,7 +204,7 @@ class _PlaneFiles(ExitStack):
         if file != self._file:
             self.close()
             self._file = None
-            self._channel = _only_channel(self.enter_context(open_scenes(file)), file)
+            self._channel = _only_channel(self.enter_context(open_scenes(file, one_plane=True)), file)
             self._file = file
         return self._channel
 

@@ -15,7 +15,7 @@ from hpa_sdk.errors import PlaneError, SampleError
 from hpa_sdk.fields.channels import pick_channels
 from hpa_sdk.fields.listing import same_name, walk
 from hpa_sdk.fields.plane_files import split_name
-from hpa_sdk.fields.plane_names import ZKey, find_mixture, left_out, z_keys
+from hpa_sdk.fields.plane_names import ZKey, field_of, find_mixture, left_out, z_keys
 from hpa_sdk.fields.rules import ChannelNames, FieldRules
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import OPENERS, PICTURES, extension_of
@@ -220,7 +220,7 @@ def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[F
             # Were it not in the name, a late or bad plane of one moment would spoil the answer to another.
             time = "" if part.get("time") is None else f"_t{part['time']}"
             above = part.get(_ABOVE) or "" if _ABOVE in part else parent + slash
-            groups[same_name(above + (part["field"] or "") + time)].append(
+            groups[same_name(above + field_of(match) + time)].append(
                 PlaneFile(path, part["channel"] or "", part.get("z"), left_out(match))
             )
     by_colour = pattern is None

@@ -20,7 +20,7 @@ from hpa_sdk.fields.plane_files import EXTENSIONS, FORMATS, choose_planes, names
 from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.fields.scenes import STACKS
-from hpa_sdk.fields.stack_samples import samples_of
+from hpa_sdk.fields.stack_samples import fields_of, samples_of
 from hpa_sdk.file_state import escaped
 from hpa_sdk.tables import is_table, read_rows
 
@@ -149,7 +149,7 @@ class _FolderSearch:
         elif self._stacks:
             for prefix, name in self._stacks:
                 found = True
-                yield from _samples_of_stack(self._folder / f"{prefix}{name}", f"{prefix}{name}", self._of_stacks)
+                yield from fields_of(self._of_stacks, _stack(self._folder / f"{prefix}{name}", f"{prefix}{name}"))
         if self._unlisted:
             raise unlistable(self._unlisted)
         if not found:
@@ -194,7 +194,7 @@ class _FolderSearch:
         if rules is not None and rules.files.pattern is not None:
             names = [f"{folder.prefix}{name}" for name in folder.names if _is_field_file(name)]
             for group in group_names(rules, self._folder, names):
-                yield from samples_of(rules, group)
+                yield from fields_of(rules, group)
             return
         by_stem = _fields_in(folder.names)
         stacks = {} if rules is None else {name: _stem_of_stack(name) for name in folder.names if _is_stack(name)}
@@ -203,7 +203,7 @@ class _FolderSearch:
             if stem in stacks:
                 name = stem
                 if stacks[name] not in by_stem:
-                    yield from _samples_of_stack(place / name, folder.prefix + name, self._of_stacks)
+                    yield from fields_of(self._of_stacks, _stack(place / name, folder.prefix + name))
                 continue
             twins = [name for name, own in stacks.items() if own == stem]
             if twins:
@@ -247,7 +247,11 @@ def _ambiguous(sample_id: str, place: Path, names: Sequence[str]) -> Sample:
 def _samples_of_stack(path: Path, sample_id: str, rules: FieldRules) -> list[Sample]:
     if not path.exists():
         raise SampleError("no such file", where=path, remedy="Check the path.")
-    return samples_of(rules, FileGroup(sample_id, (PlaneFile(path),)))
+    return samples_of(rules, _stack(path, sample_id))
+
+
+def _stack(path: Path, sample_id: str) -> FileGroup:
+    return FileGroup(sample_id, (PlaneFile(path),))
 
 
 def _table_root(table: Path, root: str | os.PathLike[str] | None) -> Path:

@@ -47,7 +47,7 @@ def open_file(
 
 
 @contextmanager
-def open_zip(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
+def open_zip(path: Path) -> Iterator[dict[str, Scene]]:
     """Refuse an OME-Zarr in a ZIP archive, with the way out."""
     if not path.is_file():
         raise FileNotFoundError(path)

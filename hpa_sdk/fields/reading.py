@@ -74,15 +74,21 @@ def unchanged(files: Iterable[Path]) -> Iterator[tuple[FileState, ...]]:
         A file was written, replaced or removed meanwhile: what was read may be of two moments.
     """
     files = tuple(files)
-    before = _settled(files)
+    before = settled(files)
     yield tuple(state for state in before if state is not None)
     for file, state in zip(files, before, strict=True):
         if _look(file) != state:
             raise PlaneError("the file was changed while its field was read", where=file, remedy=_WHEN_DONE)
 
 
-def _settled(files: Sequence[Path]) -> tuple[FileState | None, ...]:
-    """Look at files when every change from then on shows in their stamps."""
+def settled(files: Sequence[Path]) -> tuple[FileState | None, ...]:
+    """Look at files when every change from then on shows in their stamps; None for one that can't be looked at.
+
+    Raises
+    ------
+    PlaneError
+        A file is written again and again.
+    """
     states: tuple[FileState | None, ...] = ()
     for _ in range(_LOOKS):
         before, states = states, tuple(map(_look, files))

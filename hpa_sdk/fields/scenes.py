@@ -20,6 +20,9 @@ from hpa_sdk.planes import plane_errors
 PICTURES = (".png", ".jpg", ".jpeg")
 """Extensions of files that hold one plane each."""
 
+TIFF = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".stk", ".lsm")
+"""Extensions of TIFF files: those of the OME-TIFF specification for BigTIFF too, MetaMorph's and Zeiss's."""
+
 OME_ZARR = ".zarr"
 """Extension of OME-Zarr folders."""
 
@@ -28,7 +31,7 @@ Given = TypeVar("Given")
 
 @contextmanager
 def open_scenes(
-    path: Path, only: str | None = None, missing_chunks: MissingChunks = "refuse"
+    path: Path, only: str | None = None, missing_chunks: MissingChunks = "refuse", *, one_plane: bool = False
 ) -> Iterator[dict[str, Scene]]:
     """Open a file and give its scenes by name, one at least.
 
@@ -40,9 +43,13 @@ def open_scenes(
         Name of the scene that is wanted: a format that can find it without the others looks at no other.
     missing_chunks : str
         What to do with chunks of an OME-Zarr that are not there: see `hpa_sdk.fields.rules.Files`.
+    one_plane : bool
+        Whether a file of one plane is that plane alone, though it describes itself as part of a larger field.
 
     Raises
     ------
+    PartError
+        All planes of the file belong to the field of another file; so do the scenes.
     PlaneError
         The file is missing, damaged or of no known format, or a package that reads it is not installed; so do the
         scenes and what they give.
@@ -50,8 +57,10 @@ def open_scenes(
     with ExitStack() as opened:
         opener = _opener(path)
         if opener is ome_zarr.open_file:
-            opener = partial(ome_zarr.open_file, missing_chunks=missing_chunks)
-        scenes = _with_errors(path, lambda: opened.enter_context(opener(path, only)))
+            opener = partial(ome_zarr.open_file, only=only, missing_chunks=missing_chunks)
+        elif opener is tiff_stack.open_file:
+            opener = partial(tiff_stack.open_file, one_plane=one_plane)
+        scenes = _with_errors(path, lambda: opened.enter_context(opener(path)))
         if not scenes or (only is not None and only not in scenes):
             raise PlaneError("the file holds no picture", where=path, remedy="Export the field again.")
         yield {name: partial(_look, path, scene) for name, scene in scenes.items()}
@@ -72,7 +81,7 @@ def _with_errors(path: Path, function: Callable[..., Given], *arguments: object)
 
 
 @contextmanager
-def _open_picture(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
+def _open_picture(path: Path) -> Iterator[dict[str, Scene]]:
     yield {"0": lambda: (ChannelStack("", 0, path, 1, lambda _: read_picture(path)[0], None),)}
 
 
@@ -83,7 +92,7 @@ def extension_of(name: str) -> str:
 
 
 _ZARR_ZIP = ".zarr.zip"
-_Opener = Callable[[Path, str | None], AbstractContextManager[dict[str, Scene]]]
+_Opener = Callable[[Path], AbstractContextManager[dict[str, Scene]]]
 
 
 def _opener(path: Path) -> _Opener:
@@ -96,7 +105,7 @@ def _opener(path: Path) -> _Opener:
 
 
 OPENERS: dict[str, _Opener] = {
-    **dict.fromkeys((".tif", ".tiff", ".stk"), tiff_stack.open_file),
+    **dict.fromkeys(TIFF, tiff_stack.open_file),
     **dict.fromkeys(PICTURES, _open_picture),
     OME_ZARR: ome_zarr.open_file,
     **dict.fromkeys((".ozx", _ZARR_ZIP), ome_zarr.open_zip),

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import cast
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.channel_stack import Scene
 from hpa_sdk.fields.field_source import FieldSource
 from hpa_sdk.fields.file_group import UNSAFE, FileGroup, group_files
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.scenes import open_scenes
+from hpa_sdk.fields.scenes import TIFF, extension_of, open_scenes
+from hpa_sdk.fields.tiff_place import PartError
 from hpa_sdk.file_state import escaped
 
 
@@ -39,7 +41,15 @@ def find_fields(rules: FieldRules, folder: Path) -> Iterator[Sample]:
         The folder can't be listed.
     """
     for group in group_files(rules, folder):
-        yield from samples_of(rules, group)
+        yield from fields_of(rules, group)
+
+
+def fields_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
+    """Give the samples in a group of files as `samples_of` does, and none for a part of another file's field."""
+    try:
+        return samples_of(rules, group)
+    except PartError:
+        return []
 
 
 def samples_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
@@ -48,12 +58,17 @@ def samples_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
     The id of a scene ends with ``#1``, ``#2``, ..., or for a field of a plate with its well and field, ``#A/1/0``: so
     a scene keeps its id whatever else is in the file. A stack is opened to list its scenes. One that can't be opened is
     one sample, and fails when it is read.
+
+    Raises
+    ------
+    PartError
+        All planes of the file belong to the field of another one.
     """
     name = UNSAFE.sub("_", group.id)
     scenes = _scenes_of(group)
     return [
-        Sample(name + suffix, group.files, FieldSource(rules, group, scene))
-        for scene, suffix in zip(scenes, _suffixes(scenes), strict=True)
+        Sample(name + suffix, (*group.files, *further), FieldSource(rules, group, scene))
+        for (scene, further), suffix in zip(scenes.items(), _suffixes([*scenes]), strict=True)
     ]
 
 
@@ -103,11 +118,32 @@ def _label(scene: str, *, alone: bool) -> str:
     return "/".join(parts) if scene else ""
 
 
-def _scenes_of(group: FileGroup) -> list[str | None]:
+def _scenes_of(group: FileGroup) -> dict[str | None, tuple[Path, ...]]:
+    """List the scenes of a group, each with the further files that it is read from.
+
+    Raises
+    ------
+    PartError
+        The file is only a part of another one's field.
+    """
     if not group.is_stack:
-        return [None]
+        return {None: ()}
+    (path,) = group.files
     try:
-        with open_scenes(group.files[0]) as scenes:
-            return list(scenes)
+        with open_scenes(path) as scenes:
+            # Other formats are never spread over several files, and a plate has hundreds of scenes.
+            spread = extension_of(path.name) in TIFF
+            return {name: _further_files(scene) if spread else () for name, scene in scenes.items()}
+    except PartError:
+        raise
     except HpaError:
-        return [None]
+        return {None: ()}
+
+
+def _further_files(scene: Scene) -> tuple[Path, ...]:
+    try:
+        return tuple(dict.fromkeys(Path(file.path) for channel in scene() for file in channel.further))
+    except PartError:
+        raise
+    except HpaError:  # which reading it tells
+        return ()

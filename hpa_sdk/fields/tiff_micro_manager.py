@@ -18,7 +18,7 @@ from typing import Any
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import load, micrometres
-from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count, part_of
+from hpa_sdk.fields.tiff_place import Look, Others, PartError, Picture, Place, check_count
 from hpa_sdk.planes import damaged
 
 _STACK = "_MMStack"
@@ -55,7 +55,7 @@ def scenes(tiff: Any, path: Path, others: Others) -> dict[str, Look]:  # noqa: A
     own = [at for at, places in found.items() if places[min(places)].path == path]
     if found and not own:
         first = next(iter(found.values()))
-        raise part_of(first[min(first)].path.name, path)
+        raise PartError(path, first[min(first)].path)
     return {str(number): partial(_look, found[at], summary, tiff, path) for number, at in enumerate(own)}
 
 
@@ -173,7 +173,7 @@ def _ndtiff(path: Path, others: Others) -> tuple[dict[int, dict[_Key, Place]], l
             where=path,
             remedy="Copy the whole folder of the data set, or export it as OME-TIFF.",
         )
-    others.add(index)
+    others.add(index, describes=True)
     rows = list(load("tifffile", extra="workstation", path=path).read_ndtiff_index(index))
     if bad := next((row for row in rows if Path(row[1]).name != row[1] or row[6] != _UNCOMPRESSED), None):
         raise damaged(f"its index names {bad[1]!r} with compression {bad[6]}", path)

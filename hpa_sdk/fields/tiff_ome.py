@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import ChannelName, load, pixel_size
-from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count, part_of
+from hpa_sdk.fields.tiff_place import Look, Others, PartError, Picture, Place, check_count
 from hpa_sdk.planes import damaged
 
 _ELSEWHERE = re.compile(r"[/\\:]")
@@ -75,16 +75,15 @@ class OmeFile:
         }
         self._uuids = {element.text for element in root.iter() if _tag(element) == "UUID"}
 
-    def scenes(self, only: str | None) -> dict[str, Look]:
+    def scenes(self, *, one_plane: bool) -> dict[str, Look]:
         """Give the pictures whose first plane is in this file, by number.
 
         Parameters
         ----------
-        only : str or None
-            Name of the scene that is wanted. If none is, a file of one page is that plane alone: names of files can
-            say which channel it is.
+        one_plane : bool
+            Whether a file of one page is that plane alone, whatever it is a part of.
         """
-        alone = only is None and len(self._tiff.pages) == 1
+        alone = one_plane and len(self._tiff.pages) == 1
         own, parts = [], []
         for image in self._images:
             check_count(math.prod(_sizes(_pixels(image))[axis] for axis in "CZT"), self._path)
@@ -119,7 +118,7 @@ class OmeFile:
         first = described[min(described)]
         holder = self._find(first)
         if holder is not None and holder != self._path:
-            raise part_of(holder.name, self._path)
+            raise PartError(self._path, holder)
         places = self._places(described, sizes)
         _check_size(places, sizes, self._path)
         return Picture(places, _names(pixels), size, notes)
@@ -174,9 +173,11 @@ class OmeFile:
             return self._path
         if str(address.uuid) not in self._found:
             found = self._beside(address)
-            self._found[str(address.uuid)] = found
             if found is not None:
                 self._others.add(found)
+                if self._beside(address) != found:  # it was replaced before its state was known
+                    found = None
+            self._found[str(address.uuid)] = found
         return self._found[str(address.uuid)]
 
     def _beside(self, address: _Address) -> Path | None:
@@ -213,7 +214,7 @@ class OmeFile:
                 where=self._path,
                 remedy="Copy it beside the others, or export the field as one file.",
             )
-        self._others.add(path)
+        self._others.add(path, describes=True)
         return _text(path)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.reading import settled
 from hpa_sdk.fields.tiff_directory import Directory, read_directory
 from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
 from hpa_sdk.file_state import FileState
@@ -107,13 +108,24 @@ def check_count(count: int, path: Path) -> None:
         raise damaged(f"its description gives {count} planes", path)
 
 
-def part_of(other: str, path: Path) -> PlaneError:
-    """Make the error of a file whose planes belong to the field of another file."""
-    return PlaneError(
-        f"its planes belong to the field of {other}, and are read with that file",
-        where=path,
-        remedy="Nothing is to be done: leave it where it is.",
-    )
+class PartError(PlaneError):
+    """A file has no field of its own: its planes belong to the field of another file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    holder : pathlib.Path
+        The file whose field they belong to.
+    """
+
+    def __init__(self, path: Path, holder: Path) -> None:
+        self.holder = holder
+        super().__init__(
+            f"its planes belong to the field of {holder.name}, and are read with that file",
+            where=path,
+            remedy=f"Leave it where it is, and name {holder.name} for the field.",
+        )
 
 
 class Others:
@@ -121,11 +133,35 @@ class Others:
 
     def __init__(self) -> None:
         self._states: dict[Path, FileState] = {}
+        self._descriptions: set[Path] = set()
 
-    def add(self, path: Path) -> None:
-        """Remember a file as it is now."""
-        if path not in self._states:
-            self._states[path] = FileState.of(path)
+    def add(self, path: Path, *, describes: bool = False) -> None:
+        """Remember a file as it is now, before it is read.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file.
+        describes : bool
+            Whether it says where planes are, and so belongs to all fields that are described there.
+
+        Raises
+        ------
+        PlaneError
+            It is not there, or is being written.
+        """
+        if describes:
+            self._descriptions.add(path)
+        if path in self._states:
+            return
+        (state,) = settled((path,))
+        if state is None:
+            raise PlaneError("a further file of the field is not there", where=path, remedy=COPY_AGAIN)
+        self._states[path] = state
+
+    def of_field(self, planes_in: Iterable[Path]) -> tuple[FileState, ...]:
+        """Give those of a field whose planes are in some files, as they were when they were added, sorted by path."""
+        return tuple(self._states[path] for path in sorted(self._states.keys() & {*planes_in, *self._descriptions}))
 
     def check(self) -> None:
         """Make sure that all are as they were.

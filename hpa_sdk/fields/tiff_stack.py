@@ -33,11 +33,12 @@ _MOST_ERRORS = 100
 
 
 @contextmanager
-def open_file(path: Path, only: str | None) -> Iterator[dict[str, Scene]]:
+def open_file(path: Path, *, one_plane: bool = False) -> Iterator[dict[str, Scene]]:
     """Open a TIFF file; each of its pictures is a scene.
 
     Of a field that is spread over several files of a folder, the file with the first plane gives the whole, and the
-    others say that they are part of it. Where no scene is asked for by name, a file of one plane is that plane alone.
+    others raise `hpa_sdk.fields.tiff_place.PartError`. Where a file is opened as that of one plane, it is that plane
+    alone, whatever it is described as a part of: names of files can say which channel it is.
     """
     tifffile = load("tifffile", extra="workstation", path=path)
     load("imagecodecs", extra="workstation", path=path)
@@ -46,12 +47,12 @@ def open_file(path: Path, only: str | None) -> Iterator[dict[str, Scene]]:
         if tiff_micro_manager.is_micro_manager(tiff):
             scenes: dict[str, Look] = tiff_micro_manager.scenes(tiff, path, others)
         elif tiff.is_ome:
-            scenes = OmeFile(tiff, path, others).scenes(only)
+            scenes = OmeFile(tiff, path, others).scenes(one_plane=one_plane)
         else:
             series = tiff.series[:1] if tiff.is_lsm else tiff.series  # the others of LSM are its previews
             scenes = {str(at): partial(_look, tiff, one, path) for at, one in enumerate(series)}
         check()
-        yield {name: partial(_channels, look, path) for name, look in scenes.items()}
+        yield {name: partial(_channels, look, path, others) for name, look in scenes.items()}
         others.check()
 
 
@@ -98,18 +99,20 @@ class _Errors(logging.Handler):
                 raise ValueError(self.messages[0])
 
 
-def _channels(look: Look, path: Path) -> tuple[ChannelStack, ...]:
+def _channels(look: Look, path: Path, others: Others) -> tuple[ChannelStack, ...]:
     picture = look()
     places, names = picture.places, picture.names
     numbers = sorted({channel for channel, _ in places})
-    others = sorted({place.path.name for place in places.values()} - {path.name})
-    together = (f"it is read together with {', '.join(others)}",) if others else ()
+    further = sorted({place.path.name for place in places.values()} - {path.name})
+    together = (f"it is read together with {', '.join(further)}",) if further else ()
+    files = others.of_field({place.path for place in places.values()})
     notes = (*together, *picture.notes, *places[min(places)].layout().form.notes)
     stacks = []
     for number in numbers:
         planes = [places[place] for place in sorted(places) if place[0] == number]
         name = names[number] if len(names) == len(numbers) else ""
-        stacks.append(ChannelStack(name, number, path, len(planes), partial(_read, planes), picture.pixel_size, notes))
+        read = partial(_read, planes)
+        stacks.append(ChannelStack(name, number, path, len(planes), read, picture.pixel_size, notes, files))
     return tuple(stacks)
 
 

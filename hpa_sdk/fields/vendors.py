@@ -24,7 +24,7 @@ _EXPORT = "Copy it again; if it still fails, export it as OME-TIFF."
 
 
 @contextmanager
-def open_file(path: Path, _: str | None) -> Iterator[dict[str, Scene]]:
+def open_file(path: Path) -> Iterator[dict[str, Scene]]:
     """Open a vendor's file; each of bioio's scenes is one."""
     reader, extra = _READERS[path.suffix.lower()]
     bioio = load("bioio", extra=extra, path=path)

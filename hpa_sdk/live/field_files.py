@@ -68,7 +68,9 @@ def sample_of(result: Result, station: Station, roots: Sequence[Path]) -> Sample
         folder = os.path.realpath(root)
         if files and all(file.startswith(folder + os.sep) for file in files):
             names = [os.path.relpath(file, folder).replace(os.sep, "/") for file in files]
-            return _scene(samples_in(station, Path(folder), names), result)
+            # A stack comes first, and the further files that it was read from behind it.
+            own = names[:1] if _is_stack(station, Path(folder), names[0]) else names
+            return _scene(samples_in(station, Path(folder), own), result)
     raise SampleError(
         "the files of this field don't lie in a folder that this page may show",
         remedy="Look at them with another program.",
@@ -85,6 +87,11 @@ def _scene(samples: list[Sample], result: Result) -> Sample:
 def _only_group(rules: Station, root: Path, names: Sequence[str]) -> FileGroup | None:
     groups = group_names(rules, root, names)
     return groups[0] if len(groups) == 1 and len(groups[0].files) == len(names) else None
+
+
+def _is_stack(station: Station, root: Path, name: str) -> bool:
+    groups = (group for rules in _rules(station) for group in group_names(rules, root, [name]))
+    return next((group.is_stack for group in groups), False)
 
 
 def _rules(station: Station) -> Iterator[Station]:

@@ -149,9 +149,43 @@ class Arrivals:
         return all(self._read_stamp(name) == stamp for name, stamp in arrived.stamps.items())
 
     def is_of(self, files: Iterable[FileState], arrived: Arrived) -> bool:
-        """Say whether files that were read are those of a field that was given, as they were when they had settled."""
-        settled = {str(self._path(name).absolute()): stamp for name, stamp in arrived.stamps.items()}
-        return all(file.path in settled and settled[file.path].matches(file.stamp) for file in files)
+        """Say whether files that were read are those of a field that was given, as they were when they had settled.
+
+        A further file of the same stack has to have settled too, and what is no field's, such as an index, to be as it
+        was read.
+        """
+        own = {str(self._path(name).absolute()): stamp for name, stamp in arrived.stamps.items()}
+        settled = ((file, own.get(file.path) or self._settled(Path(file.path))) for file in files)
+        return all(stamp is not None and stamp.matches(file.stamp) for file, stamp in settled)
+
+    def _settled(self, path: Path) -> FileStamp | None:
+        name = self._name(path)
+        if name in self._done:
+            return self._done[name]
+        return None if self._group(name) else read_stamp(path)
+
+    def group_of(self, path: Path) -> str | None:
+        """Give the field that a file is of by its name, as a further file of a stack can be; None where it is of none.
+
+        It is the field of that file alone, whatever other files are read with it.
+        """
+        groups = self._group(self._name(path))
+        return groups[0].id if groups else None
+
+    def renew(self, path: Path) -> None:
+        """Let a field that is done with arrive once more, since a further file that it is read from was written."""
+        name = self._name(path)
+        group = self.group_of(path)
+        if name in self._done and group is not None and group not in self._given:
+            self._files[name] = _File(group, self._done.pop(name), time.monotonic())
+            self._fields.setdefault(group, set()).add(name)
+
+    def _name(self, path: Path) -> str:
+        """Give the name that a file has below the watched folder; that of a file elsewhere is none of a field."""
+        try:
+            return path.relative_to(self._station.watch.absolute()).as_posix()
+        except ValueError:
+            return ""
 
     def _see(self, name: str, now: float) -> None:
         file = self._files.get(name)

@@ -10,14 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
 from hpa_sdk.fields.file_group import UNSAFE
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of
+from hpa_sdk.fields.tiff_place import PartError
 from hpa_sdk.fields.trained_scale import at_scale_of
-from hpa_sdk.file_state import FileState
+from hpa_sdk.file_state import FileStamp, FileState
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
@@ -40,6 +42,7 @@ class _Asked:
 
     arrived: Arrived
     samples: list[Sample]
+    holder: Path | None = None
     results: list[Result] = field(default_factory=list)
     read: list[FileState] = field(default_factory=list)
 
@@ -83,6 +86,7 @@ class HotFolder:
         self._arrivals = Arrivals(self._station, store.ledger)
         self._ready: deque[Arrived] = deque()
         self._troubles: dict[str, str] = {}
+        self._joined: dict[str, FileStamp] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Watch until the event is set; fields that are being predicted then are finished first.
@@ -143,18 +147,28 @@ class HotFolder:
         def samples() -> Iterator[Sample]:
             while self._ready and not stop.is_set() and time.monotonic() < until:
                 arrived = self._ready.popleft()
-                found = samples_of(self._station, arrived.group)
+                try:
+                    found = samples_of(self._station, arrived.group)
+                except PartError as error:
+                    asked.append(_Asked(arrived, [], error.holder))
+                    continue
                 asked.append(_Asked(arrived, [_with_id_of_its_own(sample, arrived) for sample in found]))
                 yield from asked[-1].samples
 
         try:
             for answer in self._predictor.stream(samples()):
+                self._finish_answered(asked)
                 asked[0].results.append(self._result(answer, asked[0]))
-                if len(asked[0].results) == len(asked[0].samples):
-                    self._finish(asked.popleft())
+                self._finish_answered(asked)
+            self._finish_answered(asked)
         finally:
             for unanswered in asked:
                 self._arrivals.requeue(unanswered.arrived)
+
+    def _finish_answered(self, asked: deque[_Asked]) -> None:
+        """Finish the fields at the front that have all their answers: a part of another file's field has none."""
+        while asked and len(asked[0].results) == len(asked[0].samples):
+            self._finish(asked.popleft())
 
     def _result(self, answer: Prediction | Failure, asked: _Asked) -> Result:
         waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
@@ -176,7 +190,9 @@ class HotFolder:
         failed = any(result.error for result in asked.results)
         # What was read must be what had settled: files that were replaced meanwhile may be of two acquisitions, and the
         # scenes of one file of two moments.
-        if (failed and not counts) or not self._arrivals.is_of(asked.read, arrived):
+        # A part is read by the field of another file, so here it is not known as it was.
+        written = asked.holder is not None and not self._arrivals.unchanged(arrived)
+        if (failed and not counts) or written or not self._arrivals.is_of(asked.read, arrived):
             self._arrivals.requeue(arrived)
         else:
             self._try("ledger", lambda: self._keep(asked))
@@ -190,6 +206,21 @@ class HotFolder:
         self._arrivals.finish(asked.arrived)
         for result in asked.results:
             self._tell(result)
+        self._join(asked)
+
+    def _join(self, asked: _Asked) -> None:
+        """Keep the fields of files that are read together in step."""
+        own = {str(Path(file).absolute()): file for file in asked.arrived.group.files}
+        if asked.holder is not None:
+            (part,) = own
+            stamp, *_ = asked.arrived.stamps.values()
+            if self._joined.get(part) != stamp:
+                self._arrivals.renew(asked.holder)
+        for file in asked.read:
+            field = None if file.path in own else self._arrivals.group_of(Path(file.path))
+            if field is not None:
+                self._joined[file.path] = file.stamp
+                self._store.add(field=field)  # it may have failed by itself, before the others were there
 
     def _try(self, what: str, attempt: Callable[[], None]) -> None:
         """Do something that may fail for a while; log each trouble once, and its end."""

@@ -245,11 +245,11 @@ def test_one_file_at_a_time_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     most = now = 0
 
     @contextmanager
-    def counting(path: Path, only: str | None) -> Iterator[Any]:
+    def counting(path: Path) -> Iterator[Any]:
         nonlocal most, now
         now += 1
         most = max(most, now)
-        with tiff_stack.open_file(path, only) as scenes:
+        with tiff_stack.open_file(path, one_plane=True) as scenes:
             yield scenes
         now -= 1
 
