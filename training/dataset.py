@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.file_state import stamp_of
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import White
 from hpa_sdk.tables import is_table, parse_labels, read_columns
@@ -167,7 +168,7 @@ def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, 
     digest = hashlib.sha256()
     for sample_id, target, sample in zip(ids, targets, samples, strict=True):
         try:
-            sizes = [file.stat().st_size for file in sample.files]
+            sizes = [stamp_of(file).size for file in sample.files]
         except OSError as error:
             raise TableError(
                 f"the field {sample_id} has no {Path(str(error.filename)).name}",

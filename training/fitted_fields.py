@@ -6,6 +6,7 @@ import numpy as np
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.file_state import stamp_of
 from training.dataset import Dataset, read_datasets
 from training.fitted_run import FittedRun, is_data_of, part_rows
 
@@ -40,4 +41,4 @@ def _alike(one: Sample, other: Sample) -> bool:
 
 
 def _sizes(sample: Sample) -> list[int]:
-    return [file.stat().st_size for file in sample.files]
+    return [stamp_of(file).size for file in sample.files]

@@ -22,6 +22,7 @@ from hpa_sdk.contract import image_shape
 from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.file_state import FileStamp
 from hpa_sdk.pipeline import run_in_batches
 from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import White
@@ -37,8 +38,8 @@ _STORED = np.dtype("<u2")
 _SHAPE = image_shape(PREPROCESSING)
 _ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
 
-_Encoded = tuple[int, npt.NDArray[np.uint16], list[list[int]]]
-"""A row, its image as it is stored, and its planes as they were when they were read: a row of `Stamps`."""
+_Encoded = tuple[int, npt.NDArray[np.uint16], list[FileStamp]]
+"""A row, its image as it is stored, and its files as they were when they were read."""
 
 _size = partial(tqdm.format_sizeof, suffix="B")
 _log = logging.getLogger("training")
@@ -123,7 +124,7 @@ def _decode(white: White | None, field: tuple[int, Sample]) -> _Encoded | Failur
         image = PREPROCESSING(read.planes, white=white, where=sample.files[0])
     except PlaneError as error:
         return Failure(sample.id, error)
-    stamps = as_numbers(file.stamp for file in read.files)
+    stamps = [file.stamp for file in read.files]
     return row, np.rint(image * np.float32(WHITE)).astype(_STORED), stamps
 
 
@@ -155,7 +156,7 @@ class _PartialImages:
         os.fsync(self._file.fileno())
         for row, _, stamps in encoded:
             # As they were read, which can be later than the look at all planes that begins a build.
-            self._record[row] = stamps
+            self._record[row] = as_numbers(stamps, self._record.shape[1])
         with whole_file(self._record_path) as record:
             np.save(record, self._record)
         return [row for row, *_ in encoded]

@@ -28,7 +28,10 @@ _FORMAT = 2
 """Raised whenever the files mean something else than before, so that older ones are not taken for new ones."""
 
 Stamps = npt.NDArray[np.int64]
-"""int64 of shape (fields, 4, 4): size, time of modification, inode and change time of each plane (`FileStamp`)."""
+"""int64 of shape (fields, files, 4): size, time of modification, inode and change time of each file (`FileStamp`).
+
+As many files as the field of most files has, four at least; behind those of a field with fewer are zeros.
+"""
 
 _NUMBERS = 4
 _GONE = np.iinfo(np.int64).max
@@ -51,12 +54,15 @@ class PreparedFiles:
         The `Stamps` of the planes that each row was made of. A row is noted here once it is safely on the disk.
     lock : pathlib.Path
         Held by the process that builds.
+    files_a_field : int
+        How many files the record has room for in each field.
     """
 
     images: Path
     partial: Path
     record: Path
     lock: Path
+    files_a_field: int
 
     @classmethod
     def of(cls, dataset: Dataset, folder: Path) -> Self:
@@ -70,11 +76,14 @@ class PreparedFiles:
         levels = white if white is None or isinstance(white, str) else np.asarray(white, np.float64).tolist()
         identity = (_FORMAT, dataset.fingerprint, _hash_of_places(dataset.samples), PREPROCESSING, levels)
         key = hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:32]
-        return cls(*(folder / f"{key}.{part}" for part in ("npy", "partial.npy", "record.npy", "lock")))
+        images, partial, record, lock = (
+            folder / f"{key}.{part}" for part in ("npy", "partial.npy", "record.npy", "lock")
+        )
+        return cls(images, partial, record, lock, _most_files(dataset.samples))
 
     def read_record(self, fields: int) -> Stamps:
         """Read the record; one that is not there, or can't be read, counts as empty."""
-        shape = (fields, len(Channel), _NUMBERS)
+        shape = (fields, self.files_a_field, _NUMBERS)
         try:
             record = np.asarray(np.load(self.record))
         except (OSError, EOFError, ValueError):
@@ -96,8 +105,14 @@ class PreparedFiles:
 
 def plane_stamps(samples: tuple[Sample, ...]) -> Stamps:
     """Look at all planes as they are now, once each."""
-    numbers = [number for sample in samples for file in sample.files for number in _look(file)]
-    return np.array(numbers, np.int64).reshape(len(samples), len(Channel), _NUMBERS)
+    stamps = np.zeros((len(samples), _most_files(samples), _NUMBERS), np.int64)
+    for row, sample in zip(stamps, samples, strict=True):
+        row[: len(sample.files)] = [_look(file) for file in sample.files]
+    return stamps
+
+
+def _most_files(samples: tuple[Sample, ...]) -> int:
+    return max([len(Channel), *(len(sample.files) for sample in samples)])
 
 
 def planes_sha256(samples: tuple[Sample, ...]) -> str:
@@ -105,9 +120,13 @@ def planes_sha256(samples: tuple[Sample, ...]) -> str:
     return hashlib.sha256(plane_stamps(samples)[..., [0, 1, 3]].astype("<i8").tobytes()).hexdigest()
 
 
-def as_numbers(stamps: Iterable[FileStamp]) -> list[list[int]]:
-    """Give the stamps of a field's planes as a row of `Stamps`."""
-    return [_numbers(stamp) for stamp in stamps]
+def as_numbers(stamps: Iterable[FileStamp], files: int) -> npt.NDArray[np.int64]:
+    """Give the stamps of a field's files as a row of `Stamps` with room for so many."""
+    row = np.zeros((files, _NUMBERS), np.int64)
+    # A further file that has come since is in the next look at all fields, which then are more.
+    for place, stamp in zip(row, stamps, strict=False):
+        place[:] = _numbers(stamp)
+    return row
 
 
 def _look(file: Path) -> list[int]:
