@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from hpa_sdk.contract import EMBEDDING_SIZE
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import RemoteField
-from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.samples import PlaneSource, Sample
 from hpa_sdk.file_state import FileStamp, FileState, escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.model_card import ModelCard
@@ -266,19 +267,29 @@ def _places(room: Mapping[str, int]) -> int:
 
 
 def _to_row(sample: Sample) -> dict[str, Any]:
-    # As bytes: a file name on Linux need be no Unicode, which a column of text refuses with all its rows.
-    if sample.source is None:
-        files = [os.fsencode(file.absolute()) for file in sample.files]
-        return {"id": os.fsencode(sample.id), "files": files, "stamp": None, "note": sample.note}
+    files: Iterable[str | Path] = (file.absolute() for file in sample.files)
+    stamp, source = None, b""
     if isinstance(sample.source, RemoteField):
-        files = [os.fsencode(file) for file in sample.source.addresses]
-        return {"id": os.fsencode(sample.id), "files": files, "stamp": sample.source.expected, "note": sample.note}
-    raise SettingError(f"the field {sample.id} is no four plain files", remedy="Predict it with the engine 'local'.")
+        files, stamp = sample.source.addresses, sample.source.expected
+    elif sample.source is not None:
+        source = pickle.dumps(sample.source)
+    # As bytes: a file name on Linux need be no Unicode, which a column of text refuses with all its rows.
+    return {
+        "id": os.fsencode(sample.id),
+        "files": list(map(os.fsencode, files)),
+        "stamp": stamp,
+        "note": sample.note,
+        "source": source,
+    }
 
 
 def _to_sample(row: Mapping[str, Any]) -> Sample:
     files = tuple(map(os.fsdecode, row["files"]))
-    source = RemoteField(files, row.get("stamp")) if is_address(files[0]) else None
+    source: PlaneSource | None = None
+    if is_address(files[0]):
+        source = RemoteField(files, row.get("stamp"))
+    elif row["source"]:
+        source = pickle.loads(row["source"])  # noqa: S301 - made by this run, which sends its own code as pickles too
     return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source, row.get("note") or "")
 
 

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pytest
 
 from hpa_sdk import Predictor, Sample
+from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.file_state import escaped
 from hpa_sdk.writers import open_writer
+from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
 from tests.small import make_field
 
 
@@ -54,6 +56,20 @@ def test_a_name_that_is_no_unicode_costs_no_field_its_answer(integration: Any, m
     rng = np.random.default_rng(3)
     samples = [make_field(tmp_path / "fields", name, rng) for name in ("a", "b\udcff", "c\udcff ö")]
     samples[2].files[1].unlink()
+    assert escaped(samples[1].id) in same_of_both(integration, model, samples, tmp_path)
+
+
+def test_stacks_are_read_by_their_rules(integration: Any, model: Path, tmp_path: Path) -> None:
+    write_ome_tiff(tmp_path / "exports" / "a.ome.tif", stack(z=3, dtype=np.uint8))
+    samples = list(find_samples(tmp_path / "exports", rules=station(tmp_path, channels=CHANNELS)))
+    samples.append(make_field(tmp_path / "fields", "plain", np.random.default_rng(3)))
+    told = same_of_both(integration, model, samples, tmp_path)
+    assert "maximum of 3 z planes" in told
+    assert len(told.splitlines()) == 3
+
+
+def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: Path) -> str:
+    """Answer here and by the stand-in, and give the table that both make."""
     predictor = Predictor.load(model, device="cpu", threads=1)
     options = {"model": str(model), "device": "cpu", "threads": 1}
     spread = integration.RayPredictor(
@@ -65,11 +81,9 @@ def test_a_name_that_is_no_unicode_costs_no_field_its_answer(integration: Any, m
         actors=1,
         cpus=1,
     )
-    told = {}
-    for name, engine in (("alone.csv", predictor), ("spread.csv", spread)):
-        told[name] = written(engine, samples, tmp_path / name)
-    assert told["alone.csv"] == told["spread.csv"]
-    assert escaped(samples[1].id) in told["spread.csv"]
+    alone, other = (written(engine, samples, folder / f"{at}.csv") for at, engine in enumerate((predictor, spread)))
+    assert alone == other
+    return alone
 
 
 def written(engine: Any, samples: list[Sample], out: Path) -> str:
