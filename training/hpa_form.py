@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.picture_file import upright
 from hpa_sdk.fields.pseudocolour import check_is_field, plane_of_painted
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
@@ -103,7 +104,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     Returns
     -------
     numpy.ndarray
-        uint8 of shape (H, W), or (size, size). Yellow is the mean of R and G.
+        uint8 of shape (H, W), or (size, size), upright as its Exif data say. Yellow is the mean of R and G.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     try:
         with JpegImageFile(BytesIO(content)) as image:
             _check_sides(image.size, size)
-            plane = _grey_plane(image, channel)
+            plane = cast("Plane", upright(_grey_plane(image, channel), image)[0])
     except PlaneError:
         raise
     except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault

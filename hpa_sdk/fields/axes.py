@@ -9,11 +9,11 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.samples import Channel
 
 _FIELD = "CZYX"
-_MEANINGS = {"T": "time points", "S": "colours a pixel"}
+_MEANINGS = {"T": "time points", "S": "samples a pixel, as a picture in colour has"}
 _EXPORT = "Export one moment, with each channel in grey: a field is z planes of four channels."
 _EXPORT_GREY = (
     "Export the raw numbers of each channel in grey, not the picture in the colours of the display."
-    " In tifffile, write with photometric='minisblack'."
+    " In tifffile, write the channels as the first axis, (C, H, W), with photometric='minisblack'."
 )
 _NAME_THEM = (
     "Export it with named axes, as an OME-TIFF or ImageJ hyperstack that says which axis is the channels (C)"

@@ -86,7 +86,7 @@ def _read_jpeg(file: io.BufferedReader, path: Path, channel: Channel | None) -> 
         check_size(*image.size, path)
         if channel is None or image.mode != "RGB":
             return _grey(image, path)
-        return _upright(plane_of_painted(image, channel, path), image, path)
+        return upright(plane_of_painted(image, channel, path), image, path)
 
 
 def _grey(image: Image.Image, path: Path) -> Reading:
@@ -97,10 +97,33 @@ def _grey(image: Image.Image, path: Path) -> Reading:
             "the file holds more than one picture", where=path, remedy="Export each channel as a file of its own."
         )
     plane = np.asarray(image)
-    return _upright(plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False), image, path)
+    return upright(plane.astype(np.uint8 if image.mode == "L" else np.uint16, copy=False), image, path)
 
 
-def _upright(plane: Planes, image: Image.Image, path: Path) -> Reading:
+def upright(plane: Planes, image: Image.Image, path: Path | None = None) -> Reading:
+    """Turn the plane of an open picture as its Exif data say, and say whether it was turned.
+
+    Parameters
+    ----------
+    plane : numpy.ndarray
+        uint8 or uint16 of shape (H, W), as stored.
+    image : PIL.Image.Image
+        The picture, whose pixels were read.
+    path : pathlib.Path, optional
+        The file, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 or uint16 of shape (H, W), or (W, H) where the orientation swaps the sides.
+    tuple of str
+        As for `read_picture`.
+
+    Raises
+    ------
+    PlaneError
+        The orientation is none of the eight that Exif defines.
+    """
     # After the pixels: a PNG can have its Exif behind them.
     form = StoredForm(orientation=check_orientation(image.getexif().get(_ORIENTATION), path))
     return as_plane(plane, form), form.notes

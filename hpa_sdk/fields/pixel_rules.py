@@ -102,7 +102,7 @@ def as_plane(pixels: Planes, form: StoredForm) -> Planes:
     return np.ascontiguousarray(plane)
 
 
-def check_orientation(orientation: object, path: Path) -> int:
+def check_orientation(orientation: object, path: Path | None) -> int:
     """Check the value of an Orientation tag; None, for a file without one, is upright.
 
     Raises

@@ -38,6 +38,15 @@ def test_a_grey_picture_is_its_plane() -> None:
     assert (plane_of_jpeg(content, Channel.BLUE) == np.asarray(Image.open(BytesIO(content)))).all()
 
 
+def test_a_picture_is_turned_upright_as_its_exif_data_say() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter to the right
+    content = BytesIO()
+    Image.fromarray(make_plane()).save(content, format="JPEG", exif=exif)
+    stored = np.asarray(Image.open(content))
+    assert (plane_of_jpeg(content.getvalue(), Channel.BLUE) == np.rot90(stored, -1)).all()
+
+
 @pytest.mark.parametrize("channel", Channel)
 def test_a_black_picture_is_a_plane(channel: Channel) -> None:
     assert not plane_of_jpeg(jpeg(np.zeros((256, 256, 3), np.uint8)), channel).any()

@@ -116,8 +116,9 @@ def test_planar_samples_of_a_named_z_are_read_and_of_c_refused(tmp_path: Path, a
     ("shape", "options", "message"),
     [
         ((3, 40, 48), {"photometric": "rgb", "planarconfig": "separate"}, r"colour \(RGB\)"),
-        ((40, 48, 3), {"photometric": "rgb"}, "3 colours a pixel"),
-        ((40, 48, 4), {"photometric": "rgb"}, "4 colours a pixel"),
+        ((40, 48, 3), {"photometric": "rgb"}, "3 samples a pixel"),
+        ((40, 48, 4), {"photometric": "rgb"}, "4 samples a pixel"),
+        ((40, 48, 4), {"photometric": "minisblack", "planarconfig": "contig"}, r"first axis, \(C, H, W\)"),
         ((4, 40, 48), {"photometric": "separated", "planarconfig": "separate"}, r"colour \(CMYK\)"),
     ],
 )

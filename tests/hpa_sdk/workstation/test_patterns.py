@@ -114,7 +114,7 @@ def test_leica_files_in_display_colours_are_refused(tmp_path: Path) -> None:
         picture[..., at % 3] = stack(dtype=np.uint8)[at, 0]
         tifffile.imwrite(tmp_path / "exports" / f"a_z0_RAW_ch{at:02}.tif", picture, photometric="rgb")
     (told,) = failures(by_pattern(tmp_path, "leica", channels=LEICA)).values()
-    assert "3 colours a pixel" in told
+    assert "3 samples a pixel" in told
     assert "raw numbers of each channel in grey" in told
     assert "damaged" not in told
 
