@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from hpa_sdk.labels import Label
 from hpa_sdk.model_card import METADATA_KEY
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.batch.runs import predict
+from tests.hpa_sdk.fields.made_micro_manager import write_image_stack, write_ndtiff
+from tests.hpa_sdk.fields.spread_ome_tiff import write_data
 from tests.hpa_sdk.workstation.watching import wait_until, watching
 from tests.hpa_sdk.workstation.written import put_image
 from tests.small import CARD, build_model, write_planes
@@ -34,6 +38,7 @@ Planes = npt.NDArray[Any]
 
 COLOURS = list(map(str, Channel))
 SIDE = 64
+_ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
 
 
 def _planes(extension: str, **options: Any) -> Callable[[Path, Planes], None]:
@@ -68,6 +73,41 @@ def _ome_zarr(version: str) -> Callable[[Path, Planes], None]:
     return write
 
 
+def _interlaced(folder: Path, planes: Planes) -> None:
+    for colour, plane in zip(COLOURS, planes, strict=True):
+        passes = (plane[top::down, left::right] for top, left, down, right in _ADAM7)
+        rows = b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for part in passes for row in part)
+        header = struct.pack(">IIBBBBB", *plane.shape[::-1], 8 * plane.itemsize, 0, 0, 0, 1)
+        content = b"\x89PNG\r\n\x1a\n"
+        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+            content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        (folder / f"f_{colour}.png").write_bytes(content)
+
+
+def _jpeg(folder: Path, planes: Planes) -> Planes:
+    files = [folder / f"f_{colour}.jpg" for colour in COLOURS]
+    for file, plane in zip(files, planes, strict=True):
+        Image.fromarray(plane).save(file)
+    return np.stack([np.asarray(Image.open(file)) for file in files])  # what the compression left of them
+
+
+def _micro_manager(folder: Path, planes: Planes) -> None:
+    keyed = {(0, 0, channel): plane for channel, plane in enumerate(planes)}
+    write_image_stack(folder / "f_MMStack_Pos0.ome.tif", keyed, names=COLOURS)
+
+
+def _ndtiff(folder: Path, planes: Planes) -> None:
+    named = [({"channel": colour}, plane) for colour, plane in zip(COLOURS, planes, strict=True)]
+    write_ndtiff(folder, {"f_NDTiffStack.tif": named[:2], "f_NDTiffStack_1.tif": named[2:]})
+
+
+def _spread(companion: str) -> Callable[[Path, Planes], None]:
+    def write(folder: Path, planes: Planes) -> None:
+        write_data(folder, planes[:, None, None], called=COLOURS, companion=companion)
+
+    return write
+
+
 def _by_colour(folder: Path, planes: Planes) -> None:
     for colour, plane in zip(COLOURS, planes, strict=True):
         (folder / colour).mkdir()
@@ -76,8 +116,10 @@ def _by_colour(folder: Path, planes: Planes) -> None:
 
 _OME = {"axes": "CYX", "Channel": {"Name": COLOURS}}
 
-FORMS: dict[str, Callable[[Path, Planes], None]] = {
+FORMS: dict[str, Callable[[Path, Planes], Planes | None]] = {
     "png": lambda folder, planes: _discard(write_planes(folder, "f", planes)),
+    "png, interlaced": _interlaced,
+    "jpeg": _jpeg,
     "tiff": _planes(".tif"),
     "bigtiff": _planes(".tif", bigtiff=True),
     "tiff, big-endian": _planes(".tif", byteorder=">"),
@@ -87,13 +129,23 @@ FORMS: dict[str, Callable[[Path, Planes], None]] = {
     "tiff, min-is-white": _inverted,
     "ome-tiff planes": _planes(".ome.tif", ome=True, metadata={"axes": "YX"}),
     "ome-tiff stack": _stack("f.ome.tif", ome=True, metadata=_OME),
+    "ome-tiff, a file for each channel": _spread(""),
+    "ome-tiff, companion file": _spread("a.companion.ome"),
+    "micro-manager image stack": _micro_manager,
+    "ndtiff": _ndtiff,
     "ome-bigtiff stack": _stack("f.ome.tif", ome=True, bigtiff=True, metadata=_OME),
     "imagej stack": _stack("f.tif", imagej=True, metadata={"axes": "CYX", "Labels": COLOURS}),
     "ome-zarr 0.4": _ome_zarr("0.4"),
     "ome-zarr 0.5": _ome_zarr("0.5"),
     "a folder for each colour": _by_colour,
 }
-"""What writes four planes in a form into a folder. A new form is one line here."""
+"""What writes four planes in a form into a folder, and gives what it holds if it can't hold them as they are.
+
+A new form is one line here.
+"""
+
+_ONLY_8_BITS = {"jpeg"}
+_ONLY_16_BITS = {"micro-manager image stack", "ndtiff"}  # as the helpers write them
 
 _NOT_WATCHED = {"a folder for each colour"}  # a watch goes by files.pattern for these
 
@@ -112,14 +164,27 @@ def every_pixel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in _ONLY_16_BITS])
+@pytest.mark.parametrize("part", ["real_cells", "kaggle_fields"])
+def test_real_fields_are_the_same_in_every_form(tmp_path: Path, real_data: Path, part: str, form: str) -> None:
+    sample = min(find_samples(real_data / part), key=lambda sample: sample.id)
+    planes = np.stack([np.asarray(Image.open(file)) for file in sample.files])
+    held = FORMS[form](tmp_path, planes)
+    (found,) = find_samples(tmp_path)
+    np.testing.assert_array_equal(read_planes(found), planes if held is None else held)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16], ids=["8 bits", "16 bits"])
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_its_planes_everywhere(tmp_path: Path, every_pixel: Path, form: str, dtype: type) -> None:
+    if form in (_ONLY_16_BITS if dtype == np.uint8 else _ONLY_8_BITS):
+        pytest.skip("the form has no such pixels")
     most = 256 if dtype == np.uint8 else 4096
     planes: Planes = np.random.default_rng(6).integers(0, most, (4, SIDE, SIDE)).astype(dtype)
     folder = tmp_path / "exports"
     folder.mkdir()
-    FORMS[form](folder, planes)
+    held = FORMS[form](folder, planes)
+    planes = planes if held is None else held
     predictor = Predictor.load(every_pixel, device="cpu", white=4095.0)
     (expected,) = predictor.predict_planes(planes[None])
 
@@ -157,6 +222,5 @@ def _watched(folder: Path, model: Path) -> npt.NDArray[np.float32]:
 
 
 def _quick(station: Station) -> Station:
-
     arrival = msgspec.structs.replace(station.arrival, settle_seconds=0.05)
     return msgspec.structs.replace(station, arrival=arrival)
