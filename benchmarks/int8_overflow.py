@@ -27,7 +27,7 @@ from export.variant import read_parent
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.model_card import ModelCard
 from hpa_sdk.prediction import log_odds
-from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES
+from hpa_sdk.runtimes.int8_sums import session_entries
 
 _PLANS = {
     "U8S8": QuantizationPlan(),
@@ -56,7 +56,7 @@ def _measure(model: Path, fields: Fields, count: int) -> dict[str, Any]:
         parent = read_parent(model, Path(work) / "int8.onnx")
         quantizer = Quantizer(parent, fields.first(LEAST_FIELDS), Path(work))
         images = _images(parent.card, fields.first(count))
-        fp32 = _open(model, SESSION_ENTRIES)
+        fp32 = _open(model, session_entries())
         return {name: _compare(fp32, quantizer.quantize(plan), images, parent.card) for name, plan in _PLANS.items()}
 
 
@@ -67,7 +67,7 @@ def _images(card: ModelCard, fields: Fields) -> list[npt.NDArray[np.float32]]:
 def _compare(
     fp32: onnxruntime.InferenceSession, file: Path, images: list[npt.NDArray[np.float32]], card: ModelCard
 ) -> dict[str, Any]:
-    ways = {"fp32": fp32, "as onnxruntime comes": _open(file, {}), "as the SDK runs it": _open(file, SESSION_ENTRIES)}
+    ways = {"fp32": fp32, "as onnxruntime comes": _open(file, {}), "as the SDK runs it": _open(file, session_entries())}
     as_written = _open(file, {}, as_written=True)
     expected = _answer(as_written, images)
     rounding = _error(_answer(fp32, images), expected)

@@ -14,7 +14,7 @@ import onnxruntime
 
 from export.fields import Fields
 from export.variant import Parent
-from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES
+from hpa_sdk.runtimes.int8_sums import session_entries
 
 _ERRORS_ONLY = 3
 _ROUNDS = 7
@@ -90,6 +90,6 @@ def _open(model: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = 1
-    for name, value in SESSION_ENTRIES.items():
+    for name, value in session_entries().items():
         options.add_session_config_entry(name, value)
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -16,8 +16,9 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.model_content import ModelContent
 from hpa_sdk.onnx_file import describe_onnx
 from hpa_sdk.runtimes.compiled import keep_folder, kept_path, open_kept
+from hpa_sdk.runtimes.int8_sums import int8_overflows, session_entries
 from hpa_sdk.runtimes.lane import OUTPUTS, Fields, LaneSettings, ModelInput
-from hpa_sdk.runtimes.onnx_options import KEPT_ENTRIES, SESSION_ENTRIES, engine_options, provider_options
+from hpa_sdk.runtimes.onnx_options import SESSION_ENTRIES, engine_options, provider_options
 
 _ELEMENT_TYPES: dict[str, type[np.float32 | np.uint8]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 _ERRORS_ONLY = 3
@@ -149,7 +150,9 @@ def _lane_on_card(model: ModelContent, device: Device, settings: LaneSettings) -
 def _open_on_cpu(model: ModelContent, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
     onnxruntime = load_onnxruntime()
     made_by = {"runtime": f"onnxruntime {onnxruntime.__version__}"}
-    kept = kept_path(model, made_by, ".onnx") if settings.precision == "int8" else None
+    # Where sums are exact without help, a graph is made as fast as it is read and its hash is checked.
+    slow = settings.precision == "int8" and int8_overflows() is not False
+    kept = kept_path(model, made_by, ".onnx") if slow else None
 
     def make(partial: Path | None) -> Any:  # noqa: ANN401 - as above
         if partial is not None:
@@ -210,7 +213,7 @@ def _open(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = settings.threads
-    for name, value in (SESSION_ENTRIES if save_to is None else KEPT_ENTRIES).items():
+    for name, value in (session_entries() if save_to is None else SESSION_ENTRIES).items():
         options.add_session_config_entry(name, value)
     if level is not None:
         options.graph_optimization_level = level

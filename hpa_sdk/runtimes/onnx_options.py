@@ -11,12 +11,11 @@ _GIB = 2**30
 
 
 # A thread that waits in a loop answers sooner on an idle machine, and takes the cores of others on a shared one.
-KEPT_ENTRIES = {"session.intra_op.allow_spinning": "0"}
-"""Configuration of a session whose graph is kept: nothing that depends on the processor."""
+SESSION_ENTRIES = {"session.intra_op.allow_spinning": "0"}
+"""Configuration of every session: nothing that depends on the processor."""
 
-# Processors without VNNI sum products of int8 in 16 bits, which overflow; this makes onnxruntime go another way there.
-SESSION_ENTRIES = {**KEPT_ENTRIES, "session.x64quantprecision": "1"}
-"""Configuration of every session that answers."""
+EXACT_INT8 = {"session.x64quantprecision": "1"}
+"""What makes onnxruntime sum products of int8 in 32 bits on processors without VNNI too."""
 
 
 def provider_options(device: Device, settings: LaneSettings) -> dict[str, str]:

@@ -12,12 +12,20 @@ import pytest
 from hpa_sdk import Label, Predictor, Sample, device_choice
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.model_card import METADATA_KEY, Variant
-from hpa_sdk.runtimes import onnx_lanes
+from hpa_sdk.runtimes import int8_sums, onnx_lanes
 from tests.small import CARD, build_model
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 
+@pytest.fixture
+def overflowing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have sums of int8 products opened as on a processor that overflows."""
+    for module in (int8_sums, onnx_lanes):
+        monkeypatch.setattr(module, "int8_overflows", lambda: True)
+
+
+@pytest.mark.usefixtures("overflowing")
 def test_a_quantized_graph_is_kept_and_opened_again(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fields: list[Sample]
 ) -> None:
@@ -51,7 +59,12 @@ def test_a_quantized_graph_is_kept_and_opened_again(
     assert len(list(cache.iterdir())) == 2
 
 
-def test_int8_is_exact_on_every_processor(tmp_path: Path, cache: Path, fields: list[Sample]) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_int8_is_exact_on_every_processor(
+    tmp_path: Path, cache: Path, fields: list[Sample], request: pytest.FixtureRequest, *, kept: bool
+) -> None:
+    if kept:
+        request.getfixturevalue("overflowing")
     # Without VNNI, sums of these weights would overflow in nearly every product.
     path = make_quantized(tmp_path / "int8.onnx", large_weights=True)
     as_written = onnxruntime.SessionOptions()
@@ -64,9 +77,10 @@ def test_int8_is_exact_on_every_processor(tmp_path: Path, cache: Path, fields: l
             expected = exact.run(["probabilities"], {"image": image})[0][0]
             assert 0.01 < expected.min() < expected.max() < 0.99
             np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
-        assert len(list(cache.iterdir())) == 1
+        assert not kept or len(list(cache.iterdir())) == 1
 
 
+@pytest.mark.usefixtures("overflowing")
 def test_what_is_kept_does_not_depend_on_the_processor(tmp_path: Path, cache: Path) -> None:
     Predictor.load(make_quantized(tmp_path / "int8.onnx", large_weights=True), device="cpu")
     (kept,) = cache.iterdir()
@@ -74,6 +88,14 @@ def test_what_is_kept_does_not_depend_on_the_processor(tmp_path: Path, cache: Pa
         tensor.name: tensor.data_type for tensor in onnx.load_from_string(kept.read_bytes()[:-32]).graph.initializer
     }
     assert weights["last_small"] == onnx.TensorProto.INT8
+
+
+@pytest.mark.parametrize("overflows", [None, False, True])
+def test_onnxruntime_is_asked_for_exact_sums_unless_they_are_so_anyway(
+    monkeypatch: pytest.MonkeyPatch, *, overflows: bool | None
+) -> None:
+    monkeypatch.setattr(int8_sums, "int8_overflows", lambda: overflows)
+    assert ("session.x64quantprecision" in int8_sums.session_entries()) == (overflows is not False)
 
 
 @pytest.mark.parametrize("overflows", [False, True])
