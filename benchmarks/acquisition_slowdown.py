@@ -29,8 +29,8 @@ from tqdm import tqdm
 from examples.micro_manager import plan, simulated_core
 from hpa_sdk import Predictor
 from hpa_sdk.fields.rules import ChannelNames, Files, Trained
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.micro_manager import FieldHandler
-from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.small import make_model
 

@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score, roc_auc_score
 
-from hpa_sdk.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.model_card import STUDY_THRESHOLD
+from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
+from hpa_sdk.models.model_card import STUDY_THRESHOLD
 from hpa_sdk.preprocessing import Preprocessing
-from training.dataset import Targets, read_dataset
-from training.split import stratified_split
-from training.statistics import take_statistics
+from training.data.dataset import Targets, read_dataset
+from training.data.split import stratified_split
+from training.fit.batch_statistics import take_statistics
 
 
 def main() -> None:

@@ -26,23 +26,23 @@ import click
 import keras
 
 from hpa_sdk.bench.report import machine
-from hpa_sdk.contract import RUN_CARD, RUN_RECORD
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import STUDY_THRESHOLD
-from hpa_sdk.whole_file import whole_file
-from training.answers import predict_fields
-from training.dataset import read_dataset
+from hpa_sdk.models.contract import RUN_CARD, RUN_RECORD
+from hpa_sdk.models.model_card import STUDY_THRESHOLD
+from training.data.dataset import read_dataset
+from training.data.prepared import prepared_folder
+from training.data.split import stratified_split
 from training.errors import RunError
-from training.evaluation import judge_fields
-from training.fit import fit
-from training.fitted_run import read_run
+from training.fit.fit import fit
+from training.fit.recipe import Precision, Recipe, read_recipe
+from training.fit.run_folder import Plan
+from training.judge.evaluation import judge_fields
+from training.judge.fitted_run import read_run
+from training.judge.predictions import predict_fields
+from training.judge.thresholds import tune_thresholds
 from training.networks import NETWORK_NAMES, NetworkName
-from training.prepared import prepared_folder
-from training.recipe import Precision, Recipe, read_recipe
-from training.run import Plan
 from training.simulation import simulate
-from training.split import stratified_split
-from training.thresholds import tune_thresholds
 
 _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"
 _RECIPES = ("study", "strong")

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpa_sdk.bench.rates import Spread
 from hpa_sdk.bench.report import machine
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
 
 
 def write_figures(path: Path, figures: Mapping[str, Any]) -> None:

@@ -37,9 +37,9 @@ from hpa_sdk import Predictor, Sample, find_samples
 from hpa_sdk.bench.rates import Spread
 from hpa_sdk.bench.report import measure_ceiling, single_stream
 from hpa_sdk.bench.stages import Stages
-from hpa_sdk.devices import Device
 from hpa_sdk.errors import HpaError
-from hpa_sdk.runtimes.memory import memory_of
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.memory import memory_of
 
 BATCHES = (1, 8, 64, 256)
 COMPARED_AT = (1, 64)

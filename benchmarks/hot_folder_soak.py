@@ -35,11 +35,11 @@ from PIL import Image
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import LEDGER, TABLE
 from hpa_sdk.workstation.arrivals import Arrivals
 from hpa_sdk.workstation.folder_turns import SHARE
-from hpa_sdk.workstation.ledger import Ledger
-from hpa_sdk.workstation.result_store import LEDGER, TABLE
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import read_station
 from hpa_sdk.workstation.watched_files import read_stamp
 from tests.small import make_model, random_planes

@@ -26,13 +26,13 @@ import click
 import keras
 from keras import ops
 
-from training.batches import FieldBatches
-from training.dataset import Dataset, Targets, read_dataset
+from training.data.batches import FieldBatches
+from training.data.dataset import Dataset, Targets, read_dataset
+from training.data.prepared import Images, ImageSource, prepare
+from training.fit.recipe import Precision, read_recipe
+from training.fit.stage import compile_stage
 from training.networks import NETWORK_NAMES, NetworkName, build_network
-from training.prepared import Images, ImageSource, prepare
-from training.recipe import Precision, read_recipe
 from training.simulation import simulate
-from training.stage import compile_stage
 
 _WANTED = 0.9
 _SIDES = (1024, 2048, 4096, 8192)

@@ -22,12 +22,12 @@ import onnxruntime
 
 from benchmarks.figures import ratios, write_figures
 from export.fields import LEAST_FIELDS, Fields, read_fields
-from export.quantization import QuantizationPlan, Quantizer
-from export.variant import read_parent
+from export.quantization.quantizer import QuantizationPlan, Quantizer
+from export.variants.variant import read_parent
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.model_card import ModelCard
+from hpa_sdk.inference.int8_overflow import session_entries
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import log_odds
-from hpa_sdk.runtimes.int8_sums import session_entries
 
 _PLANS = {
     "U8S8": QuantizationPlan(),

@@ -26,8 +26,8 @@ from hpa_sdk import Predictor
 from hpa_sdk.bench.rates import in_turn
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_plane
-from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction
+from hpa_sdk.preprocessing import Planes
 
 _QUALITY = 95
 

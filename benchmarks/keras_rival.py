@@ -13,9 +13,9 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.bench.rivals import StudyLoop
+from hpa_sdk.bench.baselines import StudyLoop
 from hpa_sdk.prediction import Probabilities
-from training.fitted_run import read_run
+from training.judge.fitted_run import read_run
 
 
 def open_rival(run: str) -> StudyLoop:

@@ -35,8 +35,8 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from tests.small import make_field, make_model
 
 _FIELDS = 64

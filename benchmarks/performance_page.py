@@ -17,7 +17,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
 
 NETWORKS = {"inception_resnet_v2": "Inception-ResNet-V2", "vgg16": "VGG-16"}
 RUNTIMES = {"cpu": "onnxruntime", "openvino": "OpenVINO"}

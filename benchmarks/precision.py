@@ -16,13 +16,13 @@ from typing import Any
 import click
 import numpy as np
 
-from export.agreement import answer, compare
 from export.fields import read_fields
-from export.speed import measure_cpu_times
-from hpa_sdk.contract import read_card
+from export.variants.agreement import answer, compare
+from export.variants.speed import measure_cpu_times
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.onnx_file import read_onnx
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.models.contract import read_card
+from hpa_sdk.models.onnx_file import read_onnx
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def measure(parent: Path, variants: list[Path], data: Path, *, count: int, pairs
     Returns
     -------
     list of dict
-        For each variant its shares of CPU time and size, and the attributes of `export.agreement.Agreement`.
+        For each variant its shares of CPU time and size, and the attributes of `export.variants.agreement.Agreement`.
     """
     card = read_card(read_onnx(parent))
     fields = read_fields(data, least=1)

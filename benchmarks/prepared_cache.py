@@ -22,8 +22,8 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from training.dataset import Dataset, read_dataset
-from training.prepared import DecodedImages, ImageSource, PreparedImages, prepare
+from training.data.dataset import Dataset, read_dataset
+from training.data.prepared import DecodedImages, ImageSource, PreparedImages, prepare
 from training.simulation import simulate
 
 _WANTED = 1.8

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
-from export.agreement import answer
 from export.fields import LEAST_FIELDS, read_fields
-from export.quantization import QuantizationPlan, Quantizer
-from export.variant import read_parent
+from export.quantization.quantizer import QuantizationPlan, Quantizer
+from export.variants.agreement import answer
+from export.variants.variant import read_parent
 from hpa_sdk.prediction import log_odds
 
 _IN_USE = 0.05

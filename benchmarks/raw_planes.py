@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from export.raw_planes import with_raw_planes
+from export.raw_planes.graph import with_raw_planes
 from hpa_sdk import Predictor, find_samples
-from hpa_sdk.contract import check_model
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.planes import Planes
+from hpa_sdk.models.contract import check_model
+from hpa_sdk.preprocessing import Planes
 
 SIZES = ((299, 299), (512, 512), (1024, 1024), (2048, 2048), (600, 800))
 

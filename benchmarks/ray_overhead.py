@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from hpa_sdk import Failure, Prediction, Predictor, find_samples
 from hpa_sdk.integrations.ray import RayPredictor
-from hpa_sdk.model_card import METADATA_KEY
+from hpa_sdk.models.model_card import METADATA_KEY
 from tests.small import CARD, build_model
 from training.simulation import simulate
 

@@ -26,18 +26,18 @@ from keras import layers
 from benchmarks.figures import write_figures
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import Preprocessing
-from training.answers import predict_images
-from training.augmentation import VIEWS
-from training.batches import FieldBatches
-from training.dataset import Targets, read_dataset
-from training.evaluation import judge_fields
-from training.prepared import Images, Rows, prepare, prepared_folder
-from training.recipe import Recipe, Stage, read_recipe
-from training.sampling import draw_probabilities
-from training.split import split
-from training.stage import compile_stage
-from training.statistics import FreshStatistics
-from training.thresholds import tune_thresholds
+from training.data.augmentation import VIEWS
+from training.data.batches import FieldBatches
+from training.data.dataset import Targets, read_dataset
+from training.data.prepared import Images, Rows, prepare, prepared_folder
+from training.data.sampling import draw_probabilities
+from training.data.split import split
+from training.fit.batch_statistics import FreshStatistics
+from training.fit.recipe import Recipe, Stage, read_recipe
+from training.fit.stage import compile_stage
+from training.judge.evaluation import judge_fields
+from training.judge.predictions import predict_images
+from training.judge.thresholds import tune_thresholds
 
 _JUDGEMENTS = 10
 _STATISTICS_FIELDS = 256

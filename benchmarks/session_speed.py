@@ -27,9 +27,9 @@ from tqdm import tqdm
 from benchmarks.figures import ratios, spreads, write_figures
 from benchmarks.operations import multiply_adds
 from hpa_sdk.bench.rates import in_turn
-from hpa_sdk.devices import Device
-from hpa_sdk.runtimes.threads import usable_cores
-from hpa_sdk.session import Session
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.session import Session
+from hpa_sdk.inference.threads import usable_cores
 
 OWN, OWN_ONE = "openvino's own", "openvino's own, one"
 _IMAGE = np.random.default_rng(0).random((1, 299, 299, 3), dtype=np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import dask
 
 from hpa_sdk import Predictor, Sample, find_samples
-from hpa_sdk.writers import open_writer
+from hpa_sdk.results.writers import open_writer
 
 FIELDS_A_PART = 500
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpa_sdk import Label, Predictor
-from hpa_sdk.tables import read_columns
+from hpa_sdk.fields.tables import read_columns
 
 NETWORKS = {"resnet": "inception_resnet_v2", "vgg": "vgg16"}
 THRESHOLD = 0.2

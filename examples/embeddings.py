@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from hpa_sdk import Predictor, find_samples
-from hpa_sdk.composite import composite, show
+from hpa_sdk.fields.composite import composite, show
 from hpa_sdk.fields.reading import read_planes
 
 ROWS = 6

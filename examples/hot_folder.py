@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 
 from hpa_sdk.labels import Label
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.opening import load_predictor, open_store
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import read_station
+from hpa_sdk.workstation.station_setup import load_predictor, open_store
 
 
 def follow(station_file: Path, label: Label, stop: threading.Event) -> None:

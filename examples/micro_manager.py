@@ -29,12 +29,12 @@ from pymmcore_plus.experimental.unicore import (
 from hpa_sdk import Label, find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.micro_manager_follow import follow_up
-from hpa_sdk.workstation.opening import load_predictor, open_store
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import read_station
+from hpa_sdk.workstation.station_setup import load_predictor, open_store
 
 FILTERS = ("DAPI", "protein", "tubulin", "ER")
 """The simulated microscope's channels; the template of the station file knows these names."""

@@ -17,15 +17,15 @@ from tempfile import TemporaryDirectory
 import keras
 from keras import layers
 
-from export.export_onnx import export_onnx
-from hpa_sdk.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD
+from export.onnx.export import export_onnx
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import STUDY_THRESHOLD, ModelCard, Training
-from training.batches import FieldBatches
-from training.dataset import Dataset, read_dataset
-from training.metrics import batch_f1
-from training.prepared import DecodedImages
-from training.run import code_revision, versions
+from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD
+from hpa_sdk.models.model_card import STUDY_THRESHOLD, ModelCard, Training
+from training.data.batches import FieldBatches
+from training.data.dataset import Dataset, read_dataset
+from training.data.prepared import DecodedImages
+from training.fit.run_folder import code_revision, versions
+from training.judge.metrics import batch_f1
 
 BATCH_SIZE = 8
 

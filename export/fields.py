@@ -16,10 +16,10 @@ from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.file_state import FileState
+from hpa_sdk.fields.tables import parse_labels, read_columns
+from hpa_sdk.files.file_state import FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import Image, Preprocessing, White
-from hpa_sdk.tables import parse_labels, read_columns
 
 LEAST_FIELDS = 32
 """Fewest fields that ranges of activations, or a share of equal label sets, can rest on."""

@@ -11,14 +11,14 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 from tqdm import tqdm
 
-from export.agreement import answer
 from export.errors import VariantError
 from export.fields import LEAST_FIELDS, Fields, read_fields
-from export.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
-from hpa_sdk.contract import inputs
-from hpa_sdk.model_card import ModelCard
+from export.variants.agreement import answer
+from export.variants.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.models.contract import inputs
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
-from hpa_sdk.whole_file import whole_file
 
 LARGEST_HALF = 65_504.0
 """The largest number that float16 holds."""

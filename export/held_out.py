@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.models.onnx_file import file_sha256
 
 
 class TakenFields:

@@ -14,15 +14,15 @@ from tqdm import tqdm
 
 from export.errors import ParityError
 from export.fields import table_or_folder
-from hpa_sdk.devices import Device
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.model_card import ModelCard, Parity
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.session import Session
+from hpa_sdk.models.model_card import ModelCard, Parity
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import White
-from hpa_sdk.session import Session
 
 SAMPLES = 256
 """Fields of each data set that a parity figure rests on unless the caller says otherwise."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.file_state import FileStamp, stamp_of
+from hpa_sdk.files.file_state import FileStamp, stamp_of
 
 
 def settled_stamp(path: Path) -> FileStamp | None:

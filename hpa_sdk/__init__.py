@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hpa_sdk.fields.finding import find_samples
     from hpa_sdk.fields.samples import Channel, Sample
     from hpa_sdk.labels import Label
-    from hpa_sdk.model_card import ModelCard
+    from hpa_sdk.models.model_card import ModelCard
     from hpa_sdk.prediction import Failure, Prediction, PredictionError
     from hpa_sdk.predictor import Predictor
     from hpa_sdk.preprocessing import Preprocessing

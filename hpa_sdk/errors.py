@@ -66,3 +66,8 @@ class OutputError(HpaError):
 
 class SettingError(HpaError):
     """A setting is out of its range."""
+
+
+def count_of(number: int, noun: str) -> str:
+    """Give a number with its noun: ``1 field``, ``2 fields``, ``31,072 fields``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

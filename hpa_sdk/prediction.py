@@ -10,9 +10,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.counts import count_of
-from hpa_sdk.errors import HpaError, ModelFileError
-from hpa_sdk.file_state import FileState
+from hpa_sdk.errors import HpaError, ModelFileError, count_of
+from hpa_sdk.files.file_state import FileState
 from hpa_sdk.labels import Label
 
 Probabilities = npt.NDArray[np.float32]

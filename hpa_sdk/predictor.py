@@ -16,22 +16,21 @@ from typing import Literal, NoReturn, overload
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.contract import check_model
-from hpa_sdk.device_choice import open_session
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, trained_of
-from hpa_sdk.file_state import FileState, escaped
+from hpa_sdk.files.file_state import FileState, escaped
+from hpa_sdk.inference.device_choice import open_session
+from hpa_sdk.inference.pipeline import run_in_batches
+from hpa_sdk.inference.session import Session, SessionSettings
+from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.model_content import ModelContent, ModelIdentity
-from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import Planes
+from hpa_sdk.models.contract import check_model
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
-from hpa_sdk.preprocessing import Image, White
-from hpa_sdk.runtimes.threads import ThreadPlan
-from hpa_sdk.session import Session, SessionSettings
+from hpa_sdk.preprocessing import Image, Planes, White
 
 _log = logging.getLogger("hpa_sdk")
 

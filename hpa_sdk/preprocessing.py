@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes
+
+Planes = npt.NDArray[np.uint8 | np.uint16]
+"""The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
 
 Image = npt.NDArray[np.float32]
 """What a network sees of one field: float32 of shape (299, 299, 3), values 0 to 1."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.runtimes.lane import Fields, Lane
-from hpa_sdk.session import Session
+from hpa_sdk.inference.runtime_session import Fields, Lane
+from hpa_sdk.inference.session import Session
 
 
 class LaneSpy:

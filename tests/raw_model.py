@@ -8,8 +8,8 @@ from typing import Any
 
 import onnx
 
-from export.raw_planes import with_raw_planes
-from hpa_sdk.model_card import METADATA_KEY
+from export.raw_planes.graph import with_raw_planes
+from hpa_sdk.models.model_card import METADATA_KEY
 from tests.small import CARD, build_model
 
 

@@ -16,9 +16,9 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import METADATA_KEY, ModelCard, Training
-from hpa_sdk.onnx_file import graph_sha256
-from hpa_sdk.seal import seal
+from hpa_sdk.models.checksum import seal
+from hpa_sdk.models.model_card import METADATA_KEY, ModelCard, Training
+from hpa_sdk.models.onnx_file import graph_sha256
 
 DEEP_STEP = 16
 DEEP_WHITE = DEEP_STEP * 255.0

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import keras
 from keras import layers
 
-from hpa_sdk.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from hpa_sdk.labels import Label
+from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from hpa_sdk.preprocessing import Preprocessing
 from training.errors import WeightsError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from export.bioimageio import export_bioimageio
-from export.bioimageio_description import spdx_licence
+from export.bioimageio.description import spdx_licence
+from export.bioimageio.package import export_bioimageio
 from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.preprocessing import White
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from export.export_onnx import export_onnx, parity_file
+from export.onnx.export import export_onnx, parity_file
 from export.parity import SAMPLES
 from hpa_sdk.cli.parameters import white_option
-from hpa_sdk.contract import OPSET
+from hpa_sdk.models.contract import OPSET
 from hpa_sdk.preprocessing import White
 
 

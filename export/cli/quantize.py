@@ -8,7 +8,7 @@ import click
 
 from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
 from export.fields import LEAST_FIELDS
-from export.quantize import CALIBRATION_FIELDS, export_int8
+from export.quantization.export import CALIBRATION_FIELDS, export_int8
 from hpa_sdk.preprocessing import White
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from export.cli.variant_options import judge_fields_option
-from export.export_raw_planes import export_raw_planes
+from export.raw_planes.export import export_raw_planes
 from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.preprocessing import White
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import click
 
-from export.triton import export_triton
-from export.triton_config import Serving
+from export.triton.config import Serving
+from export.triton.repository import export_triton
 
 _USUAL = Serving()
 

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from export.fields import LEAST_FIELDS
-from export.variant import JUDGED_FIELDS
+from export.variants.variant import JUDGED_FIELDS
 from hpa_sdk.cli.parameters import white_option
-from hpa_sdk.model_card import ModelCard
+from hpa_sdk.models.model_card import ModelCard
 
 
 def variant_arguments(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
-from export.export_winograd import export_winograd
+from export.winograd.export import export_winograd
 from hpa_sdk.preprocessing import White
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
-from hpa_sdk.batch.ledger import AnswerLedger
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure, Prediction
 

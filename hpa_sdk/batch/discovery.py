@@ -16,8 +16,8 @@ from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import find_remote_samples
 from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.tables import is_table
 from hpa_sdk.prediction import Failure
-from hpa_sdk.tables import is_table
 
 Root = str | os.PathLike[str] | None
 

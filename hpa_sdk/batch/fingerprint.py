@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from hpa_sdk.fields.samples import FieldPlanes, Sample
-from hpa_sdk.file_state import FileState
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.files.file_state import FileState
+from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
 
 Comparison = Literal["time", "content"]

@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 
 from hpa_sdk import __version__
-from hpa_sdk.file_state import escaped
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.model_content import ModelIdentity
-from hpa_sdk.onnx_file import file_sha256
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.file_state import escaped
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ModelIdentity
+from hpa_sdk.models.onnx_file import file_sha256
 
 _LIBRARIES = ("numpy", "opencv-python", "pillow", "onnxruntime", "onnxruntime-gpu")
 

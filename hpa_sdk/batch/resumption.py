@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.answers import Memory
 from hpa_sdk.batch.fingerprint import Comparison
-from hpa_sdk.batch.ledger import AnswerLedger
 
 
 def ledger_path(output: Path) -> Path:

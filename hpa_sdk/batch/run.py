@@ -15,14 +15,14 @@ from hpa_sdk.batch.answers import Forgetful, Memory, answers_in_order
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import remembered
-from hpa_sdk.batch.sole_run import sole_run
-from hpa_sdk.counts import count_of
+from hpa_sdk.batch.run_lock import sole_run
+from hpa_sdk.errors import count_of
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.model_content import ModelIdentity
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
-from hpa_sdk.writers import Writer, open_writer
+from hpa_sdk.results.writers import Writer, open_writer
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -95,7 +95,7 @@ def open_run(
     output : pathlib.Path
         The file.
     form : str
-        One of `hpa_sdk.writers.FORMS`.
+        One of `hpa_sdk.results.writers.FORMS`.
     engine : Engine
         What predicts: its model, white level and runtime options are those of the run.
     resume : str or None

@@ -13,15 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 import psutil
 
+from hpa_sdk.bench.baselines import Rival
 from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
-from hpa_sdk.bench.rivals import Rival
 from hpa_sdk.bench.stages import Stages
-from hpa_sdk.devices import NVIDIA, Device
 from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.inference.devices import NVIDIA, Device
+from hpa_sdk.inference.int8_overflow import told_int8
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.runtimes.int8_sums import told_int8
 
 LEAST_LATENCIES = 30
 """Answers of which a percentile is taken at the least."""

@@ -16,11 +16,10 @@ import numpy.typing as npt
 from hpa_sdk.bench.rates import latencies, rate
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.planes import Planes
+from hpa_sdk.inference.session import Session
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.preprocessing import White
-from hpa_sdk.session import Session
-from hpa_sdk.writers import WRITERS
+from hpa_sdk.preprocessing import Planes, White
+from hpa_sdk.results.writers import WRITERS
 
 Item = TypeVar("Item")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from hpa_sdk.bench.baselines import open_rival
 from hpa_sdk.bench.report import as_json, measure
-from hpa_sdk.bench.rivals import open_rival
 from hpa_sdk.bench.text import as_text
 from hpa_sdk.cli.parameters import device_option, runtime_option, white_option
 from hpa_sdk.predictor import Predictor

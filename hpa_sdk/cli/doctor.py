@@ -8,11 +8,11 @@ import platform
 import click
 
 from hpa_sdk import __version__
-from hpa_sdk.device_choice import try_device
-from hpa_sdk.devices import AUTOMATIC, KINDS, Device, installed_openvino, installed_runtime, obstacles
 from hpa_sdk.errors import DeviceError
-from hpa_sdk.runtimes.int8_sums import told_int8
-from hpa_sdk.runtimes.threads import usable_cores
+from hpa_sdk.inference.device_choice import try_device
+from hpa_sdk.inference.devices import AUTOMATIC, KINDS, Device, installed_openvino, installed_runtime, obstacles
+from hpa_sdk.inference.int8_overflow import told_int8
+from hpa_sdk.inference.threads import usable_cores
 
 
 @click.command()

@@ -10,8 +10,7 @@ import click
 from tqdm import tqdm
 
 from hpa_sdk.cli.parameters import device_option, white_option
-from hpa_sdk.counts import count_of
-from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.errors import HpaError, SettingError, count_of
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
 from hpa_sdk.fields.sources import FoundField, find_fields

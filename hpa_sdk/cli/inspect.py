@@ -9,9 +9,9 @@ import click
 import msgspec
 
 from hpa_sdk.cli.model_text import model_text
-from hpa_sdk.contract import read_model
-from hpa_sdk.onnx_file import map_file
-from hpa_sdk.seal import seal_holds, weights_match
+from hpa_sdk.models.checksum import seal_holds, weights_match
+from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.onnx_file import map_file
 
 
 @click.command()

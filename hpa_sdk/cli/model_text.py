@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hpa_sdk.model_card import ModelCard, Parity, Variant
-from hpa_sdk.onnx_file import OnnxFile
+from hpa_sdk.models.model_card import ModelCard, Parity, Variant
+from hpa_sdk.models.onnx_file import OnnxFile
 
 _Row = tuple[str, str]
 

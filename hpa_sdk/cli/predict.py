@@ -18,13 +18,12 @@ from hpa_sdk.batch.run import Engine, Run, open_run
 from hpa_sdk.cli.parameters import Threshold, device_option, runtime_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
-from hpa_sdk.counts import count_of
-from hpa_sdk.errors import SettingError
+from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.trained_scale import rules_for, trained_of
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.writers import FORMS, WRITERS
+from hpa_sdk.results.writers import FORMS, WRITERS
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from hpa_sdk.cli.parameters import Threshold
-from hpa_sdk.counts import count_of
+from hpa_sdk.errors import count_of
 from hpa_sdk.report.build import LARGEST, Sources, make_report
 from hpa_sdk.workstation.station import read_station
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.whole_file import FULL_DISK
+from hpa_sdk.files.atomic_write import FULL_DISK
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

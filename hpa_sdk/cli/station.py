@@ -9,13 +9,13 @@ from typing import cast
 import click
 from tqdm import tqdm
 
-from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.field_source import FieldReading, FieldSource
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.stack_samples import find_fields
 from hpa_sdk.fields.trained_scale import at_scale_of
 from hpa_sdk.fields.white_level import Levels
+from hpa_sdk.models.contract import read_model
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.workstation.station import Station, read_station, write_template
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import click
 
 from hpa_sdk.cli.station_options import plain_station, station_options, stop_when_asked
-from hpa_sdk.counts import count_of
+from hpa_sdk.errors import count_of
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.opening import load_predictor, open_store
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
+from hpa_sdk.workstation.station_setup import load_predictor, open_store
 
 
 @click.command()

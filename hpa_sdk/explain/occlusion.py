@@ -12,10 +12,9 @@ import numpy.typing as npt
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction, log_odds
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Planes, White
 
 BATCH = 16
 """Windows that are asked about at once."""

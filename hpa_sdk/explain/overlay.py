@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from hpa_sdk.composite import Shown, composite, show
 from hpa_sdk.explain.occlusion import Explanation
-from hpa_sdk.planes import Planes
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.fields.composite import Shown, composite, show
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.preprocessing import Planes
 
 SIDE = 448
 """Longest side of a panel in pixels."""

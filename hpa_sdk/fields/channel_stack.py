@@ -13,8 +13,8 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.pixel_rules import DEPTHS
-from hpa_sdk.file_state import FileState
-from hpa_sdk.planes import Planes
+from hpa_sdk.files.file_state import FileState
+from hpa_sdk.preprocessing import Planes
 
 _SQUARE = 0.01
 # Those of the OME schema, of OME-Zarr and of ImageJ, which lets its users write what they like. Capitals count in the

@@ -12,7 +12,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.channel_stack import ChannelName
 from hpa_sdk.fields.rules import FieldRules, fold
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
 
 Found = dict[Channel, int]
 """The position of each channel that a field has."""

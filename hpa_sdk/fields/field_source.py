@@ -14,14 +14,15 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene
 from hpa_sdk.fields.channels import fill_in, pick_channels
 from hpa_sdk.fields.file_group import FileGroup, named
+from hpa_sdk.fields.planes import plane_errors
 from hpa_sdk.fields.reading import stack_planes, unchanged
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Channel, FieldPlanes
 from hpa_sdk.fields.scenes import open_scenes
 from hpa_sdk.fields.trained_scale import to_trained_scale
 from hpa_sdk.fields.white_level import Levels, stretch, white_notes
-from hpa_sdk.file_state import FileState
-from hpa_sdk.planes import Planes, plane_errors
+from hpa_sdk.files.file_state import FileState
+from hpa_sdk.preprocessing import Planes
 
 _EQUAL_SIZES = 0.01
 

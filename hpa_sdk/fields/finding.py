@@ -21,8 +21,8 @@ from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.fields.scenes import STACKS
 from hpa_sdk.fields.stack_samples import fields_of, samples_of
-from hpa_sdk.file_state import escaped
-from hpa_sdk.tables import is_table, read_rows
+from hpa_sdk.fields.tables import is_table, read_rows
+from hpa_sdk.files.file_state import escaped
 
 _Z_FOLDER = re.compile(r"(?:.*[_-])?z[_-]?\d+", re.IGNORECASE)
 _log = logging.getLogger("hpa_sdk")

@@ -20,7 +20,8 @@ from hpa_sdk.fields.ome_zarr_channels import channel_names, described, pixel_siz
 from hpa_sdk.fields.ome_zarr_chunks import MissingChunks, check_chunks
 from hpa_sdk.fields.ome_zarr_places import EXPORT, check_picture, group_at, ome_of, open_root, places_of
 from hpa_sdk.fields.pixel_rules import StoredForm, as_plane
-from hpa_sdk.planes import Planes, check_size
+from hpa_sdk.fields.planes import check_size
+from hpa_sdk.preprocessing import Planes
 
 _FIRST_AXES = ("t", "c", "z", "y", "x")  # of every picture, by 0.1 and 0.2
 

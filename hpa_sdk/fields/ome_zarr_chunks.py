@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import MAX_PIXELS
+from hpa_sdk.fields.planes import MAX_PIXELS
 
 MissingChunks = Literal["refuse", "fill"]
 """What to do with a chunk that is not there: refuse its picture, or take it for the fill value."""

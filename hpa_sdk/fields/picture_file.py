@@ -11,11 +11,12 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.pixel_rules import StoredForm, as_plane, check_orientation, not_grey
+from hpa_sdk.fields.planes import COPY_AGAIN, check_size, damaged, plane_errors
 from hpa_sdk.fields.png_checksums import HEADER_SIZE, SIGNATURE, check_chunks, most_bytes
 from hpa_sdk.fields.pseudocolour import plane_of_painted
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.tiff_file import read_tiff
-from hpa_sdk.planes import COPY_AGAIN, Planes, check_size, damaged, plane_errors
+from hpa_sdk.preprocessing import Planes
 
 Reading = tuple[Planes, tuple[str, ...]]
 """A plane, and what was done to the stored pixels."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
 
 DEPTHS = (8, 16)
 """Bits a pixel that are read."""

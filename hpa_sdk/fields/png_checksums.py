@@ -6,7 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from hpa_sdk.planes import check_size, damaged
+from hpa_sdk.fields.planes import check_size, damaged
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of every PNG file."""

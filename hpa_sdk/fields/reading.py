@@ -14,8 +14,8 @@ import numpy as np
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.picture_file import read_picture
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
-from hpa_sdk.file_state import FileState
-from hpa_sdk.planes import Planes
+from hpa_sdk.files.file_state import FileState
+from hpa_sdk.preprocessing import Planes
 
 
 def read_field(sample: Sample) -> FieldPlanes:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.file_state import FileState
+from hpa_sdk.files.file_state import FileState
 
 
 class Channel(enum.StrEnum):

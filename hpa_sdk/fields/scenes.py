@@ -15,7 +15,7 @@ from hpa_sdk.fields import ome_zarr, tiff_stack, vendors
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene
 from hpa_sdk.fields.ome_zarr_chunks import MissingChunks
 from hpa_sdk.fields.picture_file import read_picture
-from hpa_sdk.planes import plane_errors
+from hpa_sdk.fields.planes import plane_errors
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Extensions of files that hold one plane each."""

@@ -14,8 +14,8 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import FieldPlanes, Sample
-from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Failure
+from hpa_sdk.preprocessing import Planes
 
 Source = str | os.PathLike[str] | Sample | Planes
 """What can be predicted: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""

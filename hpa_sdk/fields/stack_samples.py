@@ -15,7 +15,7 @@ from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.scenes import TIFF, extension_of, open_scenes
 from hpa_sdk.fields.tiff_place import PartError
-from hpa_sdk.file_state import escaped
+from hpa_sdk.files.file_state import escaped
 
 
 def find_fields(rules: FieldRules, folder: Path) -> Iterator[Sample]:

@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.pixel_rules import as_plane
+from hpa_sdk.fields.planes import damaged
 from hpa_sdk.fields.tiff_directory import read_directory
 from hpa_sdk.fields.tiff_imagecodecs import decode_by_imagecodecs
 from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
 from hpa_sdk.fields.tiff_pillow import JPEG, decode_by_pillow
-from hpa_sdk.planes import Planes, damaged
+from hpa_sdk.preprocessing import Planes
 
 _DEFLATE = (8, 32946)
 _LZMA = 34925

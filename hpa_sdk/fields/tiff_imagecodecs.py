@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.planes import damaged
 from hpa_sdk.fields.tiff_layout import Layout
 from hpa_sdk.fields.tiff_pillow import JPEG
-from hpa_sdk.planes import damaged
 
 _NAMES = {
     2: "CCITT",

@@ -20,8 +20,8 @@ from hpa_sdk.fields.pixel_rules import (
     check_samples,
     not_grey,
 )
+from hpa_sdk.fields.planes import COPY_AGAIN, MAX_PIXELS, check_size, damaged
 from hpa_sdk.fields.tiff_directory import Directory
-from hpa_sdk.planes import COPY_AGAIN, MAX_PIXELS, check_size, damaged
 
 UNCOMPRESSED = 1
 """The value of the Compression tag for plain pixels."""

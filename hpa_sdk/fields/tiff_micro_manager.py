@@ -18,8 +18,8 @@ from typing import Any
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import load, micrometres
+from hpa_sdk.fields.planes import damaged
 from hpa_sdk.fields.tiff_place import Look, Others, PartError, Picture, Place, check_count
-from hpa_sdk.planes import damaged
 
 _STACK = "_MMStack"
 _INDEX = "NDTiff.index"

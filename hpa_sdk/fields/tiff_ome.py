@@ -18,8 +18,8 @@ from xml.etree import ElementTree as ET
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import ChannelName, load, pixel_size
+from hpa_sdk.fields.planes import damaged
 from hpa_sdk.fields.tiff_place import Look, Others, PartError, Picture, Place, check_count
-from hpa_sdk.planes import damaged
 
 _ELSEWHERE = re.compile(r"[/\\:]")
 _UUID = re.compile(r'<(?:\w+:)?OME\b[^>]*?\bUUID\s*=\s*["\']([^"\']*)')

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.planes import COPY_AGAIN, damaged
 from hpa_sdk.fields.reading import settled
 from hpa_sdk.fields.tiff_directory import Directory, read_directory
 from hpa_sdk.fields.tiff_layout import UNCOMPRESSED, Layout, layout_of
-from hpa_sdk.file_state import FileState
-from hpa_sdk.planes import COPY_AGAIN, damaged
+from hpa_sdk.files.file_state import FileState
 
 _MOST_PLANES = 2**20
 

@@ -19,12 +19,13 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields import tiff_micro_manager
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene, load
+from hpa_sdk.fields.planes import COPY_AGAIN
 from hpa_sdk.fields.tiff_directory import IMAGE_DEPTH, PHOTOMETRIC
 from hpa_sdk.fields.tiff_file import decode
 from hpa_sdk.fields.tiff_metadata import channel_names, size_of_pixel
 from hpa_sdk.fields.tiff_ome import OmeFile
 from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count
-from hpa_sdk.planes import COPY_AGAIN, Planes
+from hpa_sdk.preprocessing import Planes
 
 # tifffile's letters for what a file counts along without a word of what it is.
 _UNNAMED = "QI"

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.fields.planes import MIN_SIDE
 from hpa_sdk.fields.rules import FieldRules, Trained
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.planes import MIN_SIDE, Planes
-from hpa_sdk.preprocessing import White
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import Planes, White
 
 _DETAIL = 1.5  # pixels this many times as large as those of training lack detail that the network looks for
 _WHOLE = 0.99

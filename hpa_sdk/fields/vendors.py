@@ -15,7 +15,8 @@ from hpa_sdk.errors import HpaError, PlaneError
 from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene, check_type, load, micrometres
 from hpa_sdk.fields.pixel_rules import StoredForm, as_plane
-from hpa_sdk.planes import Planes, check_size
+from hpa_sdk.fields.planes import check_size
+from hpa_sdk.preprocessing import Planes
 
 _READERS = {".czi": ("bioio_czi", "czi"), ".lif": ("bioio_lif", "bioio"), ".nd2": ("bioio_nd2", "bioio")}
 """The package that reads each format, and the extra that brings it."""

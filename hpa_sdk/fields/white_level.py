@@ -6,8 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from hpa_sdk.planes import Planes
-from hpa_sdk.preprocessing import PERCENTILE, Preprocessing, White
+from hpa_sdk.preprocessing import PERCENTILE, Planes, Preprocessing, White
 
 Levels = tuple[float, ...]
 """The grey level of each plane that counts as 1."""
@@ -17,7 +16,7 @@ def stretch(planes: Planes, white: White | None) -> tuple[Planes, Levels | None]
     """Stretch 16-bit planes whose white is their percentile, so that it becomes the highest value of their type.
 
     A predictor that took the percentile later would take it of the planes with their black frame, and so too low. It
-    has to be loaded with ``white="dtype"`` for these; `hpa_sdk.workstation.opening.load_predictor` does.
+    has to be loaded with ``white="dtype"`` for these; `hpa_sdk.workstation.station_setup.load_predictor` does.
 
     Parameters
     ----------

@@ -15,10 +15,9 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import ChannelNames, fold
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.trained_scale import to_trained_scale, trained_of
-from hpa_sdk.planes import Planes
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Planes, White
 from hpa_sdk.workstation.station import read_station
 
 
@@ -31,7 +30,7 @@ class Classified:
     prediction : Prediction
         The answer.
     notes : tuple of str
-        As in a `hpa_sdk.workstation.results.Result`.
+        As in a `hpa_sdk.results.result.Result`.
     """
 
     prediction: Prediction

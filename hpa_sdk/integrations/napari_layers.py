@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.channel_stack import micrometres
+from hpa_sdk.fields.planes import check_size
 from hpa_sdk.fields.reading import stack_planes
 from hpa_sdk.fields.samples import Channel, FieldPlanes
-from hpa_sdk.planes import check_size
 
 _PLANE = 2  # dimensions of (H, W)
 _EQUAL_SIZES = 0.01

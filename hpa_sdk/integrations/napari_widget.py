@@ -26,9 +26,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from hpa_sdk.devices import KINDS
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Channel
+from hpa_sdk.inference.devices import KINDS
 from hpa_sdk.integrations.napari_fields import (
     Classified,
     LoadedModel,

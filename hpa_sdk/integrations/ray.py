@@ -15,16 +15,16 @@ import pyarrow as pa
 import ray
 import ray.data
 
-from hpa_sdk.contract import EMBEDDING_SIZE
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import RemoteField
 from hpa_sdk.fields.samples import PlaneSource, Sample
-from hpa_sdk.file_state import FileStamp, FileState, escaped
+from hpa_sdk.files.file_state import FileStamp, FileState, escaped
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.model_content import ModelIdentity
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.models.contract import EMBEDDING_SIZE
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ModelIdentity
+from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
 )
 """The columns of answers: a field that failed has its reason in error, where and remedy, and nulls else.
 
-Each of a field's files has its path, and its stamp as `hpa_sdk.file_state.FileStamp` has it.
+Each of a field's files has its path, and its stamp as `hpa_sdk.files.file_state.FileStamp` has it.
 """
 
 

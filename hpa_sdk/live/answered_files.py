@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.file_state import FileStamp, FileState
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.files.file_state import FileStamp, FileState
+from hpa_sdk.results.result import Result
 
 
 class ChangedError(HpaError):

@@ -19,9 +19,9 @@ from starlette.types import ASGIApp
 from hpa_sdk import __version__
 from hpa_sdk.errors import DeviceError, HpaError, OutputError, PlaneError, SampleError
 from hpa_sdk.labels import Label
+from hpa_sdk.live.access_control import STATIC, Guard, Rules, problem
 from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.events import Stopping, follow
-from hpa_sdk.live.guard import STATIC, Guard, Rules, problem
 from hpa_sdk.live.pictures import View
 from hpa_sdk.live.records import NumberedResult, Predicted, Problem, ResultPage, Status
 from hpa_sdk.live.result_view import Row

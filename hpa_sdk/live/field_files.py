@@ -13,7 +13,7 @@ from hpa_sdk.fields.file_group import FileGroup, group_names
 from hpa_sdk.fields.rules import ChannelNames
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of, scene_of
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.station import Station
 
 

@@ -18,10 +18,10 @@ from hpa_sdk.live.server import listening, rules_for, serving, url_of
 from hpa_sdk.live.service import Service
 from hpa_sdk.live.shared_stream import SharedStream
 from hpa_sdk.live.uploads import UPLOADS
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.opening import load_predictor, open_store
-from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.station_setup import load_predictor, open_store
 
 _SECONDS_A_PUBLICATION = 1.0
 _log = logging.getLogger("hpa_sdk")

@@ -7,9 +7,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from hpa_sdk.composite import composite, show
+from hpa_sdk.fields.composite import composite, show
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
 
 View = Literal["composite", "red", "green", "blue", "yellow"]
 """What can be drawn of a field."""
@@ -20,7 +20,7 @@ _FAST = [cv2.IMWRITE_PNG_COMPRESSION, 3]
 
 
 def draw(planes: Planes, view: View, *, side: int) -> bytes:
-    """Draw a field, as bright as `hpa_sdk.composite.show` makes it.
+    """Draw a field, as bright as `hpa_sdk.fields.composite.show` makes it.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpa_sdk.live.notices import Notice
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

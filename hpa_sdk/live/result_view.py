@@ -15,8 +15,8 @@ import msgspec
 
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
-from hpa_sdk.workstation.ledger import IDENTITY
-from hpa_sdk.workstation.results import Result, ResultError
+from hpa_sdk.results.result import Result, ResultError
+from hpa_sdk.results.result_ledger import IDENTITY
 
 _REST = 10  # times as long as a count took
 _INDICES = (
@@ -62,7 +62,7 @@ class ResultView:
     Parameters
     ----------
     ledger : pathlib.Path
-        A ledger that a `hpa_sdk.workstation.result_store.ResultStore` has open.
+        A ledger that a `hpa_sdk.results.result_store.ResultStore` has open.
 
     Attributes
     ----------

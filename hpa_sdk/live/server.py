@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.live.guard import Rules
+from hpa_sdk.live.access_control import Rules
 from hpa_sdk.live.service import LARGEST_UPLOAD
 
 _SHORTEST_TOKEN = 16

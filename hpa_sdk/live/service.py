@@ -23,8 +23,8 @@ from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 
 LARGEST_UPLOAD = 512 * 2**20

@@ -9,22 +9,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hpa_sdk.contract import check_model
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.models.contract import check_model
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.contact_sheet import write_contact_sheet
 from hpa_sdk.report.content import page_content
 from hpa_sdk.report.document import write_document
 from hpa_sdk.report.fields import Field, make_fields
 from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
-from hpa_sdk.report.judgement import read_truth
-from hpa_sdk.report.origin import Origin, read_origin
+from hpa_sdk.report.metrics import read_truth
 from hpa_sdk.report.pictures import Picture, choose_side, draw_all
-from hpa_sdk.report.results_file import read_results
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.report.provenance_file import Origin, read_origin
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.results_file import read_results
 from hpa_sdk.workstation.station import Station
 
 LARGEST = 50.0

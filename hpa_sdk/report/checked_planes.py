@@ -8,7 +8,7 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.live.answered_files import check_unchanged, resembles
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
 from hpa_sdk.report.finder import PlanesOfResult
 
 LIKE = "found by name: same size and time as what was answered"

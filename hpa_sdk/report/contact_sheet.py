@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.fields import Field, in_order_of_interest
 from hpa_sdk.report.pictures import THUMBNAIL, Picture
-from hpa_sdk.whole_file import whole_file
 
 FIELDS = 100
 """Fields on a sheet at most."""

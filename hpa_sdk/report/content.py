@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from hpa_sdk import __version__
-from hpa_sdk.composite import COLOURS, WHITE_PERCENTILE
+from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import ModelCard
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.fields import Field
-from hpa_sdk.report.judgement import UNSURE, ClassFigures, judge, overall
+from hpa_sdk.report.metrics import UNSURE, ClassFigures, judge, overall
 from hpa_sdk.report.pictures import Picture
-from hpa_sdk.workstation.results import ResultError
+from hpa_sdk.results.result import ResultError
 
 _DIGITS = 4
 

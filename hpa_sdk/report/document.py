@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.pictures import Picture
-from hpa_sdk.whole_file import whole_file
 
 _TITLE, _POLICY, _STYLE, _SCRIPT = "<!--TITLE-->", "<!--POLICY-->", "<!--STYLE-->", "<!--PROGRAM-->"
 _CONTENT, _PICTURES = "<!--CONTENT-->", "<!--PICTURES-->"

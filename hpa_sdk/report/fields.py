@@ -11,8 +11,8 @@ import numpy as np
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.labels import Label
-from hpa_sdk.report.judgement import UNSURE, Labels, margins, wrongness
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.report.metrics import UNSURE, Labels, margins, wrongness
+from hpa_sdk.results.result import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

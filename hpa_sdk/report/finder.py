@@ -16,7 +16,7 @@ from hpa_sdk.fields.plane_files import choose_planes, names_by_stem
 from hpa_sdk.fields.rules import Files
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.live.field_files import sample_of
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.station import Station
 
 _log = logging.getLogger("hpa_sdk")

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from hpa_sdk.composite import composite, show
 from hpa_sdk.errors import HpaError
-from hpa_sdk.pipeline import run_in_batches
-from hpa_sdk.planes import Planes
+from hpa_sdk.fields.composite import composite, show
+from hpa_sdk.inference.pipeline import run_in_batches
+from hpa_sdk.inference.threads import usable_cores
 from hpa_sdk.prediction import Failure
+from hpa_sdk.preprocessing import Planes
 from hpa_sdk.report.checked_planes import read_checked
 from hpa_sdk.report.finder import PlanesOfResult
-from hpa_sdk.runtimes.threads import usable_cores
 
 THUMBNAIL = 208
 """Longest side of a thumbnail in pixels."""

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from hpa_sdk.fields.file_group import FileGroup, group_names
-from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.files.file_state import FileStamp, FileState
+from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.workstation.earlier_writing import find_earlier
 from hpa_sdk.workstation.folder_turns import FolderTurns
-from hpa_sdk.workstation.ledger import Ledger
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watched_files import is_folder, is_plane_file, list_names, opens, read_stamp
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hpa_sdk.file_state import FileStamp
-from hpa_sdk.workstation.ledger import Ledger
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.workstation.watched_files import count_chunks, is_folder
 
 _SECOND = 10**9

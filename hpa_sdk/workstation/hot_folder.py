@@ -19,14 +19,14 @@ from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of
 from hpa_sdk.fields.tiff_place import PartError
 from hpa_sdk.fields.trained_scale import at_scale_of
-from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
-from hpa_sdk.workstation.sole_watch import sole_watch
 from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.watch_lock import sole_watch
 
 SECONDS_A_LOOK = 0.25
 """From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
@@ -55,7 +55,7 @@ class HotFolder:
     station : Station
         The folder, and the rules of its files.
     predictor : Predictor
-        Loaded by `hpa_sdk.workstation.opening.load_predictor`.
+        Loaded by `hpa_sdk.workstation.station_setup.load_predictor`.
     store : ResultStore
         Where results go; its ledger tells what is done.
     existing : str

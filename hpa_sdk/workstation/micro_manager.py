@@ -18,6 +18,8 @@ from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.trained_scale import at_scale_of
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.micro_manager_fields import (
     AcquiredField,
     FieldKey,
@@ -27,8 +29,6 @@ from hpa_sdk.workstation.micro_manager_fields import (
 )
 from hpa_sdk.workstation.micro_manager_report import Report
 from hpa_sdk.workstation.micro_manager_worker import FieldWorker
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
 
 _log = logging.getLogger("hpa_sdk")
@@ -46,7 +46,7 @@ class FieldHandler:
     station : Station
         Names of the channels, rule for z, pixel size where it overrides the core's, and scale of training.
     predictor : Predictor
-        Loaded by `hpa_sdk.workstation.opening.load_predictor`.
+        Loaded by `hpa_sdk.workstation.station_setup.load_predictor`.
     store : ResultStore
         Where results go.
     when_full : str

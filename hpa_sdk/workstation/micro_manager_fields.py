@@ -15,11 +15,12 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.channel_stack import check_type
 from hpa_sdk.fields.channels import Instead, fill_in, pick_channels
 from hpa_sdk.fields.file_group import UNSAFE
+from hpa_sdk.fields.planes import check_size
 from hpa_sdk.fields.reading import stack_planes
 from hpa_sdk.fields.samples import Channel, FieldPlanes
 from hpa_sdk.fields.trained_scale import to_trained_scale
 from hpa_sdk.fields.white_level import stretch, white_notes
-from hpa_sdk.planes import Planes, check_size
+from hpa_sdk.preprocessing import Planes
 from hpa_sdk.workstation.station import Station
 
 FieldKey = tuple[tuple[str, Hashable], ...]

@@ -10,9 +10,9 @@ from queue import Empty, SimpleQueue
 
 from useq import CustomAction, MDAEvent
 
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.micro_manager_fields import field_key, position_key
-from hpa_sdk.workstation.results import Result
 
 Decide = Callable[[Result, list[MDAEvent]], Iterable[MDAEvent]]
 """Chooses what to take next by a result and the events that its field was taken by."""

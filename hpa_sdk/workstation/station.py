@@ -11,7 +11,7 @@ import msgspec
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import Count, FieldRules, Positive, Table
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.workstation.station_text import read_toml
 
 _BUILT_IN = (dt.datetime, dt.date, dt.time)  # what TOML has beside numbers and texts

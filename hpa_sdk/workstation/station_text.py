@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.table_text import encoding_of
+from hpa_sdk.fields.table_text import encoding_of
 
 _BACKSLASHES = (
     "In double quotes a backslash starts an escape: write paths and patterns in single quotes ('D:\\exports'), or paths"

@@ -9,7 +9,7 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.listing import is_data, walk
 from hpa_sdk.fields.rules import Files
 from hpa_sdk.fields.scenes import OME_ZARR, OPENERS, extension_of, open_scenes
-from hpa_sdk.file_state import FileStamp, stamp_of
+from hpa_sdk.files.file_state import FileStamp, stamp_of
 
 
 def list_names(folder: Path, *, recursive: bool) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.bioimageio import export_bioimageio
+from export.bioimageio.package import export_bioimageio
 from tests.raw_model import make_raw_model
 from tests.small import make_field, make_model
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export import quantization_search
+from export.quantization import search as quantization_search
 from hpa_sdk import Label
 from tests.export.small_run import write_small_run
 from tests.export.spread_network import answers, write_fields, write_labels, write_network

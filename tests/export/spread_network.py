@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hpa_sdk import Label, find_samples
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.model_card import METADATA_KEY
-from hpa_sdk.onnx_file import graph_sha256
+from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.models.onnx_file import graph_sha256
 from tests.small import CARD, write_planes
 
 _CONVOLUTIONS = ((3, 16, 7, 8), (16, 64, 3, 2), (64, 256, 3, 2), (256, 384, 3, 1), (384, 128, 1, 1))

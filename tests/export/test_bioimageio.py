@@ -18,13 +18,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from export.__main__ import main
-from export.bioimageio import export_bioimageio
-from export.bioimageio_description import spdx_licence
+from export.bioimageio.description import spdx_licence
+from export.bioimageio.package import export_bioimageio
 from export.errors import VariantError
 from hpa_sdk import Label, Predictor, Sample
 from hpa_sdk.errors import ModelCardError, OutputError, SampleError
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.model_card import Metrics, Variant
+from hpa_sdk.models.model_card import Metrics, Variant
 from tests.raw_model import make_raw_model
 from tests.small import CARD, make_model
 

@@ -11,21 +11,21 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from export import export_onnx as export_module
 from export.__main__ import main
-from export.convert import convert
 from export.errors import ConversionError, ParityError, RunFolderError
-from export.export_onnx import export_onnx, parity_file
 from export.fields import read_fields
-from export.fitted import read_fitted
+from export.onnx import export as export_module
+from export.onnx.convert import convert
+from export.onnx.export import export_onnx, parity_file
+from export.onnx.fitted_run import read_fitted
 from hpa_sdk import Label, Predictor, find_samples
 from hpa_sdk.cli import main as hpa
-from hpa_sdk.contract import check_contract, read_card
-from hpa_sdk.devices import Device
 from hpa_sdk.errors import OutputError, TableError
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.onnx_file import graph_sha256, read_onnx
-from hpa_sdk.session import Session
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.session import Session
+from hpa_sdk.models.contract import check_contract, read_card
+from hpa_sdk.models.onnx_file import graph_sha256, read_onnx
 from tests.conftest import FIELDS
 from tests.export.small_run import SCALE, SCALED, write_small_run
 from tests.painted import write_published

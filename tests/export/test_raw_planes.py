@@ -12,11 +12,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from export.raw_planes import with_raw_planes
+from export.raw_planes.graph import with_raw_planes
 from hpa_sdk import Preprocessing
-from hpa_sdk.contract import check_contract
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.onnx_file import read_onnx
+from hpa_sdk.models.contract import check_contract
+from hpa_sdk.models.onnx_file import read_onnx
 from tests.small import CARD, build_model
 
 Planes = npt.NDArray[np.uint8]

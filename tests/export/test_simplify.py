@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from export.simplify import simplify
+from export.onnx.simplify import simplify
 
 CHANNELS = 4
 

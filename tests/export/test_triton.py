@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.triton import export_triton
-from export.triton_config import Serving
+from export.triton.config import Serving
+from export.triton.repository import export_triton
 from hpa_sdk import Label
 from hpa_sdk.errors import ModelCardError, OutputError, SettingError
-from hpa_sdk.onnx_file import read_onnx
+from hpa_sdk.models.onnx_file import read_onnx
 from tests.raw_model import make_raw_model
 from tests.small import make_model
 

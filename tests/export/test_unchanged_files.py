@@ -13,14 +13,17 @@ import numpy as np
 import onnx
 import pytest
 
-from export import bioimageio, fields, triton, variant
-from export.agreement import answer
+from export import fields
+from export.bioimageio import package as bioimageio
 from export.fields import read_fields
-from export.fitted import read_fitted
+from export.onnx.fitted_run import read_fitted
+from export.triton import repository as triton
+from export.variants import variant
+from export.variants.agreement import answer
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.onnx_file import file_sha256, map_file
+from hpa_sdk.models.onnx_file import file_sha256, map_file
 from tests.export.small_run import build_small_network, write_small_run
 from tests.export.spread_network import write_fields, write_labels
 from tests.export.variant_commands import export, make, variant_of, with_card

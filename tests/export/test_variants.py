@@ -9,12 +9,12 @@ import pytest
 
 from benchmarks.precision import measure
 from export.fields import read_fields
-from export.quantization import QuantizationPlan, Quantizer
-from export.quantize import part
-from export.variant import read_parent
+from export.quantization.export import part
+from export.quantization.quantizer import QuantizationPlan, Quantizer
+from export.variants.variant import read_parent
 from hpa_sdk import Predictor
-from hpa_sdk.contract import check_contract, read_card
-from hpa_sdk.onnx_file import graph_sha256, read_onnx
+from hpa_sdk.models.contract import check_contract, read_card
+from hpa_sdk.models.onnx_file import graph_sha256, read_onnx
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 

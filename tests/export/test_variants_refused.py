@@ -13,17 +13,17 @@ import onnx
 import pytest
 from click.testing import Result
 
-from export import speed, variant
-from export.agreement import Agreement, answer, compare
-from export.bias_correction import correct_bias
 from export.fields import Fields, read_fields
-from export.gates import find_shortfalls
-from export.quantization import QuantizationPlan, Quantizer
-from export.quantization_search import Trial, choose
-from export.raw_planes import with_raw_planes
-from export.variant import read_parent
+from export.quantization.bias_correction import correct_bias
+from export.quantization.quantizer import QuantizationPlan, Quantizer
+from export.quantization.search import Trial, choose
+from export.raw_planes.graph import with_raw_planes
+from export.variants import speed, variant
+from export.variants.agreement import Agreement, answer, compare
+from export.variants.gates import find_shortfalls
+from export.variants.variant import read_parent
 from hpa_sdk import Label, Preprocessing
-from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
+from hpa_sdk.models.model_card import METADATA_KEY, ModelCard, Variant
 from hpa_sdk.prediction import Probabilities
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card

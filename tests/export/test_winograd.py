@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
-from export.winograd import Replaced, replace_convolutions
+from export.winograd.graph import Replaced, replace_convolutions
 from hpa_sdk import Predictor
 from hpa_sdk.cli.inspect import inspect
-from hpa_sdk.onnx_file import graph_sha256
+from hpa_sdk.models.onnx_file import graph_sha256
 from tests.export.variant_commands import card_of, export, make, variant_of
 from tests.small import make_field
 

@@ -10,9 +10,9 @@ import onnx
 from click.testing import CliRunner, Result
 
 from export.__main__ import main
-from hpa_sdk.contract import read_card
-from hpa_sdk.model_card import METADATA_KEY, ModelCard, Variant
-from hpa_sdk.onnx_file import read_onnx
+from hpa_sdk.models.contract import read_card
+from hpa_sdk.models.model_card import METADATA_KEY, ModelCard, Variant
+from hpa_sdk.models.onnx_file import read_onnx
 
 
 def export(*arguments: object) -> Result:

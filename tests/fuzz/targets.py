@@ -19,17 +19,17 @@ import tifffile
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from hpa_sdk.contract import read_model
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.finding import count_samples, find_samples
 from hpa_sdk.fields.reading import read_plane
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import open_scenes
+from hpa_sdk.fields.tables import read_columns
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.models.checksum import seal
+from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.seal import seal
-from hpa_sdk.tables import read_columns
 from hpa_sdk.workstation.station import read_station
 from tests.fuzz.mutation import mutate
 from tests.painted import COLOURS, jpeg, make_plane, paint

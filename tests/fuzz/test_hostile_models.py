@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hpa_sdk import HpaError, Predictor
-from hpa_sdk.model_card import METADATA_KEY
+from hpa_sdk.models.model_card import METADATA_KEY
 from tests.small import CARD, build_model, make_sealed_model
 
 

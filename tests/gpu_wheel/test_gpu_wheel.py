@@ -57,7 +57,7 @@ def test_onnxruntime_reads_what_tensorrt_is_told(folder: Path, tmp_path: Path) -
     # Options of TensorRT are read before its library is looked for; those of CUDA are not.
     code = (
         "import sys; from pathlib import Path; from onnxruntime.capi import _pybind_state as state\n"
-        "from hpa_sdk.runtimes.onnx_options import engine_options\n"
+        "from hpa_sdk.inference.onnxruntime_options import engine_options\n"
         "options = engine_options(Path(sys.argv[2]), 'image', (32, 299, 299, 3), 'fp16')\n"
         "if sys.argv[3] == 'wrong': options['trt_fp16_enable'] = '1'\n"
         "session = state.InferenceSession(state.SessionOptions(), sys.argv[1], True, False)\n"

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from hpa_sdk import Predictor, Preprocessing, Sample
 from hpa_sdk.bench import rates, report
+from hpa_sdk.bench.baselines import study_image
 from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
-from hpa_sdk.bench.rivals import study_image
 from hpa_sdk.bench.stages import Stages
 from hpa_sdk.cli import main
 from hpa_sdk.fields.reading import read_planes

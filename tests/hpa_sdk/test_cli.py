@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from hpa_sdk import Predictor, Sample, __version__
 from hpa_sdk.cli import main
+from hpa_sdk.inference.int8_overflow import int8_overflows
 from hpa_sdk.labels import Label
-from hpa_sdk.runtimes.int8_sums import int8_overflows
 from tests.small import make_model
 
 

@@ -1,6 +1,6 @@
 """Counts are written in grammar."""
 
-from hpa_sdk.counts import count_of
+from hpa_sdk.errors import count_of
 
 
 def test_one_is_singular_and_all_others_are_plural() -> None:

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from export.raw_planes import with_raw_planes
+from export.raw_planes.graph import with_raw_planes
 from hpa_sdk import HpaError, Predictor
 from hpa_sdk.cli import main
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import METADATA_KEY
+from hpa_sdk.models.model_card import METADATA_KEY
 from tests.small import CARD, write_planes
 
 SIDE = 184

@@ -9,10 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from hpa_sdk import Label, Predictor, Sample, device_choice
+from hpa_sdk import Label, Predictor, Sample
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.model_card import METADATA_KEY, Variant
-from hpa_sdk.runtimes import int8_sums, onnx_lanes
+from hpa_sdk.inference import device_choice
+from hpa_sdk.inference import int8_overflow as int8_sums
+from hpa_sdk.inference import onnxruntime_sessions as onnx_lanes
+from hpa_sdk.models.model_card import METADATA_KEY, Variant
 from tests.small import CARD, build_model
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -8,7 +8,7 @@ import pytest
 
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import Calibration, Metrics, ModelCard, Parity
+from hpa_sdk.models.model_card import Calibration, Metrics, ModelCard, Parity
 from tests.small import CARD
 
 

@@ -16,10 +16,10 @@ import pytest
 from hpa_sdk import Prediction, Predictor, Sample
 from hpa_sdk.batch.run import open_run
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.model_card import METADATA_KEY
-from hpa_sdk.model_content import ModelContent
-from hpa_sdk.session import SHORT_STREAM
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.inference.session import SHORT_STREAM
+from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.models.model_content import ModelContent
+from hpa_sdk.results.result import Result
 from tests.hpa_sdk.batch.runs import predict
 from tests.hpa_sdk.workstation.watching import json_of, make_station, planes, wait_until, watching
 from tests.small import CARD, build_model, make_model, make_sealed_model

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpa_sdk import model_package
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.model_package import read_packed_model
+from hpa_sdk.models import model_package
+from hpa_sdk.models.model_package import read_packed_model
 
 
 def pack(path: Path, members: dict[str, bytes], *, method: int = zipfile.ZIP_STORED) -> Path:

@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hpa_sdk import onnx_file
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.onnx_file import graph_sha256, read_onnx
-from hpa_sdk.protobuf_wire import integer, text
+from hpa_sdk.models import onnx_file
+from hpa_sdk.models.onnx_file import graph_sha256, read_onnx
+from hpa_sdk.models.protobuf_wire import integer, text
 from tests.small import build_model, make_model
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import DeviceError, PlaneError
-from hpa_sdk.pipeline import run_in_batches
+from hpa_sdk.inference.pipeline import run_in_batches
 from hpa_sdk.prediction import Failure
 
 SHAPES = [(1, 1, 1), (1, 2, 2), (2, 3, 1), (4, 3, 2), (7, 2, 3), (100, 4, 2)]

@@ -19,8 +19,8 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.picture_file import Reading, read_picture
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.file_state import FileStamp, FileState, stamp_of
-from hpa_sdk.planes import Planes
+from hpa_sdk.files.file_state import FileStamp, FileState, stamp_of
+from hpa_sdk.preprocessing import Planes
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.raw_model import make_raw_model
 from tests.small import random_planes, write_planes

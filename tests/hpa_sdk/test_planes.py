@@ -9,9 +9,9 @@ from PIL import Image
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.planes import MAX_PIXELS
 from hpa_sdk.fields.reading import read_plane, read_planes
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
-from hpa_sdk.planes import MAX_PIXELS
 from tests.painted import jpeg, make_plane, paint, write_published
 from tests.small import random_planes, write_planes
 

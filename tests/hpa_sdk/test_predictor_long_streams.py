@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.cli import main
 from hpa_sdk.errors import DeviceError
-from hpa_sdk.runtimes.lane import Fields
-from hpa_sdk.runtimes.threads import ThreadPlan
-from hpa_sdk.session import SHORT_STREAM
+from hpa_sdk.inference.runtime_session import Fields
+from hpa_sdk.inference.session import SHORT_STREAM
+from hpa_sdk.inference.threads import ThreadPlan
 from tests.lane_spy import LaneSpy
 
 

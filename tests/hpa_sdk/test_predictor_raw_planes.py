@@ -10,10 +10,11 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from hpa_sdk import Failure, Prediction, Predictor, Preprocessing, session
-from hpa_sdk.devices import Device
+from hpa_sdk import Failure, Prediction, Predictor, Preprocessing
 from hpa_sdk.errors import ModelCardError, ModelFileError, PlaneError
-from hpa_sdk.session import Session
+from hpa_sdk.inference import session
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.session import Session
 from tests.lane_spy import spied
 from tests.raw_model import make_raw_model
 from tests.small import CARD, make_model, random_planes, write_planes

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.cli import main
-from hpa_sdk.contract import check_model, read_card
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.onnx_file import read_onnx
-from hpa_sdk.seal import SEAL_KEY, check_seal, seal
+from hpa_sdk.models.checksum import SEAL_KEY, check_seal, seal
+from hpa_sdk.models.contract import check_model, read_card
+from hpa_sdk.models.onnx_file import read_onnx
 from tests.small import make_model, make_sealed_model
 
 DAMAGE = "altered after it was exported|can't be verified"

@@ -5,10 +5,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpa_sdk.devices import Device
-from hpa_sdk.runtimes import quota
-from hpa_sdk.runtimes.memory import memory_of
-from hpa_sdk.runtimes.threads import usable_cores
+from hpa_sdk.inference import container_limits as quota
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.memory import memory_of
+from hpa_sdk.inference.threads import usable_cores
 
 MIB = 2**20
 

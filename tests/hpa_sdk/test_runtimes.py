@@ -11,18 +11,19 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from hpa_sdk import Predictor, session
-from hpa_sdk.devices import Device, load_onnxruntime
+from hpa_sdk import Predictor
 from hpa_sdk.errors import DeviceError, SettingError
-from hpa_sdk.model_content import ModelContent
-from hpa_sdk.runtimes import compiled
-from hpa_sdk.runtimes.compiled import cache_folder, keep_folder, kept_path, open_kept
-from hpa_sdk.runtimes.lane import Fields, LaneSettings
-from hpa_sdk.runtimes.onnx_lanes import BoundLane, ThreadLane
-from hpa_sdk.runtimes.onnx_options import engine_options, provider_options
-from hpa_sdk.runtimes.openvino_lanes import runtime_options
-from hpa_sdk.runtimes.threads import ThreadPlan, usable_cores
-from hpa_sdk.session import Session, SessionSettings
+from hpa_sdk.inference import compiled_cache as compiled
+from hpa_sdk.inference import session
+from hpa_sdk.inference.compiled_cache import cache_folder, keep_folder, kept_path, open_kept
+from hpa_sdk.inference.devices import Device, load_onnxruntime
+from hpa_sdk.inference.onnxruntime_options import engine_options, provider_options
+from hpa_sdk.inference.onnxruntime_sessions import BoundLane, ThreadLane
+from hpa_sdk.inference.openvino_sessions import runtime_options
+from hpa_sdk.inference.runtime_session import Fields, LaneSettings
+from hpa_sdk.inference.session import Session, SessionSettings
+from hpa_sdk.inference.threads import ThreadPlan, usable_cores
+from hpa_sdk.models.model_content import ModelContent
 from tests.raw_model import make_raw_model
 from tests.small import make_model, random_planes
 

@@ -10,15 +10,14 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from hpa_sdk import device_choice, session
-from hpa_sdk.device_choice import open_session, try_device
-from hpa_sdk.devices import Device
 from hpa_sdk.errors import DeviceError, ModelFileError, SettingError
-from hpa_sdk.runtimes import memory
-from hpa_sdk.runtimes.lane import Fields, Lane
-from hpa_sdk.runtimes.onnx_lanes import open_onnx_lanes
-from hpa_sdk.runtimes.threads import ThreadPlan
-from hpa_sdk.session import Session, SessionSettings
+from hpa_sdk.inference import device_choice, memory, session
+from hpa_sdk.inference.device_choice import open_session, try_device
+from hpa_sdk.inference.devices import Device
+from hpa_sdk.inference.onnxruntime_sessions import open_onnx_lanes
+from hpa_sdk.inference.runtime_session import Fields, Lane
+from hpa_sdk.inference.session import Session, SessionSettings
+from hpa_sdk.inference.threads import ThreadPlan
 from tests.lane_spy import LaneSpy, spied
 from tests.small import build_model
 

@@ -8,7 +8,7 @@ import pytest
 from hpa_sdk import Failure, Predictor, Sample
 from hpa_sdk.batch.discovery import find_all
 from hpa_sdk.errors import TableError
-from hpa_sdk.tables import is_table, read_columns, read_rows
+from hpa_sdk.fields.tables import is_table, read_columns, read_rows
 
 PLAIN = "Id,Target\nf1,0\nfält,1 2\n"
 EXPECTED = [("f1", "0"), ("fält", "1 2")]

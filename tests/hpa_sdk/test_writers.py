@@ -10,10 +10,10 @@ import pytest
 from pyarrow import parquet
 
 from hpa_sdk.errors import OutputError, PlaneError
-from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.writers import ORIGIN_COLUMNS, WRITERS, open_writer
+from hpa_sdk.results.writers import ORIGIN_COLUMNS, WRITERS, open_writer
 
 PROBABILITIES = np.random.default_rng(0).random(28).astype(np.float32)
 

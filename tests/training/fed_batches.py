@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from training.batches import FieldBatches
-from training.prepared import Images, Rows
+from training.data.batches import FieldBatches
+from training.data.prepared import Images, Rows
 
 FIELDS, STEPS, EPOCHS = 1000, 12, 4
 

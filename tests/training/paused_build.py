@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from unittest.mock import patch
 
-from training.dataset import read_dataset
-from training.prepared import prepare
+from training.data.dataset import read_dataset
+from training.data.prepared import prepare
 
 
 def main(data: str, folder: str, number: str) -> None:

@@ -20,8 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hpa_sdk.prediction import Probabilities
 from training.__main__ import main
-from training.dataset import read_dataset
-from training.prepared import DecodedImages
+from training.data.dataset import read_dataset
+from training.data.prepared import DecodedImages
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,7 +137,7 @@ if __name__ == "__main__":
         share_the_cpu(int(os.environ["HPA_TEST_LOGICAL_DEVICES"]))
     build = build_plain_network if "HPA_TEST_PLAIN_NETWORK" in os.environ else build_small_network
     for arguments in json.loads(sys.argv[1]):
-        with patch("training.fit.build_network", build):
+        with patch("training.fit.fit.build_network", build):
             main(["fit", *arguments], prog_name="fit", standalone_mode=False)
         run = Path(arguments[arguments.index("--out") + 1])
         np.save(run.with_suffix(".npy"), answers_of(run, Path(arguments[0])))

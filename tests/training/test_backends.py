@@ -19,9 +19,9 @@ from tests.training.small_fit import (
     read_history,
     start,
 )
-from training.dataset import read_dataset
-from training.prepared import DecodedImages
-from training.split import study_split
+from training.data.dataset import read_dataset
+from training.data.prepared import DecodedImages
+from training.data.split import study_split
 
 FIT = ["--network", "vgg16", "--weights", "none", "--epochs", 2, "--steps", 3, "--batch-size", 4]
 FIT += ["--validation-fields", 8, "--statistics-fields", 8, "--prepared", "none", "--pixel-size", 0.32]

@@ -9,9 +9,9 @@ from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.preprocessing import Preprocessing
 from tests.small import make_field
-from training.augmentation import VIEWS, AugmentationName, dihedral_and_intensity, study_view, view
-from training.batches import FieldBatches
-from training.prepared import DecodedImages
+from training.data.augmentation import VIEWS, AugmentationName, dihedral_and_intensity, study_view, view
+from training.data.batches import FieldBatches
+from training.data.prepared import DecodedImages
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, log_loss
 
 from hpa_sdk.labels import Label
-from training.calibration import BINS, TEMPERATURES, calibrate, measure_reliability
-from training.metrics import JudgementError
+from training.judge.calibration import BINS, TEMPERATURES, calibrate, measure_reliability
+from training.judge.metrics import JudgementError
 
 Draw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 

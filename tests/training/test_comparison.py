@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 from hpa_sdk.labels import Label
 from tests.training.test_evaluation import make_run, predict_eight_views, say_fitted_on
 from training.__main__ import main
-from training.dataset import Dataset, read_dataset
-from training.evaluation import judge_fields
-from training.prepared import DecodedImages
+from training.data.dataset import Dataset, read_dataset
+from training.data.prepared import DecodedImages
+from training.data.split import study_split
+from training.judge.evaluation import judge_fields
+from training.judge.thresholds import tune_thresholds
 from training.simulation import simulate
-from training.split import study_split
-from training.thresholds import tune_thresholds
 
 THRESHOLD = 0.5
 

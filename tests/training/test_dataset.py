@@ -12,9 +12,9 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import Label
 from tests.small import make_field
-from training import dataset as dataset_module
-from training.dataset import read_dataset, read_datasets, read_label_table
-from training.split import study_split
+from training.data import dataset as dataset_module
+from training.data.dataset import read_dataset, read_datasets, read_label_table
+from training.data.split import study_split
 
 
 def make_set(folder: Path, *, below: str = "") -> Path:

@@ -41,7 +41,7 @@ from tests.training.plane_server import (
     whole,
     wrong_part,
 )
-from training.dataset import read_dataset
+from training.data.dataset import read_dataset
 from training.download import crowd, hpa, partial_file
 from training.download.errors import DownloadError, UnreachableError
 from training.download.fetch import Patience

@@ -17,7 +17,7 @@ import requests
 
 from tests.small import make_field
 from tests.training.plane_server import Handler, Site, invoke, whole
-from training.dataset import read_dataset
+from training.data.dataset import read_dataset
 from training.download import kaggle
 from training.download.errors import DownloadError
 

@@ -15,16 +15,16 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import Calibration, ModelCard
+from hpa_sdk.models.model_card import Calibration, ModelCard
 from tests.small import CARD
 from training.__main__ import main
-from training.dataset import read_dataset, read_datasets
-from training.evaluation import judge_fields
-from training.metrics import RECALLS, JudgementError, judge
-from training.prepared import DecodedImages
+from training.data.dataset import read_dataset, read_datasets
+from training.data.prepared import DecodedImages
+from training.data.split import stratified_split, study_split
+from training.judge.evaluation import judge_fields
+from training.judge.metrics import RECALLS, JudgementError, judge
+from training.judge.thresholds import tune_thresholds
 from training.simulation import simulate
-from training.split import stratified_split, study_split
-from training.thresholds import tune_thresholds
 
 THRESHOLDS = tuple(np.linspace(0.3, 0.6, len(Label)).tolist())
 HISTORY = """epoch,batch_f1,binary_accuracy,loss,val_batch_f1,val_binary_accuracy,val_loss

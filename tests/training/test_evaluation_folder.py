@@ -11,7 +11,7 @@ import pytest
 
 from tests.small import copy_at_16_bits
 from tests.training.test_evaluation import evaluate, make_run
-from training.dataset import read_dataset
+from training.data.dataset import read_dataset
 from training.simulation import simulate
 
 

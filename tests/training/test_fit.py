@@ -11,19 +11,19 @@ import pytest
 from click.testing import CliRunner
 
 from hpa_sdk.errors import HpaError
-from hpa_sdk.model_card import ModelCard
+from hpa_sdk.models.model_card import ModelCard
 from tests.training.small_fit import build_small_network
-from training import fit as fit_module
 from training.__main__ import main
-from training.calibration import calibrate
-from training.dataset import read_dataset
-from training.fit import fit
-from training.metrics import judge
+from training.data.dataset import read_dataset
+from training.data.prepared import DecodedImages, Images, Rows
+from training.data.split import study_split
+from training.fit.fit import fit
+from training.fit.fit import fit as fit_module
+from training.fit.recipe import read_recipe
+from training.fit.run_folder import Plan, Run
+from training.judge.calibration import calibrate
+from training.judge.metrics import judge
 from training.networks import build_network
-from training.prepared import DecodedImages, Images, Rows
-from training.recipe import read_recipe
-from training.run import Plan, Run
-from training.split import study_split
 
 
 def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulated: Path) -> None:

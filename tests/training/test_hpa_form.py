@@ -13,7 +13,7 @@ from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
 from tests.painted import COLOURS, jpeg, make_plane, paint
-from training.hpa_form import DamagedPictureError, plane_of_jpeg, read_hpa_labels
+from training.data.hpa_format import DamagedPictureError, plane_of_jpeg, read_hpa_labels
 
 
 @pytest.mark.parametrize("channel", Channel)

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.losses import LOSSES, asymmetric
-from training.sampling import COMMON, draw_probabilities
+from training.data.sampling import COMMON, draw_probabilities
+from training.fit.losses import LOSSES, asymmetric
 
 
 def test_the_asymmetric_loss_is_its_formula() -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from sklearn.metrics import f1_score
 
-from training.metrics import batch_f1, judge
+from training.judge.metrics import batch_f1, judge
 
 
 def study_f1(y_true: npt.NDArray[Any], y_pred: npt.NDArray[Any]) -> float:

@@ -13,14 +13,15 @@ from PIL import Image
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
 from tests.small import make_field
-from training import fit_pictures, pictures
-from training.batches import FieldBatches
+from training.data.batches import FieldBatches
+from training.data.prepared import DecodedImages
 from training.errors import RunError
-from training.evaluation import Evaluation, judge_fields
-from training.fit_pictures import draw_history, draw_training_images
-from training.metrics import RECALLS
-from training.pictures import draw_label_pairs, draw_precision_recall, draw_reliability, picture
-from training.prepared import DecodedImages
+from training.fit import plots as fit_pictures
+from training.fit.plots import draw_history, draw_training_images
+from training.judge import plots as pictures
+from training.judge.evaluation import Evaluation, judge_fields
+from training.judge.metrics import RECALLS
+from training.judge.plots import draw_label_pairs, draw_precision_recall, draw_reliability, picture
 
 HEADER = "epoch,batch_f1,binary_accuracy,loss,val_batch_f1,val_binary_accuracy,val_loss"
 

@@ -19,8 +19,8 @@ from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.preprocessing import Preprocessing
 from tests.small import make_field, random_planes, write_planes
 from training.__main__ import main
-from training.dataset import Dataset, read_dataset
-from training.prepared import (
+from training.data.dataset import Dataset, read_dataset
+from training.data.prepared import (
     DecodedImages,
     ImageSource,
     PreparedImages,
@@ -29,7 +29,7 @@ from training.prepared import (
     prepare,
     prepared_folder,
 )
-from training.prepared_files import PreparedFiles
+from training.data.prepared_files import PreparedFiles
 
 FLUSH = 64  # fields that are written between two notes in the record
 MANY = 3 * FLUSH
@@ -139,7 +139,7 @@ def test_other_labels_planes_or_preprocessing_have_another_file(
     np.testing.assert_allclose(
         PreparedImages(paths[2])[np.arange(3)], DecodedImages(changed.samples)[np.arange(3)], atol=1e-5
     )
-    monkeypatch.setattr("training.prepared_files.PREPROCESSING", Preprocessing(scale=254))
+    monkeypatch.setattr("training.data.prepared_files.PREPROCESSING", Preprocessing(scale=254))
     paths.append(PreparedFiles.of(changed, tmp_path).images)
     assert len(set(paths)) == 4
 

@@ -13,8 +13,8 @@ from hpa_sdk.fields import reading
 from hpa_sdk.fields.picture_file import Reading, read_picture
 from hpa_sdk.fields.samples import Channel
 from tests.small import random_planes, write_planes
-from training.dataset import Dataset, read_dataset
-from training.prepared import DecodedImages, fields_to_prepare, prepare
+from training.data.dataset import Dataset, read_dataset
+from training.data.prepared import DecodedImages, fields_to_prepare, prepare
 
 FIELDS = 4
 ROWS = np.arange(FIELDS)

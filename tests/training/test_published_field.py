@@ -13,8 +13,8 @@ from hpa_sdk.fields.samples import Channel
 from tests.painted import COLOURS, jpeg, make_plane, paint
 from tests.small import make_field, random_planes, write_planes
 from tests.training.plane_server import Site, invoke, picture_at
-from training.dataset import read_dataset, read_datasets
-from training.prepared import DecodedImages, prepare
+from training.data.dataset import read_dataset, read_datasets
+from training.data.prepared import DecodedImages, prepare
 
 ROWS = ("1_a_1,Nucleoplasm;Cytosol", '2_b_2,"Rods & rings, Focal adhesions"', "3_c_3,23 0")
 TARGETS = [[0, 25], [13, 27], [0, 23]]

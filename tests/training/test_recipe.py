@@ -6,7 +6,7 @@ import pytest
 
 import training
 from training.errors import RecipeError
-from training.recipe import read_recipe
+from training.fit.recipe import read_recipe
 
 
 def test_the_study_s_stages() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.model_card import ModelCard
+from hpa_sdk.models.model_card import ModelCard
 from tests.training.small_fit import (
     BACKENDS,
     assert_events_are_the_history,
@@ -21,15 +21,15 @@ from tests.training.small_fit import (
     start,
     weights_of,
 )
-from training import fit as fit_module
-from training.batches import FieldBatches
-from training.checkpoints import Progress
-from training.dataset import Targets
+from training.data.batches import FieldBatches
+from training.data.dataset import Targets
+from training.data.prepared import Images
 from training.errors import RunError
-from training.fit import fit
-from training.prepared import Images
-from training.recipe import Recipe, read_recipe
-from training.run import Plan
+from training.fit.checkpoints import Progress
+from training.fit.fit import fit
+from training.fit.fit import fit as fit_module
+from training.fit.recipe import Recipe, read_recipe
+from training.fit.run_folder import Plan
 
 
 @pytest.fixture

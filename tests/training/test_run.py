@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from hpa_sdk.errors import OutputError
 from training.__main__ import main
 from training.errors import RunError
-from training.recipe import read_recipe
-from training.run import Plan, Run
+from training.fit.recipe import read_recipe
+from training.fit.run_folder import Plan, Run
 
 PLAN = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(Path("data"),), weights="none")
 

@@ -16,22 +16,22 @@ import pytest
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import FieldPlanes, Sample
-from hpa_sdk.model_card import ModelCard
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.onnx_file import file_sha256
 from tests.small import CARD
 from tests.training.small_fit import build_small_network
 from tests.training.test_comparison import compare
 from tests.training.test_evaluation import evaluate, make_network, make_run, say_fitted_on
-from training import fit as fit_module
-from training.dataset import read_dataset
+from training.data.dataset import read_dataset
+from training.data.prepared import DecodedImages
+from training.data.split import study_split
 from training.errors import RunError
-from training.fit import fit
-from training.fitted_run import read_run
-from training.prepared import DecodedImages
-from training.recipe import read_recipe
-from training.run import Plan, Run
+from training.fit.fit import fit
+from training.fit.fit import fit as fit_module
+from training.fit.recipe import read_recipe
+from training.fit.run_folder import Plan, Run
+from training.judge.fitted_run import read_run
 from training.simulation import simulate
-from training.split import study_split
 
 LATER = 1_900_000_000 * 10**9
 
@@ -162,7 +162,7 @@ def test_two_networks_are_compared_on_the_same_planes(
             first.files[1].write_bytes(second.files[1].read_bytes())
         return found
 
-    monkeypatch.setattr("training.steady_planes.read_field", change_after_the_first_network)
+    monkeypatch.setattr("training.data.steady_planes.read_field", change_after_the_first_network)
     result = compare(*runs, data, "--json")
     found = json.loads(result.stdout)
     assert result.exit_code == 1

@@ -10,8 +10,8 @@ import pytest
 
 from hpa_sdk.errors import OutputError
 from tests.training.small_fit import build_small_network
-from training.checkpoints import Progress
-from training.saving import save
+from training.fit.checkpoints import Progress
+from training.fit.saving import save
 
 
 @pytest.fixture

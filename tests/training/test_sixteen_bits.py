@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from tests.small import DEEP_WHITE, copy_at_16_bits
 from tests.training.small_fit import answers_of, build_small_network
 from training.__main__ import main
-from training.dataset import read_dataset
-from training.fit import fit
-from training.prepared import fields_to_prepare, prepare
-from training.recipe import read_recipe
-from training.run import Plan
+from training.data.dataset import read_dataset
+from training.data.prepared import fields_to_prepare, prepare
+from training.fit.fit import fit
+from training.fit.recipe import read_recipe
+from training.fit.run_folder import Plan
 from training.simulation import simulate
 
 
@@ -36,7 +36,7 @@ def deep(of_8_bits: Path) -> Path:
 def fitted(data: Path, out: Path, white: float | None, *, prepared: bool) -> Path:
     recipe = read_recipe("study").adjusted("vgg16", epochs=1, steps_per_epoch=2, validation_fields=4)
     plan = Plan(network="vgg16", recipe=recipe, data=(data,), weights="none", white=white)
-    with patch("training.fit.build_network", build_small_network):
+    with patch("training.fit.fit.build_network", build_small_network):
         fit(plan, out, prepared=out.parent / f"{out.name} images" if prepared else None)
     return out
 

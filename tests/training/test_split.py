@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from hpa_sdk.labels import Label
+from training.data.split import STUDY_SHARE, SplitName, split
 from training.errors import RunError
-from training.split import STUDY_SHARE, SplitName, split
 
 
 def draw(fields: int = 1000) -> npt.NDArray[np.float32]:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from training.recipe import read_recipe
-from training.stage import compile_stage
+from training.fit.recipe import read_recipe
+from training.fit.stage import compile_stage
 
 Draw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 

@@ -7,8 +7,8 @@ import pytest
 from keras import layers
 
 from tests.training.small_fit import build_small_network
+from training.fit.batch_statistics import FreshStatistics, take_statistics
 from training.networks import build_network
-from training.statistics import FreshStatistics, take_statistics
 
 FIELDS = 64
 

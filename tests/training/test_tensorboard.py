@@ -8,7 +8,7 @@ import pytest
 
 from hpa_sdk.errors import OutputError
 from tests.training.small_fit import read_events
-from training.tensorboard import write_events
+from training.fit.tensorboard import write_events
 
 
 def write(folder: Path, epochs: range, loss: float) -> None:

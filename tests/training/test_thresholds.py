@@ -10,8 +10,8 @@ from scipy.stats import norm
 from sklearn.metrics import f1_score
 
 from hpa_sdk.labels import Label
-from training.metrics import JudgementError
-from training.thresholds import PRIOR_FIELDS, tune_thresholds
+from training.judge.metrics import JudgementError
+from training.judge.thresholds import PRIOR_FIELDS, tune_thresholds
 
 RARE = slice(18, None)
 """The classes with fewer than 15 fields among 2,000."""

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from export.triton import export_triton
-from export.triton_config import Serving
+from export.triton.config import Serving
+from export.triton.repository import export_triton
 from tests.raw_model import make_raw_model
 from tests.small import make_model
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import STUDY_THRESHOLD
+from hpa_sdk.models.model_card import STUDY_THRESHOLD
 from hpa_sdk.preprocessing import White
-from training.answers import predict_fields
 from training.cli.judging import (
     Threshold,
     ThresholdType,
@@ -28,13 +27,14 @@ from training.cli.judging import (
     views_option,
     warn_of_fitted_fields,
 )
-from training.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
-from training.dataset import Dataset, read_datasets
+from training.data.dataset import Dataset, read_datasets
+from training.data.split import Rows
+from training.data.steady_planes import SteadyPlanes
 from training.errors import RunError
-from training.fitted_run import FittedRun, Part, at_white_level_of, part_rows, read_run
-from training.split import Rows
-from training.steady_planes import SteadyPlanes
-from training.tuning import Tuned
+from training.judge.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
+from training.judge.fitted_run import FittedRun, Part, at_white_level_of, part_rows, read_run
+from training.judge.predictions import predict_fields
+from training.judge.tuning import Tuned
 
 
 @click.command()

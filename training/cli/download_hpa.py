@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from training.data.hpa_format import HpaLabels, read_hpa_labels
 from training.download import hpa
 from training.download.tables import FAILURE_TABLE, LABEL_TABLE
 from training.download.url_pattern import HPA_V18, UrlPattern
-from training.hpa_form import HpaLabels, read_hpa_labels
 
 
 @click.command()

@@ -8,11 +8,8 @@ import click
 import msgspec
 
 from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.preprocessing import White
-from hpa_sdk.whole_file import whole_file
-from training.answers import predict_fields
-from training.batches import FieldBatches
-from training.checkpoints import HISTORY
 from training.cli.evaluation_folder import EVALUATION, Identity, begin_evaluation, default_folder
 from training.cli.judging import (
     Threshold,
@@ -29,15 +26,18 @@ from training.cli.judging import (
     views_option,
     warn_of_fitted_fields,
 )
-from training.dataset import Targets, read_datasets
+from training.data.batches import FieldBatches
+from training.data.dataset import Targets, read_datasets
+from training.data.prepared import DecodedImages
 from training.errors import RunError
-from training.evaluation import Evaluation, judge_fields
-from training.evaluation_table import evaluation_table, write_classes
-from training.fit_pictures import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
-from training.fitted_run import Part, at_white_level_of, part_rows, read_run
-from training.metrics import RECALLS
-from training.pictures import draw_label_pairs, draw_precision_recall, draw_reliability
-from training.prepared import DecodedImages
+from training.fit.checkpoints import HISTORY
+from training.fit.plots import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
+from training.judge.evaluation import Evaluation, judge_fields
+from training.judge.evaluation_table import evaluation_table, write_classes
+from training.judge.fitted_run import Part, at_white_level_of, part_rows, read_run
+from training.judge.metrics import RECALLS
+from training.judge.plots import draw_label_pairs, draw_precision_recall, draw_reliability
+from training.judge.predictions import predict_fields
 
 
 @click.command()

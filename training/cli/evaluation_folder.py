@@ -12,8 +12,8 @@ import numpy as np
 from hpa_sdk.errors import OutputError
 from hpa_sdk.preprocessing import White
 from training.cli.judging import Threshold
-from training.dataset import Dataset
-from training.fitted_run import FittedRun, Part
+from training.data.dataset import Dataset
+from training.judge.fitted_run import FittedRun, Part
 
 EVALUATION = "evaluation.json"
 """File in an evaluation with all its figures, and with what it is of."""

@@ -9,13 +9,13 @@ import click
 
 from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.preprocessing import White
-from training.devices import Devices
-from training.fit import fit as fit_network
+from training.data.prepared import prepared_folder
+from training.data.split import SplitName
+from training.fit.devices import Devices
+from training.fit.fit import fit as fit_network
+from training.fit.recipe import Precision, read_recipe
+from training.fit.run_folder import InitialWeights, Plan
 from training.networks import NETWORK_NAMES, NetworkName
-from training.prepared import prepared_folder
-from training.recipe import Precision, read_recipe
-from training.run import InitialWeights, Plan
-from training.split import SplitName
 
 
 @click.command()

@@ -12,12 +12,12 @@ import msgspec
 
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
-from training.augmentation import VIEWS
-from training.dataset import Dataset
-from training.fitted_fields import count_fitted_fields
-from training.fitted_run import FittedRun, Part, is_data_of
-from training.split import SplitName
-from training.tuning import Tuned, thresholds_for_views
+from training.data.augmentation import VIEWS
+from training.data.dataset import Dataset
+from training.data.split import SplitName
+from training.judge.fitted_fields import count_fitted_fields
+from training.judge.fitted_run import FittedRun, Part, is_data_of
+from training.judge.tuning import Tuned, thresholds_for_views
 
 Threshold = float | Literal["card"]
 """One threshold for all classes, or those of the card."""

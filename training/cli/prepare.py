@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.preprocessing import White
-from training.dataset import read_datasets
-from training.prepared import fields_to_prepare, prepared_folder
-from training.prepared import prepare as prepare_images
+from training.data.dataset import read_datasets
+from training.data.prepared import fields_to_prepare, prepared_folder
+from training.data.prepared import prepare as prepare_images
 
 
 @click.command()

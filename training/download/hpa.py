@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from hpa_sdk.errors import OutputError
 from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.tables import parse_indices, read_columns
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.labels import Label
-from hpa_sdk.tables import parse_indices, read_columns
-from hpa_sdk.whole_file import whole_file
 from training.download.crowd import run_all
 from training.download.errors import UnreachableError
 from training.download.fetch import Fetcher, Patience

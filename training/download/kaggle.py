@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.tables import read_columns
-from training.dataset import read_label_table
+from hpa_sdk.fields.tables import read_columns
+from training.data.dataset import read_label_table
 from training.download.errors import DownloadError
 from training.download.kaggle_errors import kaggle_errors_told, status_of
 from training.download.kaggle_planes import check_planes, place_planes

@@ -10,13 +10,13 @@ from PIL import Image
 from hpa_sdk.errors import HpaError, OutputError, PlaneError
 from hpa_sdk.fields.reading import read_plane
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
+from training.data.hpa_format import DamagedPictureError, plane_of_jpeg
 from training.download.errors import StoppedError, TransientError, UnreachableError
 from training.download.fetch import Fetcher
 from training.download.partial_file import PartialFile
 from training.download.tables import PlaneFailure
 from training.download.url_pattern import UrlPattern
-from training.hpa_form import DamagedPictureError, plane_of_jpeg
 
 OFFLINE_AFTER = 24
 """Planes in a row that can't reach their server before the run ends: the network is gone, not a plane."""

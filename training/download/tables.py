@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from hpa_sdk.whole_file import whole_file
+from hpa_sdk.files.atomic_write import whole_file
 
 LABEL_TABLE, FAILURE_TABLE, PLANE_FOLDER = "train.csv", "failures.csv", "train"
 """Names in a data set of the Kaggle form, and of the table of failures beside them."""

@@ -15,8 +15,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.files.atomic_write import whole_file
 from hpa_sdk.labels import Label
-from hpa_sdk.whole_file import whole_file
 from training.simulation.fields import PLANE_NAMES, simulate_field
 from training.simulation.label_draw import draw_labels
 

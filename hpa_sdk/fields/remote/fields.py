@@ -15,8 +15,8 @@ from hpa_sdk.fields.reading import missing_plane, read_plane, stack_planes
 from hpa_sdk.fields.remote.archive import Archive
 from hpa_sdk.fields.remote.web_listing import encoded, is_web, readable
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
-from hpa_sdk.file_state import FileStamp, FileState
-from hpa_sdk.planes import Planes
+from hpa_sdk.files.file_state import FileStamp, FileState
+from hpa_sdk.preprocessing import Planes
 
 DEEPEST = 32
 """Folders that may lie in each other below the one that was named."""

@@ -20,9 +20,9 @@ from unittest.mock import patch
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.cli import main
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.files.sqlite_file import SqliteFile
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.sqlite_file import SqliteFile
-from hpa_sdk.writers import CsvWriter
+from hpa_sdk.results.writers import CsvWriter
 
 PLACES = {
     "answer": (CsvWriter, "write"),
@@ -77,7 +77,7 @@ def run(place: str, times: int, log: Path, arguments: Sequence[str]) -> None:
         stack.enter_context(patch.object(Predictor, "stream", logged(Predictor.stream, log)))
         # A clock that each answer moves on by a quarter of a second.
         clock = SimpleNamespace(monotonic=itertools.count(step=0.25).__next__)
-        stack.enter_context(patch("hpa_sdk.batch.ledger.time", clock))
+        stack.enter_context(patch("hpa_sdk.batch.answer_ledger.time", clock))
         main(arguments)
 
 

@@ -23,7 +23,7 @@ from hpa_sdk import Failure, Prediction, Predictor, Sample
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import open_run
 from hpa_sdk.fields.samples import FieldPlanes
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
 from tests.hpa_sdk.batch.killed_run import KILLED, killed
 from tests.hpa_sdk.batch.runs import RESUMED, make_fields, predict, start
 from tests.small import random_planes
@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_and_what_was_safe_stays(
         connection.execute("PRAGMA max_page_count = 12")
         return connection
 
-    monkeypatch.setattr("hpa_sdk.batch.ledger._LONGEST_WAIT", 0)
+    monkeypatch.setattr("hpa_sdk.batch.answer_ledger._LONGEST_WAIT", 0)
     monkeypatch.setattr(sqlite3, "connect", connect_with_quota)
     result = predict(model, folder, "-o", out, *RESUMED)
     assert result.exit_code == 2

@@ -15,8 +15,8 @@ import pytest
 
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.fields.finding import find_samples
-from hpa_sdk.file_state import escaped
-from hpa_sdk.writers import open_writer
+from hpa_sdk.files.file_state import escaped
+from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
 from tests.small import make_field
 

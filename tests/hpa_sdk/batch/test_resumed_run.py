@@ -15,7 +15,7 @@ import pytest
 
 from hpa_sdk import Failure, Prediction, Predictor, __version__
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.models.onnx_file import file_sha256
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.small import build_model, make_model, random_planes, write_planes
 

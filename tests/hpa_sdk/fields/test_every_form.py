@@ -24,7 +24,7 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from hpa_sdk.model_card import METADATA_KEY
+from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.batch.runs import predict
 from tests.hpa_sdk.fields.made_micro_manager import write_image_stack, write_ndtiff
@@ -32,7 +32,7 @@ from tests.hpa_sdk.fields.spread_ome_tiff import write_data
 from tests.hpa_sdk.workstation.watching import wait_until, watching
 from tests.hpa_sdk.workstation.written import put_image
 from tests.small import CARD, build_model, write_planes
-from training.dataset import read_dataset
+from training.data.dataset import read_dataset
 
 Planes = npt.NDArray[Any]
 

@@ -15,14 +15,14 @@ from hpa_sdk.batch.discovery import find_all
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.live.field_files import sample_of
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation import arrivals
-from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.hpa_sdk.fields.spread_ome_tiff import write
 from tests.hpa_sdk.workstation.watching import make_station, rows, settled, wait_until, watching
 from tests.hpa_sdk.workstation.written import CHANNELS, ORDER, stack, station
-from training.dataset import read_dataset
-from training.prepared import DecodedImages, prepare
+from training.data.dataset import read_dataset
+from training.data.prepared import DecodedImages, prepare
 
 FILES = f"white = 4095\n{CHANNELS}"
 

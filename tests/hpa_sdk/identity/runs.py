@@ -15,7 +15,7 @@ from hpa_sdk.batch.discovery import find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import open_run
 from hpa_sdk.errors import HpaError
-from hpa_sdk.file_state import FileStamp, FileState
+from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.labels import Label
 from tests.hpa_sdk.identity.world import World
 

@@ -12,14 +12,14 @@ import numpy as np
 from hpa_sdk import Prediction, Predictor
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.rules import Files
-from hpa_sdk.file_state import FileState, stamp_of
+from hpa_sdk.files.file_state import FileState, stamp_of
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.live.service import Service
 from hpa_sdk.live.shared_stream import SharedStream
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Arrival, Station
 from tests.hpa_sdk.identity.world import World
 

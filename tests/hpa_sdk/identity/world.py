@@ -25,8 +25,8 @@ from hpa_sdk import Prediction, Predictor
 from hpa_sdk.fields.picture_file import read_picture
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.tiff_file import decode
-from hpa_sdk.file_state import FileStamp, FileState, stamp_of
-from hpa_sdk.model_card import METADATA_KEY
+from hpa_sdk.files.file_state import FileStamp, FileState, stamp_of
+from hpa_sdk.models.model_card import METADATA_KEY
 from tests.small import CARD, build_model
 
 SIDE = 32

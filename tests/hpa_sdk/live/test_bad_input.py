@@ -17,7 +17,7 @@ import pytest
 
 from hpa_sdk.live import server
 from hpa_sdk.live.uploads import Uploads
-from hpa_sdk.workstation.result_store import LEDGER
+from hpa_sdk.results.result_store import LEDGER
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import Page, field, serving, why, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until, watching

@@ -16,7 +16,7 @@ from msgspec import structs
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.live import service
 from hpa_sdk.live.pictures import draw
-from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import Page, field, serving
 from tests.hpa_sdk.workstation.watching import make_station, wait_until, watching

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.live.guard import MOST_AT_ONCE, Guard, Rules
+from hpa_sdk.live.access_control import MOST_AT_ONCE, Guard, Rules
 from hpa_sdk.live.server import rules_for
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import TOKEN, Page, field, serving

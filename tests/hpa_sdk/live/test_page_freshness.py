@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hpa_sdk.workstation.ledger import Ledger
-from hpa_sdk.workstation.result_store import LEDGER, ResultStore
+from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import Page, field, serving
 

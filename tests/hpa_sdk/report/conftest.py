@@ -13,7 +13,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.build import Sources, make_report
-from hpa_sdk.writers import open_writer
+from hpa_sdk.results.writers import open_writer
 from tests.small import make_field, make_model
 
 HOSTILE = "evil</script><img src=x onerror=alert(1)>"

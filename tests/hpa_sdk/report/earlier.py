@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from hpa_sdk.batch.provenance import provenance_path
-from hpa_sdk.onnx_file import file_sha256
+from hpa_sdk.models.onnx_file import file_sha256
 
 _NEW_COLUMNS = {"files", "notes", "stamps"}
 

@@ -9,7 +9,7 @@ from typing import Any
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.report.checked_planes import CheckedPlanes, read_checked
 from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
 
 
 def result_of(name: str, *files: Path, **known: Any) -> Result:

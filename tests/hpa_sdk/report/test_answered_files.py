@@ -16,11 +16,11 @@ from PIL import Image
 from hpa_sdk.cli import main
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.planes import Planes
+from hpa_sdk.preprocessing import Planes
 from hpa_sdk.report import checked_planes, pictures
 from hpa_sdk.report.build import Sources, make_report
 from hpa_sdk.report.pictures import draw
-from hpa_sdk.workstation.result_store import ResultStore
+from hpa_sdk.results.result_store import ResultStore
 from tests.hpa_sdk.report.earlier import as_earlier_version
 from tests.hpa_sdk.report.test_report import content_of, hpa
 from tests.hpa_sdk.workstation.watching import make_station, wait_until, watching

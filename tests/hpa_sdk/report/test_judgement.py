@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
-from hpa_sdk.report.judgement import judge, margins, overall, read_truth, wrongness
+from hpa_sdk.report.metrics import judge, margins, overall, read_truth, wrongness
 
 CLASSES = len(Label)
 

@@ -11,11 +11,11 @@ import pytest
 from pyarrow import parquet
 
 from hpa_sdk import HpaError, Predictor, Sample
-from hpa_sdk.file_state import FileStamp
-from hpa_sdk.report.results_file import read_results
-from hpa_sdk.workstation.ledger import Ledger
-from hpa_sdk.workstation.result_store import LEDGER, TABLE, ResultStore
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import LEDGER, TABLE, ResultStore
+from hpa_sdk.results.results_file import read_results
 from tests.hpa_sdk.report.conftest import write_results
 from tests.small import make_field
 

@@ -9,7 +9,7 @@ import pytest
 
 from hpa_sdk import Predictor
 from hpa_sdk.report.build import Sources, make_report
-from hpa_sdk.writers import open_writer
+from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.report.test_answered_files import predict
 from tests.hpa_sdk.report.test_report import content_of
 from tests.small import make_field

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from pymmcore_plus.experimental.unicore import UniMMCore
 
 from hpa_sdk import Predictor
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.micro_manager import FieldHandler
-from hpa_sdk.workstation.opening import load_predictor, open_store
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station, read_station
+from hpa_sdk.workstation.station_setup import load_predictor, open_store
 from tests.hpa_sdk.workstation.watching import wait_until
 from tests.small import make_model
 

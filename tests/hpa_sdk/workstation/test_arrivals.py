@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.file_state import FileStamp
+from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation import arrivals
 from hpa_sdk.workstation.arrivals import Arrivals
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.ledger import Ledger
-from hpa_sdk.workstation.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watched_files import list_names, read_stamp
 from tests.hpa_sdk.workstation.watching import make_station, planes

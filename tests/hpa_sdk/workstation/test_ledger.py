@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.file_state import FileStamp
-from hpa_sdk.workstation.ledger import Ledger
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result_ledger import Ledger
 from tests.hpa_sdk.workstation.test_results import failure, result
 
 

@@ -17,11 +17,11 @@ import useq
 
 from examples.micro_manager import FILTERS, SPACING, main, plan, simulated_core
 from hpa_sdk import Label
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import LEDGER
 from hpa_sdk.workstation import micro_manager_follow
 from hpa_sdk.workstation.micro_manager_follow import follow_up
-from hpa_sdk.workstation.opening import open_store
-from hpa_sdk.workstation.result_store import LEDGER
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.workstation.station_setup import open_store
 from tests.conftest import ROOT
 from tests.hpa_sdk.workstation.micro_manager_place import (
     Stubborn,

@@ -12,8 +12,8 @@ import useq
 
 from examples.micro_manager import FILTERS, SPACING, simulated_core
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.micro_manager_follow import follow_up
-from hpa_sdk.workstation.results import Result
 from tests.hpa_sdk.workstation.micro_manager_place import Workplace, open_place, planes
 from tests.hpa_sdk.workstation.test_micro_manager import STACKED
 

@@ -8,8 +8,8 @@ import pytest
 from onnx import helper
 
 from hpa_sdk import Failure, Prediction, PredictionError, Predictor
-from hpa_sdk.model_card import METADATA_KEY
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.results.result import Result
 from tests.hpa_sdk.workstation.watching import make_station, planes, rows, wait_until, watching
 from tests.small import CARD, build_model, random_planes, write_planes
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.opening import load_predictor, open_store
-from hpa_sdk.workstation.result_store import LEDGER
+from hpa_sdk.results.result_store import LEDGER
+from hpa_sdk.workstation.station_setup import load_predictor, open_store
 from tests.hpa_sdk.workstation.watching import make_station
 
 

@@ -13,9 +13,9 @@ import pytest
 from hpa_sdk.errors import HpaError, OutputError
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.workstation.result_store import LEDGER, TABLE, ResultStore
-from hpa_sdk.workstation.results import COLUMNS, Result
-from hpa_sdk.writers import ORIGIN_COLUMNS, CsvWriter
+from hpa_sdk.results.result import COLUMNS, Result
+from hpa_sdk.results.result_store import LEDGER, TABLE, ResultStore
+from hpa_sdk.results.writers import ORIGIN_COLUMNS, CsvWriter
 from tests.hpa_sdk.workstation.watching import rows
 
 

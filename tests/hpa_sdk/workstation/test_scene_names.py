@@ -17,8 +17,8 @@ from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of, scene_of
 from hpa_sdk.live.field_files import sample_of
-from hpa_sdk.workstation.result_store import ResultStore
-from hpa_sdk.workstation.results import Result
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
 from tests.hpa_sdk.workstation.watching import json_of, make_station, wait_until, watching
 from tests.hpa_sdk.workstation.written import CHANNELS, ORDER, fields_of, put_image, stack, station
 

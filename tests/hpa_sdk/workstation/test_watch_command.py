@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpa_sdk.cli import main
-from hpa_sdk.workstation.ledger import Ledger
-from hpa_sdk.workstation.result_store import LEDGER
+from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import LEDGER
 from tests.hpa_sdk.workstation.watching import make_station, rows, wait_until
 from tests.small import make_field, make_model
 

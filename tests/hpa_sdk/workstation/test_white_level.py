@@ -9,7 +9,7 @@ import pytest
 from hpa_sdk.fields.field_source import FieldSource
 from hpa_sdk.fields.white_level import stretch
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.workstation.opening import load_predictor
+from hpa_sdk.workstation.station_setup import load_predictor
 from tests.hpa_sdk.workstation.written import MICROMETRES, ORDER, fields_of, stack, station, write_ome_tiff
 
 FRAMED = "[trained]\npixel_size = 0.1\nside = 200"

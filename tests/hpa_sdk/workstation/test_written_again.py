@@ -17,12 +17,12 @@ import zarr
 
 from hpa_sdk.fields import field_source, scenes
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.file_state import stamp_of
+from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.workstation import arrivals, folder_turns
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
-from hpa_sdk.workstation.ledger import Ledger
-from hpa_sdk.workstation.results import Result
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.workstation.watching import (
     QUICK,

@@ -17,9 +17,9 @@ import pytest
 
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result_store import TABLE, ResultStore
 from hpa_sdk.workstation import arrivals
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.result_store import TABLE, ResultStore
 from hpa_sdk.workstation.station import Station, read_station
 from tests.small import make_field
 

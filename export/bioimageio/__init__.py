@@ -1,0 +1,1 @@
+"""Makes a package for programs that read bioimage.io models."""

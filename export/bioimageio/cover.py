@@ -1,0 +1,53 @@
+"""Draws one field for people who look through a collection of models: a cover, and its tensors as pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.preprocessing import Planes
+
+_SIDE = 256  # two panels side by side stay below the 500 kB that a cover may have, whatever they show
+
+# What red, green, blue and yellow planes add to blue, green and red of the picture, in OpenCV's order.
+_COLOURS = np.array([[0, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]], np.float32)
+
+
+def draw_cover(planes: Planes, levels: npt.NDArray[np.float32]) -> bytes:
+    """Draw all four channels in their colours, and beside them the protein alone.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W).
+    levels : numpy.ndarray
+        float32 of shape (4,): the grey level of each plane that is shown white.
+
+    Returns
+    -------
+    bytes
+        A PNG file of 512 x 256 pixels.
+    """
+    merged = cv2.resize(cv2.merge(list(planes)).astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    composite = cv2.transform(merged / levels, _COLOURS)
+    protein = cv2.cvtColor(merged[..., 1] / levels[1], cv2.COLOR_GRAY2BGR)
+    picture = np.hstack([composite, protein])
+    return cv2.imencode(".png", (picture.clip(0, 1) * 255).round().astype(np.uint8))[1].tobytes()
+
+
+def draw_tensor(tensor: npt.NDArray[Any]) -> bytes:
+    """Write a tensor as a TIFF file, without loss and without compression, which every reader of TIFF knows.
+
+    Parameters
+    ----------
+    tensor : numpy.ndarray
+        float32 of shape (H, W, 3) in the order red, green, blue; uint8 of shape (4, H, W), one page each; or float32
+        of shape (W,).
+    """
+    in_colour = tensor.shape[-1] == len(_COLOURS)
+    pages = [tensor[..., ::-1]] if in_colour else list(tensor.reshape(-1, *np.atleast_2d(tensor).shape[-2:]))
+    plain = (cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_NONE)
+    return cv2.imencodemulti(".tif", pages, plain)[1].tobytes()

@@ -1,0 +1,1 @@
+"""Turns a fitted network into an ONNX file."""

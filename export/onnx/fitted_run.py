@@ -1,0 +1,109 @@
+"""Reads what a fit left in its run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import keras
+import msgspec
+
+from export.errors import RunFolderError
+from export.unchanged import unchanged
+from hpa_sdk.labels import Label
+from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.onnx_file import file_sha256
+from hpa_sdk.preprocessing import White
+
+
+@dataclass(frozen=True, slots=True)
+class FittedNetwork:
+    """A finished run.
+
+    Attributes
+    ----------
+    network : keras.Model
+        Input float32 (N, 299, 299, 3); outputs probabilities (N, 28) and embedding (N, 512), both float32.
+    card : ModelCard
+        What the fit says of it.
+    data : pathlib.Path
+        Where the data of the fit lay; the first of several sources.
+    white : optional
+        White level of its 16-bit planes.
+    """
+
+    network: keras.Model
+    card: ModelCard
+    data: Path
+    white: White | None
+
+
+@dataclass(frozen=True)
+class _Record:
+    data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    white: White | None = None
+    network_sha256: str | None = None
+
+
+def read_fitted(run: Path) -> FittedNetwork:
+    """Read a finished run.
+
+    Raises
+    ------
+    RunFolderError
+        The folder holds no finished run, another network than the fit left in it, or one with another input or other
+        last layers.
+    ModelFileError
+        The network is written while it is read.
+    ModelCardError
+        The run's card can't be used.
+    """
+    for name in (RUN_RECORD, RUN_NETWORK, RUN_CARD):
+        if not (run / name).is_file():
+            raise RunFolderError(
+                f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
+            )
+    card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
+    try:
+        record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
+    except msgspec.DecodeError as error:
+        raise RunFolderError(
+            f"the record of the run can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again."
+        ) from error
+    with unchanged(run / RUN_NETWORK):
+        try:
+            sha256 = file_sha256(run / RUN_NETWORK)
+            model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
+        except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+            raise RunFolderError(
+                f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
+            ) from error
+    # None in records of earlier versions, and of networks that were put there by hand.
+    if record.network_sha256 not in {None, sha256}:
+        raise RunFolderError(
+            "this is another network than the fit left here: the card and the record are not its own",
+            where=run / RUN_NETWORK,
+            remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
+        )
+    return FittedNetwork(_with_embedding(model, card, run), card, Path(record.data[0]), record.white)
+
+
+def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Model:
+    layers = {layer.name: layer for layer in model.layers}
+    expected = {"probabilities": (None, len(Label)), "embedding": (None, EMBEDDING_SIZE)}
+    shapes = {name: tuple(layers[name].output.shape) for name in expected if name in layers}
+    if shapes != expected or model.input_shape != (None, *image_shape(card.preprocessing)):
+        raise RunFolderError(
+            f"the network takes {model.input_shape} and ends in {shapes}, not in {expected}",
+            where=run / RUN_NETWORK,
+            remedy="Let it end in layers 'embedding' and 'probabilities' of these shapes: see docs/own-network.md.",
+        )
+    if model.output is not layers["probabilities"].output:
+        raise RunFolderError(
+            "the network goes on after its layer 'probabilities'",
+            where=run / RUN_NETWORK,
+            remedy="Let that layer be the last, with a sigmoid of its own as activation: see docs/own-network.md.",
+        )
+    return keras.Model(model.input, {name: layers[name].output for name in expected})

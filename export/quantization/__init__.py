@@ -1,0 +1,1 @@
+"""Makes the int8 variant."""

@@ -1,0 +1,205 @@
+"""Quantizes an exported file to int8 by a plan: which numbers, which operators, which ranges."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantType,
+    create_calibrator,
+    quant_pre_process,
+    quantize_static,
+)
+from onnxruntime.quantization.calibrate import save_tensors_data
+from tqdm import tqdm
+
+from export.fields import Fields
+from export.quantization.bias_correction import correct_bias
+from export.variants.agreement import answer
+from export.variants.variant import Parent, told_as_variant_errors
+from hpa_sdk.models.contract import inputs
+from hpa_sdk.prediction import Probabilities
+
+WEIGHTED = ("Conv", "Gemm")
+"""Operators that hold the weights."""
+
+BETWEEN = ("Add", "Concat", "MaxPool", "AveragePool")
+"""Operators between them that can work on quantized numbers too."""
+
+HISTOGRAM_FIELDS = 32
+"""Most fields for calibrations that count histograms, of which one field costs seconds."""
+
+Signedness = Literal["U8S8", "U8U8", "S8S8"]
+"""Types of activations and weights: unsigned or signed, 8 bits."""
+
+CalibrationName = Literal["MinMax", "Entropy", "Percentile"]
+"""onnxruntime's name of the way to find the range of an activation."""
+
+_TYPES = {"U8": QuantType.QUInt8, "S8": QuantType.QInt8}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationPlan:
+    """How to quantize.
+
+    Attributes
+    ----------
+    signedness : str
+        Types of activations and weights.
+    operators : tuple of str
+        Types of the operators to quantize.
+    calibration : str
+        How the ranges of activations are found.
+    reduce_range : bool
+        Whether weights have 7 bits, which keeps CPUs without VNNI from overflowing.
+    excluded : tuple of str
+        Nodes that stay float, beside the input normalization and the last dense layer, which always do.
+    """
+
+    signedness: Signedness = "U8S8"
+    operators: tuple[str, ...] = WEIGHTED
+    calibration: CalibrationName = "MinMax"
+    reduce_range: bool = False
+    excluded: tuple[str, ...] = ()
+
+
+class Quantizer:
+    """Quantizes one file by any number of plans; each calibration is done once, when a plan first needs it.
+
+    Parameters
+    ----------
+    parent : Parent
+        The file.
+    calibration : Fields
+        Fields whose activations give the ranges.
+    work : pathlib.Path
+        A folder for files that lie between.
+
+    Attributes
+    ----------
+    convolutions : tuple of str
+        Names of the convolutions that a plan can exclude, from input to output.
+    """
+
+    def __init__(self, parent: Parent, calibration: Fields, work: Path) -> None:
+        self._parent = parent
+        self._calibration = calibration
+        self._work = work
+        self._prepared = work / "prepared.onnx"
+        made_by = onnx.load(parent.path)
+        self._producer = made_by.producer_name, made_by.producer_version
+        # Folds scales into convolutions and biases into dense layers, so that fewer operators are left to quantize.
+        with told_as_variant_errors(parent.path), _temporary_files_in(work):
+            quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
+        nodes = onnx.load(self._prepared, load_external_data=False).graph.node
+        normalization = [node.name for node in takewhile(lambda node: node.op_type not in WEIGHTED, nodes)]
+        last_dense = [node.name for node in nodes if node.op_type == "Gemm"][-1:]
+        self._float = (*normalization, *last_dense)
+        self.convolutions = tuple(node.name for node in nodes if node.op_type == "Conv")
+
+    def quantize(self, plan: QuantizationPlan) -> Path:
+        """Quantize by a plan, and correct what it shifts; the embedding stays float.
+
+        Returns
+        -------
+        pathlib.Path
+            An ONNX file in the working folder, without a card; the next call overwrites it.
+
+        Raises
+        ------
+        VariantError
+            onnxruntime can't quantize the network so.
+        """
+        out = self._work / "quantized.onnx"
+        with told_as_variant_errors(self._parent.path), _temporary_files_in(self._work):
+            quantize_static(
+                self._prepared,
+                out,
+                None,
+                op_types_to_quantize=list(plan.operators),
+                per_channel=True,
+                reduce_range=plan.reduce_range,
+                activation_type=_TYPES[plan.signedness[:2]],
+                weight_type=_TYPES[plan.signedness[2:]],
+                nodes_to_exclude=[*self._float, *plan.excluded],
+                calibrate_method=CalibrationMethod[plan.calibration],
+                calibration_cache_path=self._ranges(plan.calibration),
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+            )
+        model = onnx.load(out)
+        model.producer_name, model.producer_version = self._producer
+        # onnxruntime lists every operator set that it knows, used or not.
+        used = {node.domain for node in model.graph.node}
+        opsets = [opset for opset in model.opset_import if opset.domain in used]
+        del model.opset_import[:]
+        model.opset_import.extend(opsets)
+        correct_bias(model, self._expected, answer(out, self._parent.card, self._calibration))
+        out.write_bytes(model.SerializeToString(deterministic=True))
+        return out
+
+    @cached_property
+    def _expected(self) -> Probabilities:
+        return answer(self._parent.path, self._parent.card, self._calibration)
+
+    def _ranges(self, method: CalibrationName) -> Path:
+        """Give the file that holds the ranges of all activations, found in one field at a time."""
+        ranges = self._work / f"{method}.json"
+        if ranges.exists():
+            return ranges
+        augmented = self._work / "augmented.onnx"
+        calibrator = create_calibrator(
+            self._prepared,
+            [*WEIGHTED, *BETWEEN],
+            augmented_model_path=str(augmented),
+            calibrate_method=CalibrationMethod[method],
+        )
+        fields = self._calibration if method == "MinMax" else self._calibration.first(HISTOGRAM_FIELDS)
+        preprocessing = self._parent.card.preprocessing
+        images = fields.images(preprocessing)
+        count = len(fields.samples)
+        # A reader of its own for each field: the calibrators keep the activations of a whole reader in memory.
+        for image in tqdm(images, total=count, desc=f"calibrate {method}", unit="field", disable=None, leave=False):
+            with _without_prints():
+                calibrator.collect_data(_OneField(dict.fromkeys(inputs(preprocessing), image[np.newaxis])))
+        with _without_prints():
+            save_tensors_data(calibrator.compute_data(), ranges)
+        augmented.unlink()
+        return ranges
+
+
+class _OneField(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    def __init__(self, model_inputs: dict[str, npt.NDArray[np.float32]]) -> None:
+        self._left = iter([model_inputs])
+
+    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        return next(self._left, None)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let onnxruntime's files between lie in a folder whose disk is known to have room, not in the system's own."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def _without_prints() -> Iterator[None]:
+    """Keep onnxruntime's progress lines off stdout."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,1 @@
+"""Makes the variant that takes raw planes."""

@@ -1,0 +1,1 @@
+"""Makes a model repository for Triton Inference Server."""

@@ -1,0 +1,136 @@
+"""Writes the configuration of one model for a Triton server, in protobuf's text format.
+
+The message is ModelConfig of https://github.com/triton-inference-server/common; the parameters of TensorRT are those of
+Triton's onnxruntime backend.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from hpa_sdk.errors import ModelFileError, SettingError
+from hpa_sdk.models.onnx_file import OnnxFile, TensorForm
+
+LABELS = "labels.txt"
+"""Name of the file that names the classes, one a line."""
+
+_TYPES = {"float32": "TYPE_FP32", "float16": "TYPE_FP16", "uint8": "TYPE_UINT8"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How a server runs a model.
+
+    Attributes
+    ----------
+    max_batch : int
+        Most fields a run, 1 or more.
+    queue_delay : int
+        Microseconds that a field may wait for others to share its run.
+    instances : int
+        Copies of the model on each device that work side by side.
+    device : str
+        ``"gpu"`` or ``"cpu"``.
+    tensorrt : str or None
+        Precision in which TensorRT runs it, ``"fp32"`` or ``"fp16"``; None: without TensorRT.
+    engine_cache : str or None
+        Folder on the server that keeps what TensorRT builds of the model, which takes minutes; None: build at each
+        start.
+
+    Raises
+    ------
+    SettingError
+        A number is too small, TensorRT is asked for on the CPU, or a cache without TensorRT.
+    """
+
+    max_batch: int = 64
+    queue_delay: int = 2000
+    instances: int = 1
+    device: Literal["gpu", "cpu"] = "gpu"
+    tensorrt: Literal["fp32", "fp16"] | None = None
+    engine_cache: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1 or self.instances < 1 or self.queue_delay < 0:
+            raise SettingError(
+                f"max_batch={self.max_batch}, instances={self.instances}, queue_delay={self.queue_delay} is no setting",
+                remedy="Give 1 or more, and a delay of 0 or more.",
+            )
+        if self.tensorrt and self.device == "cpu":
+            raise SettingError("TensorRT does not run on the CPU", remedy="Leave one of the two out.")
+        if self.engine_cache and not self.tensorrt:
+            raise SettingError("an engine cache is of use to TensorRT alone", remedy="Ask for TensorRT too.")
+
+
+def write_config(name: str, file: OnnxFile, serving: Serving) -> str:
+    """Write the text of ``config.pbtxt``.
+
+    Parameters
+    ----------
+    name : str
+        The model's name on the server.
+    file : OnnxFile
+        The model. Its open dimensions but the batch are -1.
+    serving : Serving
+        How it is run.
+
+    Raises
+    ------
+    ModelFileError
+        An input or output has an element type that no model of the contract has.
+    """
+    blocks = [_tensor("input", *item, file) for item in file.inputs.items()]
+    blocks += [_tensor("output", *item, file) for item in file.outputs.items()]
+    preferred = sorted({size for size in (serving.max_batch // 4, serving.max_batch // 2, serving.max_batch) if size})
+    text = f"""name: {_quoted(name)}
+platform: "onnxruntime_onnx"
+max_batch_size: {serving.max_batch}
+{"".join(blocks)}dynamic_batching {{
+  preferred_batch_size: {preferred}
+  max_queue_delay_microseconds: {serving.queue_delay}
+}}
+instance_group {{
+  count: {serving.instances}
+  kind: KIND_{serving.device.upper()}
+}}
+"""
+    return text + _tensorrt(serving) if serving.tensorrt else text
+
+
+def _tensor(role: str, name: str, form: TensorForm, file: OnnxFile) -> str:
+    if form.dtype not in _TYPES:
+        raise ModelFileError(
+            f"the {role} {name} is {form.dtype}", where=file.path, remedy="Export it with python -m export onnx."
+        )
+    # The batch dimension is max_batch_size's; labels belong to the one output that has a number for each class.
+    dims = [-1 if isinstance(size, str) else size for size in form.shape[1:]]
+    labels = f"  label_filename: {_quoted(LABELS)}\n" if name == "probabilities" else ""
+    return f"""{role} {{
+  name: {_quoted(name)}
+  data_type: {_TYPES[form.dtype]}
+  dims: {dims}
+{labels}}}
+"""
+
+
+def _tensorrt(serving: Serving) -> str:
+    parameters = {"precision_mode": str(serving.tensorrt).upper()}
+    if serving.engine_cache:
+        parameters |= {"trt_engine_cache_enable": "true", "trt_engine_cache_path": serving.engine_cache}
+    entries = "".join(
+        f"      parameters {{ key: {_quoted(key)} value: {_quoted(value)} }}\n" for key, value in parameters.items()
+    )
+    return f"""optimization {{
+  execution_accelerators {{
+    gpu_execution_accelerator {{
+      name: "tensorrt"
+{entries}    }}
+  }}
+}}
+"""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""What all variants share: the comparison with their parent, the gates, and the fields that judge them."""

@@ -1,0 +1,103 @@
+"""Compares two model files on the same fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import f1_score
+from tqdm import tqdm
+
+from export.fields import Fields
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.prediction import Probabilities
+from hpa_sdk.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far a file's answers are from its parent's, with the attributes of `hpa_sdk.models.model_card.Variant`."""
+
+    data: str
+    fields: int
+    max_difference: float
+    mean_difference: float
+    same_label_sets: float
+    micro_f1: float | None
+    macro_f1: float | None
+    parent_micro_f1: float | None
+    parent_macro_f1: float | None
+
+
+def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
+    """Let a model file answer fields on the CPU, one after the other, so that memory does not grow with their number.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        An ONNX file of the contract, with a card or without.
+    card : ModelCard
+        Says the preprocessing and the thresholds.
+    fields : Fields
+        What to answer.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 of shape (fields, 28), 0 to 1.
+
+    Raises
+    ------
+    HpaError
+        The file can't be opened, or a field can't be read or was changed since another model answered it.
+    """
+    predictor = Predictor.load(model, device="cpu", card=card, white=fields.white)
+    answers = predictor.stream(fields.samples, on_error="raise")
+    shown = tqdm(answers, total=len(fields.samples), desc="predict", unit="field", disable=None, leave=False)
+    probabilities = []
+    for sample, item in zip(fields.samples, shown, strict=True):
+        fields.note(sample, item.files)
+        probabilities.append(item.probabilities)
+    return np.stack(probabilities)
+
+
+def compare(parent: Probabilities, found: Probabilities, card: ModelCard, fields: Fields) -> Agreement:
+    """Compare the answers of a file with those of its parent, at the card's thresholds.
+
+    F1 is pooled over all decisions (micro), and the mean over the classes that occur (macro).
+
+    Parameters
+    ----------
+    parent, found : numpy.ndarray
+        float32 of shape (fields, 28), as `answer` gives them.
+    card : ModelCard
+        Says the thresholds.
+    fields : Fields
+        What was answered.
+    """
+    thresholds = np.asarray(card.thresholds, np.float32)
+    differences = np.abs(found - parent)
+    present, expected = found >= thresholds, parent >= thresholds
+    micro, macro = _f1(fields.targets, present)
+    parent_micro, parent_macro = _f1(fields.targets, expected)
+    return Agreement(
+        data=fields.name,
+        fields=len(fields.samples),
+        max_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        same_label_sets=float((present == expected).all(axis=1).mean()),
+        micro_f1=micro,
+        macro_f1=macro,
+        parent_micro_f1=parent_micro,
+        parent_macro_f1=parent_macro,
+    )
+
+
+def _f1(targets: npt.NDArray[np.bool_] | None, present: npt.NDArray[np.bool_]) -> tuple[float | None, float | None]:
+    if targets is None:
+        return None, None
+    by_class = f1_score(targets, present, average=None, zero_division=0)
+    micro = f1_score(targets, present, average="micro", zero_division=0)
+    return float(micro), float(by_class[targets.any(axis=0)].mean())

@@ -1,0 +1,198 @@
+"""Writes a variant of a file that says how far it is from its parent, unless it is too far."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from export.errors import VariantError
+from export.fields import Fields
+from export.model_card import card_for, embed_card
+from export.unchanged import check_unchanged, settled_stamp
+from export.variants.agreement import answer, compare
+from export.variants.gates import find_shortfalls
+from hpa_sdk.errors import HpaError
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.model_card import ModelCard, Variant, VariantKind
+from hpa_sdk.models.onnx_file import runtime_source
+from hpa_sdk.prediction import Probabilities
+
+_REMEDIES: dict[VariantKind, str] = {
+    "fp16": "Tune the thresholds",
+    "int8": "Calibrate and judge on more fields like those the network was fitted on, tune the thresholds",
+    "winograd": "Report this with the parent's card",
+}
+
+JUDGED_FIELDS = 256
+"""Most fields that a variant is judged by unless the caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The fp32 file that variants are made of.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    card : ModelCard
+        What it says of itself.
+    size : int
+        Its length in bytes.
+    stamp : FileStamp, optional
+        What it was before its card was read.
+    """
+
+    path: Path
+    card: ModelCard
+    size: int
+    stamp: FileStamp | None = None
+
+
+@contextlib.contextmanager
+def told_as_variant_errors(parent: Path) -> Iterator[None]:
+    """Raise what onnx and onnxruntime raise while they convert as errors of this package."""
+    try:
+        yield
+    except (HpaError, OSError):
+        raise
+    except Exception as error:  # their checks raise bare ValueError, RuntimeError and classes without a common base
+        raise VariantError(
+            f"the model can't be converted ({error})", where=parent, remedy="Use the versions in constraints.txt."
+        ) from error
+
+
+def refuse_package(model: Path) -> None:
+    """Refuse a bioimage.io package, of which no other file can be made.
+
+    Raises
+    ------
+    VariantError
+        The file is a package.
+    """
+    if isinstance(runtime_source(model), bytes):
+        raise VariantError("this is a package", where=model, remedy="Unpack it and name its .onnx file.")
+
+
+def refuse_overwriting(model: Path, out: Path) -> None:
+    """Refuse to put a file in the place of the one it is made of.
+
+    Raises
+    ------
+    VariantError
+        Both are the same file.
+    """
+    if out.exists() and out.samefile(model):
+        raise VariantError(
+            "the file to write is the model itself", where=out, remedy="Name another file with -o, and keep both."
+        )
+
+
+def read_parent(path: Path, out: Path) -> Parent:
+    """Read the file that a variant is to be made of.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    out : pathlib.Path
+        Where the variant will lie.
+
+    Raises
+    ------
+    VariantError
+        The file is a variant itself, a package, does the preprocessing in its graph, or is the one to be written.
+    ModelFileError, ModelCardError
+        The file is no model of the contract.
+    """
+    stamp = settled_stamp(path)
+    file, card = read_model(path)
+    refuse_package(path)
+    refuse_overwriting(path, out)
+    if card.precision != "fp32" or card.variant is not None:
+        raise VariantError(
+            f"the model is a variant itself ({card.computation})",
+            where=path,
+            remedy="Name the file that it was made of, as python -m export onnx wrote it.",
+        )
+    if card.preprocessing.place == "graph":
+        raise VariantError(
+            "the model does the preprocessing in its graph, and variants are made of files that take images",
+            where=path,
+            remedy="Make the variant of the file that takes images, then put the preprocessing in front of it:"
+            " python -m export raw-planes.",
+        )
+    return Parent(path, card, file.size, stamp)
+
+
+def write_variant(
+    model: onnx.ModelProto,
+    kind: VariantKind,
+    parent: Parent,
+    judged: Fields,
+    *,
+    expected: Probabilities,
+    settings: Mapping[str, str],
+    force: bool,
+    partial: Path,
+) -> ModelCard:
+    """Compare a variant with its parent, and write it with a card that says the result.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The variant; a card is put into it.
+    kind : str
+        ``"fp16"``, ``"int8"`` or ``"winograd"``, which computes in fp32 too.
+    parent : Parent
+        The file it was made of.
+    judged : Fields
+        The fields to compare on; none of them took part in making the variant.
+    expected : numpy.ndarray
+        The parent's probabilities for these fields.
+    settings : mapping of str to str
+        What was chosen in making it, with the measurements that decided.
+    force : bool
+        Write it even if it does not pass the gates; its card then says which.
+    partial : pathlib.Path
+        Where to write, as `hpa_sdk.files.atomic_write` gives it.
+
+    Returns
+    -------
+    ModelCard
+        The card inside the file.
+
+    Raises
+    ------
+    VariantError
+        The variant does not pass a gate, and `force` is not set.
+    ModelFileError
+        The parent was changed since its card was read: its weights, answers and card may be of two files.
+    """
+    serialized = model.SerializeToString(deterministic=True)
+    partial.write_bytes(serialized)
+    agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
+    # By now all that is taken from the parent has been read.
+    check_unchanged(parent.path, parent.stamp)
+    told = dict(settings) if judged.white is None else {**settings, "white level of 16-bit planes": str(judged.white)}
+    variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=told, **asdict(agreement))
+    card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)
+    embedded = embed_card(model, card)
+    shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.size)
+    if shortfalls and not force:
+        raise VariantError(
+            f"the {kind} variant does not pass: {'; '.join(shortfalls)}",
+            where=parent.path,
+            remedy=f"Nothing was written. {_REMEDIES[kind]}, or use the parent; --force writes the variant all the"
+            " same, and its card says so.",
+        )
+    if shortfalls:
+        card = replace(card, variant=replace(variant, shortfalls=shortfalls))
+        embedded = embed_card(model, card)
+    partial.write_bytes(embedded)
+    return card

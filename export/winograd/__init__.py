@@ -1,0 +1,1 @@
+"""Makes the variant with Winograd convolutions, for CPUs."""

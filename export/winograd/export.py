@@ -1,0 +1,97 @@
+"""Makes the variant of an exported file that multiplies less on a CPU and stays in fp32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from export.errors import VariantError
+from export.fields import LEAST_FIELDS, Fields, read_fields
+from export.variants.agreement import answer
+from export.variants.speed import measure_cpu_shares
+from export.variants.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
+from export.winograd.graph import replace_convolutions
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import White
+
+_MOST_LEFT = 0.9
+
+
+def export_winograd(
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    judged_fields: int = JUDGED_FIELDS,
+    white: White | None = None,
+    force: bool = False,
+) -> ModelCard:
+    """Make the variant of a file that computes its wide 3 x 3 convolutions by Winograd's minimal filtering.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        An fp32 file made by ``python -m export onnx``.
+    data : pathlib.Path
+        Fields to compare on; their labels count where a table tells them.
+    out : pathlib.Path
+        The file to write; it appears whole or not at all.
+    judged_fields : int
+        Most fields to compare on.
+    white : optional
+        White level of 16-bit planes.
+    force : bool
+        Write it even if it does not pass the gates.
+
+    Returns
+    -------
+    ModelCard
+        The card inside the file; its settings tell the CPU time beside the parent's, measured on this machine.
+
+    Raises
+    ------
+    VariantError
+        The parent can't be used, has too few such convolutions, or a gate is not passed.
+    HpaError
+        A file can't be read or written.
+    """
+    parent = read_parent(model, out)
+    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
+    with told_as_variant_errors(model):
+        changed = onnx.load(model)
+        replaced = replace_convolutions(changed)
+        changed = onnx.shape_inference.infer_shapes(changed, strict_mode=True)
+    if replaced.multiplications_left > _MOST_LEFT:
+        raise VariantError(
+            f"of {replaced.of} convolutions {replaced.convolutions} could be computed this way, and"
+            f" {replaced.multiplications_left:.0%} of the multiplications would be left where {_MOST_LEFT:.0%} pay",
+            where=model,
+            remedy="Use the fp32 file, or python -m export quantize, which is faster on most CPUs.",
+        )
+    with whole_file(out) as partial:
+        onnx.save(changed, partial)
+        return write_variant(
+            changed,
+            "winograd",
+            parent,
+            judged,
+            expected=answer(parent.path, parent.card, judged),
+            settings={
+                "convolutions": f"{replaced.convolutions} of {replaced.of} by F(4 x 4, 3 x 3)",
+                "multiplications": f"{replaced.multiplications_left:.0%} of the parent's",
+                "CPU time": _cpu_share(parent, partial, judged),
+                "judged": f"{len(judged.samples)} fields of {judged.name}, by onnxruntime on a CPU",
+            },
+            force=force,
+            partial=partial,
+        )
+
+
+def _cpu_share(parent: Parent, variant: Path, fields: Fields) -> str:
+    """Measure the CPU time of a field beside the parent's, on one core."""
+    with told_as_variant_errors(parent.path):
+        shares = measure_cpu_shares(parent, variant, fields)
+    return f"{np.median(shares):.0%} of the parent's ({shares.min():.0%} to {shares.max():.0%}), one field on one core"

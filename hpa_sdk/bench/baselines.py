@@ -1,0 +1,157 @@
+"""Opens the other ways to answer that a predictor is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.inference.devices import load_onnxruntime
+from hpa_sdk.models.onnx_file import runtime_source
+from hpa_sdk.prediction import Prediction, Probabilities
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
+
+STUDY_SIDE = 299
+"""Height and width in pixels of the images of the study."""
+
+_ERRORS_ONLY = 3
+
+
+class Rival(Protocol):
+    """Another way to answer.
+
+    Attributes
+    ----------
+    name : str
+        What it is, for tables.
+    """
+
+    name: str
+
+    def answers(self, samples: Iterator[Sample]) -> Generator[Probabilities]:
+        """Give the probabilities of each sample, float32 of shape (28,), in order."""
+
+
+class OtherPredictor:
+    """A predictor with another model or on another device."""
+
+    def __init__(self, name: str, predictor: Predictor) -> None:
+        self.name = name
+        self._predictor = predictor
+        predictor.session.for_many()
+
+    def answers(self, samples: Iterator[Sample]) -> Generator[Probabilities]:
+        """Answer as `Predictor.stream` does."""
+        for answer in self._predictor.stream(samples, on_error="raise"):
+            yield cast("Prediction", answer).probabilities
+
+
+class StudyLoop:
+    """The study's way: one field after the other, read by Pillow and blended in NumPy.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for tables.
+    network : Network
+        Answers a batch of one image.
+    """
+
+    def __init__(self, name: str, network: Network) -> None:
+        self.name = name
+        self._network = network
+
+    def answers(self, samples: Iterator[Sample]) -> Generator[Probabilities]:
+        """Read each field and run it before the next is looked at."""
+        for sample in samples:
+            yield self._network(study_image(sample)[np.newaxis])[0]
+
+
+class Network(Protocol):
+    """Gives probabilities, (N, 28), of images, float64 of shape (N, 299, 299, 3)."""
+
+    def __call__(self, images: npt.NDArray[np.float64]) -> Probabilities:
+        """Answer a batch."""
+
+
+def study_image(sample: Sample) -> npt.NDArray[np.float64]:
+    """Make the image of a field by the study's formula, as it is written: in float64, blended before the resize."""
+    red, green, blue, yellow = (np.asarray(Image.open(file), np.float64) for file in sample.files)
+    blend = np.stack((red / 2 + yellow / 2, green / 2 + yellow / 2, blue / 2), axis=-1)
+    return cv2.resize(blend, (STUDY_SIDE, STUDY_SIDE)) / 255
+
+
+def open_rival(name: str, model: Path, *, white: White | None, threads: int | None) -> Rival:
+    """Open what a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        - ``study-loop``: the study's loop with the same file in a plain onnxruntime session;
+        - ``openvino``: the same file on that device;
+        - a model file: the other file, on the CPU;
+        - ``MODULE:ARGUMENT``: what the function ``open_rival`` of a module makes of an argument. In a checkout,
+          ``benchmarks.keras_rival:RUN`` is the study's loop with the Keras network of a run folder.
+    model : pathlib.Path
+        The file of the predictor that is compared.
+    white, threads : optional
+        As for `Predictor.load`.
+
+    Raises
+    ------
+    SettingError
+        The name stands for nothing.
+    HpaError
+        What it stands for can't be opened.
+    """
+    if name == "study-loop":
+        return StudyLoop("the study's loop with onnxruntime", PlainSession(model))
+    if name == "openvino":
+        return OtherPredictor(
+            "the same file by OpenVINO", Predictor.load(model, device=name, white=white, threads=threads)
+        )
+    if Path(name).is_file():
+        return OtherPredictor(Path(name).name, Predictor.load(name, device="cpu", white=white, threads=threads))
+    module, separator, argument = name.partition(":")
+    try:
+        opened: Rival = import_module(module).open_rival(argument)
+    except (ImportError, AttributeError, ValueError) as error:
+        if separator:
+            raise SettingError(f"no rival can be had from {module} ({error})", remedy=_NAME_ONE) from error
+        raise SettingError(f"{name!r} is no rival", remedy=_NAME_ONE) from error
+    return opened
+
+
+_NAME_ONE = (
+    "Name one of study-loop and openvino, a model file, or MODULE:ARGUMENT; for Keras, in a checkout with the training"
+    " extra: benchmarks.keras_rival:RUN."
+)
+
+
+class PlainSession:
+    """An onnxruntime session as it comes, on the CPU."""
+
+    def __init__(self, model: Path) -> None:
+        onnxruntime = load_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        self._runtime = onnxruntime.InferenceSession(runtime_source(model), options, providers=["CPUExecutionProvider"])
+        if self._runtime.get_inputs()[0].name != "image":
+            raise SettingError(
+                f"{model.name} takes planes, and the study's loop makes images",
+                remedy="Compare the file that was exported without --raw-planes.",
+            )
+
+    def __call__(self, images: npt.NDArray[np.float64]) -> Probabilities:
+        """Answer a batch."""
+        (probabilities,) = self._runtime.run(["probabilities"], {"image": images.astype(np.float32)})
+        return cast("Probabilities", probabilities)

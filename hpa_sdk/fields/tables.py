@@ -1,0 +1,301 @@
+"""Reads named columns and labels of a text table, with errors that name the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from hpa_sdk.errors import TableError
+from hpa_sdk.fields.table_text import SEPARATORS, Record, Records, clean, is_empty, open_text
+from hpa_sdk.labels import Label
+
+_TABLES = (".csv", ".tsv", ".tab")
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+_NAMES_IN_MESSAGE = 12
+_SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\r\n" ])"?[\s,;|]*', re.IGNORECASE)
+
+_LONGEST = 100  # digits of a label, which may begin with zeros
+_NAME_SEPARATORS = re.compile(r"[;,|]")
+_STARTS_WITH_A_NAME = re.compile(r"[;,|\s]*[^\W\d_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Attributes
+    ----------
+    line : int
+        Number of its last line in the file, from 1, for messages.
+    values : tuple of str
+        One value for each column that was asked for, without spaces around.
+    note : str
+        How it was read, where its text is not UTF-8.
+    problem : TableError or None
+        Why it can't be used. Where there is none, no value is empty.
+    """
+
+    line: int
+    values: tuple[str, ...]
+    note: str = ""
+    problem: TableError | None = None
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is that of a table, by its extension; a spreadsheet is one, and is refused when it is read."""
+    suffix = path.suffix.lower()
+    # "Unicode text" of Excel ends with .txt, and so can what the names of four planes share.
+    return suffix in (*_TABLES, *_SPREADSHEETS) or (suffix == ".txt" and path.is_file())
+
+
+def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Read some columns of a table, row by row, of which each has to be whole.
+
+    Parameters
+    ----------
+    table, columns
+        As for `read_rows`.
+
+    Yields
+    ------
+    line : int
+        Number of the row's last line in the file, from 1, for messages.
+    values : tuple of str
+        One value for each of `columns`, without spaces around; never empty.
+
+    Raises
+    ------
+    TableError
+        As for `read_rows`, or a row can't be used.
+    """
+    for row in read_rows(table, *columns):
+        if row.problem is not None:
+            raise row.problem
+        yield row.line, row.values
+
+
+def read_rows(table: Path, *columns: str) -> Iterator[Row]:
+    """Read some columns of a table, row by row. A row that can't be used costs no other; an empty one is no row.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        A text file with a header line, in the encoding of UTF-8, UTF-16 or, line by line, Windows-1252. Cells are
+        separated by commas, semicolons, tabs or vertical bars, or by what a first line ``sep=`` names.
+    *columns : str
+        The columns to read, as the header names them; letter case and spaces around do not count.
+
+    Yields
+    ------
+    Row
+        In the order of the table.
+
+    Raises
+    ------
+    TableError
+        The table is missing or no text, a column is missing or there twice, or there is no row.
+    """
+    empty = True
+    try:
+        with open_text(table) as text:
+            header, records, separator = read_header(text, columns, table)
+            places = [_place(column, header, separator, table) for column in columns]
+            for record in records:
+                if record.problem or not is_empty(record.cells):
+                    empty = False
+                    yield _row(record, columns, places, header, records, table)
+    except OSError as error:
+        raise TableError(
+            f"the table can't be read ({error.strerror or error})",
+            where=table,
+            remedy="Check the path, and that you may read it.",
+        ) from error
+    if empty:
+        raise TableError("the table has no row", where=table, remedy="Name a table with at least one field.")
+
+
+def read_header(text: IO[str], columns: Sequence[str], table: Path) -> tuple[list[str], Records, str]:
+    """Read the header of a table, by the separator under which it names the columns.
+
+    Parameters
+    ----------
+    text : file
+        The table, as `open_text` opens it.
+    columns : sequence of str
+        The columns that are wanted.
+    table : pathlib.Path
+        For messages.
+
+    Returns
+    -------
+    header : list of str
+        The names of all columns, cleaned.
+    records : Records
+        The records after it.
+    separator : str
+        The one that was found; where some columns are under none, the one with most cells.
+    """
+    named = _SEPARATOR_LINE.fullmatch(text.readline())
+    best: tuple[int, str] | None = None
+    for separator in dict.fromkeys([*([named[1]] if named else []), *SEPARATORS]):
+        header, records = _header(text, separator, skip=named is not None)
+        if all(_find(column, header) for column in columns):
+            return header, records, separator
+        if best is None or len(header) > best[0]:
+            best = len(header), separator
+    if best is None or not best[0]:
+        raise TableError("the table is empty", where=table, remedy="Name a table with at least one field.")
+    return *_header(text, best[1], skip=named is not None), best[1]
+
+
+def _header(text: IO[str], separator: str, *, skip: bool) -> tuple[list[str], Records]:
+    text.seek(0)
+    if skip:
+        text.readline()
+    records = Records(text, separator, line=int(skip))
+    cells = next((record.cells for record in records if not is_empty(record.cells)), [])
+    return [clean(cell) for cell in cells], records
+
+
+def _find(column: str, header: Sequence[str]) -> list[int]:
+    """Give where the header names a column: as it is written, or else whatever its letter case."""
+    exact = [place for place, name in enumerate(header) if name == column]
+    return exact or [place for place, name in enumerate(header) if name.casefold() == column.casefold()]
+
+
+def _place(column: str, header: Sequence[str], separator: str, table: Path) -> int:
+    places = _find(column, header)
+    if len(places) == 1:
+        return places[0]
+    if places:
+        raise TableError(
+            f"{len(places)} columns of the table are named {column!r}", where=table, remedy="Leave one of them."
+        )
+    raise missing_column(column, header, separator, table)
+
+
+def missing_column(column: str, header: Sequence[str], separator: str, table: Path) -> TableError:
+    """Make the error for a column that is missing: it names those that there are, and what separates them."""
+    if any(not (character.isprintable() or character.isspace()) for name in header for character in name):
+        return TableError("this is no text table", where=table, remedy="Name a CSV file, in UTF-8.")
+    names = ", ".join(repr(name[:_LONGEST]) for name in header[:_NAMES_IN_MESSAGE])
+    more = ", ..." if len(header) > _NAMES_IN_MESSAGE else ""
+    by = f", separated by {SEPARATORS.get(separator, repr(separator))}" if len(header) > 1 else ""
+    remedy = f"Its first line should name the column {column!r}, as in the Kaggle set."
+    if len(header) == 1 and any(mark in header[0] for mark in SEPARATORS):
+        remedy = "Take away the quotes around each whole line: they make one cell of it."
+    if column == "Target" and _find("Label", header):
+        remedy += " The column Label of the 2021 challenge counts other classes: write the labels' names into Target."
+    return TableError(
+        f"the table has no column {column!r}: its columns are {names}{more}{by}", where=table, remedy=remedy
+    )
+
+
+def _row(
+    record: Record,
+    columns: Sequence[str],
+    places: Sequence[int],
+    header: Sequence[str],
+    records: Records,
+    table: Path,
+) -> Row:
+    cells = record.cells
+    values = tuple(clean(cells[place]) if place < len(cells) else "" for place in places)
+    if not record.problem and len(cells) <= len(header) and all(value.isprintable() and value for value in values):
+        return Row(record.line, values, record.note)
+    what, remedy, line = record.problem, "Correct the row or delete it.", record.line
+    if not what and any("\n" in value or "\r" in value for value in values):
+        # No id has line ends. What a quote that is not closed has swallowed are rows of their own.
+        records.give_back()
+        line = records.line
+        what = "has a quote that is not closed in its line"
+    elif not what and any("\0" in value for value in values):  # of a write that was cut off by a loss of power
+        what = "has a zero byte in it"
+    elif not what and not is_empty(cells[len(header) :]):
+        what = f"has {len(cells)} cells, and the header names {len(header)}"
+        remedy = "Put values that hold the separator in quotes."
+    elif not what and not all(values):
+        what, remedy = f"has an empty {columns[values.index('')]!r}", "Complete the row or delete it."
+    problem = TableError(f"line {line} {what}", where=table, remedy=remedy) if what else None
+    return Row(line, values, record.note, problem)
+
+
+def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
+    """Read a cell of the column ``Target``, in the Kaggle set's form or in the Human Protein Atlas's own.
+
+    Parameters
+    ----------
+    target : str
+        Class indices with spaces between, or HPA names with ``;``, ``,`` or ``|`` between.
+    line : int
+        Its line, for messages.
+    table : pathlib.Path
+        Its table, for messages.
+
+    Raises
+    ------
+    TableError
+        A label is none of 0 to 27, and the name of none of these classes or of several.
+    """
+    if not _STARTS_WITH_A_NAME.match(target):
+        return parse_indices(target, line, table)
+    known, unknown = parse_names(target)
+    if unknown:
+        raise TableError(
+            f"line {line} has the label {unknown[0]!r}, which names none of the 28 classes, or more than one",
+            where=table,
+            remedy="Mend the name, or take out the fields with such labels.",
+        )
+    return known
+
+
+def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
+    """Read a cell of class indices with spaces between.
+
+    Parameters
+    ----------
+    target : str
+        The cell.
+    line : int
+        Its line, for messages.
+    table : pathlib.Path
+        Its table, for messages.
+
+    Raises
+    ------
+    TableError
+        A label is none of 0 to 27.
+    """
+    for label in target.split():
+        # Python itself refuses numbers of some thousand digits.
+        if not label.isdecimal() or len(label) > _LONGEST or int(label) >= len(Label):
+            raise TableError(
+                f"line {line} has the label {label!r}",
+                where=table,
+                remedy=f"Labels are the Kaggle set's class indices, 0 to {len(Label) - 1}, with spaces between.",
+            )
+    return tuple(Label(int(label)) for label in target.split())
+
+
+def parse_names(target: str) -> tuple[tuple[Label, ...], tuple[str, ...]]:
+    """Read a cell of HPA names with ``;``, ``,`` or ``|`` between.
+
+    Returns
+    -------
+    known : tuple of Label
+        The labels that are meant, in their order.
+    unknown : tuple of str
+        Names of none of the 28 classes, or of several.
+    """
+    known: list[Label] = []
+    unknown: list[str] = []
+    for name in filter(None, map(str.strip, _NAME_SEPARATORS.split(target))):
+        try:
+            known.append(Label.from_name(name))
+        except TableError:
+            unknown.append(name)
+    # A target of nothing but separators names no label at all.
+    return tuple(sorted(set(known))), tuple(unknown) if known or unknown else (target,)

@@ -1,0 +1,243 @@
+"""Opens a model in onnxruntime, on a processor or an NVIDIA card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.inference.compiled_cache import keep_folder, kept_path, open_kept
+from hpa_sdk.inference.devices import PROVIDERS, Device, card_name, load_onnxruntime
+from hpa_sdk.inference.int8_overflow import int8_overflows, session_entries
+from hpa_sdk.inference.onnxruntime_options import SESSION_ENTRIES, engine_options, provider_options
+from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, LaneSettings, ModelInput
+from hpa_sdk.models.model_content import ModelContent
+from hpa_sdk.models.onnx_file import describe_onnx
+
+_ELEMENT_TYPES: dict[str, type[np.float32 | np.uint8]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+_ERRORS_ONLY = 3
+_ON = ("1", "True", "true")
+
+_log = logging.getLogger("hpa_sdk")
+
+
+def open_onnx_lanes(model: ModelContent, device: Device, settings: LaneSettings) -> Sequence[OnnxLane | ThreadLane]:
+    """Open a model; whatever onnxruntime raises comes out.
+
+    On a processor all lanes share one session, whose runs take the thread that asks for them. On a card each has a
+    session, and so a stream, of its own, so that one copies while another computes.
+    """
+    if device.kind == "cpu":
+        return [OnnxLane(_open_on_cpu(model, settings))] * settings.lanes
+    return [ThreadLane(_lane_on_card(model, device, settings)) for _ in range(settings.lanes)]
+
+
+class OnnxLane:
+    """An onnxruntime session; see `hpa_sdk.inference.runtime_session.Lane`.
+
+    Parameters
+    ----------
+    runtime : onnxruntime.InferenceSession
+        The session.
+    batch_sizes : tuple of int
+        The only numbers of fields that it takes, if they are not open.
+    """
+
+    def __init__(self, runtime: Any, batch_sizes: tuple[int, ...] = ()) -> None:  # noqa: ANN401 - onnxruntime has no types
+        self._runtime = runtime
+        self.batch_sizes = batch_sizes
+        self.input = _input_of(runtime)
+        self.providers: tuple[str, ...] = tuple(runtime.get_providers())
+        self.device = _read_back(runtime)
+
+    def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+        """Run the model on a batch."""
+        outputs: list[npt.NDArray[np.float32]] = self._runtime.run(OUTPUTS, {self.input.name: fields})
+        return outputs
+
+
+class BoundLane(OnnxLane):
+    """A session whose input and outputs lie at fixed places on the device, one set for each batch size.
+
+    Parameters
+    ----------
+    runtime : onnxruntime.InferenceSession
+        With an input of one shape.
+    device : Device
+        Where it runs.
+    batch_sizes : tuple of int
+        Fields of a run.
+    """
+
+    def __init__(self, runtime: Any, device: Device, batch_sizes: tuple[int, ...]) -> None:  # noqa: ANN401 - as above
+        super().__init__(runtime, batch_sizes)
+        self._places = {size: _Places(runtime, device, self.input, size) for size in batch_sizes}
+
+    def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+        """Run the model on a full batch."""
+        return self._places[len(fields)].run(fields)
+
+
+class _Places:
+    """Where the input and the outputs of one batch size lie, as a CUDA graph needs them."""
+
+    def __init__(self, runtime: Any, device: Device, taken: ModelInput, batch_size: int) -> None:  # noqa: ANN401 - as above
+        onnxruntime = load_onnxruntime()
+        value = onnxruntime.OrtValue
+        self._runtime = runtime
+        empty = np.zeros((batch_size, *(length or 0 for length in taken.shape)), taken.dtype)
+        self._fields = value.ortvalue_from_numpy(empty, device.kind, device.index)
+        self._binding = runtime.io_binding()
+        self._binding.bind_ortvalue_input(taken.name, self._fields)
+        widths = {output.name: output.shape[1:] for output in runtime.get_outputs()}
+        self._outputs = [
+            value.ortvalue_from_shape_and_type((batch_size, *widths[name]), np.float32, device.kind, device.index)
+            for name in OUTPUTS
+        ]
+        for name, output in zip(OUTPUTS, self._outputs, strict=True):
+            self._binding.bind_ortvalue_output(name, output)
+        self._options = onnxruntime.RunOptions()
+        # Where CUDA graphs are on, each shape has a graph of its own.
+        self._options.add_run_config_entry("gpu_graph_id", str(batch_size))
+
+    def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+        self._fields.update_inplace(fields)
+        self._runtime.run_with_iobinding(self._binding, self._options)
+        # A copy: on a processor this is the device's own memory, which the next run overwrites.
+        return [np.array(output.numpy()) for output in self._outputs]
+
+
+class ThreadLane:
+    """A lane whose runs all take place on one thread of its own.
+
+    onnxruntime keeps handles, work space and graphs of a card for each thread that runs a session, and a graph is
+    replayed where it was recorded.
+    """
+
+    def __init__(self, lane: OnnxLane) -> None:
+        self._lane = lane
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hpa-lane")
+        self.input = lane.input
+        self.providers = lane.providers
+        self.device = lane.device
+        self.batch_sizes = lane.batch_sizes
+
+    def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
+        """Run the model on a batch."""
+        return self._thread.submit(self._lane.run, fields).result()
+
+
+def _lane_on_card(model: ModelContent, device: Device, settings: LaneSettings) -> OnnxLane:
+    runtime = _open_on_card(model, device, settings)
+    fixed = settings.fixed_shape and _input_of(runtime).fixed
+    batch_sizes = tuple(sorted({1, settings.batch_size})) if fixed else ()
+    if device.kind == "cuda" and fixed:
+        return BoundLane(runtime, device, batch_sizes)
+    if settings.options.get("enable_cuda_graph", "0") in _ON:
+        raise SettingError(
+            "a CUDA graph needs an input of one shape, and this model takes planes of any size",
+            remedy="Leave enable_cuda_graph out, or take a file that was exported without --raw-planes.",
+        )
+    return OnnxLane(runtime, batch_sizes)
+
+
+def _open_on_cpu(model: ModelContent, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+    onnxruntime = load_onnxruntime()
+    made_by = {"runtime": f"onnxruntime {onnxruntime.__version__}"}
+    # Where sums are exact without help, a graph is made as fast as it is read and its hash is checked.
+    slow = settings.precision == "int8" and int8_overflows() is not False
+    kept = kept_path(model, made_by, ".onnx") if slow else None
+
+    def make(partial: Path | None) -> Any:  # noqa: ANN401 - as above
+        if partial is not None:
+            # Without the layout of this very processor's registers, which is chosen anew at each start.
+            extended = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            _open(model.model, ("CPUExecutionProvider", {}), settings, level=extended, save_to=partial)
+            return _open(partial.read_bytes(), ("CPUExecutionProvider", {}), settings)
+        return _open(model.model, ("CPUExecutionProvider", {}), settings)
+
+    return open_kept(kept, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
+
+
+def _open_on_card(model: ModelContent, device: Device, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+    options = provider_options(device, settings)
+    if device.kind == "cuda":
+        return _open(model.model, (device.provider, options), settings)
+    if model.identity.path is not None:
+        options = _engine_options(model, device, settings) | options
+    # What TensorRT does not know runs on the same card by CUDA, else it would on the processor.
+    behind = Device("cuda", device.index)
+    return _open(
+        model.model,
+        (device.provider, options),
+        settings,
+        behind=(behind.provider, provider_options(behind, LaneSettings())),
+    )
+
+
+def _engine_options(model: ModelContent, device: Device, settings: LaneSettings) -> dict[str, str]:
+    made_by = {
+        "runtime": f"onnxruntime {load_onnxruntime().__version__}",
+        "card": card_name(device.index),
+        "batch": str(settings.batch_size),
+        **settings.options,
+    }
+    folder = kept_path(model, made_by, "")
+    if folder is not None and not keep_folder(folder):
+        folder = None
+    if folder is None or not any(folder.glob("*.engine")):
+        _log.warning(
+            "TensorRT builds an engine for this model, which takes minutes%s.",
+            "" if folder is None else "; it is kept for the next start",
+        )
+    ((name, form),) = describe_onnx(memoryview(model.model), model.identity.where).inputs.items()
+    return engine_options(folder, name, (settings.batch_size, *form.shape[1:]), settings.precision)
+
+
+def _open(
+    model: bytes,
+    provider: tuple[str, dict[str, str]],
+    settings: LaneSettings,
+    *,
+    behind: tuple[str, dict[str, str]] | None = None,
+    level: Any = None,  # noqa: ANN401 - as above
+    save_to: Path | None = None,
+) -> Any:  # noqa: ANN401 - as above
+    onnxruntime = load_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = settings.threads
+    for name, value in (session_entries() if save_to is None else SESSION_ENTRIES).items():
+        options.add_session_config_entry(name, value)
+    if level is not None:
+        options.graph_optimization_level = level
+    if save_to is not None:
+        options.optimized_model_filepath = str(save_to)
+    runtime = onnxruntime.InferenceSession(
+        model,
+        options,
+        providers=[provider] if behind is None else [provider, behind],
+        # Left on, it would move a failing session to another provider with a line on stdout and no error.
+        enable_fallback=0,
+    )
+    # Kept for such a move alone: hundreds of megabytes for as long as the session lives.
+    runtime._model_bytes = None  # noqa: SLF001 - there is no other way
+    return runtime
+
+
+def _input_of(runtime: Any) -> ModelInput:  # noqa: ANN401 - as above
+    taken = runtime.get_inputs()[0]
+    shape = tuple(length if isinstance(length, int) else None for length in taken.shape[1:])
+    return ModelInput(taken.name, _ELEMENT_TYPES[taken.type], shape)
+
+
+def _read_back(runtime: Any) -> Device:  # noqa: ANN401 - as above
+    provider = runtime.get_providers()[0]
+    kind = next((kind for kind, name in PROVIDERS.items() if name == provider), provider)
+    return Device(kind, int(runtime.get_provider_options()[provider].get("device_id", 0)))

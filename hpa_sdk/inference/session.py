@@ -1,0 +1,306 @@
+"""Runs a model on batches of images or planes, on the device that it was asked for and no other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import DeviceError, HpaError, ModelFileError, SettingError
+from hpa_sdk.inference.devices import NVIDIA, Device
+from hpa_sdk.inference.onnxruntime_sessions import open_onnx_lanes
+from hpa_sdk.inference.openvino_sessions import open_openvino_lanes
+from hpa_sdk.inference.runtime_session import Fields, Lane, LaneSettings
+from hpa_sdk.inference.threads import ThreadPlan
+from hpa_sdk.models.model_content import ModelContent
+from hpa_sdk.prediction import Probabilities
+
+Embeddings = npt.NDArray[np.float32]
+"""float32 of shape (N, 512): the output of the dense layer before the last."""
+
+BATCH_SIZE = {"tensorrt": 32, "cuda": 32, "openvino": 1, "cpu": 1}
+"""Fields a run unless the caller says otherwise. On a CPU larger batches are no faster, only later."""
+
+LARGEST_RUN = 256 * 1024 * 1024
+"""Largest input of one run in bytes. Planes come in any size: a batch of large ones is run in parts."""
+
+SHORT_STREAM = 32
+"""Runs after which a stream is worth a session of its own kind."""
+
+_FIXED_SHAPE = (*NVIDIA, "openvino")
+_WARM_SIDE = 512
+ASK_DOCTOR = "Run 'hpa doctor' to see what each device needs, or use device='auto' or 'cpu'."
+"""What to do next where a device can't be had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How to use a device.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        Fields a run. None: `BATCH_SIZE` of the device.
+    threads : int or None
+        Cores to use. None: all that this process may use.
+    gpu_memory : float or None
+        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results, of all
+        runs at once; cuDNN and CUDA itself take some more. None: what it needs. Nothing on other devices.
+    options : mapping of str to str
+        Options of the device's runtime by its own names, before ours: onnxruntime's provider options, or OpenVINO's
+        properties.
+    precision : str
+        Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``. What onnxruntime makes of int8 is kept for the next start.
+    winograd : bool
+        Whether the file is made for onnxruntime on processors alone, as
+        `hpa_sdk.models.model_card.ModelCard.winograd` says.
+
+    Raises
+    ------
+    SettingError
+        A number is out of its range.
+    """
+
+    batch_size: int | None = None
+    threads: int | None = None
+    gpu_memory: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    precision: str = "fp32"
+    winograd: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers; `threads` is checked where it is planned with."""
+        if self.batch_size is not None and self.batch_size < 1:
+            raise SettingError(f"batch_size={self.batch_size} is too small", remedy="Give 1 or more, or leave it out.")
+        if self.gpu_memory is not None and not self.gpu_memory > 0:
+            raise SettingError(
+                f"gpu_memory={self.gpu_memory} is no memory", remedy="Give GiB above 0, or leave it out."
+            )
+
+
+class Session:
+    """A model on a device.
+
+    Runs come from any thread; as many as there are lanes go on at once, and others wait. Where the device likes equal
+    shapes, a short batch is padded and the answers to the padding are cut off; planes of another size are another shape
+    all the same.
+
+    Parameters
+    ----------
+    model : pathlib.Path, bytes or ModelContent
+        An ONNX file or its content. A file is read once; what becomes of it later changes nothing.
+    device : Device
+        Where to run it.
+    settings : SessionSettings, optional
+        How.
+    batch_size : int, optional
+        In place of the settings' own.
+    fixed_shape : bool, optional
+        Whether every run has exactly `batch_size` fields. Default: as the device likes it.
+    plan : ThreadPlan, optional
+        Who uses the cores. Default: for the soonest answer to one field.
+
+    Attributes
+    ----------
+    device : Device
+        Read back from the runtime.
+    providers : tuple of str
+        Parts of the runtime in use, read back from it, first choice first: onnxruntime's providers, or OpenVINO's
+        devices.
+    batch_size : int
+        Fields a run.
+    threads : int or None
+        As asked for.
+    plan : ThreadPlan
+        Who uses the cores.
+
+    Raises
+    ------
+    DeviceError
+        The runtime does not run the model on this device, or there is no runtime.
+    ModelFileError
+        The runtime can't open the model on any device.
+    SettingError
+        A number of threads is out of its range.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes | ModelContent,
+        device: Device,
+        settings: SessionSettings | None = None,
+        *,
+        batch_size: int | None = None,
+        fixed_shape: bool | None = None,
+        plan: ThreadPlan | None = None,
+    ) -> None:
+        settings = settings or SessionSettings()
+        self.threads = settings.threads
+        content = ModelContent.of(model)
+        self.batch_size = batch_size or settings.batch_size or BATCH_SIZE[device.kind]
+        self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
+        self.plan = plan or ThreadPlan.for_one(device.kind, settings.threads)
+        lanes = _open_lanes(content, device, self._lane_settings(settings))
+        self._input = lanes[0].input
+        self.providers = lanes[0].providers
+        self.device = lanes[0].device
+        if self.device.kind != device.kind:
+            raise DeviceError(f"the runtime put the model on {self.device}, not on {device}", remedy=ASK_DOCTOR)
+        self._places: SimpleQueue[_Place] = SimpleQueue()
+        for lane in lanes:
+            self._places.put(_Place(lane))
+        self._many: Session | None = None
+        for_many = ThreadPlan.for_many(device.kind, settings.threads)
+        self._open_many: Callable[[], Session] | None = None
+        if self.plan != for_many:
+            self._open_many = partial(
+                Session, content, device, settings, batch_size=batch_size, fixed_shape=fixed_shape, plan=for_many
+            )
+        self._opening = threading.Lock()
+
+    def _lane_settings(self, settings: SessionSettings) -> LaneSettings:
+        return LaneSettings(
+            lanes=self.plan.lanes,
+            threads=self.plan.threads_a_run,
+            batch_size=self.batch_size,
+            fixed_shape=self._fixed_shape,
+            gpu_memory=settings.gpu_memory,
+            options=settings.options,
+            precision=settings.precision,
+        )
+
+    def for_many(self) -> Session:
+        """Give a session for the most fields a second: another, opened on first use, or this one if it is as good."""
+        with self._opening:
+            if self._open_many is not None:
+                self._many = self._open_many()
+                self._open_many = None  # and with it the model's bytes, which nobody needs any more
+        return self._many or self
+
+    def after(self, runs: int) -> Session:
+        """Give the session for the next run of a stream that has had so many.
+
+        Opening another takes as long as some runs do, so that is done where a stream has shown to be long.
+        """
+        # Once it is open, fewer fields than cores are still answered sooner one by one, with all cores for each.
+        short = SHORT_STREAM if self._many is None else self.plan.threads_a_run
+        return self if runs < short else self.for_many()
+
+    def run(self, fields: Sequence[Fields] | Fields) -> tuple[Probabilities, Embeddings]:
+        """Run the model.
+
+        Parameters
+        ----------
+        fields : numpy.ndarray or sequence of numpy.ndarray
+            What the model takes, any N of one shape: images, float32 of shape (299, 299, 3), 0 to 1; or planes, uint8
+            of shape (4, H, W).
+
+        Returns
+        -------
+        probabilities : numpy.ndarray
+            float32 of shape (N, 28), 0 to 1.
+        embeddings : numpy.ndarray
+            float32 of shape (N, 512).
+
+        Raises
+        ------
+        DeviceError
+            The device failed.
+        """
+        count = self._most_at_once(fields[0])
+        runs = [self._run_once(fields[at : at + count], count) for at in range(0, len(fields), count)]
+        probabilities, embeddings = zip(*runs, strict=True)
+        return np.concatenate(probabilities), np.concatenate(embeddings)
+
+    def warm_up(self) -> None:
+        """Run full batches of empty fields on each lane, so that the first real run is not slow."""
+        if not self._fixed_shape:
+            return
+        empty = self.empty_field()
+        places = [self._places.get() for _ in range(self.plan.lanes)]
+        try:
+            for place in places:
+                for size in place.lane.batch_sizes or (self._most_at_once(empty),):
+                    self._run_on(place, [empty] * size, size)
+        finally:
+            for place in places:
+                self._places.put(place)
+
+    def _most_at_once(self, field: Fields) -> int:
+        return self.batch_size if self._input.fixed else min(self.batch_size, max(1, LARGEST_RUN // field.nbytes))
+
+    def empty_field(self) -> Fields:
+        """Make a field of zeros as the model takes it."""
+        shape = [_WARM_SIDE if length is None else length for length in self._input.shape]
+        return np.zeros(shape, self._input.dtype)
+
+    def _run_once(self, fields: Sequence[Fields] | Fields, full: int) -> list[npt.NDArray[np.float32]]:
+        with self._place() as place:
+            # A field alone is not padded: whoever asks for one waits for it.
+            return self._run_on(place, fields, full if self._fixed_shape and len(fields) > 1 else len(fields))
+
+    def _run_on(self, place: _Place, fields: Sequence[Fields] | Fields, length: int) -> list[npt.NDArray[np.float32]]:
+        """Run on a lane: as many fields as it takes, or else so many."""
+        taken = next((size for size in place.lane.batch_sizes if size >= len(fields)), length)
+        try:
+            outputs = place.lane.run(place.batch_of(fields, taken))
+        except Exception as error:  # runtimes' exceptions share no base class of their own
+            raise DeviceError(
+                f"{self.device} failed while running the model ({_in_one_line(error)})",
+                remedy="Try a smaller batch size, or device='cpu'.",
+            ) from error
+        return [output[: len(fields)] for output in outputs]
+
+    @contextmanager
+    def _place(self) -> Iterator[_Place]:
+        place = self._places.get()
+        try:
+            yield place
+        finally:
+            self._places.put(place)
+
+
+@dataclass(slots=True)
+class _Place:
+    """A lane, and the memory in which its batches are put together."""
+
+    lane: Lane
+    batch: Fields | None = None
+
+    def batch_of(self, fields: Sequence[Fields] | Fields, length: int) -> Fields:
+        if length == 1:
+            return fields[0][np.newaxis]
+        shape = (length, *fields[0].shape)
+        if self.batch is None or self.batch.shape != shape:
+            self.batch = np.zeros(shape, fields[0].dtype)
+        for row, one in zip(self.batch, fields, strict=False):
+            row[...] = one
+        return self.batch
+
+
+def _open_lanes(model: ModelContent, device: Device, settings: LaneSettings) -> Sequence[Lane]:
+    try:
+        if device.kind == "openvino":
+            return open_openvino_lanes(model, settings)
+        return open_onnx_lanes(model, device, settings)
+    except HpaError:
+        raise
+    except Exception as error:  # runtimes' exceptions share no base class of their own
+        if device.kind == "cpu":
+            raise ModelFileError(
+                f"onnxruntime can't open the model ({_in_one_line(error)})",
+                where=model.identity.path,
+                remedy="Export it again with python -m export onnx.",
+            ) from error
+        raise DeviceError(f"{device} can't open the model ({_in_one_line(error)})", remedy=ASK_DOCTOR) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,78 @@
+"""Shares a machine's cores between reading files and running the model, without asking for more than there are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from hpa_sdk.errors import SettingError
+from hpa_sdk.inference.container_limits import granted_cores
+from hpa_sdk.inference.devices import NVIDIA
+
+GPU_LANES = 2
+"""Batches in flight on a graphics card: one computes while the next is copied to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadPlan:
+    """Who uses the cores.
+
+    Attributes
+    ----------
+    workers : int
+        Threads that read files, and then run what they read.
+    lanes : int
+        Runs at once.
+    threads_a_run : int
+        Processor threads of the runtime that one run takes.
+    """
+
+    workers: int
+    lanes: int
+    threads_a_run: int
+
+    @classmethod
+    def for_one(cls, kind: str, threads: int | None) -> ThreadPlan:
+        """Plan for the soonest answer to one field: all cores work on it.
+
+        Parameters
+        ----------
+        kind : str
+            Kind of device, such as ``"cpu"``.
+        threads : int, optional
+            Cores to use. Default: all that this process may use.
+
+        Raises
+        ------
+        SettingError
+            `threads` is less than 1.
+        """
+        cores = usable_cores() if threads is None else threads
+        if cores < 1:
+            raise SettingError(f"threads={threads} is too small", remedy="Give 1 or more, or leave it out.")
+        if kind in NVIDIA:
+            # A thread that waits for the card uses no core, so each lane has one beside those that read.
+            return cls(workers=cores + GPU_LANES, lanes=GPU_LANES, threads_a_run=1)
+        return cls(workers=cores, lanes=1, threads_a_run=cores)
+
+    @classmethod
+    def for_many(cls, kind: str, threads: int | None) -> ThreadPlan:
+        """Plan for the most fields a second.
+
+        On processors each core reads and runs a field of its own: nothing waits for anything, and no core is asked for
+        twice. As for `for_one` on graphics cards.
+        """
+        one = cls.for_one(kind, threads)
+        return one if kind in NVIDIA else cls(workers=one.workers, lanes=one.workers, threads_a_run=1)
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, which can be fewer than the machine has, in a container above all."""
+    if sys.version_info >= (3, 13):
+        cores = os.process_cpu_count() or 1
+    elif sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return min(cores, granted_cores() or cores)

@@ -1,0 +1,98 @@
+"""Reads what ``hpa predict`` wrote beside its results: the model, the paths and the threshold that they come from."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from hpa_sdk.batch.provenance import provenance_path
+from hpa_sdk.fields.remote.archive import is_address
+from hpa_sdk.models.onnx_file import file_sha256
+
+_log = logging.getLogger("hpa_sdk")
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as it was then."""
+
+    file: str
+    sha256: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``hpa predict`` was asked to do, as far as a report needs it."""
+
+    paths: tuple[str, ...]
+    root: str | None = None
+    threshold: float | Literal["card"] = "card"
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where results come from.
+
+    Attributes
+    ----------
+    hpa_sdk, system, started, finished : str
+        By which version, on what and when.
+    command : tuple of str
+        The command.
+    model, output : File
+        The model and the results, as they were then.
+    settings : Settings
+        What was asked.
+    working_folder : str or None
+        Where relative paths begin. Earlier versions did not write it: they are taken to begin in the present folder,
+        which may be another one.
+    """
+
+    hpa_sdk: str
+    system: str
+    started: str
+    finished: str
+    command: tuple[str, ...]
+    model: File
+    output: File
+    settings: Settings
+    working_folder: str | None = None
+
+    def model_file(self) -> Path | None:
+        """Give the model file, where it still is what it was."""
+        path = self._at(self.model.file)
+        return path if path.is_file() and file_sha256(path) == self.model.sha256 else None
+
+    def places(self) -> list[Path]:
+        """Give the places where planes were found, as far as they still are there."""
+        named = self.settings.paths if self.settings.root is None else (self.settings.root,)
+        local = (self._at(path) for path in named if not is_address(path))
+        return [path for path in local if path.exists() or not path.suffix]
+
+    def _at(self, path: str) -> Path:
+        return Path(path) if self.working_folder is None else Path(self.working_folder, path)
+
+    def facts(self) -> dict[str, str]:
+        """Give what a reader wants to know of it."""
+        return {
+            "command": " ".join(self.command),
+            "predicted by": f"hpa-sdk {self.hpa_sdk} on {self.system}",
+            "predicted": f"{self.started} to {self.finished}",
+            "predicted with model": f"{self.model.file}, sha256 {self.model.sha256}",
+        }
+
+
+def read_origin(results: Path) -> Origin | None:
+    """Read where results come from; None where nothing tells it, or it tells of other results."""
+    path = provenance_path(results)
+    if not path.is_file():
+        return None
+    try:
+        origin = msgspec.json.decode(path.read_bytes(), type=Origin)
+    except (OSError, msgspec.DecodeError) as error:
+        _log.warning("%s is not used: it can't be read (%s)", path, error)
+        return None
+    if file_sha256(results) != origin.output.sha256:
+        _log.warning("%s is not used: the results were changed after it was written", path)
+        return None
+    return origin

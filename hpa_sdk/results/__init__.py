@@ -1,0 +1,1 @@
+"""Results of fields: written, stored and read again."""

@@ -1,0 +1,202 @@
+"""Keeps what became of every field in one SQLite file: the truth that a restart goes by."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.files.sqlite_file import SqliteFile
+from hpa_sdk.results.result import Result, ResultError
+
+_APPLICATION = 0x48504131
+_VERSION = 3
+_PATIENCE = 30.0  # seconds that another process may take to write its result
+
+IDENTITY = "identity"
+"""Name of the fact that tells one ledger from every other."""
+
+_IDENTITY_INODE = "identity_inode"
+
+_TABLES = """
+CREATE TABLE results (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    field BLOB,
+    failed INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    has_file INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX results_without_file ON results (number) WHERE NOT has_file;
+CREATE INDEX results_failed ON results (number) WHERE failed;
+CREATE INDEX results_of_field ON results (field);
+CREATE TABLE gone (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE files (name BLOB PRIMARY KEY, field BLOB NOT NULL, size INTEGER NOT NULL, changed INTEGER NOT NULL,
+    inode INTEGER, status_changed INTEGER) WITHOUT ROWID;
+CREATE INDEX files_of_field ON files (field);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL);
+"""
+_UPGRADES = {2: "ALTER TABLE files ADD COLUMN inode INTEGER; ALTER TABLE files ADD COLUMN status_changed INTEGER;"}
+
+
+class Ledger(SqliteFile):
+    """Results, and the files that are done with, in one SQLite file. For any thread, and for several processes.
+
+    An id has one result: a later one takes the place of the earlier and counts as the newest. Every method raises
+    `OutputError` where the file can't be read or written, as on a full disk; nothing is half written then. A result
+    that was damaged in the file is given as one that failed, with the reason, and costs no other.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; made where it is missing.
+
+    Attributes
+    ----------
+    identity : str
+        A random name, made once. Numbers of results mean something only together with it. A copy of the file gets
+        another one when it is opened: from then on the two number their results each for itself.
+
+    Raises
+    ------
+    OutputError
+        The file can't be opened, is none of these, or was written by another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path,
+            tables=_TABLES,
+            application=_APPLICATION,
+            version=_VERSION,
+            upgrades=_UPGRADES,
+            patience=_PATIENCE,
+        )
+        try:
+            self.identity = self._own_identity()
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, *results: Result, field: str = "") -> bool:
+        """Add results, and say whether they take the place of earlier ones: of their ids, and all of their field.
+
+        What the field had under other ids, as a stack that had more scenes, is listed by `gone` from then on.
+        """
+        earlier = self.rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
+        for result in results:
+            earlier += self.rows("DELETE FROM results WHERE id = ? RETURNING id", result.id)
+            self.rows(
+                "INSERT INTO results (id, field, failed, content) VALUES (?, ?, ?, ?)",
+                *(result.id, os.fsencode(field) or None, result.error is not None, result.to_json()),
+            )
+        for (name,) in earlier:
+            self.rows("INSERT OR IGNORE INTO gone (id) VALUES (?)", name)
+        for result in results:
+            self.forget_gone(result.id)
+        return bool(earlier)
+
+    def gone(self) -> list[str]:
+        """Give the ids that have no result any more, and may still have a file."""
+        return [name for (name,) in self.rows("SELECT id FROM gone")]
+
+    def forget_gone(self, name: str) -> None:
+        """Note that an id without a result has no file either, or has a result again."""
+        self.rows("DELETE FROM gone WHERE id = ?", name)
+
+    def get(self, name: str) -> Result | None:
+        """Give the result of an id."""
+        return next((result for _, result in self._results("WHERE id = ?", name)), None)
+
+    def newest(self, count: int) -> list[Result]:
+        """Give the newest results, newest first."""
+        return [result for _, result in self._results("ORDER BY number DESC LIMIT ?", count)]
+
+    def after(self, number: int, count: int) -> list[tuple[int, Result]]:
+        """Give the results after a number, oldest first, with their numbers, which grow and are never used again."""
+        return self._results("WHERE number > ? ORDER BY number LIMIT ?", number, count)
+
+    def count(self, *, failed: bool = False) -> int:
+        """Count the results, or those of them that failed."""
+        return int(self.rows(f"SELECT count(*) FROM results {'WHERE failed' * failed}")[0][0])  # noqa: S608
+
+    def without_file(self, count: int, after: int = 0) -> list[tuple[int, Result]]:
+        """Give results that have no file of their own yet, oldest first, with their numbers."""
+        return self._results("WHERE NOT has_file AND number > ? ORDER BY number LIMIT ?", after, count)
+
+    def ids_without_file(self) -> list[str]:
+        """Give the ids of all results that have no file of their own yet."""
+        return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
+
+    def set_has_file(self, number: int) -> None:
+        """Note that a result has its file."""
+        self.rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
+
+    def stamp(self, name: str) -> FileStamp | None:
+        """Give the stamp that a file had when it was done with; None where it never was."""
+        rows = self.rows("SELECT size, changed, inode, status_changed FROM files WHERE name = ?", os.fsencode(name))
+        return FileStamp(*rows[0]) if rows else None
+
+    def files_of(self, field: str) -> list[str]:
+        """Give the names of the files of a field that were done with."""
+        return [
+            os.fsdecode(name) for (name,) in self.rows("SELECT name FROM files WHERE field = ?", os.fsencode(field))
+        ]
+
+    def set_done(self, field: str, stamps: Mapping[str, FileStamp]) -> None:
+        """Note that files of a field, by their names, are done with as they are."""
+        for name, stamp in stamps.items():
+            self.rows(
+                "INSERT OR REPLACE INTO files (name, field, size, changed, inode, status_changed)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                *(os.fsencode(name), os.fsencode(field), stamp.size, stamp.modified, stamp.inode, stamp.changed),
+            )
+
+    def fact(self, name: str) -> str | int | None:
+        """Give what was noted under a name."""
+        rows = self.rows("SELECT value FROM facts WHERE name = ?", name)
+        value: str | int | None = rows[0][0] if rows else None
+        return value
+
+    def set_fact(self, name: str, value: str | int) -> None:
+        """Note something under a name."""
+        self.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
+
+    def _own_identity(self) -> str:
+        try:
+            inode = FileStamp.of_status(self.path.stat()).inode or 0
+        except OSError:  # moved away in this very moment
+            inode = 0
+        found = self._identity(inode)
+        if found is None:
+            with self.transaction():
+                found = self._identity(inode)  # another process may have been first
+                if found is None:
+                    found = secrets.token_hex(8)
+                    self.set_fact(IDENTITY, found)
+                    self.set_fact(_IDENTITY_INODE, inode)
+        return found
+
+    def _identity(self, inode: int) -> str | None:
+        found, noted = self.fact(IDENTITY), self.fact(_IDENTITY_INODE)
+        copied = noted not in {inode, 0} and inode != 0  # 0: the file system has no such numbers
+        return None if found is None or copied else str(found)
+
+    def _results(self, which: str, *values: object) -> list[tuple[int, Result]]:
+        rows = self.rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - our own words
+        return [(number, self._read(name, content)) for number, name, content in rows]
+
+    def _read(self, name: str, content: bytes) -> Result:
+        try:
+            return Result.from_json(content)
+        except msgspec.DecodeError as error:
+            damage = ResultError(
+                f"its result is damaged in the ledger ({error})",
+                str(self.path),
+                "Write its files anew and it is answered again, or predict it with 'hpa predict'.",
+            )
+            return Result(id=name, error=damage, model_sha256="", device="", time="")

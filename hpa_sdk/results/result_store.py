@@ -1,0 +1,256 @@
+"""Keeps the results of one workstation, for all who make them and all who show them.
+
+The ledger is the truth; the JSON file of each field and the table of all are made from it, and made again from it
+wherever a stop at any point left them behind.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import msgspec
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result import COLUMNS, Result
+from hpa_sdk.results.result_ledger import Ledger
+
+LEDGER, TABLE = "hpa-results.sqlite", "hpa-results.csv"
+"""Names of the ledger and of the table of all results."""
+
+_COLUMNS = ",".join(COLUMNS)
+_FILES_AT_ONCE, _ROWS_AT_ONCE = 50, 500
+_LONGEST_NAME, _KEPT = 120, 40
+_NONE, _OUTDATED = -1, -2  # in the place of the table's size
+# What Windows allows in no file name, and the names that it keeps for itself.
+_REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]|[. ]$|^\.|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as whole_file names them
+
+
+class ResultStore:
+    """The results of one workstation. For any thread, and for several processes on one computer.
+
+    An id has one result; a later one takes the place of the earlier, in the files too. So have the ids of one field:
+    what is added for it takes the place of all that it had.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the JSON files, named by id, and the table go. Must exist.
+    ledger : pathlib.Path, optional
+        The ledger's file. Default: `LEDGER` in the folder. A folder on a network share wants it on a disk of its own.
+
+    Raises
+    ------
+    OutputError
+        There is no such folder, the ledger can't be used, or a table of another ledger is in the folder.
+    """
+
+    def __init__(self, folder: Path, *, ledger: Path | None = None) -> None:
+        if not folder.is_dir():
+            raise OutputError("no such folder", where=folder, remedy="Make it, or name another one for results.")
+        self.folder = folder
+        self.table = folder / TABLE
+        self.ledger = Ledger(ledger or folder / LEDGER)
+        if self.ledger.fact("table_size") is None and self.table.exists():
+            self.ledger.close()
+            raise OutputError(
+                "a table of results is here already, and it is not of this ledger",
+                where=self.table,
+                remedy="Move it away, bring back the ledger that was beside it, or name another folder for results.",
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.ledger.close()
+
+    def add(self, *results: Result, field: str = "", files: Mapping[str, FileStamp] | None = None) -> None:
+        """Add results to the ledger, all or none; `publish` then writes their files.
+
+        Parameters
+        ----------
+        *results : Result
+            The results.
+        field, files : optional
+            A hot folder's field that is done with these results, and its files as they were read.
+
+        Raises
+        ------
+        OutputError
+            The ledger can't be written.
+        """
+        with self.ledger.transaction():
+            if self.ledger.add(*results, field=field):
+                self.ledger.set_fact("table_size", _OUTDATED)
+            self.ledger.set_done(field, files or {})
+
+    def publish(self) -> None:
+        """Write the JSON files and table rows of all results that have none yet; what can't be written stays for later.
+
+        Raises
+        ------
+        OutputError
+            Something could not be written; all else was. Nothing is lost: call again.
+        """
+        errors = [*self._remove_files(), *self._write_files(), *self._write_table()]
+        if errors:
+            raise errors[0]
+
+    def remove_partials(self) -> None:
+        """Remove the partial files that a process left when it was killed while it wrote.
+
+        Raises
+        ------
+        OutputError
+            The folder or the ledger can't be used.
+        """
+        # Nobody writes here outside a transaction, so what lies here inside one is nobody's any more. And whoever was
+        # killed wrote the table, or a result that has no file yet.
+        with self.ledger.transaction():
+            folders = {self.folder, *(self.json_path(name).parent for name in self.ledger.ids_without_file())}
+            try:
+                for folder in filter(Path.is_dir, folders):
+                    for name in filter(_PARTIAL.fullmatch, os.listdir(folder)):  # noqa: PTH208 - no Path for each
+                        (folder / name).unlink()
+            except OSError as error:
+                raise _unwritable(self.folder, error) from error
+
+    def get(self, name: str) -> Result | None:
+        """Give the result of an id."""
+        return self.ledger.get(name)
+
+    def newest(self, count: int) -> list[Result]:
+        """Give the newest results, newest first."""
+        return self.ledger.newest(count)
+
+    def after(self, number: int, count: int = _ROWS_AT_ONCE) -> list[tuple[int, Result]]:
+        """Give the results after a number, oldest first, with their numbers: what is new since the last look."""
+        return self.ledger.after(number, count)
+
+    def count(self, *, failed: bool = False) -> int:
+        """Count the results, or those of them that failed."""
+        return self.ledger.count(failed=failed)
+
+    def json_path(self, name: str) -> Path:
+        """Give the place of an id's JSON file, which is in the folder or below it, whatever the id."""
+        parts = [_safe(part) for part in name.split("/")]
+        return self.folder.joinpath(*parts[:-1], f"{parts[-1]}.json")
+
+    # Both write inside a transaction: other processes wait, so that no older result lands on a newer one, and what is
+    # interrupted counts as not written and is written again.
+
+    def _remove_files(self) -> list[OutputError]:
+        errors: list[OutputError] = []
+        with self.ledger.transaction():
+            for name in self.ledger.gone():
+                path = self.json_path(name)
+                try:
+                    path.unlink(missing_ok=True)
+                    self.ledger.forget_gone(name)
+                except OSError as error:
+                    errors.append(_unwritable(path, error))
+        return errors
+
+    def _write_files(self) -> list[OutputError]:
+        errors: list[OutputError] = []
+        number = 0
+        while True:
+            with self.ledger.transaction():
+                batch = self.ledger.without_file(_FILES_AT_ONCE, after=number)
+                failed = 0
+                for number, result in batch:
+                    try:
+                        _write_json(self.json_path(result.id), result)
+                        self.ledger.set_has_file(number)
+                    except OutputError as error:
+                        errors.append(error)
+                        failed += 1
+            # Where none of them can be written, the folder is to blame and not a name.
+            if failed == len(batch):
+                return errors
+
+    def _write_table(self) -> list[OutputError]:
+        try:
+            with self.ledger.transaction():
+                number = int(self.ledger.fact("table_number") or 0)
+                # A version before had other columns.
+                as_left = self.ledger.fact("table_size"), self.ledger.fact("table_columns")
+                if as_left == (_size(self.table), _COLUMNS):
+                    if not self.ledger.after(number, 1):
+                        return []
+                    with self.table.open("ab") as file:
+                        number = self._write_rows(file, number)
+                else:
+                    with whole_file(self.table) as partial, partial.open("wb") as file:
+                        file.write(_line(COLUMNS))
+                        number = self._write_rows(file, 0)
+                self.ledger.set_fact("table_number", number)
+                self.ledger.set_fact("table_size", _size(self.table))
+                self.ledger.set_fact("table_columns", _COLUMNS)
+        except OutputError as error:
+            return [error]
+        except OSError as error:
+            return [_unwritable(self.table, error)]
+        return []
+
+    def _write_rows(self, file: BinaryIO, number: int) -> int:
+        while batch := self.ledger.after(number, _ROWS_AT_ONCE):
+            file.write(b"".join(_line(result.to_row()) for _, result in batch))
+            number = batch[-1][0]
+        file.flush()
+        os.fsync(file.fileno())
+        return number
+
+
+def _write_json(path: Path, result: Result) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            partial.write_bytes(msgspec.json.format(result.to_json(), indent=2))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _line(row: Iterable[object]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(row)
+    return line.getvalue().encode()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else _NONE
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the result can't be written ({error.strerror})",
+        where=path,
+        remedy="Check that its folder is there and writable, its disk not full, and that no program holds it open."
+        " It is written as soon as it can be.",
+    )
+
+
+def _safe(part: str) -> str:
+    name = _REFUSED.sub("_", part)
+    if name and name == part and len(part.encode()) <= _LONGEST_NAME:
+        return name
+    # Names that become equal by this must not become one file.
+    return f"{name[:_KEPT]}-{hashlib.sha256(part.encode()).hexdigest()[:12]}"

@@ -1,0 +1,220 @@
+"""Writes answers as they come: CSV, JSON lines, Parquet, or a Kaggle submission."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.file_state import FileStamp, escaped
+from hpa_sdk.labels import Label
+from hpa_sdk.prediction import Failure, Prediction
+
+ORIGIN_COLUMNS = ("files", "notes", "stamps")
+"""Columns of tables: the files that were read, what was done to their planes, and what the files were then."""
+
+_NAMES = [label.hpa_name for label in Label]
+
+
+class Writer(Protocol):
+    """Writes one answer after the other."""
+
+    def write(self, answer: Prediction | Failure) -> None:
+        """Write one answer."""
+
+
+class CsvWriter:
+    """One row a field: id, labels, indices, error, the probability of each class under its HPA name, `ORIGIN_COLUMNS`.
+
+    Labels and notes are joined with ``;`` and indices with a space. Probabilities are written with the digits that give
+    the same float32 again. Files are those that were read, with absolute paths, and stamps what they were then: see
+    `joined_paths` and `joined_stamps`.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._rows = csv.writer(file, lineterminator="\n")
+        self._rows.writerow(["id", "labels", "indices", "error", *_NAMES, *ORIGIN_COLUMNS])
+
+    def write(self, answer: Prediction | Failure) -> None:
+        """Write one answer."""
+        if isinstance(answer, Failure):
+            self._rows.writerow([answer.id, "", "", answer.error, *[""] * (len(Label) + len(ORIGIN_COLUMNS))])
+        else:
+            names = ";".join(label.hpa_name for label in answer)
+            paths = joined_paths([file.path for file in answer.files])
+            stamps = joined_stamps(file.stamp for file in answer.files)
+            origin = paths, ";".join(answer.notes), stamps
+            row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
+            self._rows.writerow(row)
+
+
+class JsonLinesWriter:
+    """One JSON object a line: id, labels, probabilities by HPA name, white levels, origin; or id and error."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, answer: Prediction | Failure) -> None:
+        """Write one answer."""
+        if isinstance(answer, Failure):
+            line: dict[str, object] = {"id": answer.id, "error": str(answer.error)}
+        else:
+            line = {
+                "id": answer.id,
+                "labels": [label.hpa_name for label in answer],
+                "probabilities": dict(zip(_NAMES, map(float, _digits(answer.probabilities)), strict=True)),
+                "white": answer.white.tolist(),
+                "files": [file.path for file in answer.files],
+                "notes": answer.notes,
+                "stamps": [file.stamp for file in answer.files],
+            }
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+class KaggleWriter:
+    """The form of a Kaggle submission: Id and Predicted, the class indices joined with a space.
+
+    A field that failed has an empty Predicted.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._rows = csv.writer(file, lineterminator="\n")
+        self._rows.writerow(["Id", "Predicted"])
+
+    def write(self, answer: Prediction | Failure) -> None:
+        """Write one answer."""
+        self._rows.writerow([answer.id, "" if isinstance(answer, Failure) else _indices(answer)])
+
+
+WRITERS: dict[str, Callable[[TextIO], Writer]] = {"csv": CsvWriter, "jsonl": JsonLinesWriter, "kaggle": KaggleWriter}
+"""The formats of text by the names that the command line gives them."""
+
+FORMS = (*WRITERS, "parquet")
+"""All formats of files. They are the files' extensions too, but for that of Kaggle."""
+
+
+class ParquetWriter:
+    """The columns of `CsvWriter`, then white and embedding; lists are lists, what is absent is null.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Raises
+    ------
+    OutputError
+        pyarrow is not installed.
+    """
+
+    _ROWS = 1000
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow as pa  # noqa: PLC0415 - an extra that only this needs
+            from pyarrow import parquet  # noqa: PLC0415
+        except ImportError as error:
+            raise OutputError(
+                "Parquet files need pyarrow, which is not installed",
+                where=path,
+                remedy="Install it with pip install 'hpa-sdk[parquet]', or choose another --format.",
+            ) from error
+        numbers = pa.list_(pa.float32())
+        self._schema = pa.schema(
+            [
+                *(("id", pa.string()), ("labels", pa.list_(pa.string())), ("indices", pa.list_(pa.int8()))),
+                *(("error", pa.string()), *((name, pa.float32()) for name in _NAMES)),
+                *((name, pa.list_(pa.string())) for name in ORIGIN_COLUMNS),
+                *(("white", numbers), ("embedding", numbers)),
+            ]
+        )
+        self._file = parquet.ParquetWriter(path, self._schema)
+        self._batch_of = pa.RecordBatch.from_pylist
+        self._waiting: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._file:
+            if kind is None:
+                self._write_waiting()
+
+    def write(self, answer: Prediction | Failure) -> None:
+        """Write one answer."""
+        row: dict[str, Any] = {"id": escaped(answer.id)}
+        if isinstance(answer, Failure):
+            row["error"] = escaped(str(answer.error))
+        else:
+            row |= zip(_NAMES, answer.probabilities, strict=True)
+            row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
+            row |= {"white": answer.white, "embedding": answer.embedding}
+            row |= {"files": [escaped(file.path) for file in answer.files]}
+            row |= {"notes": list(answer.notes), "stamps": [file.stamp.to_text() for file in answer.files]}
+        self._waiting.append(row)
+        if len(self._waiting) == self._ROWS:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        self._file.write_batch(self._batch_of(self._waiting, schema=self._schema))
+        self._waiting = []
+
+
+@contextmanager
+def open_writer(path: Path, form: str) -> Iterator[Writer]:
+    """Open a file of answers, which appears whole when the block ends well, or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; UTF-8, lines end with a line feed.
+    form : str
+        One of `FORMS`.
+
+    Raises
+    ------
+    OutputError
+        No file can be written there, or not in this form.
+    """
+    with whole_file(path) as partial:
+        if form == "parquet":
+            with ParquetWriter(partial) as writer:
+                yield writer
+        else:
+            # A file name that is no Unicode is written escaped, so that it costs no other field its row.
+            with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                yield WRITERS[form](file)
+
+
+def joined_paths(paths: Sequence[str]) -> str:
+    """Join paths with ``;`` for a table; they are a JSON list where one of them has a ``;`` in it."""
+    return json.dumps(paths, ensure_ascii=False) if any(";" in path for path in paths) else ";".join(paths)
+
+
+def joined_stamps(stamps: Iterable[FileStamp]) -> str:
+    """Join stamps, each as `FileStamp.to_text` writes it, with ``;`` for a table."""
+    return ";".join(stamp.to_text() for stamp in stamps)
+
+
+def _indices(prediction: Prediction) -> str:
+    return " ".join(str(int(label)) for label in prediction)
+
+
+def _digits(probabilities: npt.NDArray[np.float32]) -> list[str]:
+    # All at once is twice as fast; the few that NumPy writes with an exponent or a bare ".0" are written anew.
+    texts: list[str] = probabilities.astype(str).tolist()
+    return [
+        np.format_float_positional(probability, trim="-") if "e" in text or text.endswith(".0") else text
+        for text, probability in zip(texts, probabilities, strict=True)
+    ]

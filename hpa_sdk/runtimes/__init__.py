@@ -1,1 +1,0 @@
-"""Opens a model in a runtime and runs it there: onnxruntime, or OpenVINO beside it."""

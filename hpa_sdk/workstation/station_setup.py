@@ -1,0 +1,37 @@
+"""Opens the predictor and the store that a station file tells of, so that no program forgets one of its keys."""
+
+from __future__ import annotations
+
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.workstation.station import Station
+
+
+def load_predictor(station: Station) -> Predictor:
+    """Load the station's model, on its device and with its thresholds, white level and share of memory.
+
+    Raises
+    ------
+    ModelFileError, ModelCardError, DeviceError
+        As for `hpa_sdk.Predictor.load`.
+    """
+    # By percentile, a station's planes come stretched to their type's whole range: see `white_level.stretch`.
+    white = "dtype" if station.files.white == "percentile" else station.files.white
+    return Predictor.load(
+        station.model,
+        device=station.device,
+        threshold=station.threshold,
+        white=white,
+        gpu_memory=station.gpu_memory,
+    )
+
+
+def open_store(station: Station) -> ResultStore:
+    """Open the store of the station's results, with its ledger.
+
+    Raises
+    ------
+    OutputError
+        As for `ResultStore`.
+    """
+    return ResultStore(station.output, ledger=station.ledger)

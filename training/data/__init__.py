@@ -1,0 +1,1 @@
+"""Labelled fields: data sets, their parts, prepared images and batches."""

@@ -1,0 +1,179 @@
+"""Reads a labelled data set in the Kaggle form, or in the form in which the Human Protein Atlas publishes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import TableError
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.tables import is_table, parse_labels, read_columns
+from hpa_sdk.files.file_state import stamp_of
+from hpa_sdk.labels import Label
+from hpa_sdk.preprocessing import White
+
+Targets = npt.NDArray[np.float32]
+"""float32 of shape (fields, 28): 1 where the field has the class, else 0."""
+
+
+_TABLE = "train.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled fields.
+
+    Attributes
+    ----------
+    name : str
+        What the data is called in cards and tables: its folder, and the table where that is no ``train.csv``.
+    samples : tuple of Sample
+        The fields, in the order of the table.
+    targets : numpy.ndarray
+        float32 of shape (fields, 28).
+    fingerprint : str
+        SHA-256, in hexadecimal, of ids, labels, and sizes of the planes.
+    white : optional
+        White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
+    tables : tuple of pathlib.Path
+        The tables that list the fields: absolute, and without links in their folders.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    targets: Targets
+    fingerprint: str
+    white: White | None = None
+    tables: tuple[Path, ...] = ()
+
+    def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
+        """Give the samples in these rows, in their order."""
+        return tuple(self.samples[row] for row in rows)
+
+
+def read_datasets(sources: Sequence[Path], *, white: White | None = None) -> Dataset:
+    """Read several labelled data sets as one, in the order given; see `read_dataset`.
+
+    Raises
+    ------
+    TableError
+        A source can't be used, or two of them have a field of the same id.
+    """
+    datasets = [read_dataset(source, white=white) for source in sources]
+    seen: dict[str, Path] = {}
+    for source, dataset in zip(sources, datasets, strict=True):
+        for sample in dataset.samples:
+            if sample.id in seen:
+                raise TableError(
+                    f"the field {sample.id} is in {seen[sample.id]} too",
+                    where=source,
+                    remedy="Take it out of one of the tables, so that no field is both fitted on and judged by.",
+                )
+            seen[sample.id] = source
+    if len(datasets) == 1:
+        return datasets[0]
+    return Dataset(
+        " + ".join(dataset.name for dataset in datasets),
+        tuple(sample for dataset in datasets for sample in dataset.samples),
+        np.concatenate([dataset.targets for dataset in datasets]),
+        hashlib.sha256(" ".join(dataset.fingerprint for dataset in datasets).encode()).hexdigest(),
+        white,
+        tuple(table for dataset in datasets for table in dataset.tables),
+    )
+
+
+def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
+    """Read a labelled data set.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes there. Labels
+        are as `read_label_table` takes them; planes are grey pictures, or JPEGs painted in the colours of their
+        channels.
+    white : optional
+        White level of 16-bit planes.
+
+    Raises
+    ------
+    TableError
+        The table or a plane is missing, an id occurs twice, a label is none of the 28 classes, or the table is written
+        while it is read.
+    """
+    table = data if is_table(data) else data / _TABLE
+    ids, targets = read_label_table(table)
+    samples = tuple(find_samples(table))
+    # The table is read twice, and rows of targets belong to samples by their position.
+    if ids != tuple(sample.id for sample in samples):
+        raise TableError(
+            "the table was changed while it was read",
+            where=table,
+            remedy="Run again when nobody writes to it any more.",
+        )
+    folder = table.parent.resolve()
+    return Dataset(
+        # Tables of one folder have names of their own; that of the Kaggle form is named after its folder.
+        folder.name if table.name == _TABLE else f"{folder.name}/{table.name}",
+        samples,
+        targets,
+        _fingerprint(ids, targets, samples, table),
+        white,
+        (folder / table.name,),
+    )
+
+
+def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
+    """Read a table of labels.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        As `read_columns` takes it, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA
+        names with ``;``, ``,`` or ``|`` between.
+
+    Returns
+    -------
+    ids : tuple of str
+        In the order of the table.
+    targets : numpy.ndarray
+        float32 of shape (fields, 28).
+
+    Raises
+    ------
+    TableError
+        The table can't be read, an id occurs twice, or a label is none of the 28 classes. The message names the line.
+    """
+    rows: dict[str, tuple[Label, ...]] = {}
+    for line, (sample_id, target) in read_columns(table, "Id", "Target"):
+        if sample_id in rows:
+            raise TableError(
+                f"line {line} repeats the id {sample_id}",
+                where=table,
+                remedy="Give each field one row with all labels.",
+            )
+        rows[sample_id] = parse_labels(target, line, table)
+    targets = np.zeros((len(rows), len(Label)), np.float32)
+    for row, labels in enumerate(rows.values()):
+        targets[row, list(labels)] = 1
+    return tuple(rows), targets
+
+
+def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path) -> str:
+    digest = hashlib.sha256()
+    for sample_id, target, sample in zip(ids, targets, samples, strict=True):
+        try:
+            sizes = [stamp_of(file).size for file in sample.files]
+        except OSError as error:
+            raise TableError(
+                f"the field {sample_id} has no {Path(str(error.filename)).name}",
+                where=table,
+                remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
+            ) from error
+        digest.update(f"{sample_id} {np.flatnonzero(target).tolist()} {sizes}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,205 @@
+"""Builds a file of prepared images so that it can be stopped at any moment and goes on where it was."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.inference.pipeline import run_in_batches
+from hpa_sdk.inference.threads import usable_cores
+from hpa_sdk.models.contract import image_shape
+from hpa_sdk.prediction import Failure
+from hpa_sdk.preprocessing import White
+from training.data.dataset import Dataset
+from training.data.prepared_files import PREPROCESSING, WHITE, PreparedFiles, as_numbers, plane_stamps
+
+_FIELDS_A_FLUSH = 64
+"""34 MB: few enough to lose little and to hold in memory, enough that waiting for the disk costs little."""
+
+_STORED = np.dtype("<u2")
+_SHAPE = image_shape(PREPROCESSING)
+_ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
+
+_Encoded = tuple[int, npt.NDArray[np.uint16], list[FileStamp]]
+"""A row, its image as it is stored, and its files as they were when they were read."""
+
+_size = partial(tqdm.format_sizeof, suffix="B")
+_log = logging.getLogger("training")
+
+
+def build(dataset: Dataset, files: PreparedFiles, *, workers: int | None) -> None:
+    """Prepare the fields that are not prepared yet; the finished file of images appears when all are.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The fields.
+    files : PreparedFiles
+        Where they go.
+    workers : int, optional
+        Threads that decode. Default: one a processor core.
+
+    Raises
+    ------
+    PlaneError
+        Some fields can't be read; all others are prepared.
+    OutputError
+        The folder can't be written to, or there is not enough space.
+    """
+    samples, folder = dataset.samples, files.images.parent
+    with _output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_builder(files.lock):
+            stamps = plane_stamps(samples)
+            if files.complete(stamps):
+                return
+            _clear(files)
+            _check_space(files, len(samples))
+            failures = _prepare_rows(dataset, files.unprepared(stamps), files, workers or usable_cores())
+            if not failures:
+                files.partial.replace(files.images)
+    if failures:
+        raise _all_failures(failures, len(samples), folder)
+
+
+def _clear(files: PreparedFiles) -> None:
+    """Remove what no build goes on from: finished images of changed planes, and what a kill left of a record."""
+    if not files.partial.exists():
+        files.record.unlink(missing_ok=True)
+        files.images.unlink(missing_ok=True)
+    for left in files.record.parent.glob(f".*.{files.images.stem}.*"):
+        left.unlink()
+
+
+def _check_space(files: PreparedFiles, fields: int) -> None:
+    folder = files.partial.parent
+    there = files.partial.stat().st_size if files.partial.exists() else 0
+    needed, free = fields * _ROW_BYTES - there, shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"the images of {fields:,} fields need {_size(needed)} more and {_size(free)} are free",
+            where=folder,
+            remedy="Free some space (files of data that has changed since are never used again), or name a folder on"
+            " another disk.",
+        )
+
+
+def _prepare_rows(dataset: Dataset, rows: npt.NDArray[np.intp], files: PreparedFiles, workers: int) -> list[Failure]:
+    """Write the images of the fields that are not in the partial file yet, and give those that can't be read."""
+    with _PartialImages(files, len(dataset.samples)) as images:
+        outcomes = run_in_batches(
+            ((row, dataset.samples[row]) for row in rows.tolist()),
+            prepare=partial(_decode, dataset.white),
+            run=images.keep,
+            batch_size=_FIELDS_A_FLUSH,
+            workers=workers,
+        )
+        total = len(dataset.samples)
+        shown = tqdm(outcomes, initial=total - len(rows), total=total, unit="field", disable=None)
+        return [outcome for outcome in shown if isinstance(outcome, Failure)]
+
+
+def _decode(white: White | None, field: tuple[int, Sample]) -> _Encoded | Failure:
+    row, sample = field
+    try:
+        read = read_field(sample)
+        image = PREPROCESSING(read.planes, white=white, where=sample.files[0])
+    except PlaneError as error:
+        return Failure(sample.id, error)
+    stamps = [file.stamp for file in read.files]
+    return row, np.rint(image * np.float32(WHITE)).astype(_STORED), stamps
+
+
+class _PartialImages:
+    """The file of images while it grows; plain writes, since a full disk under a memory map ends the process."""
+
+    def __init__(self, files: PreparedFiles, fields: int) -> None:
+        header = _header(fields)
+        if not files.partial.exists():
+            with whole_file(files.partial) as start:
+                start.write_bytes(header)
+        self._first = len(header)
+        self._file = files.partial.open("rb+")
+        self._record_path = files.record
+        self._record = files.read_record(fields)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def keep(self, encoded: list[_Encoded]) -> list[int]:
+        """Write some rows, and note them once they are safely on the disk."""
+        for row, image, _ in encoded:
+            self._file.seek(self._first + row * _ROW_BYTES)
+            self._file.write(image.data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        for row, _, stamps in encoded:
+            # As they were read, which can be later than the look at all planes that begins a build.
+            self._record[row] = as_numbers(stamps, self._record.shape[1])
+        with whole_file(self._record_path) as record:
+            np.save(record, self._record)
+        return [row for row, *_ in encoded]
+
+
+def _header(fields: int) -> bytes:
+    """Give the first bytes of an NPY file of images."""
+    told = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        told, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *_SHAPE)}
+    )
+    return told.getvalue()
+
+
+def _all_failures(failures: list[Failure], fields: int, folder: Path) -> PlaneError:
+    lines = "".join(f"\n  {failure.id}: {failure.error.where}: {failure.error.what}" for failure in failures)
+    remedies = " ".join(dict.fromkeys(failure.error.remedy for failure in failures))
+    return PlaneError(
+        f"{len(failures):,} of {fields:,} fields can't be prepared; the others are:{lines}\n",
+        where=folder,
+        remedy=f"{remedies} Or take these fields out of the table; then prepare again.",
+    )
+
+
+@contextmanager
+def _only_builder(lock_file: Path) -> Iterator[None]:
+    lock = FileLock(lock_file)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        _log.warning("%s: another process prepares the same images; this one waits for it.", lock_file)
+        held = lock.acquire()
+    with held:
+        yield
+
+
+@contextmanager
+def _output_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the prepared images can't be written ({error.strerror})",
+            where=folder,
+            remedy="Mend that (free some space, or name another folder) and prepare again: it goes on where it was.",
+        ) from error

@@ -1,0 +1,1 @@
+"""Fits a network by a recipe and writes its run folder."""

@@ -1,0 +1,96 @@
+"""Takes the statistics of batch normalization anew before a network is judged, so that they belong to its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from training.data.prepared import Images
+
+# About as many as a step of the recipes has, and a divisor of the 256 that `strong` takes: one size is compiled.
+_IMAGES_A_BATCH = 8
+
+
+class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Takes means and variances over the same training images whenever a judgement begins.
+
+    Batch normalization judges with running averages (Keras' momentum is 0.99), which lag behind the weights by hundreds
+    of steps through 200 layers; and a moving average of the weights has none of its own. A short fit is then judged far
+    below what its weights can do, and the wrong epoch is kept. The mean over many batches of what each batch had, with
+    the weights as they are, is the remedy of Wu and Johnson ("Rethinking 'Batch' in BatchNorm", arXiv:2105.07576).
+
+    Stands behind Keras' SwapEMAWeights where weights are averaged. Normalizations of a frozen backbone keep the
+    statistics with which the layers behind it are fitted.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        float32 of shape (N, 299, 299, 3): training images as they are judged, without augmentation.
+    """
+
+    def __init__(self, images: Images) -> None:
+        super().__init__()
+        self._images = images
+        self._fitted: _Fitted | None = None
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Take the statistics."""
+        del logs
+        self._fitted = self._fitted or _Fitted(self.model)
+        self._fitted.take_statistics(self._images)
+
+
+def take_statistics(network: keras.Model, images: Images) -> None:
+    """Set means and variances of the normalizations that are fitted to those of these images.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Changed in place.
+    images : numpy.ndarray
+        float32 of shape (N, 299, 299, 3).
+    """
+    _Fitted(network).take_statistics(images)
+
+
+class _Fitted(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A network as it answers while it is fitted; Keras compiles it once, under any backend."""
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(name=f"{network.name}_while_fitted")
+        self._network = network
+        self._normalizations = list(_fitted_normalizations(network))
+
+    def call(self, images: Any) -> Any:  # noqa: ANN401 - a tensor of any backend
+        return self._network(images, training=True)
+
+    def take_statistics(self, images: Images) -> None:
+        """Set the statistics of the network to the mean of what the batches have."""
+        statistics = [
+            variable for layer in self._normalizations for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        momenta = [layer.momentum for layer in self._normalizations]
+        for layer in self._normalizations:
+            layer.momentum = 0.0  # then the running average is that of the last batch
+        batches = np.array_split(images, -(-len(images) // _IMAGES_A_BATCH))
+        sums: list[Any] = [0.0] * len(statistics)
+        for batch in batches:
+            self.predict_on_batch(batch)
+            sums = [
+                so_far + keras.ops.convert_to_numpy(one).astype(np.float64)
+                for so_far, one in zip(sums, statistics, strict=True)
+            ]
+        for variable, total in zip(statistics, sums, strict=True):
+            variable.assign(total / len(batches))
+        for layer, momentum in zip(self._normalizations, momenta, strict=True):
+            layer.momentum = momentum
+
+
+def _fitted_normalizations(layer: Any) -> Iterator[keras.layers.BatchNormalization]:  # noqa: ANN401 - any Keras layer
+    if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+        yield layer
+    for inner in getattr(layer, "layers", ()):
+        yield from _fitted_normalizations(inner)

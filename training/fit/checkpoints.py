@@ -1,0 +1,201 @@
+"""Keeps a fit safe: at each checkpoint all that it needs to go on lies on the disk, whole."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import msgspec
+
+from hpa_sdk.files.atomic_write import whole_file
+from training.data.batches import FieldBatches
+from training.data.prepared import Images
+from training.errors import RunError
+from training.fit.batch_statistics import FreshStatistics
+from training.fit.run_folder import PROGRESS
+from training.fit.saving import save
+
+HISTORY = "history.csv"
+"""File in a run folder with what Keras measured in each epoch."""
+
+_CALLS_AN_EPOCH = 1_000_000
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a fit has come.
+
+    Attributes
+    ----------
+    stage : int
+        Number of the stage it is in, from 0.
+    epochs : int
+        Finished epochs of all stages.
+    state : str
+        File of weights and optimizer after the last of them; empty before the first.
+    best : str
+        File of the weights with the lowest validation loss of this stage.
+    best_loss : float
+        That loss.
+    history : list of dict
+        What Keras measured in each epoch.
+    """
+
+    stage: int = 0
+    epochs: int = 0
+    state: str = ""
+    best: str = ""
+    best_loss: float = math.inf
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> Progress:
+        """Read how far the fit in a run folder has come; a fresh one where it has not begun."""
+        path = folder / PROGRESS
+        if not path.exists():
+            return cls()
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (UnicodeDecodeError, msgspec.DecodeError) as error:
+            raise RunError(
+                f"the record of progress can't be read ({error})", where=path, remedy="Fit anew in another folder."
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write history, then progress, then remove the weights that neither names any more."""
+        with whole_file(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.DictWriter(file, fieldnames=list(self.history[0]), lineterminator="\n")
+            rows.writeheader()
+            # After a resume they come back as 0.0.
+            rows.writerows({**row, "epoch": int(row["epoch"]), "stage": int(row["stage"])} for row in self.history)
+        with whole_file(folder / PROGRESS) as partial:
+            partial.write_bytes(msgspec.json.encode(self))
+        for weights in folder.glob("*.weights.h5"):
+            if weights.name not in {self.state, self.best}:
+                weights.unlink()
+
+    def discard(self, folder: Path) -> None:
+        """Remove what only an unfinished fit needs."""
+        for weights in folder.glob("*.weights.h5"):
+            weights.unlink()
+        (folder / PROGRESS).unlink(missing_ok=True)
+
+
+def _no_number(name: str, loss: float, at: str, folder: Path) -> RunError:
+    kept = Progress.read(folder)
+    state = f"the state after epoch {kept.epochs} is kept" if kept.state else "no state is kept yet"
+    return RunError(
+        f"the {name} is {loss} in {at} ({state})",
+        where=folder,
+        remedy="The same plan comes to the same again. Fit in a new folder: by a --recipe FILE.toml"
+        " with a lower learning_rate, or, where it is mixed, with --precision float32.",
+    )
+
+
+class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    def __init__(self, progress: Progress, folder: Path, every: int) -> None:
+        super().__init__()
+        self._progress = progress
+        self._folder = folder
+        self._every = every
+
+    def _save(self, name: str) -> str:
+        save(self._folder / name, self.model, self.model.save_weights)
+        return name
+
+    def _is_checkpoint(self, epoch: int) -> bool:
+        """Say whether an epoch is kept; the last one of a stage is in any case, since the next stage starts from it."""
+        return (epoch + 1) % self._every == 0 or epoch + 1 == self.params["epochs"]
+
+
+class KeepState(_OnEpochs):
+    """Saves weights and optimizer at each checkpoint, and makes batches and dropout those of the epoch.
+
+    Dropout is seeded by run and epoch, since Keras does not save how far its random state has come: a resumed fit then
+    drops what an undisturbed one drops.
+
+    Parameters
+    ----------
+    progress : Progress
+        Brought up to date here.
+    folder : pathlib.Path
+        The run folder.
+    every : int
+        Epochs from one checkpoint to the next.
+    batches : FieldBatches
+        Told which epoch begins.
+    seed : int
+        Seed of the run.
+
+    Raises
+    ------
+    RunError
+        The loss is no number. The last good state stays.
+    """
+
+    def __init__(self, progress: Progress, folder: Path, every: int, *, batches: FieldBatches, seed: int) -> None:
+        super().__init__(progress, folder, every)
+        self._batches = batches
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Begin the epoch's batches, and seed its dropout."""
+        del logs
+        self._batches.begin_epoch(epoch)
+        for number, layer in enumerate(self.model.layers):
+            if isinstance(layer, keras.layers.Dropout):
+                layer.seed_generator.state.assign([self._seed + number, epoch * _CALLS_AN_EPOCH])
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Stop at a loss that is no number."""
+        loss = float((logs or {"loss": 0.0})["loss"])
+        if not math.isfinite(loss):
+            raise _no_number("loss", loss, f"step {batch + 1} of epoch {self._progress.epochs + 1}", self._folder)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save the state."""
+        if self._is_checkpoint(epoch):
+            self._progress.state = self._save(f"state-{epoch + 1}.weights.h5")
+        self._progress.epochs = epoch + 1
+        self._progress.history.append({"epoch": epoch, "stage": self._progress.stage} | dict(logs or {}))
+
+
+class KeepBest(_OnEpochs):
+    """Saves the weights when the validation loss is the lowest so far, and writes the progress at each checkpoint.
+
+    Stands behind `KeepState` and, where weights are averaged, behind Keras' SwapEMAWeights, so that the average is
+    what is saved.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save the weights, if they are the best."""
+        loss = float((logs or {})["val_loss"])
+        if not math.isfinite(loss):
+            raise _no_number("validation loss", loss, f"epoch {epoch + 1}", self._folder)
+        if loss < self._progress.best_loss:
+            self._progress.best = self._save(f"best-{epoch + 1}.weights.h5")
+            self._progress.best_loss = loss
+        if self._is_checkpoint(epoch):
+            self._progress.write(self._folder)
+
+
+def callbacks(
+    progress: Progress,
+    folder: Path,
+    *,
+    every: int,
+    batches: FieldBatches,
+    seed: int,
+    averaged: bool,
+    statistics: Images | None,
+) -> list[keras.callbacks.Callback]:
+    """Give the callbacks that judge and keep, in the order in which Keras must call them."""
+    return [
+        KeepState(progress, folder, every, batches=batches, seed=seed),
+        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []),
+        *([FreshStatistics(statistics)] if statistics is not None else []),
+        KeepBest(progress, folder, every),
+    ]

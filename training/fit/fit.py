@@ -1,0 +1,212 @@
+"""Fits a network by a plan and leaves a run folder."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.models.contract import RUN_RECORD
+from hpa_sdk.models.model_card import ModelCard
+from training.data.batches import FieldBatches
+from training.data.dataset import Dataset, Targets, read_datasets
+from training.data.hashed_file import HashedFile
+from training.data.prepared import DecodedImages, Images, ImageSource, prepare
+from training.data.prepared_files import planes_sha256
+from training.data.sampling import draw_probabilities
+from training.data.split import Rows, split
+from training.fit.checkpoints import HISTORY, Progress, callbacks
+from training.fit.devices import Devices, data_parallel
+from training.fit.model_card import make_card
+from training.fit.plots import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
+from training.fit.recipe import Stage
+from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
+from training.fit.stage import compile_stage
+from training.fit.tensorboard import EVENTS, write_events
+from training.networks import build_network
+
+
+def fit(
+    plan: Plan,
+    out: Path,
+    *,
+    prepared: Path | None = None,
+    resume: bool = False,
+    devices: Devices = "one",
+    checkpoint_every: int = 1,
+) -> ModelCard:
+    """Fit a network.
+
+    After each epoch the network is judged on the same validation fields; at each checkpoint all that is needed to go
+    on is saved. At the end the weights with the lowest validation loss of the last stage are kept, as in the study.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    out : pathlib.Path
+        The run folder.
+    prepared : pathlib.Path, optional
+        Folder in which preprocessed images are kept, so that each plane is decoded once. Default: each plane is decoded
+        whenever its field is drawn.
+    resume : bool
+        Go on with a fit of the same plan that was stopped.
+    devices : str
+        ``"one"``, or ``"all"`` to share each batch among all devices of the machine. The batch size must then be a
+        multiple of their number, and as many validation fields are drawn as come next to such a multiple.
+    checkpoint_every : int
+        Epochs from one checkpoint to the next: a fit that is stopped loses at most so many.
+
+    Returns
+    -------
+    ModelCard
+        What the run folder says of the network.
+
+    Raises
+    ------
+    TableError, PlaneError, WeightsError, RunError, OutputError
+        The data, the weights, the run folder or the folder of prepared images can't be used, the devices can't share a
+        batch, or the loss is no number.
+    """
+    revision = code_revision()  # the checkout may move on while this code runs
+    dataset = read_datasets(plan.data, white=plan.white)
+    # Before anything is built, fetched or made: too few fields are refused here.
+    training, validation = split(dataset.targets, plan.split)
+    keras.utils.set_random_seed(plan.seed)
+    keras.mixed_precision.set_global_policy(plan.recipe.precision)
+    weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
+    begin = partial(
+        Run,
+        out,
+        plan,
+        dataset.fingerprint,
+        weights_sha256=weights.sha256 if weights else None,
+        planes_sha256=planes_sha256(dataset.samples),
+    )
+    # A wrong folder is refused before weights are fetched, and a new one is made after.
+    begun = begin(resume=resume) if _holds_run(out) else None
+    with data_parallel(devices, plan.recipe.batch_size) as sharing:
+        network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
+        if weights:
+            weights.check()
+        decoded = DecodedImages(dataset.samples, white=dataset.white)
+        images = decoded if prepared is None else prepare(dataset, prepared)
+        run = begun or begin()
+        progress = Progress.read(out)
+        probabilities = _draw_probabilities(plan, dataset, training)
+        fields = _Fields(images, dataset.targets, probabilities, training, validation, sharing)
+        draw_training_images(fields.batches(plan, plan.recipe.stages[-1]), out / TRAINING_PICTURE)
+        for number in range(len(plan.recipe.stages)):
+            _fit_stage(network, plan, number, fields, progress, out, checkpoint_every)
+    # A network of its own: in full precision, and not compiled, since Keras saves a compiled one with its optimizer.
+    keras.mixed_precision.set_global_policy("float32")
+    fitted = build_network(plan.network)
+    fitted.load_weights(out / progress.best)
+    card = make_card(fitted, plan, dataset, images, validation, revision)
+    draw_history(out / HISTORY, out / HISTORY_PICTURE)
+    run.finish(fitted, card)
+    progress.discard(out)
+    return card
+
+
+def _holds_run(out: Path) -> bool:
+    if out.exists() and not out.is_dir():
+        raise OutputError("this is a file, not a folder", where=out, remedy="Name a folder to make.")
+    if (out / RUN_RECORD).exists():
+        return True
+    refuse_remains(out)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    images: ImageSource
+    targets: Targets
+    probabilities: npt.NDArray[np.float64]
+    training: Rows
+    validation: Rows
+    sharing: int
+
+    def batches(self, plan: Plan, stage: Stage) -> FieldBatches:
+        return FieldBatches(
+            self.images,
+            self.targets,
+            batch_size=plan.recipe.batch_size,
+            steps=plan.recipe.steps_per_epoch,
+            augmentation=stage.augmentation,
+            seed=plan.seed,
+            probabilities=self.probabilities,
+        )
+
+    def validation_draw(self, plan: Plan) -> tuple[Images, Targets]:
+        count = plan.recipe.validation_fields
+        # A few more where the devices could not share the last batch evenly; their loss weighs as any other's.
+        even = -(-count // self.sharing) * self.sharing
+        drawn = np.random.default_rng([plan.seed, count]).choice(self.validation, even)
+        return self.images[drawn], self.targets[drawn]
+
+    def statistics_draw(self, plan: Plan) -> Images | None:
+        count = min(plan.recipe.statistics_fields, len(self.training))
+        drawn = np.random.default_rng([plan.seed, count]).choice(self.training, count, replace=False)
+        return self.images[drawn] if count else None
+
+
+def _draw_probabilities(plan: Plan, dataset: Dataset, training: Rows) -> npt.NDArray[np.float64]:
+    probabilities = np.zeros(len(dataset.samples))
+    probabilities[training] = draw_probabilities(dataset.targets[training], plan.recipe.sampling)
+    return probabilities
+
+
+def _fit_stage(
+    network: keras.Model,
+    plan: Plan,
+    number: int,
+    fields: _Fields,
+    progress: Progress,
+    folder: Path,
+    checkpoint_every: int,
+) -> None:
+    """Fit what is left to do of a stage; `progress` then names the best weights."""
+    recipe, stage = plan.recipe, plan.recipe.stages[number]
+    last_epoch = sum(before.epochs for before in recipe.stages[: number + 1])
+    if progress.epochs >= last_epoch:
+        return
+    if progress.stage != number:
+        # Read back even where the network is still in memory, so that a resumed fit starts the stage from the same.
+        network.load_weights(folder / progress.state)
+        progress.stage, progress.best_loss = number, math.inf
+    compile_stage(network, recipe, stage)
+    if progress.epochs > last_epoch - stage.epochs:
+        network.optimizer.build(network.trainable_variables)
+        network.load_weights(folder / progress.state)
+    batches = fields.batches(plan, stage)
+    with write_events(folder / EVENTS, first_epoch=progress.epochs) as events:
+        network.fit(
+            batches,
+            shuffle=False,
+            initial_epoch=progress.epochs,
+            epochs=last_epoch,
+            validation_data=fields.validation_draw(plan),
+            validation_batch_size=recipe.batch_size,
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                # First: what is kept has then been written, so that a fit which goes on leaves no epoch out.
+                events,
+                *callbacks(
+                    progress,
+                    folder,
+                    every=checkpoint_every,
+                    batches=batches,
+                    seed=plan.seed,
+                    averaged=recipe.weight_average > 0,
+                    statistics=fields.statistics_draw(plan),
+                ),
+            ],
+        )

@@ -1,0 +1,81 @@
+"""Writes the card of a fitted network: judged, calibrated, and with its thresholds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.labels import Label
+from hpa_sdk.models.model_card import STUDY_THRESHOLD, ModelCard, Training
+from training.data.dataset import Dataset
+from training.data.prepared import ImageSource
+from training.data.split import Rows
+from training.fit.run_folder import Plan, versions
+from training.judge.calibration import calibrate
+from training.judge.metrics import judge
+from training.judge.predictions import predict_images
+from training.judge.thresholds import tune_thresholds
+
+
+def make_card(
+    network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows, revision: str
+) -> ModelCard:
+    """Judge a fitted network on the validation part, and write its card.
+
+    Thresholds, temperature and figures are of one view of each field, whatever the recipe's `views`: that is what is
+    served. Tuned thresholds and the temperature are fitted on the same fields that the figures come from: the figures
+    of a recipe with tuned thresholds are a little too good, and those for a paper come from
+    ``python -m training evaluate`` on other data.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The fitted network.
+    plan : Plan
+        What the fit did.
+    dataset : Dataset
+        All fields of the fit.
+    images : ImageSource
+        Their images.
+    validation : numpy.ndarray
+        Rows of the validation part.
+    revision : str
+        Of the code that fitted the network, as `training.fit.run_folder.code_revision` gives it.
+    """
+    truth = dataset.targets[validation]
+    probabilities = predict_images(
+        network, validation.tolist(), lambda row: images[np.array([row])][0], views=1
+    ).probabilities
+    tuned = plan.recipe.thresholds == "tuned"
+    thresholds = tune_thresholds(truth, probabilities) if tuned else (STUDY_THRESHOLD,) * len(Label)
+    return ModelCard(
+        name=f"{network.name} on {dataset.name}",
+        architecture=network.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        thresholds=thresholds,
+        calibration=calibrate(truth, probabilities),
+        metrics=judge(
+            truth,
+            probabilities,
+            thresholds=thresholds,
+            data=f"{dataset.name}, validation part of the {plan.split} split",
+        ),
+        training=Training(
+            recipe=plan.recipe.name,
+            backend=keras.backend.backend(),
+            versions=versions(),
+            seed=plan.seed,
+            steps=plan.recipe.steps,
+            fields_seen=plan.recipe.steps * plan.recipe.batch_size,
+            initial_weights=plan.weights.name if isinstance(plan.weights, Path) else plan.weights,
+            data=dataset.name,
+            data_fingerprint=dataset.fingerprint,
+            code_revision=revision,
+            pixel_size=plan.pixel_size,
+            field_side=None if plan.pixel_size is None else read_planes(dataset.samples[0]).shape[1],
+        ),
+    )

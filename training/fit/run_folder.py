@@ -1,0 +1,250 @@
+"""Writes the run folder: all that is left of a fit, and all that the export needs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import msgspec
+
+from hpa_sdk.errors import OutputError
+from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.onnx_file import file_sha256
+from hpa_sdk.preprocessing import White
+from training.data.split import SplitName
+from training.errors import RunError
+from training.fit.recipe import Recipe
+from training.fit.saving import save
+from training.networks import NetworkName
+
+PROGRESS = "progress.json"
+"""File in the folder of an unfinished run with how far the fit has come."""
+
+InitialWeights = Literal["imagenet", "none"] | Path
+
+_PACKAGES = ("keras", "numpy", "opencv-python", "pillow", "scikit-learn")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a fit is to do.
+
+    Attributes
+    ----------
+    network : str
+        ``"inception_resnet_v2"`` or ``"vgg16"``.
+    recipe : Recipe
+        Stages, steps and sizes, adjusted to the network.
+    data : tuple of pathlib.Path
+        Folders or tables as `training.data.dataset.read_dataset` takes them.
+    weights : "imagenet", "none" or pathlib.Path
+        Start of the backbone.
+    split : str
+        ``"study"`` or ``"stratified"``.
+    seed : int
+        Draws fields, views, initial weights and dropout.
+    pixel_size : float or None
+        Micrometres a pixel of the planes, for the card.
+    white : optional
+        White level of 16-bit planes.
+    """
+
+    network: NetworkName
+    recipe: Recipe
+    data: tuple[Path, ...]
+    weights: InitialWeights
+    split: SplitName = "study"
+    seed: int = 0
+    pixel_size: float | None = None
+    white: White | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Give the plan as it is written down."""
+        data = [str(source.resolve()) for source in self.data]
+        weights = str(self.weights.resolve() if isinstance(self.weights, Path) else self.weights)
+        plain: dict[str, Any] = json.loads(
+            msgspec.json.encode(
+                {
+                    "network": self.network,
+                    "recipe": self.recipe,
+                    "data": data,
+                    "weights": weights,
+                    "split": self.split,
+                    "seed": self.seed,
+                    "pixel_size": self.pixel_size,
+                    "white": self.white,
+                }
+            )
+        )
+        return plain
+
+
+class Run:
+    """A run folder.
+
+    It is begun when it holds the plan, and finished when it holds a card, which is written last.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made where it is missing.
+    plan : Plan
+        What is about to be done.
+    fingerprint : str
+        The data set's.
+    resume : bool
+        Go on with a fit that was stopped; begins where none was.
+    weights_sha256 : str, optional
+        Hash of the file that the plan starts from.
+    planes_sha256 : str, optional
+        Hash of what the file system says of the planes.
+
+    Raises
+    ------
+    RunError
+        The folder holds a run and `resume` is False, or holds one of another plan, from other initial weights or of
+        other data, or a finished one, or a record that can't be read, or what is left of a run without its record.
+    OutputError
+        The folder can't be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        fingerprint: str,
+        *,
+        resume: bool = False,
+        weights_sha256: str | None = None,
+        planes_sha256: str | None = None,
+    ) -> None:
+        self.folder = folder
+        record = {**plan.told(), "data_fingerprint": fingerprint}
+        # May have changed without another result: what differs is said, and in initial weights refused.
+        around = {
+            "backend": keras.backend.backend(),
+            "weights_sha256": weights_sha256,
+            "planes_sha256": planes_sha256,
+        }
+        if (folder / RUN_RECORD).exists():
+            self._check(record, around, resume=resume)
+        else:
+            refuse_remains(folder)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"the run folder can't be made ({error.strerror})",
+                    where=folder,
+                    remedy="Name a new folder in a place that you may write to.",
+                ) from error
+            self.write(RUN_RECORD, _as_json(record | around))
+
+    def _check(self, asked: dict[str, Any], around: dict[str, Any], *, resume: bool) -> None:
+        if not resume:
+            raise RunError(
+                "the folder already holds a run",
+                where=self.folder,
+                remedy="Name another folder, or go on with that run by --resume.",
+            )
+        found = self._read()
+        differing = [name for name in asked if found.get(name) != asked[name]]
+        # Nothing in records of earlier versions.
+        began = {name: found.get(name) or value for name, value in around.items()}
+        if began["weights_sha256"] != around["weights_sha256"]:
+            differing.append("content of its initial weights")
+        if differing:
+            raise RunError(
+                f"the folder holds a run with another {' and another '.join(differing)}",
+                where=self.folder,
+                remedy=f"Resume with what {RUN_RECORD} says, or name another folder.",
+            )
+        if (self.folder / RUN_CARD).exists():
+            raise RunError("the run is finished", where=self.folder, remedy="There is nothing to resume.")
+        if began["backend"] != around["backend"]:
+            _log.warning(
+                "%s was begun by Keras on %s and goes on by %s: its card will name %s alone.",
+                self.folder,
+                began["backend"],
+                around["backend"],
+                around["backend"],
+            )
+        if began["planes_sha256"] != around["planes_sha256"]:
+            _log.warning(
+                "%s was begun on planes that have been written since: if they show something else now, its network is"
+                " fitted on both. Fit in a new folder then.",
+                self.folder,
+            )
+
+    def _read(self) -> dict[str, Any]:
+        path = self.folder / RUN_RECORD
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+            raise RunError(
+                f"the record of the run can't be read ({error})", where=path, remedy="Fit anew in another folder."
+            ) from error
+
+    def finish(self, network: keras.Model, card: ModelCard) -> None:
+        """Keep the fitted network, note its hash in the record, then write the card that makes the run complete."""
+        save(self.folder / RUN_NETWORK, network, network.save)
+        self.write(RUN_RECORD, _as_json(self._read() | {"network_sha256": file_sha256(self.folder / RUN_NETWORK)}))
+        self.write(RUN_CARD, card.to_json())
+
+    def write(self, name: str, text: str) -> None:
+        """Write a text file into the folder."""
+        with whole_file(self.folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def refuse_remains(folder: Path) -> None:
+    """Refuse a folder in which a new fit would go on from another's state, or be judged by another's network.
+
+    Raises
+    ------
+    RunError
+        The folder holds what is left of a run whose record is gone.
+    """
+    for name in (PROGRESS, RUN_NETWORK, RUN_CARD):
+        if (folder / name).exists():
+            raise RunError(
+                f"the folder holds the {name} of another run, and no {RUN_RECORD}",
+                where=folder,
+                remedy="Name another folder, or delete what is left of that run.",
+            )
+
+
+def _as_json(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=2, ensure_ascii=False)
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the packages that shape a fit."""
+    backend = keras.backend.backend()
+    return {"python": platform.python_version()} | {name: version(name) for name in (*_PACKAGES, backend)}
+
+
+def code_revision() -> str:
+    """Give the git revision of this checkout, with ``+`` where files differ from it; ``"unknown"`` outside git."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],  # noqa: S607 - the user's git
+            cwd=Path(__file__).parent,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told.stdout.strip()

@@ -1,0 +1,1 @@
+"""Judges fitted networks: predictions, metrics, thresholds, calibration and comparison."""

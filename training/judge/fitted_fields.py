@@ -1,0 +1,44 @@
+"""Finds fields that a network was fitted on among those that it is judged by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.files.file_state import stamp_of
+from training.data.dataset import Dataset, read_datasets
+from training.judge.fitted_run import FittedRun, is_data_of, part_rows
+
+
+def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
+    """Count the fields of a data set that a run was fitted on, where the data of the fit still lies where it was.
+
+    A field is known by its id and by the sizes of its planes, so that it is found under another table and in a copy.
+
+    Parameters
+    ----------
+    run : FittedRun
+        The network.
+    dataset : Dataset
+        Other data than that of the fit, which can be a part of it.
+    """
+    try:
+        fitted_on = read_datasets(run.data) if run.data else None
+    except HpaError:  # Moved or changed since: then it is not known.
+        return 0
+    if fitted_on is None:
+        return 0
+    # Where the table has changed, which fields were in which part is not known.
+    known = is_data_of(run, fitted_on)
+    rows = part_rows(fitted_on, "training", run) if known else np.arange(len(fitted_on.samples))
+    fitted = {sample.id: sample for sample in fitted_on.pick(rows)}
+    return sum(sample.id in fitted and _alike(sample, fitted[sample.id]) for sample in dataset.samples)
+
+
+def _alike(one: Sample, other: Sample) -> bool:
+    return one.files == other.files or _sizes(one) == _sizes(other)
+
+
+def _sizes(sample: Sample) -> list[int]:
+    return [stamp_of(file).size for file in sample.files]

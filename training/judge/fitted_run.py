@@ -1,0 +1,159 @@
+"""Reads what a fit left in its run folder, and which fields that network was not fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import keras
+import msgspec
+import numpy as np
+
+from hpa_sdk.labels import Label
+from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import White
+from training.data.dataset import Dataset
+from training.data.hashed_file import HashedFile
+from training.data.split import Rows, SplitName, split
+from training.errors import RunError
+
+Part = Literal["all", "training", "validation"]
+"""Which fields of a data set to judge on: all, or a part of the split that the run was fitted with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRun:
+    """A finished run.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The run folder.
+    network : keras.Model
+        Input float32 (N, 299, 299, 3), output float32 (N, 28): probabilities.
+    card : ModelCard
+        What the fit says of it.
+    split : str
+        How it parted its data; the study's split where the record says nothing.
+    data : tuple of pathlib.Path
+        Where its data lay.
+    white : optional
+        White level of its 16-bit planes.
+    tuned : bool
+        Whether the card's thresholds were tuned on the validation part.
+    network_sha256 : str
+        SHA-256, in hexadecimal, of the file that the network was read from.
+    """
+
+    folder: Path
+    network: keras.Model
+    card: ModelCard
+    split: SplitName
+    data: tuple[Path, ...]
+    white: White | None
+    tuned: bool
+    network_sha256: str
+
+
+@dataclass(frozen=True)
+class _Thresholds:
+    thresholds: str = "study"
+
+
+@dataclass(frozen=True)
+class _Record:
+    split: SplitName = "study"
+    data: tuple[str, ...] = ()
+    white: White | None = None
+    recipe: _Thresholds = field(default_factory=_Thresholds)
+    network_sha256: str | None = None
+
+
+def read_run(run: Path) -> FittedRun:
+    """Read what a fit left in its run folder.
+
+    Raises
+    ------
+    RunError
+        The folder holds no finished run, a network of another form, or another network than the fit left in it.
+    ModelCardError
+        The card can't be used.
+    """
+    for name in (RUN_RECORD, RUN_NETWORK, RUN_CARD):
+        if not (run / name).is_file():
+            raise RunError(
+                f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
+            )
+    card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
+    try:
+        record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise RunError(f"the record can't be read ({error})", where=run / RUN_RECORD, remedy="Fit it again.") from error
+    try:
+        file = HashedFile.read(run / RUN_NETWORK)
+        network = keras.saving.load_model(run / RUN_NETWORK, compile=False)
+    except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+        raise RunError(
+            f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
+        ) from error
+    file.check()
+    # None in records of earlier versions, and of networks that were put there by hand.
+    if record.network_sha256 not in {None, file.sha256}:
+        raise RunError(
+            "this is another network than the fit left here: the card and the record are not its own",
+            where=run / RUN_NETWORK,
+            remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
+        )
+    shapes = network.input_shape, network.output_shape
+    expected = (None, *image_shape(card.preprocessing)), (None, len(Label))
+    if shapes != expected:
+        raise RunError(
+            f"the network turns {shapes[0]} into {shapes[1]}, not {expected[0]} into {expected[1]}",
+            where=run / RUN_NETWORK,
+            remedy="Name a run of one of the networks in training.networks.",
+        )
+    return FittedRun(
+        folder=run,
+        network=network,
+        card=card,
+        split=record.split,
+        data=tuple(Path(source) for source in record.data),
+        white=record.white,
+        tuned=record.recipe.thresholds == "tuned",
+        network_sha256=file.sha256,
+    )
+
+
+def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
+    """Say whether a run was fitted on this data set: all of it, in this order, with these labels."""
+    return run.card.training.data_fingerprint == dataset.fingerprint
+
+
+def at_white_level_of(run: FittedRun, dataset: Dataset) -> Dataset:
+    """Give the run's own data at the white level of the fit, where no other was told; other data as it is."""
+    return replace(dataset, white=run.white) if dataset.white is None and is_data_of(run, dataset) else dataset
+
+
+def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
+    """Give the rows of a part of a data set, in the order of its table, for runs that part it by the same split.
+
+    Raises
+    ------
+    RunError
+        A part is asked for of other data than the run was fitted on: split anew, it would mix fields that the network
+        was fitted on with others.
+    """
+    if part == "all":
+        return np.arange(len(dataset.samples))
+    for run in runs:
+        if not is_data_of(run, dataset):
+            raise RunError(
+                f"{dataset.name} is not the data of this fit, so it has no {part} part",
+                where=run.folder,
+                remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge"
+                " all of other data, none of which it was fitted on: --part all.",
+            )
+    training, validation = split(dataset.targets, runs[0].split)
+    return np.sort(training if part == "training" else validation)

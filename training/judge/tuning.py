@@ -1,0 +1,67 @@
+"""Finds the thresholds to judge by where more views are averaged than the one that the card is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpa_sdk.errors import HpaError
+from training.data.dataset import Dataset, read_datasets
+from training.judge.fitted_run import FittedRun, is_data_of, part_rows
+from training.judge.predictions import predict_fields
+from training.judge.thresholds import tune_thresholds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """Thresholds, and where they come from.
+
+    Attributes
+    ----------
+    thresholds : tuple of float
+        28, as in `ModelCard`.
+    told : str
+        Where they come from, in words.
+    """
+
+    thresholds: tuple[float, ...]
+    told: str
+
+
+def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
+    """Give the thresholds of a run for the mean of so many views.
+
+    The card's are of one view, which is what is served. Where they were tuned, those for more views are tuned in the
+    same way: on the validation part of the fit's data, if that is the data at hand or still lies where the fit read it.
+
+    Parameters
+    ----------
+    run : FittedRun
+        The network.
+    views : int
+        Views of each field that are averaged.
+    dataset : Dataset
+        The data at hand.
+    """
+    if views == 1:
+        return Tuned(thresholds=run.card.thresholds, told="the card's")
+    if not run.tuned:
+        return Tuned(thresholds=run.card.thresholds, told="the card's, which were tuned for no number of views")
+    fitted_on = _data_of(run, dataset)
+    if fitted_on is None:
+        told = f"the card's, tuned for one view and not for {views}: the data of the fit is not at hand"
+        return Tuned(thresholds=run.card.thresholds, told=told)
+    rows = part_rows(fitted_on, "validation", run)
+    answers = predict_fields(run, fitted_on.pick(rows), views=views, white=fitted_on.white)
+    truth = fitted_on.targets[rows]
+    thresholds = tune_thresholds(truth[answers.answered], answers.probabilities[answers.answered])
+    return Tuned(thresholds=thresholds, told=f"tuned anew for {views} views on the validation part of {fitted_on.name}")
+
+
+def _data_of(run: FittedRun, dataset: Dataset) -> Dataset | None:
+    if is_data_of(run, dataset):
+        return dataset
+    try:
+        fitted_on = read_datasets(run.data, white=run.white) if run.data else None
+    except HpaError:  # Moved or changed since: then it is not known.
+        return None
+    return fitted_on if fitted_on is not None and is_data_of(run, fitted_on) else None
