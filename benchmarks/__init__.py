@@ -2,5 +2,5 @@
 
 import os
 
-# As the rooms do; a benchmark may import Keras before them.
+# As the packages do; a benchmark may import Keras before them.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

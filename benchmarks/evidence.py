@@ -26,7 +26,7 @@ import click
 import keras
 
 from hpa_sdk.bench.report import machine
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import RUN_CARD, RUN_RECORD
 from hpa_sdk.models.model_card import STUDY_THRESHOLD
@@ -125,7 +125,7 @@ def _real_cells(options: argparse.Namespace) -> tuple[Path, Path]:
                 shutil.copyfile(file, folder / file.name)
             indices = " ".join(str(int(label)) for label in Label if dataset.targets[row, label])
             lines.append(f"{dataset.samples[row].id},{indices}")
-        with whole_file(folder / "train.csv") as partial:
+        with atomic_write(folder / "train.csv") as partial:
             partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folders
 
@@ -239,9 +239,9 @@ def _write(out: Path, found: list[dict[str, Any]]) -> None:
     kept = _made(out) / "evidence.json"
     earlier = json.loads(kept.read_bytes()) if kept.exists() else []
     rows = list({_run_name(row): row for row in (*earlier, *found)}.values())
-    with whole_file(kept) as partial:
+    with atomic_write(kept) as partial:
         partial.write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    with whole_file(out / "README.md") as partial:
+    with atomic_write(out / "README.md") as partial:
         partial.write_text("\n".join(_page(rows)) + "\n", encoding="utf-8")
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from hpa_sdk.bench.rates import Spread
 from hpa_sdk.bench.report import machine
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 
 
 def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
     """Write figures as JSON, with the machine."""
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         told = {"machine": machine(), **figures}
         partial.write_text(json.dumps(told, indent=2, default=_plain) + "\n", encoding="utf-8")
     print(f"written: {path}", file=sys.stderr)  # noqa: T201 - a script's own word

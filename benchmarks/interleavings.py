@@ -82,7 +82,7 @@ def _search_runs(world: World, folder: Path) -> tuple[Counter[str], list[str]]:
     # Once more, undisturbed: of what lies there now, and of nothing else.
     runs.begin_run()
     runs.finish()
-    counts = {"answers": runs.answers, "failures": runs.failures, "recalled": runs.recalled}
+    counts = {"answers": runs.answers, "failures": runs.failures, "cached": runs.hits}
     return Counter({"interleavings": 1, "of runs": 1, **counts}), runs.wrong
 
 

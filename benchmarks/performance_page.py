@@ -17,7 +17,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 
 NETWORKS = {"inception_resnet_v2": "Inception-ResNet-V2", "vgg16": "VGG-16"}
 RUNTIMES = {"cpu": "onnxruntime", "openvino": "OpenVINO"}
@@ -36,7 +36,7 @@ def main() -> None:
     figures = {path.stem: json.loads(path.read_bytes()) for path in sorted(options.figures.glob("*.json"))}
     page = options.page.read_text(encoding="utf-8")
     filled = _MARKED.sub(lambda found: found[1] + _part(found[2], figures) + found[3], page)
-    with whole_file(options.page) as partial:
+    with atomic_write(options.page) as partial:
         partial.write_text(filled, encoding="utf-8", newline="\n")
     networks = {name: figures[name] for name in NETWORKS if name in figures}
     if networks:
@@ -198,7 +198,7 @@ def plot(networks: dict[str, Any], path: Path) -> None:
         pane.set_title(NETWORKS[name])
     panes[0][0].set_ylabel("times the study's loop with Keras")
     figure.tight_layout()
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, metadata={"Date": None})
 
 

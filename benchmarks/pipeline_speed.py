@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.figures import ratios, spreads, write_figures
-from benchmarks.keras_rival import open_rival
+from benchmarks.keras_baseline import open_baseline
 from hpa_sdk import Label, Predictor, Sample, find_samples
 from hpa_sdk.bench.rates import Spread, in_turn, rate
 from hpa_sdk.bench.report import offline
@@ -56,7 +56,7 @@ def main() -> None:
         if file is not None and (precision, device) != ("bf16", "cpu")
     }
     label_sets = {name: _label_sets(predictor, samples) for name, predictor in predictors.items()}
-    keras = open_rival(str(options.keras))
+    keras = open_baseline(str(options.keras))
     thresholds = predictors["fp32 cpu"].thresholds
     label_sets[KERAS] = [_labels(found, thresholds) for found in keras.answers(iter(samples))]
     every = {name: Stages(predictor, samples, None, options.seconds) for name, predictor in predictors.items()}

@@ -20,7 +20,7 @@ from export.fields import read_fields
 from export.variants.agreement import answer, compare
 from export.variants.speed import measure_cpu_times
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.contract import read_card
 from hpa_sdk.models.onnx_file import read_onnx
 
@@ -44,7 +44,7 @@ def main() -> None:
             f" probabilities at most {row['max_difference']:.1e} and on average {row['mean_difference']:.1e} away"
         )
     if options.json is not None:
-        with whole_file(options.json) as partial:
+        with atomic_write(options.json) as partial:
             partial.write_text(json.dumps(rows, indent=2), encoding="utf-8")
 
 

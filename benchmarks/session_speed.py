@@ -63,7 +63,7 @@ def measure(model: Path, rounds: int, seconds: float, peak: float) -> dict[str, 
     }
     for device in ("cpu", "openvino"):
         session = Session(model, Device(device))
-        measures[f"{device}, many"] = _on_all_lanes(session.for_many(), seconds)
+        measures[f"{device}, many"] = _on_all_sessions(session.for_many(), seconds)
         measures[f"{device}, one"] = _one(session, seconds)
     for _ in in_turn(measures, 1):  # not measured: first runs allocate
         pass
@@ -105,10 +105,12 @@ def _one(session: Session, seconds: float) -> Callable[[], float]:
     return lambda: _rate(lambda: session.run(_IMAGE), seconds)
 
 
-def _on_all_lanes(session: Session, seconds: float) -> Callable[[], float]:
+def _on_all_sessions(session: Session, seconds: float) -> Callable[[], float]:
     def measured() -> float:
-        with ThreadPoolExecutor(session.plan.lanes) as pool:
-            rates = [pool.submit(_rate, lambda: session.run(_IMAGE), seconds) for _ in range(session.plan.lanes)]
+        with ThreadPoolExecutor(session.plan.parallel_runs) as pool:
+            rates = [
+                pool.submit(_rate, lambda: session.run(_IMAGE), seconds) for _ in range(session.plan.parallel_runs)
+            ]
             return sum(found.result() for found in rates)
 
     return measured

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from export.errors import VariantError
 from export.fields import LEAST_FIELDS, Fields, read_fields
 from export.variants.agreement import answer
-from export.variants.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
-from hpa_sdk.files.atomic_write import whole_file
+from export.variants.variant import JUDGED_FIELDS, Parent, raise_as_variant_errors, read_parent, write_variant
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.contract import inputs
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
@@ -71,8 +71,8 @@ def export_fp16(
             where=model,
             remedy="Use the fp32 file: a graphics card would answer with infinities.",
         )
-    with whole_file(out) as partial:
-        with told_as_variant_errors(model):
+    with atomic_write(out) as partial:
+        with raise_as_variant_errors(model):
             half = convert_to_fp16(onnx.load(model))
         return write_variant(
             half,

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from export.errors import ConversionError
-from hpa_sdk.models.checksum import seal
+from hpa_sdk.models.checksum import add_checksum
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.onnx_file import graph_sha256
 
@@ -43,7 +43,7 @@ def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
     Returns
     -------
     bytes
-        The file, with the seal that ``Predictor.load(..., verify=True)`` checks.
+        The file, with the checksum that ``Predictor.load(..., verify=True)`` checks.
 
     Raises
     ------
@@ -57,4 +57,4 @@ def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
         raise ConversionError(
             f"the converted graph is no valid ONNX model ({error})", remedy="Use the versions in constraints.txt."
         ) from error
-    return seal(model.SerializeToString(deterministic=True))
+    return add_checksum(model.SerializeToString(deterministic=True))

@@ -300,7 +300,7 @@ class Predictor:
             run=lambda prepared: self._run(prepared, self.session.after(next(batches))),
             batch_size=self.session.batch_size,
             workers=self.threads.workers,
-            lanes=self.threads.lanes,
+            parallel_runs=self.threads.parallel_runs,
         )
         # Closed by hand: a raised error would keep the generator, and so its threads, alive in its traceback.
         with closing(answers):

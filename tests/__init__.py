@@ -1,1 +1,1 @@
-"""Checks what the rooms promise, through their public doors."""
+"""Checks what the packages promise, through their public doors."""

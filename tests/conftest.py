@@ -1,4 +1,4 @@
-"""What tests of every room share: small models of the real contract, small fields, and the real data if it is here."""
+"""What tests of every package share: small models of the real contract, small fields, and the real data if it is here."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ class RealNetworks:
         return path
 
 
-def run_command(room: str, *arguments: object) -> None:
+def run_command(package: str, *arguments: object) -> None:
     """Run a command in a process of its own, which gives back the gigabytes that a fit and a conversion take."""
     told = subprocess.run(
-        [sys.executable, "-m", room, *map(str, arguments)],
+        [sys.executable, "-m", package, *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

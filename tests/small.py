@@ -16,7 +16,7 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.labels import Label
-from hpa_sdk.models.checksum import seal
+from hpa_sdk.models.checksum import add_checksum
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard, Training
 from hpa_sdk.models.onnx_file import graph_sha256
 
@@ -119,10 +119,10 @@ def make_model(path: Path, *, card: ModelCard | None = CARD, **changes: Any) -> 
     return path
 
 
-def make_sealed_model(path: Path, **changes: Any) -> Path:
+def make_model_with_checksum(path: Path, **changes: Any) -> Path:
     """Write the small model as an export does: the card names the hash of the graph, and the file ends in its own."""
     model = build_model()
     card = replace(CARD, weights_sha256=graph_sha256(model.SerializeToString()))
     onnx.helper.set_model_props(model, {METADATA_KEY: replace(card, **changes).to_json()})
-    path.write_bytes(seal(model.SerializeToString()))
+    path.write_bytes(add_checksum(model.SerializeToString()))
     return path

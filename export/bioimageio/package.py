@@ -18,7 +18,7 @@ from export.unchanged import unchanged
 from export.variants.variant import refuse_overwriting
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.inference.devices import Device
 from hpa_sdk.inference.session import Session
 from hpa_sdk.models.contract import read_model
@@ -72,7 +72,7 @@ def export_bioimageio(
     planes = read_planes(sample)
     field, levels = card.preprocessing.model_input(planes, white=white, where=sample.files[0])
     probabilities, _ = Session(content, Device("cpu")).run(field[np.newaxis])
-    with whole_file(out) as partial, zipfile.ZipFile(partial, "w") as package:
+    with atomic_write(out) as partial, zipfile.ZipFile(partial, "w") as package:
         package.writestr("rdf.yaml", msgspec.yaml.encode(describe(file, card, content, authors)))
         package.writestr(README, write_readme(card))
         package.writestr(COVER, draw_cover(planes, levels))

@@ -11,7 +11,7 @@ from export.onnx.convert import convert
 from export.onnx.fitted_run import read_fitted
 from export.parity import SAMPLES, measure_parity
 from export.raw_planes.graph import with_raw_planes
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.contract import OPSET, check_contract
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import read_onnx
@@ -67,7 +67,7 @@ def export_onnx(
         The file can't be written.
     """
     fitted = read_fitted(run)
-    with whole_file(parity_file(out)) as partial_report, whole_file(out) as partial:
+    with atomic_write(parity_file(out)) as partial_report, atomic_write(out) as partial:
         model = convert(fitted.network, fitted.card, opset=opset)
         card = fitted.card
         if raw_planes:

@@ -13,7 +13,7 @@ from export.quantization.search import choose, describe, search
 from export.variants.agreement import answer
 from export.variants.variant import JUDGED_FIELDS, read_parent, write_variant
 from hpa_sdk.errors import TableError
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
 
@@ -87,7 +87,7 @@ def export_int8(
         )
     expected = answer(parent.path, parent.card, judged)
     # Beside the file to write, so that a full disk is told of the right place.
-    with whole_file(out) as partial, TemporaryDirectory(dir=out.parent, prefix=".int8-") as work:
+    with atomic_write(out) as partial, TemporaryDirectory(dir=out.parent, prefix=".int8-") as work:
         quantizer = Quantizer(parent, calibration, Path(work))
         trials = search(quantizer, parent, tried_on, QuantizationPlan(reduce_range=reduce_range))
         parts = {

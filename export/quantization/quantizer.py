@@ -29,7 +29,7 @@ from tqdm import tqdm
 from export.fields import Fields
 from export.quantization.bias_correction import correct_bias
 from export.variants.agreement import answer
-from export.variants.variant import Parent, told_as_variant_errors
+from export.variants.variant import Parent, raise_as_variant_errors
 from hpa_sdk.models.contract import inputs
 from hpa_sdk.prediction import Probabilities
 
@@ -102,7 +102,7 @@ class Quantizer:
         made_by = onnx.load(parent.path)
         self._producer = made_by.producer_name, made_by.producer_version
         # Folds scales into convolutions and biases into dense layers, so that fewer operators are left to quantize.
-        with told_as_variant_errors(parent.path), _temporary_files_in(work):
+        with raise_as_variant_errors(parent.path), _temporary_files_in(work):
             quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
         nodes = onnx.load(self._prepared, load_external_data=False).graph.node
         normalization = [node.name for node in takewhile(lambda node: node.op_type not in WEIGHTED, nodes)]
@@ -124,7 +124,7 @@ class Quantizer:
             onnxruntime can't quantize the network so.
         """
         out = self._work / "quantized.onnx"
-        with told_as_variant_errors(self._parent.path), _temporary_files_in(self._work):
+        with raise_as_variant_errors(self._parent.path), _temporary_files_in(self._work):
             quantize_static(
                 self._prepared,
                 out,

@@ -15,7 +15,7 @@ from export.raw_planes.graph import with_raw_planes
 from export.unchanged import check_unchanged, settled_stamp
 from export.variants.agreement import Agreement, answer, compare
 from export.variants.variant import JUDGED_FIELDS, refuse_overwriting, refuse_package
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
@@ -62,7 +62,7 @@ def export_raw_planes(
     judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
     # The parent's parity is that of another input; how far this file is from the parent is checked below.
     in_graph = replace(card, preprocessing=replace(card.preprocessing, place="graph"), parity=None)
-    with whole_file(out) as partial:
+    with atomic_write(out) as partial:
         changed = with_raw_planes(onnx.load(model), card.preprocessing)
         serialized = changed.SerializeToString(deterministic=True)
         partial.write_bytes(serialized)

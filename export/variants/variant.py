@@ -55,7 +55,7 @@ class Parent:
 
 
 @contextlib.contextmanager
-def told_as_variant_errors(parent: Path) -> Iterator[None]:
+def raise_as_variant_errors(parent: Path) -> Iterator[None]:
     """Raise what onnx and onnxruntime raise while they convert as errors of this package."""
     try:
         yield

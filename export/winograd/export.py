@@ -11,9 +11,9 @@ from export.errors import VariantError
 from export.fields import LEAST_FIELDS, Fields, read_fields
 from export.variants.agreement import answer
 from export.variants.speed import measure_cpu_shares
-from export.variants.variant import JUDGED_FIELDS, Parent, read_parent, told_as_variant_errors, write_variant
+from export.variants.variant import JUDGED_FIELDS, Parent, raise_as_variant_errors, read_parent, write_variant
 from export.winograd.graph import replace_convolutions
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
 
@@ -60,7 +60,7 @@ def export_winograd(
     """
     parent = read_parent(model, out)
     judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
-    with told_as_variant_errors(model):
+    with raise_as_variant_errors(model):
         changed = onnx.load(model)
         replaced = replace_convolutions(changed)
         changed = onnx.shape_inference.infer_shapes(changed, strict_mode=True)
@@ -71,7 +71,7 @@ def export_winograd(
             where=model,
             remedy="Use the fp32 file, or python -m export quantize, which is faster on most CPUs.",
         )
-    with whole_file(out) as partial:
+    with atomic_write(out) as partial:
         onnx.save(changed, partial)
         return write_variant(
             changed,
@@ -92,6 +92,6 @@ def export_winograd(
 
 def _cpu_share(parent: Parent, variant: Path, fields: Fields) -> str:
     """Measure the CPU time of a field beside the parent's, on one core."""
-    with told_as_variant_errors(parent.path):
+    with raise_as_variant_errors(parent.path):
         shares = measure_cpu_shares(parent, variant, fields)
     return f"{np.median(shares):.0%} of the parent's ({shares.min():.0%} to {shares.max():.0%}), one field on one core"

@@ -39,7 +39,7 @@ class _Origin(msgspec.Struct):
     notes: tuple[str, ...]
 
 
-class Remembered(NamedTuple):
+class CachedAnswer(NamedTuple):
     """An answer as the ledger has it.
 
     Attributes
@@ -82,16 +82,16 @@ class AnswerLedger:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, tables=_TABLES, application=_APPLICATION, version=_VERSION, upgrades=_UPGRADES)
         self._new: dict[bytes, tuple[Any, ...]] = {}
-        self._safe_at = time.monotonic()
+        self._flushed_at = time.monotonic()
 
     def close(self) -> None:
         """Write what is still to be written, and close the file."""
         try:
-            self.make_safe()
+            self.flush()
         finally:
             self._file.close()
 
-    def get(self, place: bytes) -> Remembered | None:
+    def get(self, place: bytes) -> CachedAnswer | None:
         """Give the answer for a place."""
         row = self._new.get(place) or next(
             iter(
@@ -108,7 +108,7 @@ class AnswerLedger:
         probabilities, embedding, white = (np.frombuffer(array, "<f4") for array in arrays)
         origin = None if content is None else msgspec.json.decode(content, type=_Origin)
         files, notes = (None, ()) if origin is None else (origin.files, origin.notes)
-        return Remembered(fingerprint, device, probabilities, embedding, white, files, notes)
+        return CachedAnswer(fingerprint, device, probabilities, embedding, white, files, notes)
 
     def add(self, place: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
         """Note an answer; a second later at the latest, if more come, it is safe."""
@@ -117,8 +117,8 @@ class AnswerLedger:
         files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
         origin = msgspec.json.encode(_Origin(files, prediction.notes))
         self._new[place] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
-        if time.monotonic() - self._safe_at >= _LONGEST_WAIT:
-            self.make_safe()
+        if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
+            self.flush()
 
     def replace_fact(self, name: str, value: str) -> str | None:
         """Note something under a name, and give what was noted there before."""
@@ -126,9 +126,9 @@ class AnswerLedger:
         self._file.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
         return str(rows[0][0]) if rows else None
 
-    def make_safe(self) -> None:
+    def flush(self) -> None:
         """Write what is still to be written."""
         new = [(place, *row) for place, row in self._new.items()]
         self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", new)
         self._new = {}
-        self._safe_at = time.monotonic()
+        self._flushed_at = time.monotonic()

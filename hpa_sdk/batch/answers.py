@@ -21,7 +21,7 @@ _MOST_HELD = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class PendingField:
     """A field whose answer the ledger does not have.
 
     Attributes
@@ -39,26 +39,26 @@ class Owed:
     fingerprint: Fingerprint | None = None
 
 
-class Forgetful:
+class NoCache:
     """Remembers nothing, for a run without a ledger."""
 
-    recalled = 0
+    hits = 0
     changed = 0
-    unkept = 0
+    unrecorded = 0
     devices: frozenset[str] = frozenset()
 
-    def recall(self, sample: Sample) -> Prediction | Owed:
+    def lookup(self, sample: Sample) -> Prediction | PendingField:
         """Owe every answer."""
-        return Owed(sample)
+        return PendingField(sample)
 
-    def note(self, owed: Owed, answer: Prediction | Failure) -> None:
+    def record(self, pending: PendingField, answer: Prediction | Failure) -> None:
         """Note nothing."""
 
-    def make_safe(self) -> None:
+    def flush(self) -> None:
         """Hold nothing that could be lost."""
 
 
-class Memory:
+class AnswerCache:
     """Remembers the predictions of a run and of those before it. Fields that failed are tried again.
 
     Parameters
@@ -70,15 +70,15 @@ class Memory:
     comparison : str
         How planes are compared.
     thresholds : numpy.ndarray
-        float32 of shape (28,): what is remembered are probabilities, so other thresholds need no other run.
+        float32 of shape (28,): what is open_answer_cache are probabilities, so other thresholds need no other run.
     device : str
         The device that makes the new answers.
 
     Attributes
     ----------
-    recalled, changed : int
+    hits, changed : int
         How many answers the ledger gave, and how many it had for what the field or the settings were before.
-    unkept : int
+    unrecorded : int
         How many new answers are not in the ledger, because their files changed between the two looks at them.
     devices : set of str
         The devices that made the answers that the ledger gave.
@@ -93,9 +93,9 @@ class Memory:
         thresholds: npt.NDArray[np.float32],
         device: str,
     ) -> None:
-        self.recalled = 0
+        self.hits = 0
         self.changed = 0
-        self.unkept = 0
+        self.unrecorded = 0
         self.devices: set[str] = set()
         self._ledger = ledger
         self._settings = settings
@@ -103,18 +103,18 @@ class Memory:
         self._thresholds = thresholds
         self._device = device
 
-    def recall(self, sample: Sample) -> Prediction | Owed:
-        """Give the prediction that the ledger has of a field as it is now, or what is owed."""
+    def lookup(self, sample: Sample) -> Prediction | PendingField:
+        """Give the prediction that the ledger has of a field as it is now, or what is pending."""
         bound, fingerprint = fingerprint_of(sample, self._settings, self._comparison)
-        owed = Owed(bound, place_of(sample), fingerprint)
-        known = self._ledger.get(owed.place)
+        pending = PendingField(bound, place_of(sample), fingerprint)
+        known = self._ledger.get(pending.place)
         if known is None or fingerprint is None:
-            return owed
+            return pending
         # A version before kept less of the files, and what it kept is still as good as it was.
         if known.fingerprint != (fingerprint.by_time if known.files is None else fingerprint.value):
             self.changed += 1
-            return owed
-        self.recalled += 1
+            return pending
+        self.hits += 1
         self.devices.add(known.device)
         answer = Prediction.from_probabilities(
             known.probabilities,
@@ -127,25 +127,25 @@ class Memory:
         )
         if known.files is None:
             # From now on by all that is known of its files.
-            self._ledger.add(owed.place, fingerprint.value, known.device, answer)
+            self._ledger.add(pending.place, fingerprint.value, known.device, answer)
         return answer
 
-    def note(self, owed: Owed, answer: Prediction | Failure) -> None:
+    def record(self, pending: PendingField, answer: Prediction | Failure) -> None:
         """Note a prediction, where it is known what it came from: what was read is what was looked at before."""
         if not isinstance(answer, Prediction):
             return
-        if owed.fingerprint is None or not owed.fingerprint.is_of(answer.files):
-            self.unkept += 1
+        if pending.fingerprint is None or not pending.fingerprint.is_of(answer.files):
+            self.unrecorded += 1
             return
-        self._ledger.add(owed.place, owed.fingerprint.value, self._device, answer)
+        self._ledger.add(pending.place, pending.fingerprint.value, self._device, answer)
 
-    def make_safe(self) -> None:
+    def flush(self) -> None:
         """Write what the ledger has not written yet."""
-        self._ledger.make_safe()
+        self._ledger.flush()
 
 
 def answers_in_order(
-    found: Iterator[Sample | Failure], stream: Stream, memory: Memory | Forgetful
+    found: Iterator[Sample | Failure], stream: Stream, cache: AnswerCache | NoCache
 ) -> Iterator[Prediction | Failure]:
     """Answer what was found, in its order, with bounded memory.
 
@@ -154,33 +154,33 @@ def answers_in_order(
     found : iterator of Sample or Failure
         A failure, where no sample was found, is its own answer.
     stream : callable
-        Predicts the samples that the memory does not know.
-    memory : Memory or Forgetful
-        What is remembered.
+        Predicts the samples that the cache does not know.
+    cache : AnswerCache or NoCache
+        What is open_answer_cache.
 
     Yields
     ------
     Prediction or Failure
         One for each that was found.
     """
-    waiting: deque[Prediction | Failure | Owed] = deque()
+    waiting: deque[Prediction | Failure | PendingField] = deque()
     while True:
-        unanswered = _Unanswered(found, memory, waiting)
+        unanswered = _Unanswered(found, cache, waiting)
         for answer in stream(unanswered):
             yield from _ready(waiting)
-            owed = waiting.popleft()
-            if isinstance(owed, Owed):
-                memory.note(owed, answer)
+            pending = waiting.popleft()
+            if isinstance(pending, PendingField):
+                cache.record(pending, answer)
             yield answer
         yield from _ready(waiting)
         if unanswered.exhausted:
             return
 
 
-def _ready(waiting: deque[Prediction | Failure | Owed]) -> Iterator[Prediction | Failure]:
-    while waiting and not isinstance(waiting[0], Owed):
+def _ready(waiting: deque[Prediction | Failure | PendingField]) -> Iterator[Prediction | Failure]:
+    while waiting and not isinstance(waiting[0], PendingField):
         answer = waiting.popleft()
-        if not isinstance(answer, Owed):
+        if not isinstance(answer, PendingField):
             yield answer
 
 
@@ -194,12 +194,12 @@ class _Unanswered:
     def __init__(
         self,
         found: Iterator[Sample | Failure],
-        memory: Memory | Forgetful,
-        waiting: deque[Prediction | Failure | Owed],
+        cache: AnswerCache | NoCache,
+        waiting: deque[Prediction | Failure | PendingField],
     ) -> None:
         self.exhausted = False
         self._found = found
-        self._memory = memory
+        self._cache = cache
         self._waiting = waiting
 
     def __iter__(self) -> Iterator[Sample]:
@@ -209,9 +209,9 @@ class _Unanswered:
             if item is None:
                 self.exhausted = True
                 return
-            answer = item if isinstance(item, Failure) else self._memory.recall(item)
+            answer = item if isinstance(item, Failure) else self._cache.lookup(item)
             self._waiting.append(answer)  # before the sample is given: its answer may come on another thread at once
-            if isinstance(answer, Owed):
+            if isinstance(answer, PendingField):
                 yield answer.sample
             else:
                 held += 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from hpa_sdk import __version__
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import escaped
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
@@ -84,7 +84,7 @@ class Provenance:
             "output": {"file": str(output.absolute()), "bytes": output.stat().st_size, "sha256": file_sha256(output)},
         }
         # A file name that is no Unicode is written escaped.
-        with whole_file(provenance_path(output)) as partial:
+        with atomic_write(provenance_path(output)) as partial:
             partial.write_bytes(msgspec.json.format(msgspec.json.encode(_readable(told)), indent=2) + b"\n")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.batch.answer_ledger import AnswerLedger
-from hpa_sdk.batch.answers import Memory
+from hpa_sdk.batch.answers import AnswerCache
 from hpa_sdk.batch.fingerprint import Comparison
 
 
@@ -21,7 +21,7 @@ def ledger_path(output: Path) -> Path:
 
 
 @contextmanager
-def remembered(
+def open_answer_cache(
     output: Path,
     settings: str,
     comparison: Comparison,
@@ -29,15 +29,15 @@ def remembered(
     thresholds: npt.NDArray[np.float32],
     device: str,
     tell: Callable[[str], None],
-) -> Iterator[Memory]:
-    """Hold the memory of an output during the block, within `sole_run`.
+) -> Iterator[AnswerCache]:
+    """Open the cached answers of an output during the block, within `lock_output`.
 
     Parameters
     ----------
     output : pathlib.Path
         The output, whose ledger is opened or made beside it.
     settings, comparison, thresholds, device
-        As for `Memory`.
+        As for `AnswerCache`.
     tell : callable
         Takes a line for the user where the settings are not those of the run before.
 
@@ -56,9 +56,9 @@ def remembered(
                 "The model, the white level, an option of the runtime or the way to compare is another than before:"
                 " every field is done again."
             )
-        yield Memory(ledger, settings=settings, comparison=comparison, thresholds=thresholds, device=device)
+        yield AnswerCache(ledger, settings=settings, comparison=comparison, thresholds=thresholds, device=device)
 
 
 def _partials(output: Path) -> list[Path]:
-    partial = re.compile(rf"\.[0-9a-f]{{8}}\.{re.escape(output.name)}")  # as whole_file names them
+    partial = re.compile(rf"\.[0-9a-f]{{8}}\.{re.escape(output.name)}")  # as atomic_write names them
     return [path for path in output.parent.iterdir() if partial.fullmatch(path.name)]

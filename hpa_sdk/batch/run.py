@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.batch.answers import Forgetful, Memory, answers_in_order
+from hpa_sdk.batch.answers import AnswerCache, NoCache, answers_in_order
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import remembered
-from hpa_sdk.batch.run_lock import sole_run
+from hpa_sdk.batch.resumption import open_answer_cache
+from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.errors import count_of
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.model_card import ModelCard
@@ -53,8 +53,8 @@ class Run:
         What predicts.
     writer : Writer
         What writes.
-    memory : Memory or Forgetful
-        What earlier runs are remembered by.
+    cache : AnswerCache or NoCache
+        What earlier runs are open_answer_cache by.
 
     Attributes
     ----------
@@ -62,8 +62,8 @@ class Run:
         How many were answered so far, and how many of these are failures.
     """
 
-    def __init__(self, engine: Engine, writer: Writer, memory: Memory | Forgetful) -> None:
-        self.memory = memory
+    def __init__(self, engine: Engine, writer: Writer, cache: AnswerCache | NoCache) -> None:
+        self.cache = cache
         self.fields = 0
         self.failed = 0
         self._engine = engine
@@ -71,7 +71,7 @@ class Run:
 
     def answers(self, found: Iterator[Sample | Failure]) -> Iterator[Prediction | Failure]:
         """Answer what was found, write each answer, and give it for whoever watches."""
-        for answer in answers_in_order(found, self._engine.stream, self.memory):
+        for answer in answers_in_order(found, self._engine.stream, self.cache):
             self.fields += 1
             self.failed += isinstance(answer, Failure)
             self._writer.write(answer)
@@ -110,31 +110,31 @@ def open_run(
     OutputError
         The file or what belongs to it can't be written, or another process is at work with it.
     """
-    with sole_run(output):
+    with lock_output(output):
         provenance = Provenance(engine.model, engine.card, asked or {})
         with ExitStack() as stack:
-            memory: Memory | Forgetful = Forgetful()
+            cache: AnswerCache | NoCache = NoCache()
             if resume is not None:
                 settings = settings_sha256(
                     engine.model.sha256, engine.card.preprocessing, engine.white, resume, engine.runtime_options
                 )
                 thresholds, device = engine.thresholds, engine.device
-                opened = remembered(output, settings, resume, thresholds=thresholds, device=device, tell=tell)
-                memory = stack.enter_context(opened)
-            run = Run(engine, stack.enter_context(open_writer(output, form)), memory)
+                opened = open_answer_cache(output, settings, resume, thresholds=thresholds, device=device, tell=tell)
+                cache = stack.enter_context(opened)
+            run = Run(engine, stack.enter_context(open_writer(output, form)), cache)
             yield run
             # Before the output appears: nothing that can still fail comes after it but its provenance.
-            memory.make_safe()
-        if memory.recalled or memory.changed:
-            were = "was" if memory.changed == 1 else "were"
+            cache.flush()
+        if cache.hits or cache.changed:
+            were = "was" if cache.changed == 1 else "were"
             tell(
-                f"{count_of(memory.recalled, 'answer')} stood in the ledger;"
-                f" {count_of(memory.changed, 'field')} had changed and {were} done again."
+                f"{count_of(cache.hits, 'answer')} stood in the ledger;"
+                f" {count_of(cache.changed, 'field')} had changed and {were} done again."
             )
-        if memory.unkept:
+        if cache.unrecorded:
             tell(
-                f"Not kept in the ledger: {count_of(memory.unkept, 'answer')}, because planes changed meanwhile or"
+                f"Not kept in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile or"
                 " could not be looked at."
             )
-        counts = {"fields": run.fields, "failed": run.failed, "recalled": memory.recalled, "changed": memory.changed}
-        provenance.write(output, devices=sorted({engine.device, *memory.devices}), counts=counts)
+        counts = {"fields": run.fields, "failed": run.failed, "recalled": cache.hits, "changed": cache.changed}
+        provenance.write(output, devices=sorted({engine.device, *cache.devices}), counts=counts)

@@ -15,7 +15,7 @@ _Location = tuple[str, str]
 class RunIds:
     """The ids of a run: first all of its fields are added, then each is taken under its id.
 
-    Memory grows with the number of fields that are added, by some hundred bytes each.
+    AnswerCache grows with the number of fields that are added, by some hundred bytes each.
     """
 
     def __init__(self) -> None:

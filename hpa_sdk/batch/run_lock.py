@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.file_lock import sole_holder
+from hpa_sdk.files.file_lock import hold_lock
 
 
 @contextmanager
-def sole_run(output: Path) -> Iterator[None]:
+def lock_output(output: Path) -> Iterator[None]:
     """Hold an output for one run during the block, by a lock file beside it: a killed run blocks nobody.
 
     Parameters
@@ -26,7 +26,7 @@ def sole_run(output: Path) -> Iterator[None]:
     """
     if not output.parent.is_dir():  # some versions of the lock would make it
         raise OutputError("the folder is missing", where=output, remedy="Make it, or name a file in another one.")
-    with sole_holder(
+    with hold_lock(
         output.with_name(f".{output.name}.lock"),
         busy=lambda: OutputError(
             "another run is at work with this output",

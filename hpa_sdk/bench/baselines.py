@@ -26,7 +26,7 @@ STUDY_SIDE = 299
 _ERRORS_ONLY = 3
 
 
-class Rival(Protocol):
+class Baseline(Protocol):
     """Another way to answer.
 
     Attributes
@@ -90,7 +90,7 @@ def study_image(sample: Sample) -> npt.NDArray[np.float64]:
     return cv2.resize(blend, (STUDY_SIDE, STUDY_SIDE)) / 255
 
 
-def open_rival(name: str, model: Path, *, white: White | None, threads: int | None) -> Rival:
+def open_baseline(name: str, model: Path, *, white: White | None, threads: int | None) -> Baseline:
     """Open what a name stands for.
 
     Parameters
@@ -99,8 +99,8 @@ def open_rival(name: str, model: Path, *, white: White | None, threads: int | No
         - ``study-loop``: the study's loop with the same file in a plain onnxruntime session;
         - ``openvino``: the same file on that device;
         - a model file: the other file, on the CPU;
-        - ``MODULE:ARGUMENT``: what the function ``open_rival`` of a module makes of an argument. In a checkout,
-          ``benchmarks.keras_rival:RUN`` is the study's loop with the Keras network of a run folder.
+        - ``MODULE:ARGUMENT``: what the function ``open_baseline`` of a module makes of an argument. In a checkout,
+          ``benchmarks.keras_baseline:RUN`` is the study's loop with the Keras network of a run folder.
     model : pathlib.Path
         The file of the predictor that is compared.
     white, threads : optional
@@ -123,17 +123,17 @@ def open_rival(name: str, model: Path, *, white: White | None, threads: int | No
         return OtherPredictor(Path(name).name, Predictor.load(name, device="cpu", white=white, threads=threads))
     module, separator, argument = name.partition(":")
     try:
-        opened: Rival = import_module(module).open_rival(argument)
+        opened: Baseline = import_module(module).open_baseline(argument)
     except (ImportError, AttributeError, ValueError) as error:
         if separator:
-            raise SettingError(f"no rival can be had from {module} ({error})", remedy=_NAME_ONE) from error
-        raise SettingError(f"{name!r} is no rival", remedy=_NAME_ONE) from error
+            raise SettingError(f"no baseline can be had from {module} ({error})", remedy=_NAME_ONE) from error
+        raise SettingError(f"{name!r} is no baseline", remedy=_NAME_ONE) from error
     return opened
 
 
 _NAME_ONE = (
     "Name one of study-loop and openvino, a model file, or MODULE:ARGUMENT; for Keras, in a checkout with the training"
-    " extra: benchmarks.keras_rival:RUN."
+    " extra: benchmarks.keras_baseline:RUN."
 )
 
 

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 import psutil
 
-from hpa_sdk.bench.baselines import Rival
+from hpa_sdk.bench.baselines import Baseline
 from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
 from hpa_sdk.bench.stages import Stages
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.inference.devices import NVIDIA, Device
-from hpa_sdk.inference.int8_overflow import told_int8
+from hpa_sdk.inference.int8_overflow import describe_int8
 from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -59,11 +59,11 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duel:
-    """A predictor against a rival, in turn.
+    """A predictor against a baseline, in turn.
 
     Attributes
     ----------
-    rival : str
+    baseline : str
         What it was.
     ours, theirs : Spread
         Fields a second, from file to answer.
@@ -75,7 +75,7 @@ class Duel:
         Share of these with the same label set, 0 to 1.
     """
 
-    rival: str
+    baseline: str
     ours: Spread
     theirs: Spread
     ratio: Spread
@@ -86,7 +86,7 @@ class Duel:
 def measure(
     predictor: Predictor,
     paths: Sequence[str],
-    rival: Rival | None,
+    baseline: Baseline | None,
     *,
     model: Path,
     white: White | None,
@@ -95,7 +95,7 @@ def measure(
     fields: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Measure a predictor on the fields that paths name, and against a rival.
+    """Measure a predictor on the fields that paths name, and against a baseline.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def measure(
     samples = list(islice(found, fields))
     predictor.predict(samples[0])
     stages = Stages(predictor, samples, white, seconds)
-    progress.reset(total=2 + rounds * (1 if rival is None else 2))
+    progress.reset(total=2 + rounds * (1 if baseline is None else 2))
     told: dict[str, Any] = {
         "model": str(model),
         "device": predictor.device,
@@ -122,8 +122,8 @@ def measure(
     told["stages_ms"] = stages.one_after_the_other()
     progress.update()
     told["offline"] = measure_ceiling(stages, rounds, progress.update)
-    if rival is not None:
-        told["against"] = duel(stages, rival, rounds, progress.update)
+    if baseline is not None:
+        told["against"] = duel(stages, baseline, rounds, progress.update)
     return told
 
 
@@ -142,7 +142,7 @@ def machine() -> dict[str, Any]:
     return {
         "platform": platform.platform(),
         "processor": _processor(),
-        "int8": told_int8(),
+        "int8": describe_int8(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
     }
@@ -163,7 +163,7 @@ def offline(stages: Stages) -> float:
     stages.predictor.session.for_many()
     answers = stages.predictor.stream(itertools.cycle(stages.samples), on_error="raise")
     plan = stages.predictor.threads
-    filled = 2 * (plan.lanes + 1) * stages.predictor.session.batch_size + plan.workers
+    filled = 2 * (plan.parallel_runs + 1) * stages.predictor.session.batch_size + plan.workers
     return rate(answers, seconds=stages.seconds, unmeasured=filled)
 
 
@@ -197,41 +197,41 @@ def measure_ceiling(stages: Stages, rounds: int, told: Callable[[], object]) -> 
     return Ceiling(binding=lesser if on_card else "both on the same cores", **spreads)
 
 
-def duel(stages: Stages, rival: Rival, rounds: int, told: Callable[[], object]) -> Duel:
-    """Measure a predictor and a rival in turn on the same fields, and compare their label sets.
+def duel(stages: Stages, baseline: Baseline, rounds: int, told: Callable[[], object]) -> Duel:
+    """Measure a predictor and a baseline in turn on the same fields, and compare their label sets.
 
     Parameters
     ----------
     stages : Stages
         What to measure.
-    rival : Rival
+    baseline : Baseline
         What to compare it with.
     rounds : int
         Pairs.
     told : callable
         Called after each pair.
     """
-    same = _same_label_sets(stages, rival)
+    same = _same_label_sets(stages, baseline)
     rows: list[dict[str, float]] = []
     pair = {
         "ours": lambda: offline(stages),
         "theirs": lambda: rate(
-            rival.answers(itertools.cycle(stages.samples)), seconds=stages.seconds, unmeasured=_UNMEASURED
+            baseline.answers(itertools.cycle(stages.samples)), seconds=stages.seconds, unmeasured=_UNMEASURED
         ),
     }
     for row in in_turn(pair, rounds):
         rows.append(row | {"ratio": row["ours"] / row["theirs"]})
         told()
     spreads = {name: Spread.of([row[name] for row in rows]) for name in rows[0]}
-    return Duel(rival=rival.name, fields=len(same), same_label_sets=float(np.mean(same)), **spreads)
+    return Duel(baseline=baseline.name, fields=len(same), same_label_sets=float(np.mean(same)), **spreads)
 
 
-def _same_label_sets(stages: Stages, rival: Rival) -> list[bool]:
+def _same_label_sets(stages: Stages, baseline: Baseline) -> list[bool]:
     ours = [prediction.labels for prediction in stages.predictor.predict(stages.samples)]
     thresholds = stages.predictor.thresholds
     theirs = [
         {Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)}
-        for probabilities in rival.answers(iter(stages.samples))
+        for probabilities in baseline.answers(iter(stages.samples))
     ]
     return [one == other for one, other in zip(ours, theirs, strict=True)]
 

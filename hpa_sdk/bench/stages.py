@@ -72,12 +72,12 @@ class Stages:
         return self._on_all_threads(lambda sample: self._model_input(read_planes(sample)))
 
     def raw_session(self) -> float:
-        """Give the fields a second of the session alone, on ready tensors and all lanes."""
+        """Give the fields a second of the session alone, on ready tensors and all parallel_runs."""
         session: Session = self.predictor.session.for_many()
         fields = self._ready_fields()
         batch = [field for field, _ in zip(itertools.cycle(fields), range(session.batch_size), strict=False)]
-        answers = _on_threads(session.run, itertools.repeat(batch), session.plan.lanes)
-        return session.batch_size * rate(answers, seconds=self.seconds, unmeasured=session.plan.lanes)
+        answers = _on_threads(session.run, itertools.repeat(batch), session.plan.parallel_runs)
+        return session.batch_size * rate(answers, seconds=self.seconds, unmeasured=session.plan.parallel_runs)
 
     def _on_all_threads(self, work: Callable[[Sample], object]) -> float:
         workers = self.predictor.threads.workers

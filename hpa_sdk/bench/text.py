@@ -45,7 +45,7 @@ def _ceiling(found: Ceiling) -> Iterator[str]:
 
 def _duel(found: Duel) -> Iterator[str]:
     yield ""
-    yield f"against {found.rival}, in turn"
+    yield f"against {found.baseline}, in turn"
     yield f"  {'this':<20} {_plain(found.ours)}"
     yield f"  {'the other':<20} {_plain(found.theirs)}"
     ratio = found.ratio

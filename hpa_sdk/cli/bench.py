@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from hpa_sdk.bench.baselines import open_rival
+from hpa_sdk.bench.baselines import open_baseline
 from hpa_sdk.bench.report import as_json, measure
 from hpa_sdk.bench.text import as_text
 from hpa_sdk.cli.parameters import device_option, runtime_option, white_option
@@ -58,10 +58,10 @@ def bench(
         threads=threads,
         runtime_options=dict(runtime_options),
     )
-    rival = None if against is None else open_rival(against, model, white=white, threads=threads)
+    baseline = None if against is None else open_baseline(against, model, white=white, threads=threads)
     with tqdm(disable=None, unit=" turns", leave=False) as progress:
         told = measure(
-            predictor, paths, rival, model=model, white=white, rounds=rounds, seconds=seconds, fields=fields,
+            predictor, paths, baseline, model=model, white=white, rounds=rounds, seconds=seconds, fields=fields,
             progress=progress,
         )  # fmt: skip
     click.echo(json.dumps(as_json(told), indent=2) if as_json_ else as_text(told))

@@ -11,7 +11,7 @@ from hpa_sdk import __version__
 from hpa_sdk.errors import DeviceError
 from hpa_sdk.inference.device_choice import try_device
 from hpa_sdk.inference.devices import AUTOMATIC, KINDS, Device, installed_openvino, installed_runtime, obstacles
-from hpa_sdk.inference.int8_overflow import told_int8
+from hpa_sdk.inference.int8_overflow import describe_int8
 from hpa_sdk.inference.threads import usable_cores
 
 
@@ -30,7 +30,7 @@ def doctor(as_json: bool) -> None:
         "onnxruntime": installed_runtime() or "not installed",
         "openvino": installed_openvino() or "not installed",
         "threads": usable_cores(),
-        "int8": told_int8(),
+        "int8": describe_int8(),
         "auto": next((kind for kind in AUTOMATIC if devices[kind] is None), "nothing"),
         "devices": devices,
     }

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from hpa_sdk.cli.model_text import model_text
-from hpa_sdk.models.checksum import seal_holds, weights_match
+from hpa_sdk.models.checksum import checksum_matches, weights_match
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.onnx_file import map_file
 
@@ -24,7 +24,7 @@ def inspect(model: Path, as_json: bool) -> None:
     this package runs.
     """
     content = map_file(model)
-    intact = seal_holds(content)
+    intact = checksum_matches(content)
     if intact is False:
         # Said before anything is read, which the change may have made unreadable.
         click.echo(f"{model}: the file was altered after it was exported.", err=True)

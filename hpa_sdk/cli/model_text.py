@@ -28,7 +28,7 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
     card : ModelCard
         Its card.
     intact, matches : bool or None
-        As `seal_holds` and `weights_match` tell.
+        As `checksum_matches` and `weights_match` tell.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 from tqdm import tqdm
 
-from hpa_sdk.batch.answers import Forgetful
+from hpa_sdk.batch.answers import NoCache
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
@@ -165,4 +165,4 @@ def _form_of(output: Path) -> str:
 @contextmanager
 def _open_streamed_run(output: Path, form: str, engine: Engine) -> Iterator[Run]:
     with open_stream(output) as stream:
-        yield Run(engine, WRITERS[form](stream), Forgetful())
+        yield Run(engine, WRITERS[form](stream), NoCache())

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hpa_sdk.explain.occlusion import Explanation
 from hpa_sdk.fields.composite import Shown, composite, show
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.preprocessing import Planes
 
 SIDE = 448
@@ -63,7 +63,7 @@ def write_overlay(fields: Sequence[Explained], path: Path) -> None:
     for row in rows:
         sheet.paste(row, (0, top))
         top += row.height
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         sheet.save(partial, format="PNG")
 
 
@@ -80,7 +80,7 @@ def write_maps(fields: Sequence[Explained], path: Path) -> None:
     pages = [(field.id, label, page) for field in fields for label, page in _maps(field.explanation)]
     first, *others = [Image.fromarray(page) for _, _, page in pages]
     names = json.dumps([{"id": name, "label": label} for name, label, _ in pages])
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         first.save(partial, format="TIFF", save_all=True, append_images=others, tiffinfo={_DESCRIPTION: names})
 
 

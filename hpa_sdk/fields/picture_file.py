@@ -13,7 +13,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.pixel_rules import StoredForm, as_plane, check_orientation, not_grey
 from hpa_sdk.fields.planes import COPY_AGAIN, check_size, damaged, plane_errors
 from hpa_sdk.fields.png_checksums import HEADER_SIZE, SIGNATURE, check_chunks, most_bytes
-from hpa_sdk.fields.pseudocolour import plane_of_painted
+from hpa_sdk.fields.pseudocolour import plane_of_pseudocolour
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.tiff_file import read_tiff
 from hpa_sdk.preprocessing import Planes
@@ -87,7 +87,7 @@ def _read_jpeg(file: io.BufferedReader, path: Path, channel: Channel | None) -> 
         check_size(*image.size, path)
         if channel is None or image.mode != "RGB":
             return _grey(image, path)
-        return upright(plane_of_painted(image, channel, path), image, path)
+        return upright(plane_of_pseudocolour(image, channel, path), image, path)
 
 
 def _grey(image: Image.Image, path: Path) -> Reading:

@@ -1,4 +1,4 @@
-"""Takes a plane out of a JPEG painted in its channel's colour, as the Human Protein Atlas publishes planes."""
+"""Takes a plane out of a JPEG pseudocoloured in its channel's colour, as the Human Protein Atlas publishes planes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_ASPECT = 1.1
 MAX_STRAY = 3.0
 """Mean grey levels, over 16 x 16 blocks, that a colour may have in a picture of another channel.
 
-Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 planes of the Kaggle set painted in their colours; the
+Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 planes of the Kaggle set pseudocoloured in their colours; the
 composites of 71 fields of HPA cells have at least 4.8.
 """
 
@@ -58,13 +58,13 @@ def check_is_field(width: int, height: int, where: Path | None = None) -> None:
         )
 
 
-def plane_of_painted(image: Image.Image, channel: Channel, where: Path | None = None) -> npt.NDArray[np.uint8]:
-    """Take the plane out of a painted picture.
+def plane_of_pseudocolour(image: Image.Image, channel: Channel, where: Path | None = None) -> npt.NDArray[np.uint8]:
+    """Take the plane out of a pseudocoloured picture.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        A JPEG of mode RGB of which no pixel has been decoded, painted in the channel's colour: red in R, green in G,
+        A JPEG of mode RGB of which no pixel has been decoded, pseudocoloured in the channel's colour: red in R, green in G,
         blue in B, yellow in R and G alike.
     channel : Channel
         The channel that the picture should show.
@@ -103,7 +103,7 @@ def _check_colours(luma_chroma: npt.NDArray[np.uint8], channel: Channel, where: 
     if stray > MAX_STRAY or (own.max() > MAX_STRAY and own.min() < MIN_YELLOW_SHARE * own.max()):
         red, green, blue = means
         raise PlaneError(
-            f"the picture is not painted in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
+            f"the picture is not pseudocoloured in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
             where=where,
             remedy=f"Give the picture of the {channel} channel alone.",
         )

@@ -16,7 +16,7 @@ FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a partial file to write; move it to its place when the block ends well.
 
     The partial file lies beside the final one (a move within one folder is atomic on POSIX and on NTFS), starts with a

@@ -12,7 +12,7 @@ from hpa_sdk.errors import OutputError
 
 
 @contextmanager
-def sole_holder(
+def hold_lock(
     lock_file: Path, *, busy: Callable[[], OutputError], no_lock: Callable[[Exception], OutputError]
 ) -> Iterator[None]:
     """Hold a lock file during the block, and wait for nobody.

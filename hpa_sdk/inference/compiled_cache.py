@@ -15,7 +15,7 @@ from typing import TypeVar
 import platformdirs
 
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.models.onnx_file import file_sha256
 
@@ -24,10 +24,10 @@ Opened = TypeVar("Opened")
 FOLDER_VARIABLE = "HPA_CACHE"
 """Environment variable that names another folder for the cache; empty, nothing is kept."""
 
-MOST_KEPT = 12
+MOST_CACHED = 12
 """Entries of the cache; the one that was not used for longest goes first."""
 
-# Killed starts leave their partial files, of which `whole_file` says the form.
+# Killed starts leave their partial files, of which `atomic_write` says the form.
 _OWN = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9a-f]{32}(\.\w+)?")
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _log = logging.getLogger("hpa_sdk")
@@ -41,7 +41,7 @@ def cache_folder() -> Path | None:
     return Path(named) if named else None
 
 
-def kept_path(model: ModelContent, made_by: Mapping[str, str], suffix: str) -> Path | None:
+def cached_path(model: ModelContent, made_by: Mapping[str, str], suffix: str) -> Path | None:
     """Give the place of what a runtime made of a model.
 
     Parameters
@@ -65,7 +65,7 @@ def kept_path(model: ModelContent, made_by: Mapping[str, str], suffix: str) -> P
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
 
-def open_kept(kept: Path | None, *, read: Callable[[bytes], Opened], make: Callable[[Path | None], Opened]) -> Opened:
+def open_cached(kept: Path | None, *, read: Callable[[bytes], Opened], make: Callable[[Path | None], Opened]) -> Opened:
     """Open what was kept; or make it, and keep it for the next start.
 
     What is kept ends in its SHA-256. What was damaged or can't be opened is made again, and a cache that can't be
@@ -82,7 +82,7 @@ def open_kept(kept: Path | None, *, read: Callable[[bytes], Opened], make: Calla
     """
     if kept is not None and kept.is_file():
         try:
-            opened = read(_unsealed(kept))
+            opened = read(_checked_content(kept))
             os.utime(kept)
         except Exception as error:  # noqa: BLE001 - of a damaged file comes whatever comes, and it is made again
             _log.info("%s is made again (%s)", kept, error)
@@ -91,7 +91,7 @@ def open_kept(kept: Path | None, *, read: Callable[[bytes], Opened], make: Calla
     if kept is not None:
         try:
             _make_room(kept.parent)
-            with whole_file(kept) as partial:
+            with atomic_write(kept) as partial:
                 opened = make(partial)
                 digest = bytes.fromhex(file_sha256(partial))
                 with partial.open("ab") as file:
@@ -103,15 +103,15 @@ def open_kept(kept: Path | None, *, read: Callable[[bytes], Opened], make: Calla
     return make(None)
 
 
-def _unsealed(kept: Path) -> bytes:
-    sealed = kept.read_bytes()
-    content = sealed[:-_DIGEST_SIZE]
-    if hashlib.sha256(content).digest() != sealed[-_DIGEST_SIZE:]:
+def _checked_content(kept: Path) -> bytes:
+    stored = kept.read_bytes()
+    content = stored[:-_DIGEST_SIZE]
+    if hashlib.sha256(content).digest() != stored[-_DIGEST_SIZE:]:
         raise ModelFileError("the kept file is damaged", where=kept, remedy="It is made again.")
     return content
 
 
-def keep_folder(folder: Path) -> bool:
+def make_cache_folder(folder: Path) -> bool:
     """Make a folder in the cache that a runtime fills itself, or note that it was used now; False where it can't be."""
     try:
         if not folder.is_dir():
@@ -129,5 +129,5 @@ def _make_room(folder: Path) -> None:
     # The folder may be one that the user named, with files of others in it.
     own = [entry for entry in folder.iterdir() if _OWN.fullmatch(entry.name)]
     entries = sorted(own, key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for old in entries[MOST_KEPT - 1 :]:
+    for old in entries[MOST_CACHED - 1 :]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()

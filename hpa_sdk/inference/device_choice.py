@@ -133,7 +133,7 @@ def _check_memory(model: ModelContent, device: Device, settings: SessionSettings
             for name, value in settings.options.items()
             if not name.startswith("trt_") and name != "enable_cuda_graph"
         }
-        settings, plan = replace(settings, options=kept), replace(plan, lanes=1)
+        settings, plan = replace(settings, options=kept), replace(plan, parallel_runs=1)
     tried = Session(model, tried_on, settings, batch_size=TRIED_FIELDS, fixed_shape=False, plan=plan)
     empty = tried.empty_field()
     if device.kind in NVIDIA:
@@ -141,7 +141,7 @@ def _check_memory(model: ModelContent, device: Device, settings: SessionSettings
     check_batch(
         device,
         batch_size,
-        lanes=ThreadPlan.for_many(device.kind, settings.threads).lanes,
+        parallel_runs=ThreadPlan.for_many(device.kind, settings.threads).parallel_runs,
         field_bytes=empty.nbytes,
         run=lambda: tried.run([empty] * TRIED_FIELDS),
     )

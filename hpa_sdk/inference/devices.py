@@ -168,7 +168,7 @@ def obstacles(device: Device) -> tuple[str, ...]:
     return tuple(found)
 
 
-def card_name(index: int) -> str:
+def gpu_name(index: int) -> str:
     """Give the name of an NVIDIA card, such as ``"NVIDIA H200"``; empty where the driver does not tell."""
     card = open_card(index)
     if card is None:

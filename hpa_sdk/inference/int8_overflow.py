@@ -42,7 +42,7 @@ def session_entries() -> dict[str, str]:
     return SESSION_ENTRIES if int8_overflows() is False else {**SESSION_ENTRIES, **EXACT_INT8}
 
 
-def told_int8() -> str:
+def describe_int8() -> str:
     """Say in a few words how this processor does with int8 files."""
     told = {None: "unknown without onnxruntime", True: "sums in 16 bits (no VNNI)", False: "sums in 32 bits"}
     return told[int8_overflows()]

@@ -45,7 +45,9 @@ def memory_of(device: Device) -> Memory | None:
     return Memory(available if granted is None else min(available, granted), psutil.Process().memory_info().rss)
 
 
-def check_batch(device: Device, batch_size: int, *, lanes: int, field_bytes: int, run: Callable[[], object]) -> None:
+def check_batch(
+    device: Device, batch_size: int, *, parallel_runs: int, field_bytes: int, run: Callable[[], object]
+) -> None:
     """Refuse a batch that memory can't hold.
 
     Parameters
@@ -54,7 +56,7 @@ def check_batch(device: Device, batch_size: int, *, lanes: int, field_bytes: int
         Where it is to run.
     batch_size : int
         Fields a run.
-    lanes : int
+    parallel_runs : int
         Runs at once.
     field_bytes : int
         Bytes of one field as the model takes it: no batch takes less.
@@ -69,12 +71,12 @@ def check_batch(device: Device, batch_size: int, *, lanes: int, field_bytes: int
     before = memory_of(device)
     if before is None:
         return
-    _refuse(batch_size, field_bytes * lanes, before.free)
+    _refuse(batch_size, field_bytes * parallel_runs, before.free)
     # Twice, since arenas grow once more on the second run.
     for _ in range(2):
         run()
     after = memory_of(device) or before
-    _refuse(batch_size, max(field_bytes, (after.taken - before.taken) // TRIED_FIELDS) * lanes, before.free)
+    _refuse(batch_size, max(field_bytes, (after.taken - before.taken) // TRIED_FIELDS) * parallel_runs, before.free)
 
 
 def _refuse(batch_size: int, a_field: int, free: int) -> None:

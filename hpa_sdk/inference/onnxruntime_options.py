@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpa_sdk.inference.devices import NVIDIA, Device
-from hpa_sdk.inference.runtime_session import LaneSettings
+from hpa_sdk.inference.runtime_session import RuntimeSettings
 
 _GIB = 2**30
 
@@ -18,7 +18,7 @@ EXACT_INT8 = {"session.x64quantprecision": "1"}
 """What makes onnxruntime sum products of int8 in 32 bits on processors without VNNI too."""
 
 
-def provider_options(device: Device, settings: LaneSettings) -> dict[str, str]:
+def provider_options(device: Device, settings: RuntimeSettings) -> dict[str, str]:
     """Give the options of the device's provider; the caller's own go before ours."""
     chosen: dict[str, str] = {}
     # Named, the first card is looked for among plugins too, and that none is found is printed at each start.
@@ -32,7 +32,7 @@ def provider_options(device: Device, settings: LaneSettings) -> dict[str, str]:
             "use_tf32": "0",
         }
         if settings.gpu_memory is not None:
-            chosen["gpu_mem_limit"] = str(int(settings.gpu_memory * _GIB / settings.lanes))
+            chosen["gpu_mem_limit"] = str(int(settings.gpu_memory * _GIB / settings.parallel_runs))
     return chosen | dict(settings.options)
 
 

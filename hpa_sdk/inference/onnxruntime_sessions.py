@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.inference.compiled_cache import keep_folder, kept_path, open_kept
-from hpa_sdk.inference.devices import PROVIDERS, Device, card_name, load_onnxruntime
+from hpa_sdk.inference.compiled_cache import cached_path, make_cache_folder, open_cached
+from hpa_sdk.inference.devices import PROVIDERS, Device, gpu_name, load_onnxruntime
 from hpa_sdk.inference.int8_overflow import int8_overflows, session_entries
 from hpa_sdk.inference.onnxruntime_options import SESSION_ENTRIES, engine_options, provider_options
-from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, LaneSettings, ModelInput
+from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, ModelInput, RuntimeSettings
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.models.onnx_file import describe_onnx
 
@@ -27,19 +27,21 @@ _ON = ("1", "True", "true")
 _log = logging.getLogger("hpa_sdk")
 
 
-def open_onnx_lanes(model: ModelContent, device: Device, settings: LaneSettings) -> Sequence[OnnxLane | ThreadLane]:
+def open_onnxruntime_sessions(
+    model: ModelContent, device: Device, settings: RuntimeSettings
+) -> Sequence[OnnxRuntimeSession | ThreadedRuntimeSession]:
     """Open a model; whatever onnxruntime raises comes out.
 
-    On a processor all lanes share one session, whose runs take the thread that asks for them. On a card each has a
+    On a processor all runs share one session, whose runs take the thread that asks for them. On a card each has a
     session, and so a stream, of its own, so that one copies while another computes.
     """
     if device.kind == "cpu":
-        return [OnnxLane(_open_on_cpu(model, settings))] * settings.lanes
-    return [ThreadLane(_lane_on_card(model, device, settings)) for _ in range(settings.lanes)]
+        return [OnnxRuntimeSession(_open_on_cpu(model, settings))] * settings.parallel_runs
+    return [ThreadedRuntimeSession(_session_on_gpu(model, device, settings)) for _ in range(settings.parallel_runs)]
 
 
-class OnnxLane:
-    """An onnxruntime session; see `hpa_sdk.inference.runtime_session.Lane`.
+class OnnxRuntimeSession:
+    """An onnxruntime session; see `hpa_sdk.inference.runtime_session.RuntimeSession`.
 
     Parameters
     ----------
@@ -62,8 +64,8 @@ class OnnxLane:
         return outputs
 
 
-class BoundLane(OnnxLane):
-    """A session whose input and outputs lie at fixed places on the device, one set for each batch size.
+class BoundRuntimeSession(OnnxRuntimeSession):
+    """A session whose input and outputs lie in fixed buffers on the device, one set for each batch size.
 
     Parameters
     ----------
@@ -77,14 +79,14 @@ class BoundLane(OnnxLane):
 
     def __init__(self, runtime: Any, device: Device, batch_sizes: tuple[int, ...]) -> None:  # noqa: ANN401 - as above
         super().__init__(runtime, batch_sizes)
-        self._places = {size: _Places(runtime, device, self.input, size) for size in batch_sizes}
+        self._buffers = {size: _BoundBuffers(runtime, device, self.input, size) for size in batch_sizes}
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         """Run the model on a full batch."""
-        return self._places[len(fields)].run(fields)
+        return self._buffers[len(fields)].run(fields)
 
 
-class _Places:
+class _BoundBuffers:
     """Where the input and the outputs of one batch size lie, as a CUDA graph needs them."""
 
     def __init__(self, runtime: Any, device: Device, taken: ModelInput, batch_size: int) -> None:  # noqa: ANN401 - as above
@@ -113,46 +115,46 @@ class _Places:
         return [np.array(output.numpy()) for output in self._outputs]
 
 
-class ThreadLane:
-    """A lane whose runs all take place on one thread of its own.
+class ThreadedRuntimeSession:
+    """A session whose runs all take place on one thread of its own.
 
     onnxruntime keeps handles, work space and graphs of a card for each thread that runs a session, and a graph is
     replayed where it was recorded.
     """
 
-    def __init__(self, lane: OnnxLane) -> None:
-        self._lane = lane
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hpa-lane")
-        self.input = lane.input
-        self.providers = lane.providers
-        self.device = lane.device
-        self.batch_sizes = lane.batch_sizes
+    def __init__(self, session: OnnxRuntimeSession) -> None:
+        self._session = session
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hpa-session")
+        self.input = session.input
+        self.providers = session.providers
+        self.device = session.device
+        self.batch_sizes = session.batch_sizes
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         """Run the model on a batch."""
-        return self._thread.submit(self._lane.run, fields).result()
+        return self._thread.submit(self._session.run, fields).result()
 
 
-def _lane_on_card(model: ModelContent, device: Device, settings: LaneSettings) -> OnnxLane:
-    runtime = _open_on_card(model, device, settings)
+def _session_on_gpu(model: ModelContent, device: Device, settings: RuntimeSettings) -> OnnxRuntimeSession:
+    runtime = _open_on_gpu(model, device, settings)
     fixed = settings.fixed_shape and _input_of(runtime).fixed
     batch_sizes = tuple(sorted({1, settings.batch_size})) if fixed else ()
     if device.kind == "cuda" and fixed:
-        return BoundLane(runtime, device, batch_sizes)
+        return BoundRuntimeSession(runtime, device, batch_sizes)
     if settings.options.get("enable_cuda_graph", "0") in _ON:
         raise SettingError(
             "a CUDA graph needs an input of one shape, and this model takes planes of any size",
             remedy="Leave enable_cuda_graph out, or take a file that was exported without --raw-planes.",
         )
-    return OnnxLane(runtime, batch_sizes)
+    return OnnxRuntimeSession(runtime, batch_sizes)
 
 
-def _open_on_cpu(model: ModelContent, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+def _open_on_cpu(model: ModelContent, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
     onnxruntime = load_onnxruntime()
     made_by = {"runtime": f"onnxruntime {onnxruntime.__version__}"}
     # Where sums are exact without help, a graph is made as fast as it is read and its hash is checked.
     slow = settings.precision == "int8" and int8_overflows() is not False
-    kept = kept_path(model, made_by, ".onnx") if slow else None
+    kept = cached_path(model, made_by, ".onnx") if slow else None
 
     def make(partial: Path | None) -> Any:  # noqa: ANN401 - as above
         if partial is not None:
@@ -162,10 +164,10 @@ def _open_on_cpu(model: ModelContent, settings: LaneSettings) -> Any:  # noqa: A
             return _open(partial.read_bytes(), ("CPUExecutionProvider", {}), settings)
         return _open(model.model, ("CPUExecutionProvider", {}), settings)
 
-    return open_kept(kept, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
+    return open_cached(kept, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
 
 
-def _open_on_card(model: ModelContent, device: Device, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+def _open_on_gpu(model: ModelContent, device: Device, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
     options = provider_options(device, settings)
     if device.kind == "cuda":
         return _open(model.model, (device.provider, options), settings)
@@ -177,19 +179,19 @@ def _open_on_card(model: ModelContent, device: Device, settings: LaneSettings) -
         model.model,
         (device.provider, options),
         settings,
-        behind=(behind.provider, provider_options(behind, LaneSettings())),
+        behind=(behind.provider, provider_options(behind, RuntimeSettings())),
     )
 
 
-def _engine_options(model: ModelContent, device: Device, settings: LaneSettings) -> dict[str, str]:
+def _engine_options(model: ModelContent, device: Device, settings: RuntimeSettings) -> dict[str, str]:
     made_by = {
         "runtime": f"onnxruntime {load_onnxruntime().__version__}",
-        "card": card_name(device.index),
+        "card": gpu_name(device.index),
         "batch": str(settings.batch_size),
         **settings.options,
     }
-    folder = kept_path(model, made_by, "")
-    if folder is not None and not keep_folder(folder):
+    folder = cached_path(model, made_by, "")
+    if folder is not None and not make_cache_folder(folder):
         folder = None
     if folder is None or not any(folder.glob("*.engine")):
         _log.warning(
@@ -203,7 +205,7 @@ def _engine_options(model: ModelContent, device: Device, settings: LaneSettings)
 def _open(
     model: bytes,
     provider: tuple[str, dict[str, str]],
-    settings: LaneSettings,
+    settings: RuntimeSettings,
     *,
     behind: tuple[str, dict[str, str]] | None = None,
     level: Any = None,  # noqa: ANN401 - as above

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.inference.compiled_cache import kept_path, open_kept
+from hpa_sdk.inference.compiled_cache import cached_path, open_cached
 from hpa_sdk.inference.devices import Device, load_openvino
-from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, LaneSettings, ModelInput
+from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, ModelInput, RuntimeSettings
 from hpa_sdk.models.model_content import ModelContent
 
 _PROCESSOR = "CPU"
 _ELEMENT_TYPES: dict[str, type[np.float32 | np.uint8]] = {"f32": np.float32, "u8": np.uint8}
 
 
-def open_openvino_lanes(model: ModelContent, settings: LaneSettings) -> Sequence[OpenVinoLane]:
+def open_openvino_sessions(model: ModelContent, settings: RuntimeSettings) -> Sequence[OpenVinoSession]:
     """Open a model; whatever OpenVINO raises comes out."""
     core = load_openvino().Core()
     settled = runtime_options(settings)
@@ -37,21 +37,21 @@ def open_openvino_lanes(model: ModelContent, settings: LaneSettings) -> Sequence
             partial.write_bytes(compiled.export_model().getbuffer())
         return compiled
 
-    compiled = open_kept(
-        kept_path(model, made_by, ".openvino"),
+    compiled = open_cached(
+        cached_path(model, made_by, ".openvino"),
         read=lambda content: core.import_model(content, _PROCESSOR, settled),
         make=make,
     )
-    return [OpenVinoLane(compiled, settings) for _ in range(settings.lanes)]
+    return [OpenVinoSession(compiled, settings) for _ in range(settings.parallel_runs)]
 
 
-def runtime_options(settings: LaneSettings) -> dict[str, str]:
+def runtime_options(settings: RuntimeSettings) -> dict[str, str]:
     """Give OpenVINO's options; the caller's own go before ours."""
     return {
         # Left to itself, OpenVINO takes bf16 where the processor has it, and label sets change.
         "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": str(settings.threads * settings.lanes),
-        "NUM_STREAMS": str(settings.lanes),
+        "INFERENCE_NUM_THREADS": str(settings.threads * settings.parallel_runs),
+        "NUM_STREAMS": str(settings.parallel_runs),
         # Pinned to the first cores, two processes would share these and leave the others idle.
         "ENABLE_CPU_PINNING": "NO",
         **settings.options,
@@ -61,10 +61,10 @@ def runtime_options(settings: LaneSettings) -> dict[str, str]:
 _CHOSEN_AT_EACH_START = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")
 
 
-class OpenVinoLane:
-    """A request to a compiled model; see `hpa_sdk.inference.runtime_session.Lane`."""
+class OpenVinoSession:
+    """A request to a compiled model; see `hpa_sdk.inference.runtime_session.RuntimeSession`."""
 
-    def __init__(self, compiled: Any, settings: LaneSettings) -> None:  # noqa: ANN401 - OpenVINO's types are incomplete
+    def __init__(self, compiled: Any, settings: RuntimeSettings) -> None:  # noqa: ANN401 - OpenVINO's types are incomplete
         taken = compiled.input(0)
         shape = tuple(length.get_length() if length.is_static else None for length in list(taken.partial_shape)[1:])
         self.input = ModelInput(taken.any_name, _ELEMENT_TYPES[taken.element_type.get_type_name()], shape)
@@ -81,7 +81,7 @@ class OpenVinoLane:
         return [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
 
 
-def _read(core: Any, model: ModelContent, settings: LaneSettings) -> Any:  # noqa: ANN401 - as above
+def _read(core: Any, model: ModelContent, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
     read = core.read_model(model.model)
     shape = read.input(0).partial_shape
     # Planes of open size run in batches of as many as memory can hold, so theirs stays open too.

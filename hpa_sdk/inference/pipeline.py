@@ -24,7 +24,7 @@ def run_in_batches(
     run: Callable[[list[Prepared]], Sequence[Answer | Failure]],
     batch_size: int,
     workers: int,
-    lanes: int = 1,
+    parallel_runs: int = 1,
 ) -> Generator[Answer | Failure]:
     """Prepare items on threads, and run each batch on the thread that prepares the last of it.
 
@@ -39,12 +39,12 @@ def run_in_batches(
     prepare : callable
         Makes one item ready. A `Failure` that it returns keeps its place and takes no part in the run.
     run : callable
-        Answers what was prepared of a batch, which can be empty; called by at most `lanes` threads at once.
+        Answers what was prepared of a batch, which can be empty; called by at most `parallel_runs` threads at once.
     batch_size : int
         Items a batch.
     workers : int
         Threads.
-    lanes : int
+    parallel_runs : int
         Runs at once.
 
     Yields
@@ -59,8 +59,8 @@ def run_in_batches(
         interrupted while it waits, the answers that are ready come before the interruption does.
     """
     batches = _batches(items, batch_size)
-    most = lanes + 1 + -(-workers // batch_size)
-    places = threading.BoundedSemaphore(lanes)
+    most = parallel_runs + 1 + -(-workers // batch_size)
+    places = threading.BoundedSemaphore(parallel_runs)
 
     def run_in_turn(prepared: list[Prepared]) -> Sequence[Answer | Failure]:
         with places:

@@ -1,4 +1,4 @@
-"""Says what every runtime gives: lanes, each of which runs one batch at a time."""
+"""Says what every runtime gives: sessions, each of which runs one batch at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fields = npt.NDArray[np.float32 | np.uint8]
 """What the model takes: images, float32 of shape (N, 299, 299, 3); or planes, uint8 of shape (N, 4, H, W)."""
 
 OUTPUTS = ("probabilities", "embedding")
-"""The outputs of every model, in the order in which a lane gives them."""
+"""The outputs of every model, in the order in which a session gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class ModelInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaneSettings:
-    """How to open lanes.
+class RuntimeSettings:
+    """How to open sessions.
 
     Attributes
     ----------
-    lanes : int
+    parallel_runs : int
         How many.
     threads : int
         Processor threads that a run takes.
@@ -57,14 +57,14 @@ class LaneSettings:
     fixed_shape : bool
         Whether every run has exactly `batch_size` fields.
     gpu_memory : float or None
-        GiB of a graphics card's memory that the CUDA provider may take, for all lanes together.
+        GiB of a graphics card's memory that the CUDA provider may take, for all sessions together.
     options : mapping of str to str
         Options of the runtime by its own names; they go before ours.
     precision : str
         Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``, whose graph onnxruntime takes long to optimize.
     """
 
-    lanes: int = 1
+    parallel_runs: int = 1
     threads: int = 1
     batch_size: int = 1
     fixed_shape: bool = False
@@ -73,7 +73,7 @@ class LaneSettings:
     precision: str = "fp32"
 
 
-class Lane(Protocol):
+class RuntimeSession(Protocol):
     """A model that is ready to run, for one thread at a time.
 
     Attributes

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import DeviceError, HpaError, ModelFileError, SettingError
 from hpa_sdk.inference.devices import NVIDIA, Device
-from hpa_sdk.inference.onnxruntime_sessions import open_onnx_lanes
-from hpa_sdk.inference.openvino_sessions import open_openvino_lanes
-from hpa_sdk.inference.runtime_session import Fields, Lane, LaneSettings
+from hpa_sdk.inference.onnxruntime_sessions import open_onnxruntime_sessions
+from hpa_sdk.inference.openvino_sessions import open_openvino_sessions
+from hpa_sdk.inference.runtime_session import Fields, RuntimeSession, RuntimeSettings
 from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.prediction import Probabilities
@@ -88,7 +88,7 @@ class SessionSettings:
 class Session:
     """A model on a device.
 
-    Runs come from any thread; as many as there are lanes go on at once, and others wait. Where the device likes equal
+    Runs come from any thread; as many as the plan allows go on at once, and others wait. Where the device likes equal
     shapes, a short batch is padded and the answers to the padding are cut off; planes of another size are another shape
     all the same.
 
@@ -101,7 +101,7 @@ class Session:
     settings : SessionSettings, optional
         How.
     batch_size : int, optional
-        In place of the settings' own.
+        In slot of the settings' own.
     fixed_shape : bool, optional
         Whether every run has exactly `batch_size` fields. Default: as the device likes it.
     plan : ThreadPlan, optional
@@ -147,15 +147,15 @@ class Session:
         self.batch_size = batch_size or settings.batch_size or BATCH_SIZE[device.kind]
         self._fixed_shape = device.kind in _FIXED_SHAPE if fixed_shape is None else fixed_shape
         self.plan = plan or ThreadPlan.for_one(device.kind, settings.threads)
-        lanes = _open_lanes(content, device, self._lane_settings(settings))
-        self._input = lanes[0].input
-        self.providers = lanes[0].providers
-        self.device = lanes[0].device
+        sessions = _open_sessions(content, device, self._runtime_settings(settings))
+        self._input = sessions[0].input
+        self.providers = sessions[0].providers
+        self.device = sessions[0].device
         if self.device.kind != device.kind:
             raise DeviceError(f"the runtime put the model on {self.device}, not on {device}", remedy=ASK_DOCTOR)
-        self._places: SimpleQueue[_Place] = SimpleQueue()
-        for lane in lanes:
-            self._places.put(_Place(lane))
+        self._slots: SimpleQueue[_Slot] = SimpleQueue()
+        for session in sessions:
+            self._slots.put(_Slot(session))
         self._many: Session | None = None
         for_many = ThreadPlan.for_many(device.kind, settings.threads)
         self._open_many: Callable[[], Session] | None = None
@@ -165,9 +165,9 @@ class Session:
             )
         self._opening = threading.Lock()
 
-    def _lane_settings(self, settings: SessionSettings) -> LaneSettings:
-        return LaneSettings(
-            lanes=self.plan.lanes,
+    def _runtime_settings(self, settings: SessionSettings) -> RuntimeSettings:
+        return RuntimeSettings(
+            parallel_runs=self.plan.parallel_runs,
             threads=self.plan.threads_a_run,
             batch_size=self.batch_size,
             fixed_shape=self._fixed_shape,
@@ -220,18 +220,18 @@ class Session:
         return np.concatenate(probabilities), np.concatenate(embeddings)
 
     def warm_up(self) -> None:
-        """Run full batches of empty fields on each lane, so that the first real run is not slow."""
+        """Run full batches of empty fields on each session, so that the first real run is not slow."""
         if not self._fixed_shape:
             return
         empty = self.empty_field()
-        places = [self._places.get() for _ in range(self.plan.lanes)]
+        slots = [self._slots.get() for _ in range(self.plan.parallel_runs)]
         try:
-            for place in places:
-                for size in place.lane.batch_sizes or (self._most_at_once(empty),):
-                    self._run_on(place, [empty] * size, size)
+            for slot in slots:
+                for size in slot.session.batch_sizes or (self._most_at_once(empty),):
+                    self._run_on(slot, [empty] * size, size)
         finally:
-            for place in places:
-                self._places.put(place)
+            for slot in slots:
+                self._slots.put(slot)
 
     def _most_at_once(self, field: Fields) -> int:
         return self.batch_size if self._input.fixed else min(self.batch_size, max(1, LARGEST_RUN // field.nbytes))
@@ -242,15 +242,15 @@ class Session:
         return np.zeros(shape, self._input.dtype)
 
     def _run_once(self, fields: Sequence[Fields] | Fields, full: int) -> list[npt.NDArray[np.float32]]:
-        with self._place() as place:
+        with self._slot() as slot:
             # A field alone is not padded: whoever asks for one waits for it.
-            return self._run_on(place, fields, full if self._fixed_shape and len(fields) > 1 else len(fields))
+            return self._run_on(slot, fields, full if self._fixed_shape and len(fields) > 1 else len(fields))
 
-    def _run_on(self, place: _Place, fields: Sequence[Fields] | Fields, length: int) -> list[npt.NDArray[np.float32]]:
-        """Run on a lane: as many fields as it takes, or else so many."""
-        taken = next((size for size in place.lane.batch_sizes if size >= len(fields)), length)
+    def _run_on(self, slot: _Slot, fields: Sequence[Fields] | Fields, length: int) -> list[npt.NDArray[np.float32]]:
+        """Run on a session: as many fields as it takes, or else so many."""
+        taken = next((size for size in slot.session.batch_sizes if size >= len(fields)), length)
         try:
-            outputs = place.lane.run(place.batch_of(fields, taken))
+            outputs = slot.session.run(slot.batch_of(fields, taken))
         except Exception as error:  # runtimes' exceptions share no base class of their own
             raise DeviceError(
                 f"{self.device} failed while running the model ({_in_one_line(error)})",
@@ -259,19 +259,19 @@ class Session:
         return [output[: len(fields)] for output in outputs]
 
     @contextmanager
-    def _place(self) -> Iterator[_Place]:
-        place = self._places.get()
+    def _slot(self) -> Iterator[_Slot]:
+        slot = self._slots.get()
         try:
-            yield place
+            yield slot
         finally:
-            self._places.put(place)
+            self._slots.put(slot)
 
 
 @dataclass(slots=True)
-class _Place:
-    """A lane, and the memory in which its batches are put together."""
+class _Slot:
+    """A session of the runtime, and the memory in which its batches are put together."""
 
-    lane: Lane
+    session: RuntimeSession
     batch: Fields | None = None
 
     def batch_of(self, fields: Sequence[Fields] | Fields, length: int) -> Fields:
@@ -285,11 +285,11 @@ class _Place:
         return self.batch
 
 
-def _open_lanes(model: ModelContent, device: Device, settings: LaneSettings) -> Sequence[Lane]:
+def _open_sessions(model: ModelContent, device: Device, settings: RuntimeSettings) -> Sequence[RuntimeSession]:
     try:
         if device.kind == "openvino":
-            return open_openvino_lanes(model, settings)
-        return open_onnx_lanes(model, device, settings)
+            return open_openvino_sessions(model, settings)
+        return open_onnxruntime_sessions(model, device, settings)
     except HpaError:
         raise
     except Exception as error:  # runtimes' exceptions share no base class of their own

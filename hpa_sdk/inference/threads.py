@@ -10,7 +10,7 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.inference.container_limits import granted_cores
 from hpa_sdk.inference.devices import NVIDIA
 
-GPU_LANES = 2
+GPU_RUNS = 2
 """Batches in flight on a graphics card: one computes while the next is copied to it."""
 
 
@@ -22,14 +22,14 @@ class ThreadPlan:
     ----------
     workers : int
         Threads that read files, and then run what they read.
-    lanes : int
+    parallel_runs : int
         Runs at once.
     threads_a_run : int
         Processor threads of the runtime that one run takes.
     """
 
     workers: int
-    lanes: int
+    parallel_runs: int
     threads_a_run: int
 
     @classmethod
@@ -53,8 +53,8 @@ class ThreadPlan:
             raise SettingError(f"threads={threads} is too small", remedy="Give 1 or more, or leave it out.")
         if kind in NVIDIA:
             # A thread that waits for the card uses no core, so each lane has one beside those that read.
-            return cls(workers=cores + GPU_LANES, lanes=GPU_LANES, threads_a_run=1)
-        return cls(workers=cores, lanes=1, threads_a_run=cores)
+            return cls(workers=cores + GPU_RUNS, parallel_runs=GPU_RUNS, threads_a_run=1)
+        return cls(workers=cores, parallel_runs=1, threads_a_run=cores)
 
     @classmethod
     def for_many(cls, kind: str, threads: int | None) -> ThreadPlan:
@@ -64,7 +64,7 @@ class ThreadPlan:
         twice. As for `for_one` on graphics cards.
         """
         one = cls.for_one(kind, threads)
-        return one if kind in NVIDIA else cls(workers=one.workers, lanes=one.workers, threads_a_run=1)
+        return one if kind in NVIDIA else cls(workers=one.workers, parallel_runs=one.workers, threads_a_run=1)
 
 
 def usable_cores() -> int:

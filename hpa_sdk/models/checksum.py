@@ -9,16 +9,18 @@ from hpa_sdk.errors import ModelFileError
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import graph_sha256
 
-SEAL_KEY = "hpa_file_sha256"
-"""Key of the seal, the last entry of the file's ``metadata_props``."""
+CHECKSUM_KEY = "hpa_file_sha256"
+"""Key of the checksum, the last entry of the file's ``metadata_props``."""
 
 # One entry of metadata_props on the wire: field 14, its length, then the key and the 64 digits with theirs.
 _DIGITS = 64
-_START = bytes([0x72, 2 + len(SEAL_KEY) + 2 + _DIGITS, 0x0A, len(SEAL_KEY), *SEAL_KEY.encode(), 0x12, _DIGITS])
+_START = bytes(
+    [0x72, 2 + len(CHECKSUM_KEY) + 2 + _DIGITS, 0x0A, len(CHECKSUM_KEY), *CHECKSUM_KEY.encode(), 0x12, _DIGITS]
+)
 _EXPORT_AGAIN = "Get the file again from where it was made, or export it again."
 
 
-def seal(model: bytes) -> bytes:
+def add_checksum(model: bytes) -> bytes:
     """Add the SHA-256 of a whole serialized model to its end, as an entry of ``metadata_props``.
 
     A protobuf message with an entry behind it is the message that has the entry, so no byte before it changes.
@@ -26,18 +28,18 @@ def seal(model: bytes) -> bytes:
     Parameters
     ----------
     model : bytes
-        The serialized model with its card, without a seal.
+        The serialized model with its card, without a checksum.
 
     Returns
     -------
     bytes
-        The same model with the metadata entry `SEAL_KEY`.
+        The same model with the metadata entry `CHECKSUM_KEY`.
     """
     return model + _START + hashlib.sha256(model).hexdigest().encode()
 
 
-def seal_holds(model: memoryview) -> bool | None:
-    """Say whether a file is as it was sealed, byte by byte.
+def checksum_matches(model: memoryview) -> bool | None:
+    """Say whether a file is as its checksum says, byte by byte.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def seal_holds(model: memoryview) -> bool | None:
     Returns
     -------
     bool or None
-        None where it has no seal.
+        None where it has no checksum.
     """
     content, start, digits = model[: -len(_START) - _DIGITS], model[-len(_START) - _DIGITS : -_DIGITS], model[-_DIGITS:]
     if start != _START:
@@ -55,17 +57,17 @@ def seal_holds(model: memoryview) -> bool | None:
     return hashlib.sha256(content).hexdigest().encode() == digits
 
 
-def check_seal(model: memoryview, where: Path) -> None:
+def check_checksum(model: memoryview, where: Path) -> None:
     """Refuse a file that is not as it was exported.
 
-    This finds damage and careless edits. It does not find a forger, who can compute the seal again.
+    This finds damage and careless edits. It does not find a forger, who can compute the checksum again.
 
     Raises
     ------
     ModelFileError
-        A byte of the file was changed, or it has no seal to check it by.
+        A byte of the file was changed, or it has no checksum to check it by.
     """
-    holds = seal_holds(model)
+    holds = checksum_matches(model)
     if holds is None:
         raise ModelFileError(
             "the file can't be verified: it does not end in its own SHA-256",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpa_sdk.errors import ModelCardError, ModelFileError
 from hpa_sdk.labels import Label
-from hpa_sdk.models.checksum import check_seal, check_weights
+from hpa_sdk.models.checksum import check_checksum, check_weights
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.models.onnx_file import OnnxFile, TensorForm, describe_onnx, read_onnx
@@ -98,7 +98,7 @@ def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, ve
         return read_model(model, card)[1]
     content = ModelContent.of(model)
     # First of all: a damaged file is better reported as such than by whatever the damage makes it say.
-    check_seal(memoryview(content.model), content.identity.where)
+    check_checksum(memoryview(content.model), content.identity.where)
     _, card = read_model(content, card)
     check_weights(memoryview(content.model), card, content.identity.where)
     return card

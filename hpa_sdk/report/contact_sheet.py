@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.fields import Field, in_order_of_interest
@@ -58,7 +58,7 @@ def write_contact_sheet(
         _draw_picture(sheet, pictures[at], corner)
         _draw_note(pen, fields[at], pictures[at], corner)
         _draw_caption(pen, fields[at], (corner[0], corner[1] + THUMBNAIL + 3))
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         sheet.save(partial, format="PNG")
 
 

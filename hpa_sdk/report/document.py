@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.pictures import Picture
 
@@ -52,7 +52,7 @@ def write_document(content: Mapping[str, Any], pictures: Sequence[Picture | Fail
     head, rest = page.split(_CONTENT)
     middle, tail = rest.split(_PICTURES)
     with (
-        whole_file(path) as partial,
+        atomic_write(path) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.write(head)

@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 import msgspec
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.results.result import COLUMNS, Result
 from hpa_sdk.results.result_ledger import Ledger
@@ -34,7 +34,7 @@ _NONE, _OUTDATED = -1, -2  # in the place of the table's size
 # What Windows allows in no file name, and the names that it keeps for itself.
 _REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]|[. ]$|^\.|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
 
-_PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as whole_file names them
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as atomic_write names them
 
 
 class ResultStore:
@@ -199,7 +199,7 @@ class ResultStore:
                     with self.table.open("ab") as file:
                         number = self._write_rows(file, number)
                 else:
-                    with whole_file(self.table) as partial, partial.open("wb") as file:
+                    with atomic_write(self.table) as partial, partial.open("wb") as file:
                         file.write(_line(COLUMNS))
                         number = self._write_rows(file, 0)
                 self.ledger.set_fact("table_number", number)
@@ -223,7 +223,7 @@ class ResultStore:
 def _write_json(path: Path, result: Result) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(msgspec.json.format(result.to_json(), indent=2))
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileStamp, escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
@@ -187,7 +187,7 @@ def open_writer(path: Path, form: str) -> Iterator[Writer]:
     OutputError
         No file can be written there, or not in this form.
     """
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         if form == "parquet":
             with ParquetWriter(partial) as writer:
                 yield writer

@@ -26,7 +26,7 @@ from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
 from hpa_sdk.workstation.station import Station
-from hpa_sdk.workstation.watch_lock import sole_watch
+from hpa_sdk.workstation.watch_lock import lock_ledger
 
 SECONDS_A_LOOK = 0.25
 """From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
@@ -100,7 +100,7 @@ class HotFolder:
         DeviceError
             The device failed. What was not answered is, when the watch starts again.
         """
-        with sole_watch(self._store.ledger, self._station.watch):
+        with lock_ledger(self._store.ledger, self._station.watch):
             self._try("results", self._store.remove_partials)
             while not stop.is_set():
                 until = time.monotonic() + self._look()

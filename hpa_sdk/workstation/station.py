@@ -11,7 +11,7 @@ import msgspec
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import Count, FieldRules, Positive, Table
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.workstation.station_text import read_toml
 
 _BUILT_IN = (dt.datetime, dt.date, dt.time)  # what TOML has beside numbers and texts
@@ -100,5 +100,5 @@ def write_template(path: Path) -> None:
     """
     if path.exists():
         raise SettingError("something lies here already", where=path, remedy="Name a file that does not exist yet.")
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(resources.files("hpa_sdk.workstation").joinpath("station.toml").read_bytes())

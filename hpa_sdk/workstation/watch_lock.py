@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.file_lock import sole_holder
+from hpa_sdk.files.file_lock import hold_lock
 from hpa_sdk.results.result_ledger import Ledger
 
 
 @contextmanager
-def sole_watch(ledger: Ledger, folder: Path) -> Iterator[None]:
+def lock_ledger(ledger: Ledger, folder: Path) -> Iterator[None]:
     """Hold a ledger for a watch on a folder during the block: a killed watch blocks nobody.
 
     Raises
@@ -23,7 +23,7 @@ def sole_watch(ledger: Ledger, folder: Path) -> Iterator[None]:
     OutputError
         Another watch is at work with the ledger, or the ledger is that of another folder.
     """
-    with sole_holder(
+    with hold_lock(
         ledger.path.with_name(f"{ledger.path.name}.lock"),
         busy=lambda: OutputError(
             f"another watch is at work with this ledger: {ledger.fact('holder') or 'it is just starting'}",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export.quantization import search as quantization_search
+from export.quantization import search
 from hpa_sdk import Label
 from tests.export.small_run import write_small_run
 from tests.export.spread_network import answers, write_fields, write_labels, write_network
@@ -34,4 +34,4 @@ def parent(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def one_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try the first plan alone, since what is tested does not depend on the others."""
-    monkeypatch.setattr(quantization_search, "_alternatives", lambda _: iter(()))
+    monkeypatch.setattr(search, "_alternatives", lambda _: iter(()))

@@ -28,7 +28,7 @@ from hpa_sdk.models.contract import check_contract, read_card
 from hpa_sdk.models.onnx_file import graph_sha256, read_onnx
 from tests.conftest import FIELDS
 from tests.export.small_run import SCALE, SCALED, write_small_run
-from tests.painted import write_published
+from tests.pseudocoloured import write_published
 from tests.small import CARD
 
 

@@ -26,13 +26,13 @@ from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import open_scenes
 from hpa_sdk.fields.tables import read_columns
 from hpa_sdk.labels import Label
-from hpa_sdk.models.checksum import seal
+from hpa_sdk.models.checksum import add_checksum
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.station import read_station
 from tests.fuzz.mutation import mutate
-from tests.painted import COLOURS, jpeg, make_plane, paint
+from tests.pseudocoloured import COLOURS, jpeg, make_plane, pseudocolour
 from tests.small import CARD
 
 
@@ -151,7 +151,7 @@ def _pictures() -> list[bytes]:
     turned[0x0112] = 6
     forms += [(grey16, "PNG", {"exif": turned}), (grey8, "JPEG", {"exif": turned})]
     return [
-        jpeg(paint(make_plane(side=256), COLOURS[Channel.GREEN])),
+        jpeg(pseudocolour(make_plane(side=256), COLOURS[Channel.GREEN])),
         *(_saved(*form) for form in forms),
         *(_written(np.asarray(grey16), **options) for options in _TIFF_FORMS),
     ]
@@ -241,7 +241,7 @@ def _model(*, weights: bool = True, hostile: bool = False) -> bytes:
         ir_version=8,
     )
     onnx.helper.set_model_props(model, {METADATA_KEY: CARD.to_json()})
-    return seal(model.SerializeToString())
+    return add_checksum(model.SerializeToString())
 
 
 def _packed(model: bytes) -> bytes:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hpa_sdk import HpaError, Predictor
 from hpa_sdk.models.model_card import METADATA_KEY
-from tests.small import CARD, build_model, make_sealed_model
+from tests.small import CARD, build_model, make_model_with_checksum
 
 
 def external(model: onnx.ModelProto) -> None:
@@ -78,7 +78,7 @@ def test_an_initializer_that_promises_more_than_it_holds_is_told(tmp_path: Path)
 
 
 def test_changed_weights_are_refused_on_request(tmp_path: Path) -> None:
-    path = make_sealed_model(tmp_path / "sealed.onnx")
+    path = make_model_with_checksum(tmp_path / "exported.onnx")
     Predictor.load(path, device="cpu", verify=True)
     model = onnx.load(path)
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((3, 512), np.float32), "first"))

@@ -31,7 +31,7 @@ def test_everything_is_measured_and_told_as_json(model: Path, fields: list[Sampl
     result = bench(model, fields[0].files[0].parent, *QUICK, "--fields", 3, "--against", "study-loop", "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert (told["device"], told["fields"], told["threads"]["lanes"]) == ("cpu", 3, 2)
+    assert (told["device"], told["fields"], told["threads"]["parallel_runs"]) == ("cpu", 3, 2)
     assert 0 < told["single_stream_ms"]["p50"] <= told["single_stream_ms"]["p90"] <= told["single_stream_ms"]["p99"]
     assert set(told["stages_ms"]) == {"decode", "preprocess", "run", "write"}
     offline = told["offline"]
@@ -57,7 +57,7 @@ def test_the_text_says_what_binds_and_how_often_label_sets_agree(
 def test_a_rival_of_known_speed_and_answers(
     model: Path, fields: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "slow_rival.py").write_text(
+    (tmp_path / "slow_baseline.py").write_text(
         "import time, numpy as np\n"
         "class Slow:\n"
         "    def __init__(self, seconds): self.name, self.seconds = 'a slow one', float(seconds)\n"
@@ -65,15 +65,15 @@ def test_a_rival_of_known_speed_and_answers(
         "        for _ in samples:\n"
         "            time.sleep(self.seconds)\n"
         "            yield np.ones(28, np.float32)\n"
-        "open_rival = Slow\n",
+        "open_baseline = Slow\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     folder = fields[0].files[0].parent
-    result = bench(model, folder, *QUICK, "--seconds", "0.3", "--against", "slow_rival:0.05", "--json")
+    result = bench(model, folder, *QUICK, "--seconds", "0.3", "--against", "slow_baseline:0.05", "--json")
     assert result.exit_code == 0, result.output
     against = json.loads(result.stdout)["against"]
-    assert against["rival"] == "a slow one"
+    assert against["baseline"] == "a slow one"
     assert 0 < against["theirs"]["median"] <= 20  # a busy machine is slower, none faster
     assert 0 < against["ratio"]["low"] <= against["ratio"]["median"] <= against["ratio"]["high"]
     expected = [prediction.labels for prediction in Predictor.load(model, device="cpu").predict(fields)]
@@ -84,7 +84,7 @@ def test_a_rival_of_known_speed_and_answers(
 def test_a_rival_that_is_none_is_refused(model: Path, fields: list[Sample], name: str) -> None:
     result = bench(model, fields[0].files[0], *QUICK, "--against", name)
     assert result.exit_code == 2
-    assert "benchmarks.keras_rival:RUN" in result.stderr
+    assert "benchmarks.keras_baseline:RUN" in result.stderr
 
 
 def test_the_study_s_loop_takes_images_alone(tmp_path: Path, fields: list[Sample]) -> None:

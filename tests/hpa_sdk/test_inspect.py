@@ -12,7 +12,7 @@ from hpa_sdk import Label
 from hpa_sdk.cli import main
 from hpa_sdk.models.model_card import Calibration, Metrics, Parity, Variant
 from tests.raw_model import make_raw_model
-from tests.small import CARD, make_model, make_sealed_model
+from tests.small import CARD, make_model, make_model_with_checksum
 
 VARIANT = Variant(
     parent_sha256="ab" * 32,
@@ -41,7 +41,7 @@ def rows(model: Path) -> dict[str, str]:
 
 
 def test_a_file_as_it_was_exported(tmp_path: Path) -> None:
-    path = make_sealed_model(tmp_path / "model.onnx")
+    path = make_model_with_checksum(tmp_path / "model.onnx")
     result = inspect(path)
     assert (result.exit_code, result.stderr) == (0, "")
     found = rows(path)
@@ -53,7 +53,7 @@ def test_a_file_as_it_was_exported(tmp_path: Path) -> None:
 
 
 def test_altered_weights_are_told_and_end_with_exit_code_1(tmp_path: Path) -> None:
-    path = make_sealed_model(tmp_path / "model.onnx")
+    path = make_model_with_checksum(tmp_path / "model.onnx")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -68,7 +68,7 @@ def test_altered_weights_are_told_and_end_with_exit_code_1(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("new", "exit_code"), [(b'"name": "smell"', 1), (b'"name": "smal"x', 2)])
 def test_an_altered_card_is_told_even_where_it_can_t_be_read(tmp_path: Path, new: bytes, exit_code: int) -> None:
-    path = make_sealed_model(tmp_path / "model.onnx")
+    path = make_model_with_checksum(tmp_path / "model.onnx")
     path.write_bytes(path.read_bytes().replace(b'"name": "small"', new))
     result = inspect(path)
     assert result.exit_code == exit_code

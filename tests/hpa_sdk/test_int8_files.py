@@ -11,9 +11,7 @@ import pytest
 
 from hpa_sdk import Label, Predictor, Sample
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.inference import device_choice
-from hpa_sdk.inference import int8_overflow as int8_sums
-from hpa_sdk.inference import onnxruntime_sessions as onnx_lanes
+from hpa_sdk.inference import device_choice, int8_overflow, onnxruntime_sessions
 from hpa_sdk.models.model_card import METADATA_KEY, Variant
 from tests.small import CARD, build_model
 
@@ -23,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 @pytest.fixture
 def overflowing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have sums of int8 products opened as on a processor that overflows."""
-    for module in (int8_sums, onnx_lanes):
+    for module in (int8_overflow, onnxruntime_sessions):
         monkeypatch.setattr(module, "int8_overflows", lambda: True)
 
 
@@ -35,14 +33,14 @@ def test_a_quantized_graph_is_kept_and_opened_again(
     expected = Predictor.load(path, device="cpu").predict(fields)
     (kept,) = cache.iterdir()
     opened: list[bytes] = []
-    open_session = onnx_lanes._open
+    open_session = onnxruntime_sessions._open
 
     def noted(model: bytes, *arguments: Any, **options: Any) -> Any:
         opened.append(model)
         return open_session(model, *arguments, **options)
 
     with monkeypatch.context() as watched:
-        watched.setattr(onnx_lanes, "_open", noted)
+        watched.setattr(onnxruntime_sessions, "_open", noted)
         again = Predictor.load(path, device="cpu").predict(fields)
     assert opened == [kept.read_bytes()[:-32]], "the graph that was kept, and not the model"
     for one, other in zip(again, expected, strict=True):
@@ -96,8 +94,8 @@ def test_what_is_kept_does_not_depend_on_the_processor(tmp_path: Path, cache: Pa
 def test_onnxruntime_is_asked_for_exact_sums_unless_they_are_so_anyway(
     monkeypatch: pytest.MonkeyPatch, *, overflows: bool | None
 ) -> None:
-    monkeypatch.setattr(int8_sums, "int8_overflows", lambda: overflows)
-    assert ("session.x64quantprecision" in int8_sums.session_entries()) == (overflows is not False)
+    monkeypatch.setattr(int8_overflow, "int8_overflows", lambda: overflows)
+    assert ("session.x64quantprecision" in int8_overflow.session_entries()) == (overflows is not False)
 
 
 @pytest.mark.parametrize("overflows", [False, True])

@@ -20,7 +20,7 @@ from hpa_sdk.fields.reading import read_plane
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import open_scenes
 from tests.hpa_sdk.made_tiff import READERS, plane_tiff, png_chunk
-from tests.painted import jpeg, make_plane, paint
+from tests.pseudocoloured import jpeg, make_plane, pseudocolour
 
 TURNS: dict[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     1: lambda plane: plane,
@@ -136,8 +136,8 @@ def test_a_jpeg_is_turned_upright(tmp_path: Path, read: Any, orientation: int) -
 def test_a_jpeg_in_pseudocolour_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
-    (tmp_path / "plain.jpg").write_bytes(jpeg(paint(make_plane(), [1])))
-    Image.fromarray(paint(make_plane(), [1])).save(tmp_path / "x.jpg", exif=exif, quality=90)
+    (tmp_path / "plain.jpg").write_bytes(jpeg(pseudocolour(make_plane(), [1])))
+    Image.fromarray(pseudocolour(make_plane(), [1])).save(tmp_path / "x.jpg", exif=exif, quality=90)
     expected = np.rot90(read_plane(tmp_path / "plain.jpg", Channel.GREEN), -1)
     np.testing.assert_array_equal(read_plane(tmp_path / "x.jpg", Channel.GREEN), expected)
 

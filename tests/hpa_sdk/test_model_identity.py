@@ -22,7 +22,7 @@ from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.results.result import Result
 from tests.hpa_sdk.batch.runs import predict
 from tests.hpa_sdk.workstation.watching import json_of, make_station, planes, wait_until, watching
-from tests.small import CARD, build_model, make_model, make_sealed_model
+from tests.small import CARD, build_model, make_model, make_model_with_checksum
 
 Replace = Callable[[Path], None]
 
@@ -70,7 +70,7 @@ def test_a_long_stream_is_answered_by_one_model(
 ) -> None:
     expected = {one.id: one for one in Predictor.load(own_model, device="cpu").predict(fields)}
     if verify:
-        make_sealed_model(own_model)  # the same weights, with a checksum
+        make_model_with_checksum(own_model)  # the same weights, with a checksum
     predictor = Predictor.load(own_model, device="cpu", threads=2, verify=verify)
     asked = list(itertools.islice(itertools.cycle(fields), 3 * SHORT_STREAM))
     stream = predictor.stream(asked)
@@ -153,7 +153,7 @@ def test_a_resumed_run_names_the_model_that_answered(
     other = Predictor.load(other_model(own_model), device="cpu", threads=2)
     with open_run(out, "csv", engine=other, resume="time") as run:
         again = list(run.answers(iter(asked)))
-        assert run.memory.recalled == 0
+        assert run.cache.hits == 0
     expected = {one.id: one.probabilities for one in other.predict(asked)}
     for answer in again:
         assert isinstance(answer, Prediction)
@@ -204,7 +204,7 @@ def test_one_run_asks_its_engine_for_all_that_it_records(tmp_path: Path, fields:
         predictor = Predictor.load(own_model, device="cpu", **options)
         with open_run(tmp_path / "out.csv", "csv", engine=predictor, resume="time", tell=lambda _: None) as run:
             list(run.answers(iter(fields)))
-            yield run.memory.recalled
+            yield run.cache.hits
 
     for options in ({}, {"white": 4095.0}, {"runtime_options": {"session.intra_op.allow_spinning": "0"}}):
         assert [*run(**options), *run(**options)] == [0, 5]

@@ -31,8 +31,8 @@ def unchanged(item: Any) -> Any:
     return item
 
 
-@pytest.mark.parametrize(("batch_size", "workers", "lanes"), SHAPES)
-def test_order_is_kept_whatever_takes_longest(batch_size: int, workers: int, lanes: int) -> None:
+@pytest.mark.parametrize(("batch_size", "workers", "parallel_runs"), SHAPES)
+def test_order_is_kept_whatever_takes_longest(batch_size: int, workers: int, parallel_runs: int) -> None:
     delays = np.random.default_rng(batch_size).uniform(0, 0.004, 60)
 
     def prepare(item: int) -> int | Failure:
@@ -45,14 +45,14 @@ def test_order_is_kept_whatever_takes_longest(batch_size: int, workers: int, lan
         return [-item for item in items]
 
     answers = run_in_batches(
-        iter(range(60)), prepare=prepare, run=run, batch_size=batch_size, workers=workers, lanes=lanes
+        iter(range(60)), prepare=prepare, run=run, batch_size=batch_size, workers=workers, parallel_runs=parallel_runs
     )
     found = [answer.id if isinstance(answer, Failure) else answer for answer in answers]
     assert found == [str(item) if item % 7 == 3 else -item for item in range(60)]
 
 
-@pytest.mark.parametrize(("batch_size", "workers", "lanes"), SHAPES)
-def test_no_more_runs_at_once_than_lanes(batch_size: int, workers: int, lanes: int) -> None:
+@pytest.mark.parametrize(("batch_size", "workers", "parallel_runs"), SHAPES)
+def test_no_more_runs_at_once_than_lanes(batch_size: int, workers: int, parallel_runs: int) -> None:
     running, most = 0, 0
     lock = threading.Lock()
 
@@ -67,10 +67,15 @@ def test_no_more_runs_at_once_than_lanes(batch_size: int, workers: int, lanes: i
         return items
 
     answers = run_in_batches(
-        iter(range(300)), prepare=unchanged, run=run, batch_size=batch_size, workers=workers, lanes=lanes
+        iter(range(300)),
+        prepare=unchanged,
+        run=run,
+        batch_size=batch_size,
+        workers=workers,
+        parallel_runs=parallel_runs,
     )
     assert len(list(answers)) == 300
-    assert most <= lanes
+    assert most <= parallel_runs
 
 
 def test_lanes_really_run_at_once_while_others_are_prepared() -> None:
@@ -81,7 +86,7 @@ def test_lanes_really_run_at_once_while_others_are_prepared() -> None:
             together.wait(timeout=20)
         return item
 
-    answers = run_in_batches(iter(range(3)), prepare=meet, run=meet, batch_size=1, workers=3, lanes=2)
+    answers = run_in_batches(iter(range(3)), prepare=meet, run=meet, batch_size=1, workers=3, parallel_runs=2)
     assert list(answers) == [0, 1, 2]
 
 
@@ -94,7 +99,9 @@ def test_a_consumer_that_stops_stops_the_reading() -> None:
             drawn = item
             yield item
 
-    with closing(run_in_batches(items(), prepare=unchanged, run=same, batch_size=3, workers=4, lanes=2)) as answers:
+    with closing(
+        run_in_batches(items(), prepare=unchanged, run=same, batch_size=3, workers=4, parallel_runs=2)
+    ) as answers:
         assert drawn == 0
         assert [next(answers) for _ in range(9)] == list(range(1, 10))
         time.sleep(0.05)
@@ -127,14 +134,18 @@ def lost_at(item: int) -> Any:
 
 
 @pytest.mark.parametrize("place", ["prepare", "run"])
-@pytest.mark.parametrize(("batch_size", "workers", "lanes"), SHAPES[:4])
+@pytest.mark.parametrize(("batch_size", "workers", "parallel_runs"), SHAPES[:4])
 def test_what_was_answered_before_an_error_is_given_first(
-    place: str, batch_size: int, workers: int, lanes: int
+    place: str, batch_size: int, workers: int, parallel_runs: int
 ) -> None:
     work = {"prepare": unchanged, "run": same} | {place: lost_at(17)}
     given: list[Any] = []
     with pytest.raises(DeviceError, match="the device is lost"):
-        given.extend(run_in_batches(iter(range(100)), batch_size=batch_size, workers=workers, lanes=lanes, **work))
+        given.extend(
+            run_in_batches(
+                iter(range(100)), batch_size=batch_size, workers=workers, parallel_runs=parallel_runs, **work
+            )
+        )
     assert given == list(range(17 // batch_size * batch_size))
 
 

@@ -12,7 +12,7 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.planes import MAX_PIXELS
 from hpa_sdk.fields.reading import read_plane, read_planes
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
-from tests.painted import jpeg, make_plane, paint, write_published
+from tests.pseudocoloured import jpeg, make_plane, pseudocolour, write_published
 from tests.small import random_planes, write_planes
 
 
@@ -41,14 +41,14 @@ def test_a_jpeg_in_the_colour_of_its_channel_is_its_plane(tmp_path: Path) -> Non
 @pytest.mark.parametrize("colours", [[0], [1, 2], [0, 1, 2]])
 def test_a_jpeg_in_another_colour_is_refused(tmp_path: Path, colours: list[int]) -> None:
     path = tmp_path / "x.jpg"
-    path.write_bytes(jpeg(paint(make_plane(), colours)))
-    with pytest.raises(PlaneError, match=r"x\.jpg: the picture is not painted in green alone"):
+    path.write_bytes(jpeg(pseudocolour(make_plane(), colours)))
+    with pytest.raises(PlaneError, match=r"x\.jpg: the picture is not pseudocoloured in green alone"):
         read_plane(path, Channel.GREEN)
 
 
 def test_a_small_painted_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
-    path.write_bytes(jpeg(paint(make_plane(side=15), [1])))
+    path.write_bytes(jpeg(pseudocolour(make_plane(side=15), [1])))
     with pytest.raises(PlaneError, match="15x15 pixels; a side needs at least"):
         read_plane(path, Channel.GREEN)
 

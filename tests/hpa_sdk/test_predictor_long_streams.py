@@ -15,11 +15,11 @@ from hpa_sdk.errors import DeviceError
 from hpa_sdk.inference.runtime_session import Fields
 from hpa_sdk.inference.session import SHORT_STREAM
 from hpa_sdk.inference.threads import ThreadPlan
-from tests.lane_spy import LaneSpy
+from tests.session_spy import SessionSpy
 
 
-class FailingLane(LaneSpy):
-    """A lane whose device is lost after some runs."""
+class FailingSession(SessionSpy):
+    """A session whose device is lost after some runs."""
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         if len(self.shapes) >= 3:
@@ -31,9 +31,9 @@ def test_a_device_lost_in_mid_run_costs_no_finished_answer_and_leaves_no_thread(
     model: Path, fields: list[Sample]
 ) -> None:
     predictor = Predictor.load(model, device="cpu", batch_size=2, threads=1)
-    place = predictor.session._places.get()
-    place.lane = FailingLane(place.lane)
-    predictor.session._places.put(place)
+    slot = predictor.session._slots.get()
+    slot.session = FailingSession(slot.session)
+    predictor.session._slots.put(slot)
     seen: list[str] = []
     with pytest.raises(DeviceError, match="cpu failed while running the model"):
         seen.extend(answer.id for answer in predictor.stream(itertools.cycle(fields)))
@@ -47,7 +47,11 @@ def test_a_long_stream_goes_over_to_a_field_a_core_with_the_same_answers(model: 
     predictor = Predictor.load(model, device="cpu", threads=3)
     asked = list(itertools.islice(itertools.cycle(fields), 3 * SHORT_STREAM))
     answers = predictor.predict(asked)
-    assert predictor.session.for_many().plan == predictor.threads == ThreadPlan(workers=3, lanes=3, threads_a_run=1)
+    assert (
+        predictor.session.for_many().plan
+        == predictor.threads
+        == ThreadPlan(workers=3, parallel_runs=3, threads_a_run=1)
+    )
     alone = Predictor.load(model, device="cpu", threads=1).predict(fields)
     expected = {prediction.id: prediction.probabilities for prediction in alone}
     assert [answer.id for answer in answers] == [sample.id for sample in asked]

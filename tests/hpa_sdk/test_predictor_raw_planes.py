@@ -15,8 +15,8 @@ from hpa_sdk.errors import ModelCardError, ModelFileError, PlaneError
 from hpa_sdk.inference import session
 from hpa_sdk.inference.devices import Device
 from hpa_sdk.inference.session import Session
-from tests.lane_spy import spied
 from tests.raw_model import make_raw_model
+from tests.session_spy import spied
 from tests.small import CARD, make_model, random_planes, write_planes
 
 SIDES = (64, 80, 64, 100, 80, 64, 64)

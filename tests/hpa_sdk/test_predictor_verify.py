@@ -13,17 +13,17 @@ from click.testing import CliRunner
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.cli import main
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.models.checksum import SEAL_KEY, check_seal, seal
+from hpa_sdk.models.checksum import CHECKSUM_KEY, add_checksum, check_checksum
 from hpa_sdk.models.contract import check_model, read_card
 from hpa_sdk.models.onnx_file import read_onnx
-from tests.small import make_model, make_sealed_model
+from tests.small import make_model, make_model_with_checksum
 
 DAMAGE = "altered after it was exported|can't be verified"
 
 
 @pytest.fixture
-def sealed(tmp_path: Path) -> Path:
-    return make_sealed_model(tmp_path / "sealed.onnx")
+def exported(tmp_path: Path) -> Path:
+    return make_model_with_checksum(tmp_path / "exported.onnx")
 
 
 def load(path: Path, **options: Any) -> Predictor:
@@ -38,65 +38,65 @@ def altered(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def test_a_file_as_it_was_exported_is_loaded(sealed: Path, model: Path, fields: list[Sample]) -> None:
-    for found, expected in zip(load(sealed).predict(fields), Predictor.load(model).predict(fields), strict=True):
+def test_a_file_as_it_was_exported_is_loaded(exported: Path, model: Path, fields: list[Sample]) -> None:
+    for found, expected in zip(load(exported).predict(fields), Predictor.load(model).predict(fields), strict=True):
         np.testing.assert_array_equal(found.probabilities, expected.probabilities)
 
 
-def test_the_seal_is_plain_metadata_and_changes_nothing_else(sealed: Path) -> None:
-    content = sealed.read_bytes()
-    proto = onnx.load(sealed)
-    assert proto.metadata_props[-1].key == SEAL_KEY
-    bare = onnx.load(sealed)
+def test_the_checksum_is_plain_metadata_and_changes_nothing_else(exported: Path) -> None:
+    content = exported.read_bytes()
+    proto = onnx.load(exported)
+    assert proto.metadata_props[-1].key == CHECKSUM_KEY
+    bare = onnx.load(exported)
     del bare.metadata_props[-1]
-    assert seal(bare.SerializeToString()) == proto.SerializeToString() == content
+    assert add_checksum(bare.SerializeToString()) == proto.SerializeToString() == content
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    assert session.get_modelmeta().custom_metadata_map[SEAL_KEY] == content[-64:].decode()
+    assert session.get_modelmeta().custom_metadata_map[CHECKSUM_KEY] == content[-64:].decode()
 
 
-def test_one_altered_byte_is_told_wherever_it_is(sealed: Path) -> None:
-    content = bytearray(sealed.read_bytes())
-    check_seal(memoryview(content), sealed)
-    in_card_and_seal = range(len(content) - 4000, len(content))
+def test_one_altered_byte_is_told_wherever_it_is(exported: Path) -> None:
+    content = bytearray(exported.read_bytes())
+    check_checksum(memoryview(content), exported)
+    in_card_and_checksum = range(len(content) - 4000, len(content))
     elsewhere = np.random.default_rng(0).integers(0, len(content), 300).tolist()
-    for position in (*range(200), *elsewhere, *in_card_and_seal):
+    for position in (*range(200), *elsewhere, *in_card_and_checksum):
         content[position] ^= 1
         with pytest.raises(ModelFileError, match=DAMAGE):
-            check_seal(memoryview(content), sealed)
+            check_checksum(memoryview(content), exported)
         content[position] ^= 1
     for shorter in (content[:-1], content[1:], content[:-100], content[:10], b""):
         with pytest.raises(ModelFileError, match=DAMAGE):
-            check_seal(memoryview(shorter), sealed)
+            check_checksum(memoryview(shorter), exported)
 
 
-def test_an_altered_card_is_told_only_by_verifying(sealed: Path) -> None:
-    altered(sealed, b'"licence": "not stated"', b'"licence": "all is ok."')
-    assert Predictor.load(sealed, device="cpu").card.licence == "all is ok."
+def test_an_altered_card_is_told_only_by_verifying(exported: Path) -> None:
+    altered(exported, b'"licence": "not stated"', b'"licence": "all is ok."')
+    assert Predictor.load(exported, device="cpu").card.licence == "all is ok."
     with pytest.raises(ModelFileError, match="altered after it was exported") as caught:
-        load(sealed)
-    assert caught.value.where == str(sealed)
+        load(exported)
+    assert caught.value.where == str(exported)
 
 
-def test_a_card_made_unreadable_is_told_as_an_altered_file(sealed: Path) -> None:
-    altered(sealed, b'"schema_version": "1.', b'"schema_version": "7.')
+def test_a_card_made_unreadable_is_told_as_an_altered_file(exported: Path) -> None:
+    altered(exported, b'"schema_version": "1.', b'"schema_version": "7.')
     with pytest.raises(ModelFileError, match="altered after it was exported"):
-        load(sealed)
+        load(exported)
 
 
-def test_altered_weights_are_told(sealed: Path) -> None:
-    content = bytearray(sealed.read_bytes())
+def test_altered_weights_are_told(exported: Path) -> None:
+    content = bytearray(exported.read_bytes())
     content[len(content) // 2] ^= 1
-    sealed.write_bytes(content)
-    Predictor.load(sealed, device="cpu")
+    exported.write_bytes(content)
+    Predictor.load(exported, device="cpu")
     with pytest.raises(ModelFileError, match="altered after it was exported"):
-        load(sealed)
+        load(exported)
 
 
-def test_a_card_of_other_weights_is_told(tmp_path: Path, sealed: Path) -> None:
-    other = make_sealed_model(tmp_path / "other.onnx", weights_sha256="0" * 64)
+def test_a_card_of_other_weights_is_told(tmp_path: Path, exported: Path) -> None:
+    other = make_model_with_checksum(tmp_path / "other.onnx", weights_sha256="0" * 64)
     with pytest.raises(ModelFileError, match="not those that the model card was written for"):
         load(other)
-    assert load(other, card=read_card(read_onnx(sealed))).card.name == "small"
+    assert load(other, card=read_card(read_onnx(exported))).card.name == "small"
 
 
 def test_a_file_without_a_seal_can_t_be_verified(model: Path, tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ def test_a_file_without_a_seal_can_t_be_verified(model: Path, tmp_path: Path) ->
         check_model(tmp_path / "saved.onnx", verify=True)
 
 
-def test_the_command_refuses_an_altered_file(sealed: Path, fields: list[Sample]) -> None:
-    arguments = ["predict", str(sealed), str(fields[0].files[0]), "--device", "cpu", "--verify", "--format", "jsonl"]
+def test_the_command_refuses_an_altered_file(exported: Path, fields: list[Sample]) -> None:
+    arguments = ["predict", str(exported), str(fields[0].files[0]), "--device", "cpu", "--verify", "--format", "jsonl"]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert (result.exit_code, json.loads(result.stdout)["id"]) == (0, fields[0].id)
-    altered(sealed, b'"name": "small"', b'"name": "smell"')
+    altered(exported, b'"name": "small"', b'"name": "smell"')
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "altered after it was exported" in result.stderr

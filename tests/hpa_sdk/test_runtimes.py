@@ -13,14 +13,13 @@ import pytest
 
 from hpa_sdk import Predictor
 from hpa_sdk.errors import DeviceError, SettingError
-from hpa_sdk.inference import compiled_cache as compiled
 from hpa_sdk.inference import session
-from hpa_sdk.inference.compiled_cache import cache_folder, keep_folder, kept_path, open_kept
+from hpa_sdk.inference.compiled_cache import cache_folder, cached_path, make_cache_folder, open_cached
 from hpa_sdk.inference.devices import Device, load_onnxruntime
 from hpa_sdk.inference.onnxruntime_options import engine_options, provider_options
-from hpa_sdk.inference.onnxruntime_sessions import BoundLane, ThreadLane
+from hpa_sdk.inference.onnxruntime_sessions import BoundRuntimeSession, ThreadedRuntimeSession
 from hpa_sdk.inference.openvino_sessions import runtime_options
-from hpa_sdk.inference.runtime_session import Fields, LaneSettings
+from hpa_sdk.inference.runtime_session import Fields, RuntimeSettings
 from hpa_sdk.inference.session import Session, SessionSettings
 from hpa_sdk.inference.threads import ThreadPlan, usable_cores
 from hpa_sdk.models.model_content import ModelContent
@@ -33,9 +32,9 @@ pytestmark = pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("threads", [1, 2, 5, 64])
 def test_no_core_is_asked_for_twice(threads: int) -> None:
     for plan in (ThreadPlan.for_one("cpu", threads), ThreadPlan.for_many("cpu", threads)):
-        assert plan.lanes * plan.threads_a_run == plan.workers == threads
+        assert plan.parallel_runs * plan.threads_a_run == plan.workers == threads
     on_card = ThreadPlan.for_many("cuda", threads)
-    assert on_card.workers - on_card.lanes == threads
+    assert on_card.workers - on_card.parallel_runs == threads
 
 
 def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,19 +51,21 @@ def test_no_threads_is_an_error(model: Path, threads: int) -> None:
 
 
 def test_cuda_is_told_what_it_needs() -> None:
-    plain = provider_options(Device("cuda", 1), LaneSettings())
+    plain = provider_options(Device("cuda", 1), RuntimeSettings())
     assert plain == {
         "device_id": "1",
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
         "use_tf32": "0",
     }
-    asked = LaneSettings(gpu_memory=1.5, lanes=2, options={"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "1"})
+    asked = RuntimeSettings(
+        gpu_memory=1.5, parallel_runs=2, options={"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "1"}
+    )
     chosen = provider_options(Device("cuda"), asked)
-    assert chosen["gpu_mem_limit"] == str(3 * 2**28)  # all lanes together take what was granted
+    assert chosen["gpu_mem_limit"] == str(3 * 2**28)  # all sessions together take what was granted
     assert (chosen["cudnn_conv_algo_search"], chosen["use_tf32"]) == ("EXHAUSTIVE", "1")
     assert "device_id" not in chosen
-    assert provider_options(Device("cpu"), LaneSettings()) == {}
+    assert provider_options(Device("cpu"), RuntimeSettings()) == {}
 
 
 def test_tensorrt_builds_for_one_field_and_full_batches_and_keeps_it(tmp_path: Path) -> None:
@@ -108,10 +109,10 @@ def test_a_long_build_is_told_before_it_begins(
 def test_fixed_places_give_the_same_answers(model: Path) -> None:
     # On the processor, where the same binding works.
     runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    lane = BoundLane(runtime, Device("cpu"), (1, 3))
+    session = BoundRuntimeSession(runtime, Device("cpu"), (1, 3))
     rng = np.random.default_rng(0)
     batches = [rng.random((size, 299, 299, 3), dtype=np.float32) for size in (3, 1, 3, 1)]
-    answers = [lane.run(batch) for batch in batches]
+    answers = [session.run(batch) for batch in batches]
     for batch, found in zip(batches, answers, strict=True):
         for one, other in zip(found, runtime.run(["probabilities", "embedding"], {"image": batch}), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
@@ -121,20 +122,20 @@ def test_a_lane_of_a_card_runs_on_one_thread_whoever_asks(model: Path) -> None:
     runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
     seen: list[threading.Thread] = []
 
-    class Watched(BoundLane):
+    class Watched(BoundRuntimeSession):
         def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
             seen.append(threading.current_thread())
             return super().run(fields)
 
-    lane = ThreadLane(Watched(runtime, Device("cpu"), (1,)))
+    session = ThreadedRuntimeSession(Watched(runtime, Device("cpu"), (1,)))
     image = np.zeros((1, 299, 299, 3), np.float32)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: lane.run(image)[0], range(8)))
+        answers = list(pool.map(lambda _: session.run(image)[0], range(8)))
     assert len(seen) == 8
     assert len(set(seen)) == 1
     np.testing.assert_array_equal(np.concatenate(answers), np.repeat(answers[0], 8, axis=0))
     with pytest.raises(KeyError):  # whatever a run raises comes out
-        lane.run(np.zeros((2, 299, 299, 3), np.float32))
+        session.run(np.zeros((2, 299, 299, 3), np.float32))
 
 
 def test_a_cuda_graph_of_planes_of_any_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,9 +150,9 @@ def test_a_cuda_graph_of_planes_of_any_size_is_refused(tmp_path: Path, monkeypat
 
 
 def test_a_cache_that_can_t_be_written_costs_no_more_than_a_build(tmp_path: Path) -> None:
-    assert keep_folder(tmp_path / "cache" / ("0" * 32))
+    assert make_cache_folder(tmp_path / "cache" / ("0" * 32))
     (tmp_path / "file").touch()
-    assert not keep_folder(tmp_path / "file" / ("0" * 32))
+    assert not make_cache_folder(tmp_path / "file" / ("0" * 32))
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
@@ -171,9 +172,9 @@ def test_a_batch_larger_than_one_run_of_planes_is_answered(
 
 
 def test_openvino_gets_all_cores_and_no_bf16_unless_asked() -> None:
-    many = runtime_options(LaneSettings(lanes=6, threads=1))
+    many = runtime_options(RuntimeSettings(parallel_runs=6, threads=1))
     assert (many["NUM_STREAMS"], many["INFERENCE_NUM_THREADS"], many["INFERENCE_PRECISION_HINT"]) == ("6", "6", "f32")
-    one = runtime_options(LaneSettings(lanes=1, threads=6, options={"INFERENCE_PRECISION_HINT": "bf16"}))
+    one = runtime_options(RuntimeSettings(parallel_runs=1, threads=6, options={"INFERENCE_PRECISION_HINT": "bf16"}))
     assert (one["NUM_STREAMS"], one["INFERENCE_NUM_THREADS"], one["INFERENCE_PRECISION_HINT"]) == ("1", "6", "bf16")
 
 
@@ -221,25 +222,25 @@ def test_every_byte_and_every_setting_has_a_place_of_its_own(model: Path) -> Non
     read = ModelContent.read(model)
     other = ModelContent.of(model.read_bytes() + b"\x00")
     places = [
-        kept_path(read, {"runtime": "1"}, ".x"),
-        kept_path(other, {"runtime": "1"}, ".x"),
-        kept_path(read, {"runtime": "2"}, ".x"),
-        kept_path(read, {"runtime": "1", "batch": "2"}, ".x"),
+        cached_path(read, {"runtime": "1"}, ".x"),
+        cached_path(other, {"runtime": "1"}, ".x"),
+        cached_path(read, {"runtime": "2"}, ".x"),
+        cached_path(read, {"runtime": "1", "batch": "2"}, ".x"),
     ]
     assert len(set(places)) == 4
-    assert places[0] == kept_path(ModelContent.of(model.read_bytes()), {"runtime": "1"}, ".x")
+    assert places[0] == cached_path(ModelContent.of(model.read_bytes()), {"runtime": "1"}, ".x")
 
 
 def test_the_cache_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     monkeypatch.setenv("HPA_CACHE", "")
-    assert cache_folder() is kept_path(ModelContent.read(model), {}, "") is None
+    assert cache_folder() is cached_path(ModelContent.read(model), {}, "") is None
     monkeypatch.delenv("HPA_CACHE")
     assert "hpa-sdk" in str(cache_folder())
 
 
 def test_a_cache_that_can_t_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    opened = open_kept(tmp_path / "file" / "below", read=lambda _: "read", make=lambda to: f"made {to}")
+    opened = open_cached(tmp_path / "file" / "below", read=lambda _: "read", make=lambda to: f"made {to}")
     assert opened == "made None"
 
     def full(to: Path | None) -> str:
@@ -248,12 +249,12 @@ def test_a_cache_that_can_t_be_written_costs_nothing_but_time(tmp_path: Path) ->
             raise RuntimeError("no space left")
         return "made"
 
-    assert open_kept(tmp_path / "kept", read=lambda _: "read", make=full) == "made"
+    assert open_cached(tmp_path / "kept", read=lambda _: "read", make=full) == "made"
     assert {entry.name for entry in tmp_path.iterdir()} == {"file"}
 
 
 def test_the_cache_does_not_grow_without_end(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "MOST_KEPT", 3)
+    monkeypatch.setattr(compiled_cache, "MOST_CACHED", 3)
 
     def make(to: Path | None) -> None:
         if to is not None:
@@ -267,9 +268,9 @@ def test_the_cache_does_not_grow_without_end(cache: Path, monkeypatch: pytest.Mo
     names = [f"{number:032x}" for number in range(5)]
     for number, name in enumerate(names):
         if number % 2:
-            keep_folder(cache / name)
+            make_cache_folder(cache / name)
         else:
-            open_kept(cache / name, read=bytes, make=make)
+            open_cached(cache / name, read=bytes, make=make)
         os.utime(cache / name, (number, number))
     # What is not of the cache stays, whoever named this folder.
     assert {entry.name for entry in cache.iterdir()} == {"thesis.txt", "photos", *names[2:]}

@@ -14,11 +14,11 @@ from hpa_sdk.errors import DeviceError, ModelFileError, SettingError
 from hpa_sdk.inference import device_choice, memory, session
 from hpa_sdk.inference.device_choice import open_session, try_device
 from hpa_sdk.inference.devices import Device
-from hpa_sdk.inference.onnxruntime_sessions import open_onnx_lanes
-from hpa_sdk.inference.runtime_session import Fields, Lane
+from hpa_sdk.inference.onnxruntime_sessions import open_onnxruntime_sessions
+from hpa_sdk.inference.runtime_session import Fields, RuntimeSession
 from hpa_sdk.inference.session import Session, SessionSettings
 from hpa_sdk.inference.threads import ThreadPlan
-from tests.lane_spy import LaneSpy, spied
+from tests.session_spy import SessionSpy, spied
 from tests.small import build_model
 
 SHAPE = (299, 299, 3)
@@ -60,7 +60,7 @@ def test_a_fixed_shape_is_really_kept(model: Path, images: np.ndarray) -> None:
 def test_each_lane_is_warmed_with_each_size_that_it_takes_and_a_field_alone_takes_the_smallest(
     model: Path, images: np.ndarray
 ) -> None:
-    plan = ThreadPlan(workers=2, lanes=2, threads_a_run=1)
+    plan = ThreadPlan(workers=2, parallel_runs=2, threads_a_run=1)
     opened = Session(model, Device("cpu"), batch_size=4, fixed_shape=True, plan=plan)
     spies = [spied(opened) for _ in range(2)]
     for spy in spies:
@@ -115,7 +115,9 @@ def test_a_named_device_that_can_t_be_had_is_an_error(model: Path, name: str) ->
 def test_a_session_that_landed_elsewhere_is_an_error(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # onnxruntime only logs when CUDA does not start, and runs on the CPU: told apart by what it says of itself.
     monkeypatch.setattr(
-        session, "open_onnx_lanes", lambda model, _, settings: open_onnx_lanes(model, Device("cpu"), settings)
+        session,
+        "open_onnxruntime_sessions",
+        lambda model, _, settings: open_onnxruntime_sessions(model, Device("cpu"), settings),
     )
     with pytest.raises(DeviceError, match="the runtime put the model on cpu, not on cuda"):
         Session(model, Device("cuda"))
@@ -172,20 +174,20 @@ def test_without_a_runtime_the_error_prints_the_install_line(model: Path, monkey
 def test_as_many_runs_as_lanes_go_on_at_once(model: Path, images: np.ndarray) -> None:
     many = Session(model, Device("cpu"), SessionSettings(threads=3)).for_many()
     together = threading.Barrier(3)
-    for place in (places := [many._places.get_nowait() for _ in range(3)]):
-        place.lane = MeetingLane(place.lane, together)
-        many._places.put(place)
+    for slot in (slots := [many._slots.get_nowait() for _ in range(3)]):
+        slot.session = MeetingSession(slot.session, together)
+        many._slots.put(slot)
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda image: many.run([image])[0], images[:6]))
-    assert len(places) == 3
+    assert len(slots) == 3
     np.testing.assert_allclose(np.concatenate(found), Session(model, Device("cpu")).run(images[:6])[0], atol=1e-6)
 
 
-class MeetingLane(LaneSpy):
-    """A lane that runs when all others do."""
+class MeetingSession(SessionSpy):
+    """A session that runs when all others do."""
 
-    def __init__(self, lane: Lane, together: threading.Barrier) -> None:
-        super().__init__(lane)
+    def __init__(self, session: RuntimeSession, together: threading.Barrier) -> None:
+        super().__init__(session)
         self._together = together
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
@@ -196,8 +198,8 @@ class MeetingLane(LaneSpy):
 def test_a_session_for_many_fields_is_opened_once_and_only_where_it_differs(model: Path) -> None:
     opened = Session(model, Device("cpu"), SessionSettings(threads=2))
     assert opened.for_many() is opened.for_many() is opened.for_many().for_many()
-    assert (opened.plan.lanes, opened.plan.threads_a_run) == (1, 2)
-    assert (opened.for_many().plan.lanes, opened.for_many().plan.threads_a_run) == (2, 1)
+    assert (opened.plan.parallel_runs, opened.plan.threads_a_run) == (1, 2)
+    assert (opened.for_many().plan.parallel_runs, opened.for_many().plan.threads_a_run) == (2, 1)
     alone = Session(model, Device("cpu"), SessionSettings(threads=1))
     assert alone.for_many() is alone
 

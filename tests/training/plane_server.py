@@ -15,7 +15,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from hpa_sdk.fields.samples import Channel
-from tests.painted import COLOURS, jpeg, make_plane, paint
+from tests.pseudocoloured import COLOURS, jpeg, make_plane, pseudocolour
 from training.__main__ import main as training_command
 from training.download.url_pattern import UrlPattern
 
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
 @lru_cache
 def picture_at(path: str) -> bytes:
     channel = Channel(path.rpartition("_")[2].removesuffix(".jpg"))
-    return jpeg(paint(make_plane(len(path) + list(Channel).index(channel)), COLOURS[channel]))
+    return jpeg(pseudocolour(make_plane(len(path) + list(Channel).index(channel)), COLOURS[channel]))
 
 
 def whole(handler: Handler, content: bytes) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hpa_sdk.models.model_card import ModelCard
 from tests.training.small_fit import build_small_network
 from training.__main__ import main
-from training.fit.fit import fit as fit_module
+from training.fit import fit as fit_module
 
 
 def test_the_card_s_figures_are_those_of_evaluate_and_its_revision_is_of_the_code_that_ran(

@@ -21,8 +21,7 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.fields.reading import read_plane, read_planes
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from tests.painted import jpeg, make_plane, paint
-from tests.training.noted_pace import note_pace
+from tests.pseudocoloured import jpeg, make_plane, pseudocolour
 from tests.training.plane_server import (
     Answer,
     Handler,
@@ -41,8 +40,9 @@ from tests.training.plane_server import (
     whole,
     wrong_part,
 )
+from tests.training.recorded_rate_limit import record_rate_limit
 from training.data.dataset import read_dataset
-from training.download import crowd, hpa, partial_file
+from training.download import hpa, partial_file, workers
 from training.download.errors import DownloadError, UnreachableError
 from training.download.fetch import Patience
 from training.download.hpa import HpaDownload, download_hpa
@@ -166,7 +166,7 @@ def test_retry_after_holds_every_worker(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, form: str
 ) -> None:
     told = "1000" if form == "seconds" else formatdate(time.time() + 1000, usegmt=True)
-    noted = note_pace(monkeypatch, longest_hold=0.5)
+    noted = record_rate_limit(monkeypatch, longest_hold=0.5)
     site.answers["/1/a_1_red.jpg"] = [status(code, Retry_After=told)]
     assert download(site, tmp_path / "out", LABELS, workers=2, rate=20).complete == 2
     ((held, seconds),) = noted.holds
@@ -228,12 +228,12 @@ def test_a_file_that_is_too_large_is_not_taken(
 
 
 def test_a_composite_is_not_taken_for_a_plane(site: Site, tmp_path: Path) -> None:
-    site.answers[VICTIM] = [lambda handler, _: whole(handler, jpeg(paint(make_plane(), [0, 1, 2])))]
-    assert "not painted in green alone" in reasons(download(site, tmp_path / "out"))[0]
+    site.answers[VICTIM] = [lambda handler, _: whole(handler, jpeg(pseudocolour(make_plane(), [0, 1, 2])))]
+    assert "not pseudocoloured in green alone" in reasons(download(site, tmp_path / "out"))[0]
 
 
 def test_planes_of_several_sizes_make_no_field(site: Site, tmp_path: Path) -> None:
-    site.answers[VICTIM] = [lambda handler, _: whole(handler, jpeg(paint(make_plane(side=300), [1])))]
+    site.answers[VICTIM] = [lambda handler, _: whole(handler, jpeg(pseudocolour(make_plane(side=300), [1])))]
     told = download(site, tmp_path / "out", LABELS)
     assert told.complete == 1
     assert len(told.failures) == 4
@@ -254,7 +254,7 @@ def test_a_plane_on_the_disk_that_is_not_right_is_fetched_again(site: Site, tmp_
 
 
 def test_redirects_are_followed_at_the_same_pace(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = note_pace(monkeypatch)
+    noted = record_rate_limit(monkeypatch)
     site.answers[VICTIM] = [status(301, Location=f"{site.url}/moved/a_1_green.jpg")]
     assert download(site, tmp_path / "out", rate=25).complete == 1
     assert site.count() == len(noted.turns) == 5
@@ -262,7 +262,7 @@ def test_redirects_are_followed_at_the_same_pace(site: Site, tmp_path: Path, mon
 
 
 def test_all_workers_keep_one_pace(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = note_pace(monkeypatch)
+    noted = record_rate_limit(monkeypatch)
     download(site, tmp_path / "out", LABELS, workers=8, rate=20)
     assert site.count() == len(noted.turns) == 8
     assert noted.smallest_gap() >= 1 / 20
@@ -273,7 +273,7 @@ def test_ctrl_c_leaves_a_state_that_goes_on(site: Site, tmp_path: Path, monkeypa
 
     def noting(*arguments: Any, stopped: threading.Event, **options: Any) -> Any:
         ended.append(stopped)
-        return crowd.run_all(*arguments, stopped=stopped, **options)
+        return workers.run_all(*arguments, stopped=stopped, **options)
 
     def interrupt(handler: Handler, content: bytes) -> None:
         _thread.interrupt_main()

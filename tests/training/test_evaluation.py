@@ -257,8 +257,8 @@ def test_the_table_shows_every_class_of_the_validation_part(data: Path, tmp_path
     assert all(str(label) in result.stdout for label in Label)
     lines = {line.split("  ")[0].strip(): line.split() for line in result.stdout.splitlines()}
     for name, averages in (("micro, all decisions", expected.micro), (f"macro, {occurring} classes", expected.macro)):
-        told_averages = [averages.precision, averages.recall, averages.f1, averages.average_precision]
-        assert lines[name][3:] == [f"{value:.4f}" for value in told_averages]
+        reported_averages = [averages.precision, averages.recall, averages.f1, averages.average_precision]
+        assert lines[name][3:] == [f"{value:.4f}" for value in reported_averages]
     assert f"No field has, so not judged: {'; '.join(expected.without_field)}" in result.stdout
     assert str(out) in result.stderr
 

@@ -17,8 +17,8 @@ from training.__main__ import main
 from training.data.dataset import read_dataset
 from training.data.prepared import DecodedImages, Images, Rows
 from training.data.split import study_split
+from training.fit import fit as fit_module
 from training.fit.fit import fit
-from training.fit.fit import fit as fit_module
 from training.fit.recipe import read_recipe
 from training.fit.run_folder import Plan, Run
 from training.judge.calibration import calibrate

@@ -12,14 +12,14 @@ from PIL import Image
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
-from tests.painted import COLOURS, jpeg, make_plane, paint
+from tests.pseudocoloured import COLOURS, jpeg, make_plane, pseudocolour
 from training.data.hpa_format import DamagedPictureError, plane_of_jpeg, read_hpa_labels
 
 
 @pytest.mark.parametrize("channel", Channel)
 def test_a_picture_in_the_colour_of_its_channel_becomes_its_plane(channel: Channel) -> None:
     plane = make_plane()
-    found = plane_of_jpeg(jpeg(paint(plane, COLOURS[channel])), channel)
+    found = plane_of_jpeg(jpeg(pseudocolour(plane, COLOURS[channel])), channel)
     assert found.dtype == np.uint8
     assert found.shape == plane.shape
     assert np.abs(found.astype(int) - plane).mean() < 3
@@ -27,7 +27,7 @@ def test_a_picture_in_the_colour_of_its_channel_becomes_its_plane(channel: Chann
 
 def test_yellow_is_the_mean_of_red_and_green() -> None:
     plane = make_plane()
-    picture = paint(plane, [0])
+    picture = pseudocolour(plane, [0])
     picture[..., 1] = plane * 0.8
     found = plane_of_jpeg(jpeg(picture), Channel.YELLOW)
     assert np.abs(found - plane * 0.9).mean() < 3
@@ -53,7 +53,7 @@ def test_a_black_picture_is_a_plane(channel: Channel) -> None:
 
 
 def test_a_plane_is_reduced_by_averaging_areas() -> None:
-    content = jpeg(paint(make_plane(), [1]))
+    content = jpeg(pseudocolour(make_plane(), [1]))
     whole = plane_of_jpeg(content, Channel.GREEN).astype(float)
     means = whole.reshape(80, 4, 80, 4).mean(axis=(1, 3))
     reduced = plane_of_jpeg(content, Channel.GREEN, size=80)
@@ -75,14 +75,14 @@ def test_a_plane_is_reduced_by_averaging_areas() -> None:
     ],
 )
 def test_a_picture_with_signal_in_other_colours_is_refused(colours: list[int], channel: Channel) -> None:
-    with pytest.raises(PlaneError, match=f"not painted in {channel} alone"):
-        plane_of_jpeg(jpeg(paint(make_plane(), colours)), channel)
+    with pytest.raises(PlaneError, match=f"not pseudocoloured in {channel} alone"):
+        plane_of_jpeg(jpeg(pseudocolour(make_plane(), colours)), channel)
 
 
 def test_a_faint_second_channel_is_refused() -> None:
-    picture = paint(make_plane(), [0])
+    picture = pseudocolour(make_plane(), [0])
     picture[..., 2] = make_plane(1) * 0.1
-    with pytest.raises(PlaneError, match="not painted in red alone"):
+    with pytest.raises(PlaneError, match="not pseudocoloured in red alone"):
         plane_of_jpeg(jpeg(picture, quality=60), Channel.RED)
 
 
@@ -105,7 +105,7 @@ def test_what_is_no_published_field_is_refused(content: bytes, size: int, messag
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
 def test_a_truncated_picture_is_damaged(share: float) -> None:
-    content = jpeg(paint(make_plane(), [0]))
+    content = jpeg(pseudocolour(make_plane(), [0]))
     with pytest.raises(DamagedPictureError):
         plane_of_jpeg(content[: int(len(content) * share)], Channel.RED)
 
@@ -115,11 +115,11 @@ def test_real_planes_pass_in_their_colours_and_real_composites_do_not(real_data:
     assert len(planes) == 20
     for file in planes:
         channel = Channel(file.stem.rpartition("_")[2])
-        plane_of_jpeg(jpeg(paint(np.asarray(Image.open(file)), COLOURS[channel]), quality=50), channel)
+        plane_of_jpeg(jpeg(pseudocolour(np.asarray(Image.open(file)), COLOURS[channel]), quality=50), channel)
     for red in sorted((real_data / "real_cells").glob("*_red.png"))[::28]:
         three = [np.asarray(Image.open(str(red).replace("_red", f"_{name}"))) for name in ("red", "green", "blue")]
         for channel in Channel:
-            with pytest.raises(PlaneError, match="painted"):
+            with pytest.raises(PlaneError, match="pseudocolour"):
                 plane_of_jpeg(jpeg(np.dstack(three)), channel)
 
 

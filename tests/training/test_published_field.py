@@ -10,7 +10,7 @@ import pytest
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Channel
-from tests.painted import COLOURS, jpeg, make_plane, paint
+from tests.pseudocoloured import COLOURS, jpeg, make_plane, pseudocolour
 from tests.small import make_field, random_planes, write_planes
 from tests.training.plane_server import Site, invoke, picture_at
 from training.data.dataset import read_dataset, read_datasets
@@ -111,12 +111,12 @@ def test_a_missing_plane_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (jpeg(paint(make_plane(), [0, 1, 2])), "not painted in green alone"),
-        (jpeg(paint(make_plane(), COLOURS[Channel.RED])), "not painted in green alone"),
-        (jpeg(paint(make_plane(side=200), [1])), "200x200 pixels, which is no field"),
-        (jpeg(paint(make_plane(side=400), [1])), "differ in size"),
-        (jpeg(paint(make_plane(), [1]))[:2000], "can't be read"),
-        (jpeg(paint(make_plane(), [1]))[:100], "can't be read"),
+        (jpeg(pseudocolour(make_plane(), [0, 1, 2])), "not pseudocoloured in green alone"),
+        (jpeg(pseudocolour(make_plane(), COLOURS[Channel.RED])), "not pseudocoloured in green alone"),
+        (jpeg(pseudocolour(make_plane(side=200), [1])), "200x200 pixels, which is no field"),
+        (jpeg(pseudocolour(make_plane(side=400), [1])), "differ in size"),
+        (jpeg(pseudocolour(make_plane(), [1]))[:2000], "can't be read"),
+        (jpeg(pseudocolour(make_plane(), [1]))[:100], "can't be read"),
         (b"<!doctype html>", "no PNG, JPEG or TIFF"),
         (b"", "empty"),
     ],

@@ -25,9 +25,9 @@ from training.data.batches import FieldBatches
 from training.data.dataset import Targets
 from training.data.prepared import Images
 from training.errors import RunError
+from training.fit import fit as fit_module
 from training.fit.checkpoints import Progress
 from training.fit.fit import fit
-from training.fit.fit import fit as fit_module
 from training.fit.recipe import Recipe, read_recipe
 from training.fit.run_folder import Plan
 

@@ -26,8 +26,8 @@ from training.data.dataset import read_dataset
 from training.data.prepared import DecodedImages
 from training.data.split import study_split
 from training.errors import RunError
+from training.fit import fit as fit_module
 from training.fit.fit import fit
-from training.fit.fit import fit as fit_module
 from training.fit.recipe import read_recipe
 from training.fit.run_folder import Plan, Run
 from training.judge.fitted_run import read_run

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from tests.training.small_fit import answers_of, build_small_network, read_history
+from training.fit import fit as fit_module
 from training.fit.fit import fit
-from training.fit.fit import fit as fit_module
 from training.fit.recipe import Recipe, read_recipe
 from training.fit.run_folder import Plan
 from training.fit.stage import compile_stage

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from hpa_sdk.cli.parameters import white_option
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.preprocessing import White
 from training.cli.evaluation_folder import EVALUATION, Identity, begin_evaluation, default_folder
 from training.cli.judging import (
@@ -106,7 +106,7 @@ def evaluate(
         }
     )
     # Last, since it tells that all is there.
-    with whole_file(out / EVALUATION) as partial:
+    with atomic_write(out / EVALUATION) as partial:
         partial.write_text(text, encoding="utf-8")
     print_text(text if as_json else f"{evaluation_table(evaluation)}\nviews: {views}; thresholds: {tuned.told}")
     click.echo(f"figures and pictures: {out}", err=True)

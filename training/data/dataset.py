@@ -95,7 +95,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     ----------
     data : pathlib.Path
         A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes there. Labels
-        are as `read_label_table` takes them; planes are grey pictures, or JPEGs painted in the colours of their
+        are as `read_label_table` takes them; planes are grey pictures, or JPEGs pseudocoloured in the colours of their
         channels.
     white : optional
         White level of 16-bit planes.

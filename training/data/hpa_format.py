@@ -18,7 +18,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.picture_file import upright
 from hpa_sdk.fields.planes import MAX_PIXELS
-from hpa_sdk.fields.pseudocolour import check_is_field, plane_of_painted
+from hpa_sdk.fields.pseudocolour import check_is_field, plane_of_pseudocolour
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.tables import parse_indices, parse_names, read_columns
 from hpa_sdk.labels import Label
@@ -95,7 +95,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     Parameters
     ----------
     content : bytes
-        A JPEG painted in the channel's colour: red in R, green in G, blue in B, yellow in R and G alike; or grey.
+        A JPEG pseudocoloured in the channel's colour: red in R, green in G, blue in B, yellow in R and G alike; or grey.
     channel : Channel
         The channel that the picture should show.
     size : int
@@ -146,4 +146,4 @@ def _grey_plane(image: Image.Image, channel: Channel) -> Plane:
         return np.asarray(image, np.uint8)
     if image.mode != "RGB":
         raise PlaneError(f"the picture has the colours {image.mode}, not RGB", remedy="Give the published JPEG.")
-    return plane_of_painted(image, channel)
+    return plane_of_pseudocolour(image, channel)

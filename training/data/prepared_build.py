@@ -21,7 +21,7 @@ from tqdm import tqdm
 from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.inference.pipeline import run_in_batches
 from hpa_sdk.inference.threads import usable_cores
@@ -134,7 +134,7 @@ class _PartialImages:
     def __init__(self, files: PreparedFiles, fields: int) -> None:
         header = _header(fields)
         if not files.partial.exists():
-            with whole_file(files.partial) as start:
+            with atomic_write(files.partial) as start:
                 start.write_bytes(header)
         self._first = len(header)
         self._file = files.partial.open("rb+")
@@ -157,7 +157,7 @@ class _PartialImages:
         for row, _, stamps in encoded:
             # As they were read, which can be later than the look at all planes that begins a build.
             self._record[row] = as_numbers(stamps, self._record.shape[1])
-        with whole_file(self._record_path) as record:
+        with atomic_write(self._record_path) as record:
             np.save(record, self._record)
         return [row for row, *_ in encoded]
 

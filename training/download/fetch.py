@@ -17,8 +17,8 @@ from tenacity.nap import sleep_using_event
 from hpa_sdk import __version__
 from hpa_sdk.errors import HpaError
 from training.download.errors import DownloadError, StoppedError, TransientError, UnreachableError
-from training.download.pace import Pace
 from training.download.partial_file import PartialFile
+from training.download.rate_limit import RateLimit
 
 Result = TypeVar("Result")
 
@@ -68,7 +68,7 @@ class Fetcher:
     """
 
     def __init__(self, *, rate: float, stopped: threading.Event, patience: Patience) -> None:
-        self._pace = Pace(rate, stopped)
+        self._pace = RateLimit(rate, stopped)
         self._stopped = stopped
         self._patience = patience
         self._client = httpx.Client(

@@ -15,14 +15,14 @@ from tqdm import tqdm
 from hpa_sdk.errors import OutputError
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.tables import parse_indices, read_columns
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
-from training.download.crowd import run_all
 from training.download.errors import UnreachableError
 from training.download.fetch import Fetcher, Patience
 from training.download.published_planes import PublishedPlanes, Shape
 from training.download.tables import LABEL_TABLE, PLANE_FOLDER, PlaneFailure, write_failures, write_label_table
 from training.download.url_pattern import UrlPattern
+from training.download.workers import run_all
 
 SETTINGS_FILE = "download.json"
 """What a folder was begun with, so that a later run does not mix planes of two kinds in it."""
@@ -157,7 +157,7 @@ def _begin(out: Path, pattern: UrlPattern, size: int) -> None:
         raise OutputError(
             f"the folder can't be made ({error.strerror})", where=out, remedy="Name a folder that you may write to."
         ) from error
-    with whole_file(record) as partial:
+    with atomic_write(record) as partial:
         partial.write_text(settings, encoding="utf-8")
 
 

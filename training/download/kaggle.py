@@ -14,7 +14,7 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.fields.tables import read_columns
 from training.data.dataset import read_label_table
 from training.download.errors import DownloadError
-from training.download.kaggle_errors import kaggle_errors_told, status_of
+from training.download.kaggle_errors import raise_kaggle_errors, status_of
 from training.download.kaggle_planes import check_planes, place_planes
 from training.download.tables import LABEL_TABLE, PLANE_FOLDER, PlaneFailure, write_failures, write_label_table
 
@@ -91,7 +91,7 @@ def _fill(folder: Path, planes: Path, targets: Mapping[str, str]) -> tuple[Plane
 def _fetch_set() -> tuple[Path, Path]:
     """Give the label table, and the archive or the folder of the planes, in kagglehub's cache."""
     # kagglehub talks to what is the standard output when it is imported; that is for results.
-    with kaggle_errors_told(COMPETITION_URL), redirect_stdout(sys.stderr):
+    with raise_kaggle_errors(COMPETITION_URL), redirect_stdout(sys.stderr):
         kagglehub = _import_kagglehub()
         table = Path(kagglehub.competition_download(COMPETITION, path=LABEL_TABLE))
         try:

@@ -18,7 +18,7 @@ _GO_ON = "Check the network and run again: what has arrived is kept."
 
 
 @contextmanager
-def kaggle_errors_told(competition_url: str) -> Iterator[None]:
+def raise_kaggle_errors(competition_url: str) -> Iterator[None]:
     """Turn what kagglehub raises into errors that say what to do.
 
     Parameters

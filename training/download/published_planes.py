@@ -10,7 +10,7 @@ from PIL import Image
 from hpa_sdk.errors import HpaError, OutputError, PlaneError
 from hpa_sdk.fields.reading import read_plane
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from training.data.hpa_format import DamagedPictureError, plane_of_jpeg
 from training.download.errors import StoppedError, TransientError, UnreachableError
 from training.download.fetch import Fetcher
@@ -109,7 +109,7 @@ class PublishedPlanes:
                 plane = plane_of_jpeg(content, channel, size=self._size)
             except DamagedPictureError as error:
                 raise TransientError(error.what, remedy=error.remedy) from error
-            with whole_file(file) as partial:
+            with atomic_write(file) as partial:
                 Image.fromarray(plane).save(partial, format="PNG", compress_level=_FAST_COMPRESSION)
             return plane.shape
 

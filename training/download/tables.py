@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 
 LABEL_TABLE, FAILURE_TABLE, PLANE_FOLDER = "train.csv", "failures.csv", "train"
 """Names in a data set of the Kaggle form, and of the table of failures beside them."""
@@ -48,7 +48,7 @@ def write_failures(folder: Path, failures: Sequence[PlaneFailure]) -> None:
 
 
 def _write(table: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Path:
-    with whole_file(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

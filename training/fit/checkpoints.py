@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import msgspec
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from training.data.batches import FieldBatches
 from training.data.prepared import Images
 from training.errors import RunError
@@ -66,12 +66,12 @@ class Progress:
 
     def write(self, folder: Path) -> None:
         """Write history, then progress, then remove the weights that neither names any more."""
-        with whole_file(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        with atomic_write(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             rows = csv.DictWriter(file, fieldnames=list(self.history[0]), lineterminator="\n")
             rows.writeheader()
             # After a resume they come back as 0.0.
             rows.writerows({**row, "epoch": int(row["epoch"]), "stage": int(row["stage"])} for row in self.history)
-        with whole_file(folder / PROGRESS) as partial:
+        with atomic_write(folder / PROGRESS) as partial:
             partial.write_bytes(msgspec.json.encode(self))
         for weights in folder.glob("*.weights.h5"):
             if weights.name not in {self.state, self.best}:

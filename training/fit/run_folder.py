@@ -15,7 +15,7 @@ import keras
 import msgspec
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
@@ -204,7 +204,7 @@ class Run:
 
     def write(self, name: str, text: str) -> None:
         """Write a text file into the folder."""
-        with whole_file(self.folder / name) as partial:
+        with atomic_write(self.folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.atomic_write import FULL_DISK, whole_file
+from hpa_sdk.files.atomic_write import FULL_DISK, atomic_write
 
 _HEADERS = 32 * 2**20
 """Bytes beside the numbers: HDF5 keeps some thousands for each of up to three thousand variables."""
@@ -41,7 +41,7 @@ def save(path: Path, network: keras.Model, write: Callable[[Path], object]) -> N
     if free < needed:
         told = f"the disk is full: {free / 1e6:.0f} MB are free, and {needed / 1e6:.0f} MB may be needed"
         raise OutputError(told, where=path, remedy=_REMEDY)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         try:
             write(partial)
         except (OSError, RuntimeError) as error:

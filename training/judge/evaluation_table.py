@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from training.judge.evaluation import Evaluation
 from training.judge.metrics import Averages
@@ -16,7 +16,7 @@ _COLUMNS = ("support", "predicted", "precision", "recall", "f1", "average_precis
 
 def write_classes(evaluation: Evaluation, path: Path) -> None:
     """Write the figures of each class as comma-separated rows; a cell is empty where there is no figure."""
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["index", "label", *_COLUMNS])
         for index, figures in enumerate(evaluation.classes):

@@ -17,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 from matplotlib.typing import RcKeyType
 
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from training.judge.calibration import Reliability
 from training.judge.evaluation import Evaluation
@@ -57,7 +57,7 @@ def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
     OutputError
         No file can be written there.
     """
-    with rc_context(_STYLE), whole_file(path) as partial:
+    with rc_context(_STYLE), atomic_write(path) as partial:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         # Little compression: half the time for a file that is a fifth larger.

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.atomic_write import whole_file
+from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from training.simulation.fields import PLANE_NAMES, simulate_field
 from training.simulation.label_draw import draw_labels
@@ -93,7 +93,7 @@ def simulate(
             else executor.map(write, range(count), wanted, chunksize=_FIELDS_A_TASK)
         )
         written = list(tqdm(rows, total=count, unit="field", disable=None))
-    with whole_file(table) as partial_table:
+    with atomic_write(table) as partial_table:
         lines = ["Id,Target", *(f"{field_id},{target}" for field_id, target in written), ""]
         partial_table.write_text("\n".join(lines), encoding="utf-8", newline="\n")
     return table

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpa_sdk import Failure, Predictor, Sample
-from hpa_sdk.batch.answers import Forgetful, answers_in_order
+from hpa_sdk.batch.answers import NoCache, answers_in_order
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.errors import SampleError
 from tests.hpa_sdk.batch.runs import make_fields
@@ -71,7 +71,7 @@ def test_the_first_answers_do_not_wait_for_the_last_field(model: Path, fields: l
             drawn.append(number)
             yield fields[number % len(fields)]
 
-    answers = answers_in_order(endless(), Predictor.load(model, device="cpu").stream, Forgetful())
+    answers = answers_in_order(endless(), Predictor.load(model, device="cpu").stream, NoCache())
     assert [answer.id for answer in islice(answers, 7)] == [fields[number % 5].id for number in range(7)]
     assert len(drawn) < 200
 

@@ -27,7 +27,7 @@ class Runs:
         self.wrong: list[str] = []
         self.answers = 0
         self.failures = 0
-        self.recalled = 0
+        self.hits = 0
         self._world = world
         self._out = out
         self._comparison = comparison
@@ -87,7 +87,7 @@ class Runs:
             for answer in run.answers(found):
                 self._check(answer, predictor, since)
                 yield
-        self.recalled += run.memory.recalled
+        self.hits += run.cache.hits
         self._check_output(predictor, since)
 
     def _loaded(self) -> Predictor:

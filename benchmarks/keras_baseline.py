@@ -1,6 +1,6 @@
 """Answers as the study did, one field after the other through Keras, for ``hpa bench --against``.
 
-    hpa bench resnet.onnx FIELDS --against benchmarks.keras_rival:RUN
+    hpa bench resnet.onnx FIELDS --against benchmarks.keras_baseline:RUN
 
 Run from a checkout with the training extra.
 """
@@ -18,7 +18,7 @@ from hpa_sdk.prediction import Probabilities
 from training.judge.fitted_run import read_run
 
 
-def open_rival(run: str) -> StudyLoop:
+def open_baseline(run: str) -> StudyLoop:
     """Open the network of a run folder in the study's loop."""
     return StudyLoop("the study's loop with Keras", KerasNetwork(Path(run)))
 

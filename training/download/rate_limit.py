@@ -6,7 +6,7 @@ import threading
 import time
 
 
-class Pace:
+class RateLimit:
     """Lets requests pass one by one, a fixed time apart, however many threads ask.
 
     Parameters

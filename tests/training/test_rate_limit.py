@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.download import pace
-from training.download.pace import Pace
+from training.download.rate_limit import RateLimit
 
 
 class Clock(threading.Event):
@@ -27,11 +26,11 @@ class Clock(threading.Event):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
 
-def turns(kept: Pace, clock: Clock, count: int) -> list[float]:
+def turns(kept: RateLimit, clock: Clock, count: int) -> list[float]:
     found = []
     for _ in range(count):
         kept.wait()
@@ -40,18 +39,18 @@ def turns(kept: Pace, clock: Clock, count: int) -> list[float]:
 
 
 def test_turns_are_a_fixed_time_apart(clock: Clock) -> None:
-    kept = Pace(4, clock)
+    kept = RateLimit(4, clock)
     assert turns(kept, clock, 4) == [0, 0.25, 0.5, 0.75]
 
 
 def test_time_that_nobody_used_is_not_made_up_for(clock: Clock) -> None:
-    kept = Pace(4, clock)
+    kept = RateLimit(4, clock)
     clock.now += 10
     assert turns(kept, clock, 3) == [10, 10.25, 10.5]
 
 
 def test_a_hold_is_kept_and_a_shorter_one_changes_nothing(clock: Clock) -> None:
-    kept = Pace(4, clock)
+    kept = RateLimit(4, clock)
     kept.hold(3)
     kept.hold(1)
     assert turns(kept, clock, 2) == [3, 3.25]
@@ -60,7 +59,7 @@ def test_a_hold_is_kept_and_a_shorter_one_changes_nothing(clock: Clock) -> None:
 
 
 def test_a_stopped_run_waits_no_more(clock: Clock) -> None:
-    kept = Pace(4, clock)
+    kept = RateLimit(4, clock)
     kept.hold(3600)
     clock.set()
     assert turns(kept, clock, 1) == [0]

@@ -23,7 +23,7 @@ def make_plane(seed: int = 0, side: int = 320) -> npt.NDArray[np.uint8]:
     return cv2.normalize(smooth, np.empty_like(smooth), 0, 220, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def paint(plane: npt.NDArray[np.uint8], colours: list[int]) -> npt.NDArray[np.uint8]:
+def pseudocolour(plane: npt.NDArray[np.uint8], colours: list[int]) -> npt.NDArray[np.uint8]:
     picture = np.zeros((*plane.shape, 3), np.uint8)
     picture[..., colours] = plane[..., None]
     return picture
@@ -37,11 +37,11 @@ def jpeg(picture: npt.NDArray[Any], quality: int = 90, mode: str | None = None) 
 
 
 def write_published(folder: Path, targets: Mapping[str, str]) -> Path:
-    """Write a folder of painted fields and the table of their labels, which are names with ``;`` between."""
+    """Write a folder of pseudocoloured fields and the table of their labels, which are names with ``;`` between."""
     folder.mkdir()
     for number, field_id in enumerate(targets):
         for at, channel in enumerate(Channel):
-            content = jpeg(paint(make_plane(4 * number + at), COLOURS[channel]))
+            content = jpeg(pseudocolour(make_plane(4 * number + at), COLOURS[channel]))
             (folder / f"{field_id}_{channel}.jpg").write_bytes(content)
     rows = "".join(f"{field_id},{target}\n" for field_id, target in targets.items())
     (folder / "train.csv").write_text(f"Id,Target\n{rows}", encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpa_sdk.inference import container_limits as quota
+from hpa_sdk.inference import container_limits
 from hpa_sdk.inference.devices import Device
 from hpa_sdk.inference.memory import memory_of
 from hpa_sdk.inference.threads import usable_cores
@@ -20,8 +20,8 @@ def limit(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content + "\n", encoding="ascii")
     (tmp_path / "own").write_text(own + "\n", encoding="utf-8")
-    monkeypatch.setattr(quota, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(quota, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(container_limits, "_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(container_limits, "_OWN", tmp_path / "own")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_cores_are_those_of_the_quota(
     limit({}, tmp_path, monkeypatch, own="")
     unlimited = usable_cores()
     limit(files, tmp_path, monkeypatch, own)
-    assert quota.granted_cores() == cores
+    assert container_limits.granted_cores() == cores
     assert usable_cores() == min(unlimited, cores or unlimited)
 
 
@@ -68,7 +68,7 @@ def test_memory_is_what_the_container_has_left(
     files: dict[str, str], own: str, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit(files, tmp_path, monkeypatch, own)
-    assert quota.granted_memory() == free
+    assert container_limits.granted_memory() == free
     told = memory_of(Device("cpu"))
     assert told is not None
     if free is None:
