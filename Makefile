@@ -9,7 +9,7 @@ else
 endif
 PYTHON := $(BIN)/python
 
-# The runtime for NVIDIA cards where one answers, else the one for any machine: both in one environment break each other.
+# The runtime for NVIDIA GPUs where one answers, else the one for any machine: both in one environment break each other.
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 # How long the demo fits: optimizer steps in each epoch.
@@ -48,7 +48,7 @@ format: install
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-# The wheel for NVIDIA cards on a machine that has none: answers on the CPU, says why, and finds the same.
+# The wheel for NVIDIA GPUs on a machine that has none: answers on the CPU, says why, and finds the same.
 test-gpu-wheel: install
 	$(call make_environment,.venv-gpu-wheel)
 	$(call install_into,.venv-gpu-wheel) -c constraints.txt onnxruntime-gpu pytest .

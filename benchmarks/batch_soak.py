@@ -53,7 +53,7 @@ def soak(count: int, model: Path | None) -> None:
         samples = find_all(paths, recursive=False, root=None)
         count_aside(paths, lambda _: counted.append(time.perf_counter() - began), recursive=False)
         memory, first = [], 0.0
-        with open_run(folder.parent / "out.csv", "csv", engine=predictor, resume="time", tell=click.echo) as run:
+        with open_run(folder.parent / "out.csv", "csv", engine=predictor, resume="time", log=click.echo) as run:
             for number, _ in enumerate(run.answers(samples)):
                 first = first or time.perf_counter() - began
                 if number % max(1, count // 200) == 0:
@@ -89,7 +89,7 @@ def overhead(count: int, rounds: int, model: Path | None) -> None:
             bare.append(time.process_time() - began)
             began = time.process_time()
             out = folder.parent / f"{number}.csv"
-            with open_run(out, "csv", engine=predictor, resume="time", tell=click.echo) as run:
+            with open_run(out, "csv", engine=predictor, resume="time", log=click.echo) as run:
                 for _ in run.answers(iter(samples)):
                     pass
             kept.append(time.process_time() - began)

@@ -150,7 +150,7 @@ def _measure(
     recipe = _budgeted(read_recipe(recipe_name).adjusted(network), options)
     plan = Plan(network=network, recipe=recipe, data=(fields,), weights="none", split="stratified", seed=seed)
     if (folder / RUN_CARD).exists():
-        if json.loads((folder / RUN_RECORD).read_bytes())["recipe"] != plan.told()["recipe"]:
+        if json.loads((folder / RUN_RECORD).read_bytes())["recipe"] != plan.record()["recipe"]:
             raise RunError(
                 "the folder holds a run of another recipe or budget", where=folder, remedy="Name another with --work."
             )

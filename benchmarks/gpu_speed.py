@@ -1,4 +1,4 @@
-r"""Measures all that there is to know of speed on a graphics card, in one go.
+r"""Measures all that there is to know of speed on a GPU, in one go.
 
     python -m benchmarks.gpu_speed --fp32 resnet.onnx --fp16 resnet.fp16.onnx --fields FOLDER \
         -o docs/performance/gpu.json

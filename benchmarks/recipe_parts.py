@@ -71,7 +71,7 @@ def main() -> None:
             network = _fit(recipe, data, seed)
             for views in (1, VIEWS):
                 found.append({"recipe": name, "seed": seed, "views": views, **_judge(network, data, held_out, views)})
-                _tell(found[-1])
+                _print(found[-1])
             if options.out:
                 write_figures(
                     options.out,
@@ -85,7 +85,7 @@ def main() -> None:
                 )
 
 
-def _tell(row: Mapping[str, Any]) -> None:
+def _print(row: Mapping[str, Any]) -> None:
     common = row["common"]
     click.echo(
         f"{row['recipe']:<24} seed {row['seed']}  views {row['views']}  macro F1 {row['f1']:.3f}"

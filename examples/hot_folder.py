@@ -17,12 +17,12 @@ def follow(station_file: Path, label: Label, stop: threading.Event) -> None:
     """Watch until the event is set; results go where the station file says, as with 'hpa watch'."""
     station = read_station(station_file)
 
-    def tell(result: Result) -> None:
+    def report(result: Result) -> None:
         if label in result.indices:
             print(f"{result.id}: {label} with probability {result.probabilities[label]:.2f}", flush=True)
 
     with open_store(station) as store:
-        HotFolder(station, load_predictor(station), store, tell=tell).run(stop)
+        HotFolder(station, load_predictor(station), store, on_result=report).run(stop)
 
 
 def main(station_file: str, label: str) -> None:

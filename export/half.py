@@ -69,7 +69,7 @@ def export_fp16(
         raise VariantError(
             f"a result inside the network is {largest:.3g}, and float16 ends at {LARGEST_HALF:g}",
             where=model,
-            remedy="Use the fp32 file: a graphics card would answer with infinities.",
+            remedy="Use the fp32 file: a GPU would answer with infinities.",
         )
     with atomic_write(out) as partial:
         with raise_as_variant_errors(model):

@@ -109,7 +109,7 @@ class Predictor:
         threads : int, optional
             Cores to use, for reading and running together. Default: all that this process may use.
         gpu_memory : float, optional
-            GiB of a graphics card's memory that the model may take; see `SessionSettings`.
+            GiB of a GPU's memory that the model may take; see `SessionSettings`.
         runtime_options : mapping of str to str, optional
             Options of the device's runtime by its own names, before ours, such as ``{"prefer_nhwc": "1"}``.
         card : ModelCard, optional

@@ -1,4 +1,4 @@
-"""What tests of every package share: small models of the real contract, small fields, and the real data if it is here."""
+"""What tests of every package share: small models of the real contract, small fields, and real data if it is here."""
 
 from __future__ import annotations
 

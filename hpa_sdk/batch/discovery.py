@@ -97,7 +97,7 @@ def _named(paths: Sequence[str], search: _Search) -> Iterator[Sample | Failure]:
 
 def count_aside(
     paths: Sequence[str],
-    tell: Callable[[int], None],
+    on_total: Callable[[int], None],
     *,
     recursive: bool,
     root: Root = None,
@@ -111,7 +111,7 @@ def count_aside(
     def count() -> None:
         search = _Search(recursive=recursive, root=root, rules=rules, trained=None)
         if len(paths) > 1:
-            tell(sum(1 for _ in _found(paths, search)))
+            on_total(sum(1 for _ in _found(paths, search)))
             return
         try:
             if is_address(paths[0]):
@@ -120,6 +120,6 @@ def count_aside(
                 total = count_samples(paths[0], recursive=recursive, rules=rules)
         except (HpaError, OSError):
             total = 1  # one row with the reason
-        tell(total)
+        on_total(total)
 
     threading.Thread(target=count, name="hpa-counter", daemon=True).start()

@@ -28,7 +28,7 @@ def open_answer_cache(
     *,
     thresholds: npt.NDArray[np.float32],
     device: str,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Iterator[AnswerCache]:
     """Open the cached answers of an output during the block, within `lock_output`.
 
@@ -38,7 +38,7 @@ def open_answer_cache(
         The output, whose ledger is opened or made beside it.
     settings, comparison, thresholds, device
         As for `AnswerCache`.
-    tell : callable
+    log : callable
         Takes a line for the user where the settings are not those of the run before.
 
     Raises
@@ -52,7 +52,7 @@ def open_answer_cache(
             with suppress(OSError):
                 partial.unlink()
         if ledger.replace_fact("settings", settings) not in {None, settings}:
-            tell(
+            log(
                 "The model, the white level, an option of the runtime or the way to compare is another than before:"
                 " every field is done again."
             )

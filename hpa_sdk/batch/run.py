@@ -85,8 +85,8 @@ def open_run(
     *,
     engine: Engine,
     resume: Comparison | None = None,
-    asked: Mapping[str, object] | None = None,
-    tell: Callable[[str], None] = _log.warning,
+    request: Mapping[str, object] | None = None,
+    log: Callable[[str], None] = _log.warning,
 ) -> Iterator[Run]:
     """Open a run into a file, which appears whole when the block ends well, and its provenance with it.
 
@@ -100,9 +100,9 @@ def open_run(
         What predicts: its model, white level and runtime options are those of the run.
     resume : str or None
         How planes are compared with those of the run before, for one that is to go on; None for one without a ledger.
-    asked : mapping of str to object, optional
+    request : mapping of str to object, optional
         What the user asked for, for the provenance.
-    tell : callable
+    log : callable
         Takes a line for the user. Default: the log.
 
     Raises
@@ -111,7 +111,7 @@ def open_run(
         The file or what belongs to it can't be written, or another process is at work with it.
     """
     with lock_output(output):
-        provenance = Provenance(engine.model, engine.card, asked or {})
+        provenance = Provenance(engine.model, engine.card, request or {})
         with ExitStack() as stack:
             cache: AnswerCache | NoCache = NoCache()
             if resume is not None:
@@ -119,7 +119,7 @@ def open_run(
                     engine.model.sha256, engine.card.preprocessing, engine.white, resume, engine.runtime_options
                 )
                 thresholds, device = engine.thresholds, engine.device
-                opened = open_answer_cache(output, settings, resume, thresholds=thresholds, device=device, tell=tell)
+                opened = open_answer_cache(output, settings, resume, thresholds=thresholds, device=device, log=log)
                 cache = stack.enter_context(opened)
             run = Run(engine, stack.enter_context(open_writer(output, form)), cache)
             yield run
@@ -127,12 +127,12 @@ def open_run(
             cache.flush()
         if cache.hits or cache.changed:
             were = "was" if cache.changed == 1 else "were"
-            tell(
+            log(
                 f"{count_of(cache.hits, 'answer')} stood in the ledger;"
                 f" {count_of(cache.changed, 'field')} had changed and {were} done again."
             )
         if cache.unrecorded:
-            tell(
+            log(
                 f"Not kept in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile or"
                 " could not be looked at."
             )

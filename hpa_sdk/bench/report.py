@@ -38,7 +38,7 @@ class Ceiling:
     decoder, reading, raw_session : Spread
         Fields a second of each alone; reading is decoding and preprocessing.
     ceiling : Spread
-        Fields a second that can be had. Where the model runs beside the reading, on a graphics card, the lesser of
+        Fields a second that can be had. Where the model runs beside the reading, on a GPU, the lesser of
         reading and session; where both use the same cores, 1 / (1 / reading + 1 / session).
     binding : str
         What binds: ``"reading"``, ``"session"``, or ``"both on the same cores"``.

@@ -52,7 +52,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="ray: on all nodes of a Ray cluster, one actor a graphics card or --threads cores.",
+    help="ray: on all nodes of a Ray cluster, one actor a GPU or --threads cores.",
 )
 @click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
 @click.option("--resume", is_flag=True, help="Keep a ledger beside the output, and go on where a run with it ended.")
@@ -123,8 +123,8 @@ def predict(
             form,
             engine=predictor,
             resume=compare if resume else None,
-            asked=click.get_current_context().params,
-            tell=partial(click.echo, err=True),
+            request=click.get_current_context().params,
+            log=partial(click.echo, err=True),
         )
     with opened as run, tqdm(run.answers(found), unit=" fields", disable=None) as bar:
         if not bar.disable:

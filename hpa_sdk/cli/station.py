@@ -96,7 +96,17 @@ def _rows(name: str, reading: FieldReading, levels: Levels) -> Iterator[Row]:
     pixel_size = "unknown" if reading.pixel_size is None else f"{reading.pixel_size:.4g}"
     for channel, read, level in zip(Channel, reading.channels, levels, strict=True):
         bits = str(8 * reading.planes.itemsize)
-        yield name, channel, read.file or "-", read.told, size, bits, pixel_size, f"{level:g}", str(read.brightest)
+        yield (
+            name,
+            channel,
+            read.file or "-",
+            read.description,
+            size,
+            bits,
+            pixel_size,
+            f"{level:g}",
+            str(read.brightest),
+        )
 
 
 def _doubts(reading: FieldReading, levels: Levels) -> Iterator[str]:

@@ -43,14 +43,14 @@ def watch(
 def _watch(station: Station, existing: Literal["do", "skip"], stop: threading.Event) -> int:
     failed = 0
 
-    def tell(result: Result) -> None:
+    def report(result: Result) -> None:
         nonlocal failed
         failed += result.error is not None
         click.echo(f"{result.id}: {result.error or '; '.join(result.labels) or 'no label'}", err=True)
 
     with open_store(station) as store:
         predictor = load_predictor(station)
-        hot_folder = HotFolder(station, predictor, store, existing=existing, tell=tell)
+        hot_folder = HotFolder(station, predictor, store, existing=existing, on_result=report)
         click.echo(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.", err=True)
         hot_folder.run(stop)
     return failed

@@ -35,14 +35,14 @@ class ChannelReading:
     ----------
     file : str
         Name of its file; empty for a channel that the field does without.
-    told : str
+    description : str
         What the file calls it and which planes were taken, or what takes its place.
     brightest : int
         Its highest grey level.
     """
 
     file: str
-    told: str
+    description: str
     brightest: int
 
 
@@ -137,21 +137,21 @@ class FieldSource:
             _check_depths(chosen, where)
             planes = fill_in({channel: _project(stack, rules.z) for channel, stack in chosen.items()}, instead)
         pixel_size = rules.pixel_size or _common_pixel_size(chosen.values(), where)
-        told = {channel: (stack.path.name, _told(stack, rules.z)) for channel, stack in chosen.items()}
+        described = {channel: (stack.path.name, _describe(stack, rules.z)) for channel, stack in chosen.items()}
         for channel, other in instead.items():
-            told[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
+            described[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
         merged = stack_planes([planes[channel] for channel in Channel], where)
         stretched, white = stretch(merged, rules.white)
         scaled, notes = to_trained_scale(stretched, pixel_size, self.rules.trained, where)
         return FieldReading(
             planes=scaled,
-            channels=tuple(ChannelReading(*told[channel], int(planes[channel].max())) for channel in Channel),
+            channels=tuple(ChannelReading(*described[channel], int(planes[channel].max())) for channel in Channel),
             size=(merged.shape[1], merged.shape[2]),
             pixel_size=pixel_size,
             white=white,
             notes=(
-                *(f"{channel} is {told[channel][1]}" for channel in instead),
-                *sorted({_z_told(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
+                *(f"{channel} is {described[channel][1]}" for channel in instead),
+                *sorted({_describe_z(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
                 *_flat_notes(chosen),
                 *dict.fromkeys(note for stack in chosen.values() for note in stack.notes),
                 *notes,
@@ -275,11 +275,11 @@ def _project(stack: ChannelStack, z: str | int) -> Planes:
     return stack.read(at)
 
 
-def _z_told(stack: ChannelStack, z: str | int) -> str:
+def _describe_z(stack: ChannelStack, z: str | int) -> str:
     taken = {"max": "maximum", "middle": f"plane {stack.depth // 2}"}.get(str(z), f"plane {z}")
     return f"{taken} of {stack.depth} z planes"
 
 
-def _told(stack: ChannelStack, z: str | int) -> str:
+def _describe(stack: ChannelStack, z: str | int) -> str:
     name = repr(stack.name) if stack.name else f"channel {stack.number}"
-    return name if stack.depth == 1 else f"{name}, {_z_told(stack, z)}"
+    return name if stack.depth == 1 else f"{name}, {_describe_z(stack, z)}"

@@ -64,7 +64,7 @@ def plane_of_pseudocolour(image: Image.Image, channel: Channel, where: Path | No
     Parameters
     ----------
     image : PIL.Image.Image
-        A JPEG of mode RGB of which no pixel has been decoded, pseudocoloured in the channel's colour: red in R, green in G,
+        A JPEG of mode RGB of which no pixel has been decoded, in the pseudocolour of its channel: red in R, green in G,
         blue in B, yellow in R and G alike.
     channel : Channel
         The channel that the picture should show.
@@ -103,7 +103,7 @@ def _check_colours(luma_chroma: npt.NDArray[np.uint8], channel: Channel, where: 
     if stray > MAX_STRAY or (own.max() > MAX_STRAY and own.min() < MIN_YELLOW_SHARE * own.max()):
         red, green, blue = means
         raise PlaneError(
-            f"the picture is not pseudocoloured in {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
+            f"the pseudocolour is not {channel} alone (mean red {red:.0f}, green {green:.0f}, blue {blue:.0f})",
             where=where,
             remedy=f"Give the picture of the {channel} channel alone.",
         )

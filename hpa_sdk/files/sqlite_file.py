@@ -53,7 +53,7 @@ class SqliteFile:
     ) -> None:
         self.path = path
         self._lock = threading.RLock()
-        with self._told():
+        with self._typed_errors():
             self._database = sqlite3.connect(path, timeout=patience or 0, isolation_level=None, check_same_thread=False)
         try:
             if patience is None:
@@ -79,7 +79,7 @@ class SqliteFile:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Let what is written in the block count whole or not at all; other processes wait meanwhile."""
-        with self._lock, self._told():
+        with self._lock, self._typed_errors():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -90,7 +90,7 @@ class SqliteFile:
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Execute a statement, and give the rows that it finds."""
-        with self._lock, self._told():
+        with self._lock, self._typed_errors():
             return self._database.execute(statement, values).fetchall()
 
     def add_rows(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
@@ -128,7 +128,7 @@ class SqliteFile:
         return None if told == (0, 0) and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1") else told
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _typed_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:

@@ -29,7 +29,7 @@ AUTOMATIC = ("cuda", "cpu")
 """What ``device="auto"`` tries, best first. The others take long to start or a wheel of their own: by name only."""
 
 NVIDIA = ("tensorrt", "cuda")
-"""The kinds that are graphics cards."""
+"""The kinds that are GPUs."""
 
 _EXTRAS = {"tensorrt": "gpu", "cuda": "gpu", "cpu": "cpu"}
 _WINDOWS = sys.platform == "win32"
@@ -81,7 +81,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An NVIDIA card as the driver knows it.
+    """An NVIDIA GPU as the driver knows it.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ def load_onnxruntime() -> ModuleType:
         raise DeviceError(
             f"onnxruntime can't be used ({error})",
             remedy="Install it with one of: pip install 'hpa-sdk[cpu]' (any machine),"
-            " pip install 'hpa-sdk[gpu]' (NVIDIA graphics card).",
+            " pip install 'hpa-sdk[gpu]' (NVIDIA GPU).",
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise DeviceError(
@@ -169,7 +169,7 @@ def obstacles(device: Device) -> tuple[str, ...]:
 
 
 def gpu_name(index: int) -> str:
-    """Give the name of an NVIDIA card, such as ``"NVIDIA H200"``; empty where the driver does not tell."""
+    """Give the name of an NVIDIA GPU, such as ``"NVIDIA H200"``; empty where the driver does not tell."""
     card = open_card(index)
     if card is None:
         return ""
@@ -178,7 +178,7 @@ def gpu_name(index: int) -> str:
 
 
 def open_card(index: int) -> Card | None:
-    """Reach an NVIDIA card by way of the driver; None where there is no driver or no such card."""
+    """Reach an NVIDIA GPU by way of the driver; None where there is no driver or no such card."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:

@@ -1,4 +1,4 @@
-"""Opens a model in onnxruntime, on a processor or an NVIDIA card."""
+"""Opens a model in onnxruntime, on a processor or an NVIDIA GPU."""
 
 from __future__ import annotations
 

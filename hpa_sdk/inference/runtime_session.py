@@ -57,7 +57,7 @@ class RuntimeSettings:
     fixed_shape : bool
         Whether every run has exactly `batch_size` fields.
     gpu_memory : float or None
-        GiB of a graphics card's memory that the CUDA provider may take, for all sessions together.
+        GiB of a GPU's memory that the CUDA provider may take, for all sessions together.
     options : mapping of str to str
         Options of the runtime by its own names; they go before ours.
     precision : str

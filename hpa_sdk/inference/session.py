@@ -51,7 +51,7 @@ class SessionSettings:
     threads : int or None
         Cores to use. None: all that this process may use.
     gpu_memory : float or None
-        GiB of a graphics card's memory that the CUDA provider may take for weights and intermediate results, of all
+        GiB of a GPU's memory that the CUDA provider may take for weights and intermediate results, of all
         runs at once; cuDNN and CUDA itself take some more. None: what it needs. Nothing on other devices.
     options : mapping of str to str
         Options of the device's runtime by its own names, before ours: onnxruntime's provider options, or OpenVINO's

@@ -11,7 +11,7 @@ from hpa_sdk.inference.container_limits import granted_cores
 from hpa_sdk.inference.devices import NVIDIA
 
 GPU_RUNS = 2
-"""Batches in flight on a graphics card: one computes while the next is copied to it."""
+"""Batches in flight on a GPU: one computes while the next is copied to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class ThreadPlan:
         """Plan for the most fields a second.
 
         On processors each core reads and runs a field of its own: nothing waits for anything, and no core is asked for
-        twice. As for `for_one` on graphics cards.
+        twice. As for `for_one` on GPUs.
         """
         one = cls.for_one(kind, threads)
         return one if kind in NVIDIA else cls(workers=one.workers, parallel_runs=one.workers, threads_a_run=1)

@@ -76,8 +76,8 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.pixel_size.setSpecialValueText("unknown")
         self.pixel_size.setToolTip("That of the layers, unless you type another one; type 0 to have theirs again.")
         self.button = QPushButton("Classify")
-        self.told = QLabel(wordWrap=True)
-        self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message = QLabel(wordWrap=True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = QTableWidget(0, len(_COLUMNS))
         self.table.setHorizontalHeaderLabels(_COLUMNS)
         self.table.verticalHeader().hide()
@@ -103,7 +103,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         form.addRow("µm a pixel", self.pixel_size)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        for part in (self.button, self.told, self.table):
+        for part in (self.button, self.message, self.table):
             layout.addWidget(part)
 
     def _with_dialogue(self, line: QLineEdit, kind: str) -> QWidget:
@@ -129,7 +129,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         try:
             guessed = guess_channels(names, names_of(Path(text) if (text := self.station.text()) else None))
         except HpaError as error:
-            self.told.setText(str(error))
+            self.message.setText(str(error))
             return
         for channel, box in self.channels.items():
             before, guess = box.currentData(), guessed[channel]
@@ -198,20 +198,20 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             return replace(found, notes=(*notes, *found.notes)), predictor.device
 
         self.button.setEnabled(False)
-        self.told.setText("Classifying ...")
+        self.message.setText("Classifying ...")
         parts = {"returned": self._show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
         # Errors are told here; napari would raise each once more.
         create_worker(work, _connect=parts, _ignore_errors=True)
 
     def _fail(self, error: Exception) -> None:
-        self.told.setText(str(error) if isinstance(error, HpaError) else repr(error))
+        self.message.setText(str(error) if isinstance(error, HpaError) else repr(error))
         self.table.setRowCount(0)
 
     def _show(self, answer: tuple[Classified, str]) -> None:
         classified, device = answer
         prediction = classified.prediction
         labels = "; ".join(map(str, prediction)) or "No label reaches its threshold"
-        self.told.setText("\n".join([labels, f"on {device}", *classified.notes]))
+        self.message.setText("\n".join([labels, f"on {device}", *classified.notes]))
         order = sorted(Label, key=lambda label: (label not in prediction, -prediction.probabilities[label]))
         self.table.setRowCount(len(order))
         for at, label in enumerate(order):

@@ -1,4 +1,4 @@
-"""Spreads prediction over a Ray cluster: fields as a dataset, one actor a graphics card or group of cores."""
+"""Spreads prediction over a Ray cluster: fields as a dataset, one actor a GPU or group of cores."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def predict_dataset(
     actors : int, optional
         How many predict at the same time. Default: as many as the cluster has room for.
     cpus : int
-        Cores of an actor; one for a graphics card has a card too.
+        Cores of an actor; one for a GPU has a card too.
 
     Returns
     -------
@@ -260,7 +260,7 @@ def _places(room: Mapping[str, int]) -> int:
     places = sum(min(int(node.get(kind, 0) // need) for kind, need in room.items() if need) for node in nodes)
     if not places:
         raise SettingError(
-            f"no node of the cluster has room for an actor ({room['CPU']} cores, {room['GPU']} graphics cards)",
+            f"no node of the cluster has room for an actor ({room['CPU']} cores, {room['GPU']} GPUs)",
             remedy="Start a node that has, or ask for fewer --threads or another --device.",
         )
     return places

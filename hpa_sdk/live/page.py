@@ -36,7 +36,7 @@ def run(
     watches: bool,
     existing: Literal["do", "skip"],
     stop: threading.Event,
-    tell_url: Callable[[str], None] = lambda _: None,
+    on_url: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve the page, and watch the station's folder if asked to, until the event is set.
 
@@ -54,7 +54,7 @@ def run(
         As for `HotFolder`.
     stop : threading.Event
         Ends it.
-    tell_url : callable
+    on_url : callable
         Called with the address of the page when it is served: with port 0, the system chooses.
 
     Raises
@@ -77,7 +77,7 @@ def run(
         watch = HotFolder(station, predictor, store, existing=existing) if watches else None
         opened.enter_context(serving(make_app(service, rules, stop.is_set), taken, stop))
         click.echo(f"{_doing(station, watch)} on {predictor.device}; the page is {url_of(taken)}.", err=True)
-        tell_url(url_of(taken))
+        on_url(url_of(taken))
         if watch:
             watch.run(stop)
         else:

@@ -73,12 +73,12 @@ class ResultView:
     def __init__(self, ledger: Path) -> None:
         self._path = ledger
         self._lock = threading.Lock()
-        with self._told():
+        with self._typed_errors():
             self._database = sqlite3.connect(
                 f"{ledger.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
             )
         try:
-            with self._told():
+            with self._typed_errors():
                 found = self._database.execute("SELECT value FROM facts WHERE name = ?", (IDENTITY,)).fetchone()
         except BaseException:
             self._database.close()
@@ -120,7 +120,7 @@ class ResultView:
 
         Only the newest number is always that of this moment.
         """
-        with self._lock, self._told():
+        with self._lock, self._typed_errors():
             version = self._one("PRAGMA data_version")
             if version == self._tally_version or time.monotonic() < self._tally_due:
                 return replace(self._tally, newest=self._newest())
@@ -143,7 +143,7 @@ class ResultView:
         return int(self._database.execute(statement).fetchone()[0])
 
     def _rows(self, statement: str, **values: Any) -> list[Row]:  # noqa: ANN401 - what SQLite takes
-        with self._lock, self._told():
+        with self._lock, self._typed_errors():
             rows = self._database.execute(statement, values).fetchall()
         return [Row(number, self._read(name, content), self.store) for number, name, content in rows]
 
@@ -155,7 +155,7 @@ class ResultView:
             return Result(id=name, error=damage, model_sha256="", device="", time="")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _typed_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

@@ -60,7 +60,7 @@ class HotFolder:
         Where results go; its ledger tells what is done.
     existing : str
         ``"do"`` or ``"skip"``: what to do with the files that lie there when the ledger is new.
-    tell : callable, optional
+    on_result : callable, optional
         Called with each result, after it is safe.
 
     Raises
@@ -76,13 +76,13 @@ class HotFolder:
         store: ResultStore,
         *,
         existing: Literal["do", "skip"] = "do",
-        tell: Callable[[Result], None] = lambda _: None,
+        on_result: Callable[[Result], None] = lambda _: None,
     ) -> None:
         self._station = at_scale_of(predictor.card, station)
         self._predictor = predictor
         self._store = store
         self._existing = existing
-        self._tell = tell
+        self._on_result = on_result
         self._arrivals = Arrivals(self._station, store.ledger)
         self._ready: deque[Arrived] = deque()
         self._troubles: dict[str, str] = {}
@@ -205,7 +205,7 @@ class HotFolder:
             raise
         self._arrivals.finish(asked.arrived)
         for result in asked.results:
-            self._tell(result)
+            self._on_result(result)
         self._join(asked)
 
     def _join(self, asked: _Asked) -> None:

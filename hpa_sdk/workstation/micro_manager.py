@@ -111,7 +111,7 @@ class FieldHandler:
         self._troubles: dict[str, None] = {}
         self._unsaved: list[Result] = []
         self._lock = threading.Lock()
-        self._worker = FieldWorker(predictor, self._tell, waiting=waiting, patience=patience)
+        self._worker = FieldWorker(predictor, self._report, waiting=waiting, patience=patience)
 
     def __enter__(self) -> Self:
         return self
@@ -256,7 +256,7 @@ class FieldHandler:
         for field in list(self._begun.values()):
             self._give_up(field)
 
-    def _tell(self, _: AcquiredField, answer: Prediction | Failure) -> None:
+    def _report(self, _: AcquiredField, answer: Prediction | Failure) -> None:
         self._counts["failed" if isinstance(answer, Failure) else "answered"] += 1
         result = Result.of(answer, model_sha256=self._predictor.model.sha256, device=self._predictor.device)
         self._attempt("results can't be saved", lambda: self._save(result))

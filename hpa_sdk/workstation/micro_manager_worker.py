@@ -22,7 +22,7 @@ class FieldWorker:
     ----------
     predictor : Predictor
         What answers.
-    tell : callable
+    on_answer : callable
         Called with each field and its answer, on the worker's thread; must not raise.
     waiting : int
         Fields that may wait.
@@ -33,13 +33,13 @@ class FieldWorker:
     def __init__(
         self,
         predictor: Predictor,
-        tell: Callable[[AcquiredField, Prediction | Failure], None],
+        on_answer: Callable[[AcquiredField, Prediction | Failure], None],
         *,
         waiting: int,
         patience: float,
     ) -> None:
         self._predictor = predictor
-        self._tell = tell
+        self._on_answer = on_answer
         self._patience = patience
         self._places = threading.BoundedSemaphore(waiting)
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class FieldWorker:
             del self._due[field]
         self._moved = time.monotonic()
         field.release()
-        self._tell(field, answer)
+        self._on_answer(field, answer)
 
 
 def _unexpected(field: AcquiredField, error: Exception) -> HpaError:

@@ -45,7 +45,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
     device : str
         As for `hpa_sdk.Predictor.load`.
     gpu_memory : float or None
-        GiB of a graphics card's memory that the model may take.
+        GiB of a GPU's memory that the model may take.
     threshold : float or "card"
         As for `hpa_sdk.Predictor.load`.
     ledger : pathlib.Path or None

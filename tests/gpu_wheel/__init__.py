@@ -1,1 +1,1 @@
-"""Checks with the wheel for NVIDIA cards on a machine that has none; run by ``make test-gpu-wheel``."""
+"""Checks with the wheel for NVIDIA GPUs on a machine that has none; run by ``make test-gpu-wheel``."""

@@ -1,4 +1,4 @@
-"""With the wheel for NVIDIA cards and no card: answers on the CPU, the reason in one line, the same answers."""
+"""With the wheel for NVIDIA GPUs and no card: answers on the CPU, the reason in one line, the same answers."""
 
 from __future__ import annotations
 

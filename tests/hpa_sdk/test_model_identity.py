@@ -202,7 +202,7 @@ def test_one_run_asks_its_engine_for_all_that_it_records(tmp_path: Path, fields:
 
     def run(**options: Any) -> Iterator[int]:
         predictor = Predictor.load(own_model, device="cpu", **options)
-        with open_run(tmp_path / "out.csv", "csv", engine=predictor, resume="time", tell=lambda _: None) as run:
+        with open_run(tmp_path / "out.csv", "csv", engine=predictor, resume="time", log=lambda _: None) as run:
             list(run.answers(iter(fields)))
             yield run.cache.hits
 

@@ -42,7 +42,7 @@ def test_a_jpeg_in_the_colour_of_its_channel_is_its_plane(tmp_path: Path) -> Non
 def test_a_jpeg_in_another_colour_is_refused(tmp_path: Path, colours: list[int]) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(jpeg(pseudocolour(make_plane(), colours)))
-    with pytest.raises(PlaneError, match=r"x\.jpg: the picture is not pseudocoloured in green alone"):
+    with pytest.raises(PlaneError, match=r"x\.jpg: the pseudocolour is not green alone"):
         read_plane(path, Channel.GREEN)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from hpa_sdk import Predictor
 from hpa_sdk.errors import DeviceError, SettingError
-from hpa_sdk.inference import session
+from hpa_sdk.inference import compiled_cache, session
 from hpa_sdk.inference.compiled_cache import cache_folder, cached_path, make_cache_folder, open_cached
 from hpa_sdk.inference.devices import Device, load_onnxruntime
 from hpa_sdk.inference.onnxruntime_options import engine_options, provider_options

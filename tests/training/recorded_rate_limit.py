@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from training.download import rate_limit
 from training.download.rate_limit import RateLimit
 
 

@@ -229,7 +229,7 @@ def test_a_file_that_is_too_large_is_not_taken(
 
 def test_a_composite_is_not_taken_for_a_plane(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [lambda handler, _: whole(handler, jpeg(pseudocolour(make_plane(), [0, 1, 2])))]
-    assert "not pseudocoloured in green alone" in reasons(download(site, tmp_path / "out"))[0]
+    assert "the pseudocolour is not green alone" in reasons(download(site, tmp_path / "out"))[0]
 
 
 def test_planes_of_several_sizes_make_no_field(site: Site, tmp_path: Path) -> None:

@@ -75,14 +75,14 @@ def test_a_plane_is_reduced_by_averaging_areas() -> None:
     ],
 )
 def test_a_picture_with_signal_in_other_colours_is_refused(colours: list[int], channel: Channel) -> None:
-    with pytest.raises(PlaneError, match=f"not pseudocoloured in {channel} alone"):
+    with pytest.raises(PlaneError, match=f"the pseudocolour is not {channel} alone"):
         plane_of_jpeg(jpeg(pseudocolour(make_plane(), colours)), channel)
 
 
 def test_a_faint_second_channel_is_refused() -> None:
     picture = pseudocolour(make_plane(), [0])
     picture[..., 2] = make_plane(1) * 0.1
-    with pytest.raises(PlaneError, match="not pseudocoloured in red alone"):
+    with pytest.raises(PlaneError, match="the pseudocolour is not red alone"):
         plane_of_jpeg(jpeg(picture, quality=60), Channel.RED)
 
 

@@ -111,8 +111,8 @@ def test_a_missing_plane_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (jpeg(pseudocolour(make_plane(), [0, 1, 2])), "not pseudocoloured in green alone"),
-        (jpeg(pseudocolour(make_plane(), COLOURS[Channel.RED])), "not pseudocoloured in green alone"),
+        (jpeg(pseudocolour(make_plane(), [0, 1, 2])), "the pseudocolour is not green alone"),
+        (jpeg(pseudocolour(make_plane(), COLOURS[Channel.RED])), "the pseudocolour is not green alone"),
         (jpeg(pseudocolour(make_plane(side=200), [1])), "200x200 pixels, which is no field"),
         (jpeg(pseudocolour(make_plane(side=400), [1])), "differ in size"),
         (jpeg(pseudocolour(make_plane(), [1]))[:2000], "can't be read"),

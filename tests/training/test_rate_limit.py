@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from training.download import rate_limit
 from training.download.rate_limit import RateLimit
 
 

@@ -120,7 +120,7 @@ def test_a_fit_goes_on_with_its_own_white_level_alone(deep: Path, tmp_path: Path
     out = tmp_path / "run"
     out.mkdir()
     plan = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(deep,), weights="none")
-    record = plan.told() | {"white": DEEP_WHITE, "data_fingerprint": read_dataset(deep, white=DEEP_WHITE).fingerprint}
+    record = plan.record() | {"white": DEEP_WHITE, "data_fingerprint": read_dataset(deep, white=DEEP_WHITE).fingerprint}
     (out / "run.json").write_text(json.dumps(record), encoding="utf-8")
     options = ["--network", "vgg16", "--weights", "none", "--resume", "--white", "4000"]
     result = training("fit", deep, "--out", out, *options)

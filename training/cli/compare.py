@@ -101,7 +101,7 @@ def compare(
             "white": dataset.white,
             "views": views,
             "threshold": threshold,
-            "thresholds": [found.told for found in tuned],
+            "thresholds": [found.description for found in tuned],
             "comparison": comparison,
             "failures": failures_as_json(list(failures)),
         }
@@ -149,7 +149,7 @@ def as_text(comparison: Comparison, threshold: Threshold, views: int, tuned: Seq
     lines += [f"{name:<28}" + "".join(f"{cell:>{width}}" for cell in cells) for name, *cells in rows]
     if threshold == "card":
         named = zip(comparison.networks, tuned, strict=True)
-        lines += ["", *(f"thresholds of {network.run}: {found.told}" for network, found in named)]
+        lines += ["", *(f"thresholds of {network.run}: {found.description}" for network, found in named)]
     lines += ["", f"The first {len(comparison.first)} fields of the table"]
     for number, field in enumerate(comparison.first, start=1):
         lines += _first(number, field, comparison)

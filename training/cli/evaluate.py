@@ -99,7 +99,7 @@ def evaluate(
         {
             "run": str(run),
             **msgspec.to_builtins(identity),
-            "thresholds": tuned.told,
+            "thresholds": tuned.description,
             "recalls": RECALLS,
             "evaluation": evaluation,
             "failures": failures_as_json(answers.failures),
@@ -108,7 +108,7 @@ def evaluate(
     # Last, since it tells that all is there.
     with atomic_write(out / EVALUATION) as partial:
         partial.write_text(text, encoding="utf-8")
-    print_text(text if as_json else f"{evaluation_table(evaluation)}\nviews: {views}; thresholds: {tuned.told}")
+    print_text(text if as_json else f"{evaluation_table(evaluation)}\nviews: {views}; thresholds: {tuned.description}")
     click.echo(f"figures and pictures: {out}", err=True)
     click.get_current_context().exit(1 if answers.failures else 0)
 

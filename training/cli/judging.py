@@ -56,7 +56,7 @@ def thresholds_of(fitted: FittedRun, threshold: Threshold, views: int, dataset: 
     """Give the 28 thresholds that the options mean."""
     if threshold == "card":
         return thresholds_for_views(fitted, views, dataset)
-    return Tuned(thresholds=(threshold,) * len(Label), told=f"{threshold:g} for every class")
+    return Tuned(thresholds=(threshold,) * len(Label), description=f"{threshold:g} for every class")
 
 
 def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
@@ -97,9 +97,9 @@ def failures_as_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
     return [{"id": failure.id, "error": str(failure.error)} for failure in failures]
 
 
-def as_json_text(told: Mapping[str, object]) -> str:
+def as_json_text(description: Mapping[str, object]) -> str:
     """Write a result for programs."""
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(description), indent=2).decode()
 
 
 def print_text(text: str) -> None:

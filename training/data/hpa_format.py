@@ -95,7 +95,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     Parameters
     ----------
     content : bytes
-        A JPEG pseudocoloured in the channel's colour: red in R, green in G, blue in B, yellow in R and G alike; or grey.
+        A JPEG in the channel's pseudocolour: red in R, green in G, blue in B, yellow in R and G alike; or grey.
     channel : Channel
         The channel that the picture should show.
     size : int

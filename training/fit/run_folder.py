@@ -69,7 +69,7 @@ class Plan:
     pixel_size: float | None = None
     white: White | None = None
 
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """Give the plan as it is written down."""
         data = [str(source.resolve()) for source in self.data]
         weights = str(self.weights.resolve() if isinstance(self.weights, Path) else self.weights)
@@ -130,7 +130,7 @@ class Run:
         planes_sha256: str | None = None,
     ) -> None:
         self.folder = folder
-        record = {**plan.told(), "data_fingerprint": fingerprint}
+        record = {**plan.record(), "data_fingerprint": fingerprint}
         # May have changed without another result: what differs is said, and in initial weights refused.
         around = {
             "backend": keras.backend.backend(),

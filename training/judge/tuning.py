@@ -19,12 +19,12 @@ class Tuned:
     ----------
     thresholds : tuple of float
         28, as in `ModelCard`.
-    told : str
+    description : str
         Where they come from, in words.
     """
 
     thresholds: tuple[float, ...]
-    told: str
+    description: str
 
 
 def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
@@ -43,18 +43,20 @@ def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
         The data at hand.
     """
     if views == 1:
-        return Tuned(thresholds=run.card.thresholds, told="the card's")
+        return Tuned(thresholds=run.card.thresholds, description="the card's")
     if not run.tuned:
-        return Tuned(thresholds=run.card.thresholds, told="the card's, which were tuned for no number of views")
+        return Tuned(thresholds=run.card.thresholds, description="the card's, which were tuned for no number of views")
     fitted_on = _data_of(run, dataset)
     if fitted_on is None:
-        told = f"the card's, tuned for one view and not for {views}: the data of the fit is not at hand"
-        return Tuned(thresholds=run.card.thresholds, told=told)
+        description = f"the card's, tuned for one view and not for {views}: the data of the fit is not at hand"
+        return Tuned(thresholds=run.card.thresholds, description=description)
     rows = part_rows(fitted_on, "validation", run)
     answers = predict_fields(run, fitted_on.pick(rows), views=views, white=fitted_on.white)
     truth = fitted_on.targets[rows]
     thresholds = tune_thresholds(truth[answers.answered], answers.probabilities[answers.answered])
-    return Tuned(thresholds=thresholds, told=f"tuned anew for {views} views on the validation part of {fitted_on.name}")
+    return Tuned(
+        thresholds=thresholds, description=f"tuned anew for {views} views on the validation part of {fitted_on.name}"
+    )
 
 
 def _data_of(run: FittedRun, dataset: Dataset) -> Dataset | None:

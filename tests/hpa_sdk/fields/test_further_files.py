@@ -80,7 +80,7 @@ def test_a_watch_answers_a_spread_field_once_and_again_when_any_file_is_written(
     place = make_station(tmp_path, model, files=FILES)
     write(tmp_path)
     told: list[Result] = []
-    with watching(place, tell=told.append) as store:
+    with watching(place, on_result=told.append) as store:
         wait_until(lambda: store.count() == 1)
         settled()
         assert [result.id for result in told] == ["a_C0.ome.tif"]
@@ -92,7 +92,7 @@ def test_a_watch_answers_a_spread_field_once_and_again_when_any_file_is_written(
         assert len(told) == 2
         again = sample_of(result, place, (place.watch,))
         np.testing.assert_array_equal(again.source.look().planes, planes[list(ORDER)])  # type: ignore[union-attr]
-    with watching(place, tell=told.append):
+    with watching(place, on_result=told.append):
         settled()
     assert len(told) == 2
     assert [row["id"] for row in rows(place.output)] == ["a_C0.ome.tif"]

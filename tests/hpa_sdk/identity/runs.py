@@ -82,7 +82,7 @@ class Runs:
         found = find_all([str(self._world.fields)], recursive=False, root=None)
         with ExitStack() as stack:
             run = stack.enter_context(
-                open_run(self._out, "csv", engine=predictor, resume=self._comparison, tell=lambda _: None)
+                open_run(self._out, "csv", engine=predictor, resume=self._comparison, log=lambda _: None)
             )
             for answer in run.answers(found):
                 self._check(answer, predictor, since)

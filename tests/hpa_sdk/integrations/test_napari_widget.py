@@ -31,7 +31,7 @@ PLANES = random_planes(np.random.default_rng(4), dtype=np.uint16)
 
 @pytest.fixture
 def viewer() -> Any:
-    # All of a viewer but its window, which needs a graphics card or its driver.
+    # All of a viewer but its window, which needs a GPU or its driver.
     return components.ViewerModel()
 
 
@@ -65,12 +65,12 @@ def test_a_field_is_classified(viewer: Any, widget: Any) -> None:
     assert widget.pixel_size.value() == pytest.approx(0.1)
     widget.classify()
     finish(widget)
-    assert "nobody said which intensity is white" in widget.told.text()
+    assert "nobody said which intensity is white" in widget.message.text()
     widget.white.setCurrentText("4095")
     widget.classify()
     finish(widget)
     (expected,) = Predictor.load(widget.model.text(), device="cpu").predict_planes(PLANES[None], white=4095)
-    assert widget.told.text().splitlines()[:2] == [
+    assert widget.message.text().splitlines()[:2] == [
         "; ".join(map(str, expected)) or "No label reaches its threshold",
         "on cpu",
     ]
@@ -82,14 +82,14 @@ def test_a_field_is_classified(viewer: Any, widget: Any) -> None:
 
 def test_what_is_missing_is_told(viewer: Any, widget: Any, tmp_path: Path) -> None:
     widget.classify()
-    assert "no layer is red or green or blue or yellow" in widget.told.text()
+    assert "no layer is red or green or blue or yellow" in widget.message.text()
     for channel, plane in zip(Channel, PLANES, strict=True):
         viewer.add_image(plane, name=str(channel))
     widget.white.setCurrentText("dtype")
     widget.model.setText(str(tmp_path / "none.onnx"))
     widget.classify()
     finish(widget)
-    assert "no such file" in widget.told.text()
+    assert "no such file" in widget.message.text()
     viewer.layers.remove("blue")
     assert widget.channels[Channel.BLUE].currentText() == "-"
 
@@ -141,16 +141,16 @@ def test_a_rolled_or_projected_view_is_refused(viewer: Any, widget: Any) -> None
     widget.model.setText("none.onnx")
     viewer.dims.order = (1, 0, 2)
     widget.classify()
-    assert "does not show the last two axes" in widget.told.text()
+    assert "does not show the last two axes" in widget.message.text()
     viewer.dims.order = (0, 1, 2)
     viewer.dims.ndisplay = 3
     widget.classify()
-    assert "does not show the last two axes" in widget.told.text()
+    assert "does not show the last two axes" in widget.message.text()
     viewer.dims.ndisplay = 2
     layers[1].projection_mode = "max"
     viewer.dims.margin_left = (1.0, 0.0, 0.0)
     widget.classify()
-    assert "several planes as one" in widget.told.text()
+    assert "several planes as one" in widget.message.text()
 
 
 def test_the_pixel_size_follows_the_chosen_layers(viewer: Any, widget: Any) -> None:
@@ -169,13 +169,13 @@ def test_the_pixel_size_follows_the_chosen_layers(viewer: Any, widget: Any) -> N
     viewer.layers[0].scale = (325.0, 325.0)
     widget.classify()
     finish(widget)
-    assert "the pixel size was typed: 0.2 um; the layers say 0.325" in widget.told.text()
+    assert "the pixel size was typed: 0.2 um; the layers say 0.325" in widget.message.text()
     widget.pixel_size.setValue(0)
     assert widget.pixel_size.value() == pytest.approx(0.325)
     viewer.layers["green"].scale = (100.0, 100.0)
     assert widget.pixel_size.value() == 0
     widget.classify()
-    assert "pixels off the layer" in widget.told.text()
+    assert "pixels off the layer" in widget.message.text()
 
 
 def test_a_choice_stands_when_layers_are_renamed(viewer: Any, widget: Any) -> None:

@@ -68,7 +68,7 @@ def serving(station: Station, *, watches: bool = False, token: str | None = None
                 watches=watches,
                 existing="do",
                 stop=stop,
-                tell_url=urls.append,
+                on_url=urls.append,
             )
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)

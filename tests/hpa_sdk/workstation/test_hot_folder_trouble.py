@@ -36,10 +36,10 @@ def test_bad_files_are_reported_once_and_cost_no_other_field(tmp_path: Path, mod
         planes(tmp_path, name).files[1].write_bytes(content)
     planes(tmp_path, "good")
     told: list[str] = []
-    with watching(station, tell=lambda result: told.append(result.id)) as store:
+    with watching(station, on_result=lambda result: told.append(result.id)) as store:
         wait_until(lambda: store.count() == 4)
         settled()
-    with watching(station, tell=lambda result: told.append(result.id)):
+    with watching(station, on_result=lambda result: told.append(result.id)):
         settled()
     assert sorted(told) == ["empty", "good", "text", "torn"]
     errors = {row["id"]: row["error"] for row in rows(station.output)}

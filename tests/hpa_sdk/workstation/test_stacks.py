@@ -39,7 +39,7 @@ def test_an_ome_tiff_is_read_by_the_names_of_its_channels(tmp_path: Path) -> Non
     np.testing.assert_array_equal(reading.planes, tifffile.imread(path)[list(ORDER)])
     assert reading.pixel_size == pytest.approx(0.1)
     assert reading.size == (40, 48)
-    assert [channel.told for channel in reading.channels] == [repr(NAMES[at]) for at in ORDER]
+    assert [channel.description for channel in reading.channels] == [repr(NAMES[at]) for at in ORDER]
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -108,7 +108,7 @@ def test_of_a_z_stack_the_chosen_planes_are_taken_and_told(tmp_path: Path, rule:
     reading = look(tmp_path, files=f"z = {rule}")
     np.testing.assert_array_equal(reading.planes, data[:, take].max(1)[list(ORDER)])
     assert any("of 5 z planes" in note for note in reading.notes)
-    assert "of 5 z planes" in reading.channels[0].told
+    assert "of 5 z planes" in reading.channels[0].description
 
 
 def test_a_z_plane_beyond_the_stack_is_refused(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_files_replaced_before_they_are_read_are_read_again(tmp_path: Path, mode
     new = random_planes(np.random.default_rng(77))
     predictor = Late(model, lambda _: write_planes(station.watch, "a", new))
     told: list[Result] = []
-    with watching(station, predictor=predictor, tell=told.append) as store:
+    with watching(station, predictor=predictor, on_result=told.append) as store:
         wait_until(store.count)
         result, stamps = kept(store, "a")
     (expected,) = predictor._predictor.predict_planes(new[None])
@@ -268,7 +268,7 @@ def test_one_plane_replaced_before_it_is_read_joins_no_other(tmp_path: Path, mod
     planes(tmp_path, "a")
     told: list[Result] = []
     predictor = Late(model, lambda _: write(tmp_path, "red"))
-    with watching(station, predictor=predictor, tell=told.append) as store:
+    with watching(station, predictor=predictor, on_result=told.append) as store:
         wait_until(store.count)
         _, stamps = kept(store, "a")
     assert len(predictor.answers) == 2
@@ -292,7 +292,7 @@ def test_files_changed_while_they_are_read_are_read_again(
 
     monkeypatch.setattr(field_source, "open_scenes", changing)
     told: list[Result] = []
-    with watching(station, tell=told.append) as store:
+    with watching(station, on_result=told.append) as store:
         wait_until(store.count)
         result, stamps = kept(store, "a")
     (expected,) = Predictor.load(model, device="cpu").predict_planes(new[None])
@@ -320,7 +320,7 @@ def test_a_later_difference_is_seen_by_what_was_read(
 
     predictor.stream = streaming  # type: ignore[method-assign]
     told: list[Result] = []
-    with watching(station, predictor=predictor, tell=told.append) as store:
+    with watching(station, predictor=predictor, on_result=told.append) as store:
         wait_until(lambda: len(told) == 2)
         result, stamps = kept(store, "a")
     (expected,) = predictor._predictor.predict_planes(new[None])
