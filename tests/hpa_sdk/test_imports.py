@@ -1,6 +1,7 @@
 """The SDK stays light: nothing heavy is imported before it is needed."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,8 +17,8 @@ HEAVY = ("export", "keras", "onnx", "sklearn", "tensorflow", "tf2onnx", "trainin
 
 def modules_after(code: str) -> set[str]:
     code = f"import json, sys\n{code}\nprint(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    return set(json.loads(told.splitlines()[-1]))
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return set(json.loads(printed.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,10 @@ def test_a_loaded_model_needs_the_runtime_alone(model: Path) -> None:
 
 
 def test_help_needs_no_extra() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = {name for extra in project["optional-dependencies"].values() for name in map(distribution, extra)}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = settings["project"]
+    optional = [*project["optional-dependencies"].values(), *settings["dependency-groups"].values()]
+    named = {distribution(name) for names in optional for name in names if isinstance(name, str)}
     needed = {"hpa-sdk", *map(distribution, project["dependencies"])}
     imported = {*named, "multipart", "starlette", "useq", "psygnal"} - needed
     modules_after(
@@ -62,5 +65,18 @@ def distribution(requirement: str) -> str:
 
 def test_everything_promised_is_there() -> None:
     code = "import hpa_sdk\nassert all(hasattr(hpa_sdk, name) for name in hpa_sdk.__all__)\nhpa_sdk.nothing"
-    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert "module 'hpa_sdk' has no attribute 'nothing'" in told.stderr
+    completed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "module 'hpa_sdk' has no attribute 'nothing'" in completed.stderr
+
+
+def test_a_missing_system_library_is_one_line_with_the_way_out(tmp_path: Path, model: Path) -> None:
+    message = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({message!r})\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    for code in (["-m", "hpa_sdk.cli", "predict", str(model), str(tmp_path)], ["-c", "from hpa_sdk import Predictor"]):
+        done = subprocess.run(
+            [sys.executable, *code], env=environment, capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert "apt install libgl1" in done.stderr.splitlines()[-1]
+        assert ("Traceback" in done.stderr) == (code[0] == "-c")
+        assert done.returncode == (1 if code[0] == "-c" else 2)
