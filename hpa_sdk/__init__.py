@@ -1,13 +1,16 @@
-"""Says in which of 28 organelles a protein sits, from four-channel fluorescence microscopy."""
+"""Predicts in which of 28 organelles a protein is located, from four-channel fluorescence microscopy."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from hpa_sdk.lazy_import import lazy_names, name_moved_modules
 
 if TYPE_CHECKING:
     from hpa_sdk.errors import HpaError
     from hpa_sdk.fields.finding import find_samples
+    from hpa_sdk.fields.reading import read_planes
+    from hpa_sdk.fields.rules import FieldRules
     from hpa_sdk.fields.samples import Channel, Sample
     from hpa_sdk.labels import Label
     from hpa_sdk.models.model_card import ModelCard
@@ -20,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Channel",
     "Failure",
+    "FieldRules",
     "HpaError",
     "Label",
     "ModelCard",
@@ -29,29 +33,28 @@ __all__ = [
     "Preprocessing",
     "Sample",
     "find_samples",
+    "read_planes",
 ]
 
 _HOME = {
     "Channel": "fields.samples",
     "Failure": "prediction",
+    "FieldRules": "fields.rules",
     "HpaError": "errors",
     "Label": "labels",
-    "ModelCard": "model_card",
+    "ModelCard": "models.model_card",
     "Prediction": "prediction",
     "PredictionError": "prediction",
     "Predictor": "predictor",
     "Preprocessing": "preprocessing",
     "Sample": "fields.samples",
     "find_samples": "fields.finding",
+    "read_planes": "fields.reading",
 }
 
-
-def __getattr__(name: str) -> object:
-    # OpenCV and NumPy take a third of a second to import: 'hpa --version' should not wait for them.
-    if name not in _HOME:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+# Importing OpenCV and NumPy takes a third of a second, and 'hpa --version' must not wait for it.
+__getattr__ = lazy_names(__name__, _HOME)
+name_moved_modules()
 
 
 def __dir__() -> list[str]:

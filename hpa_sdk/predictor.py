@@ -1,4 +1,4 @@
-"""The way in: a model file becomes a predictor, and paths become predictions."""
+"""The main interface: loads a model file as a predictor, which turns paths into predictions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Literal, NoReturn, overload
+from typing import Literal, NoReturn, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -36,18 +36,18 @@ _log = logging.getLogger("hpa_sdk")
 
 
 class Predictor:
-    """Says in which organelles a protein sits. Made by `Predictor.load`.
+    """Predicts in which organelles a protein is located. Made by `Predictor.load`.
 
     Attributes
     ----------
     card : ModelCard
-        What the model says about itself.
+        The metadata of the model.
     thresholds : numpy.ndarray
-        float32 of shape (28,): the probability from which each class counts.
+        float32 of shape (28,): from this probability on, a class is in the label set.
     session : Session
-        What runs the model.
+        The session that runs the model.
     model : ModelIdentity
-        Which bytes the model is: where it was read from, and its SHA-256.
+        Identifies the model: the path that it was read from, and its SHA-256.
     white : White or None
         White level of 16-bit planes.
     runtime_options : mapping of str to str
@@ -89,8 +89,8 @@ class Predictor:
     ) -> Predictor:
         """Open a model file.
 
-        The file is read once. What becomes of it later changes no answer, and `Predictor.model` says which bytes
-        answer.
+        The file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
+        bytes in use.
 
         Parameters
         ----------
@@ -98,40 +98,41 @@ class Predictor:
             An ONNX file made by ``python -m export onnx``, or a package made by ``python -m export bioimageio``.
         device : str
             ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"tensorrt"`` or ``"openvino"``. ``"auto"`` takes the
-            best that really works and logs, once, why it took no better one.
+            best device that really works, and logs once why the better ones do not.
         threshold : float or "card"
             One probability for all classes, or the card's own thresholds.
         white : optional
-            The intensity of 16-bit planes that counts as 1: 4095, four numbers, ``"dtype"`` or ``"percentile"``. A
-            model that does the preprocessing takes 8 bits a pixel, and 16-bit planes are rounded to them.
+            The intensity of 16-bit planes that counts as 1: 4095, four numbers, ``"dtype"`` or ``"percentile"``. For a
+            model that does the preprocessing itself, 16-bit planes are rounded to 8 bits per pixel.
         batch_size : int, optional
-            Fields a run. Default: what suits the device.
+            Fields per run. Default: depends on the device.
         threads : int, optional
-            Cores to use, for reading and running together. Default: all that this process may use.
+            Number of cores for reading and running together. Default: all that this process may use.
         gpu_memory : float, optional
-            GiB of a GPU's memory that the model may take; see `SessionSettings`.
+            GiB of GPU memory that the model may use. See `SessionSettings`.
         runtime_options : mapping of str to str, optional
-            Options of the device's runtime by its own names, before ours, such as ``{"prefer_nhwc": "1"}``.
+            Options of the device's runtime, by its own names, such as ``{"prefer_nhwc": "1"}``. They override ours.
         card : ModelCard, optional
-            For a file that carries none.
+            For a file that has no card.
         verify : bool
-            Read the whole file and refuse one that was altered after it was exported, or carries no SHA-256 to tell
-            that by. This finds damage and careless edits, not a forger, who can compute the SHA-256 again.
+            Read the whole file and refuse one that was changed after its export, or that has no SHA-256. The checksum
+            detects damage and accidental edits. It does not protect against deliberate forgery.
         sha256 : str, optional
-            The SHA-256 that the file has to have, in hexadecimal, as where many computers have to use the same model.
+            The SHA-256 that the file must have, in hexadecimal, for example if many computers must use the same model.
 
         Raises
         ------
         ModelFileError
-            The file is missing, no ONNX model, not of this contract, not as it was exported, or has another SHA-256.
+            The file is missing, not an ONNX model, not of this contract, not as exported, or has another SHA-256.
         ModelCardError
-            The file has no card and none is given, or its card can't be used.
+            The file has no card and none is given, or the card can't be used.
         DeviceError
-            The device can't be had, or onnxruntime is not installed.
+            The device is not available, or onnxruntime is not installed.
         SettingError
-            A number is out of its range, or the batch is larger than memory.
+            A number is out of range, or the batch does not fit in memory.
         """
-        _check_threshold(threshold)
+        if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
+            raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
         content = ModelContent.read(Path(model))
         if sha256 is not None and content.identity.sha256 != sha256.lower():
             raise ModelFileError(
@@ -158,14 +159,9 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        said = {
-            "device": self.device,
-            "precision": self.card.precision,
-            "threshold": self._threshold(),
-            "white": self.white,
-        }
-        settings = ", ".join(f"{name}={value!r}" for name, value in said.items())
-        return f"Predictor({str(self.model.path or 'a model in memory')!r}, {settings})"
+        model = str(self.model.path or "a model in memory")
+        settings = f"device={self.device!r}, precision={self.card.precision!r}, threshold={self._threshold()!r}"
+        return f"Predictor({model!r}, {settings}, white={self.white!r})"
 
     def _threshold(self) -> float | str:
         if np.array_equal(self.thresholds, np.asarray(self.card.thresholds, np.float32)):
@@ -173,8 +169,18 @@ class Predictor:
         smallest, largest = self.thresholds.min(), self.thresholds.max()
         return float(str(smallest)) if smallest == largest else "one for each class"
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish the runs in progress and free the model; a later prediction raises a `SettingError`."""
+        self.session.close()
+
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: a session belongs to its process, and a copy of its bytes would be no session."""
+        """Refuse to be pickled: a session belongs to its process, and a copy of its bytes would not be a session."""
         raise SettingError(
             "a predictor can't be pickled or copied: its session belongs to this process",
             where=self.model.path,
@@ -184,17 +190,17 @@ class Predictor:
 
     @property
     def device(self) -> str:
-        """The device in use, read back from the runtime: ``"cpu"``, ``"cuda:1"``, ..."""
+        """The device in use, as the runtime reports it: ``"cpu"``, ``"cuda:1"``, ..."""
         return str(self.session.device)
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """Parts of the runtime in use, read back from it: onnxruntime's providers, or OpenVINO's devices."""
+        """Parts of the runtime in use, as it reports them: onnxruntime's providers, or OpenVINO's devices."""
         return self.session.providers
 
     @property
     def threads(self) -> ThreadPlan:
-        """Who uses the cores while `stream` answers many fields."""
+        """How `stream` shares the cores while it predicts many fields."""
         return ThreadPlan.for_many(self.session.device.kind, self.session.threads)
 
     @overload
@@ -223,31 +229,29 @@ class Predictor:
         recursive: bool = False,
         rules: FieldRules | None = None,
     ) -> list[Prediction] | list[Prediction | Failure]:
-        """Predict fields and give all answers in the order asked.
+        """Predict fields and return all answers in the order of the sources.
 
         Parameters
         ----------
         sources : Source or iterable of Source
-            One or several; a folder or table stands for all its samples.
+            One or several. A folder or table stands for all its samples.
         on_error : str
-            ``"raise"``: when every field has had its turn and some failed, raise an error that holds all answers.
-            ``"yield"``: give a `Failure` in the place of each field that failed.
+            ``"raise"``: if some fields failed, raise an error that holds all answers, after all fields were tried.
+            ``"yield"``: return a `Failure` in place of each field that failed.
         recursive : bool
-            Search the folders below a folder too.
+            Also search the folders below a folder.
         rules : FieldRules, optional
-            How stacks are read: names of channels, z, pixel size.
+            How stacks are read: channel names, z, pixel size.
 
         Raises
         ------
         PredictionError
-            Some fields failed and `on_error` is ``"raise"``. Its ``answers`` hold all that was found.
+            Some fields failed and `on_error` is ``"raise"``. Its ``answers`` hold all answers.
         DeviceError
             The device failed while running.
         """
         answers = list(self.stream(sources, recursive=recursive, rules=rules))
-        if on_error == "yield":
-            return answers
-        return all_predicted(answers)
+        return answers if on_error == "yield" else all_predicted(answers)
 
     def stream(
         self,
@@ -258,23 +262,23 @@ class Predictor:
         root: str | os.PathLike[str] | None = None,
         rules: FieldRules | None = None,
     ) -> Generator[Prediction | Failure]:
-        """Predict fields lazily, in the order asked, with bounded memory.
+        """Predict fields lazily, in the order of the sources, with bounded memory.
 
-        Files are read on threads, a few fields ahead of the device; on a processor each core reads and runs a field of
-        its own. Where the model does the preprocessing, the fields of a batch that have the same size run together.
+        Threads read files a few fields ahead of the device. On a CPU each core reads and runs its own field. If the
+        model does the preprocessing, the fields of a batch that have the same size run together.
 
         Parameters
         ----------
         sources : Source or iterable of Source
-            As for `predict`; an endless iterator serves too.
+            As for `predict`. An endless iterator works too.
         on_error : str
-            ``"yield"``: a field that failed is a `Failure` among the answers. ``"raise"``: it ends the stream.
+            ``"yield"``: a field that failed is a `Failure` among the answers. ``"raise"``: a failure ends the stream.
         recursive : bool
-            Search the folders below a folder too.
+            Also search the folders below a folder.
         root : str or os.PathLike, optional
-            Folder in which the ids of a table are looked for. Default: as for `find_samples`.
+            Folder that contains the planes of a table's ids. Default: as for `find_samples`.
         rules : FieldRules, optional
-            How stacks are read: names of channels, z, pixel size.
+            How stacks are read: channel names, z, pixel size.
 
         Yields
         ------
@@ -302,7 +306,7 @@ class Predictor:
             workers=self.threads.workers,
             parallel_runs=self.threads.parallel_runs,
         )
-        # Closed by hand: a raised error would keep the generator, and so its threads, alive in its traceback.
+        # Closed explicitly: the traceback of a raised error would keep the generator, and so its threads, alive.
         with closing(answers):
             for answer in answers:
                 if on_error == "raise" and isinstance(answer, Failure):
@@ -310,7 +314,7 @@ class Predictor:
                 yield answer
 
     def predict_planes(self, planes: Planes | Sequence[Planes], *, white: White | None = None) -> list[Prediction]:
-        """Predict planes that are in memory, as from a camera.
+        """Predict planes that are in memory, for example from a camera.
 
         Parameters
         ----------
@@ -318,7 +322,7 @@ class Predictor:
             uint8 or uint16 of shape (N, 4, H, W), or N arrays of shape (4, H, W), in the order red, green, blue,
             yellow.
         white : optional
-            As for `load`, for this call.
+            As for `load`, for this call only.
 
         Returns
         -------
@@ -328,9 +332,9 @@ class Predictor:
         Raises
         ------
         PlaneError
-            An array is not such planes, or is 16-bit and no white level is known.
+            An array does not have this form, or is 16-bit and no white level is known.
         PredictionError
-            The model gave no numbers for some fields.
+            The model returned values that are not probabilities for some fields.
         """
         chosen = self.white if white is None else white
         ready = [self._ready(FoundField(str(at), field), chosen) for at, field in enumerate(planes)]
@@ -348,7 +352,7 @@ class Predictor:
         read = found.read()
         for note in read.notes:
             _log_once(note)
-        # Their white was taken before they were cut or framed, and is the highest value of their type now.
+        # Their white level was applied before they were cropped or padded. It is now the highest value of their type.
         white = "dtype" if read.stretched else white
         field, levels = self.card.preprocessing.model_input(read.planes, white=white, where=found.where)
         return _Prepared(found.id, field, levels, read.files, read.notes)
@@ -384,11 +388,6 @@ class Predictor:
 @lru_cache(maxsize=256)
 def _log_once(note: str) -> None:
     _log.warning("%s", escaped(note))
-
-
-def _check_threshold(threshold: float | str) -> None:
-    if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
-        raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
 
 
 @dataclass(frozen=True, slots=True)

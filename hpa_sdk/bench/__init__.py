@@ -1,1 +1,1 @@
-"""Measures how fast a model answers on this machine, what binds it, and how that compares with other ways."""
+"""Measures how fast a model answers on this machine, what limits the rate, and how it compares with baselines."""

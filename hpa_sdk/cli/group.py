@@ -1,7 +1,8 @@
-"""Gathers commands without importing them, and turns errors into one line and an exit code."""
+"""A command group that imports commands lazily, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -10,8 +11,10 @@ from typing import Any
 import click
 
 from hpa_sdk import __version__
+from hpa_sdk.cli.log_options import add_log_options, log_shown
 from hpa_sdk.cli.standard_streams import Refusal, standard_streams
 from hpa_sdk.errors import HpaError
+from hpa_sdk.lazy_import import missing_library
 
 
 class CommandGroup(click.Group):
@@ -20,7 +23,7 @@ class CommandGroup(click.Group):
     Parameters
     ----------
     home : str
-        Package that holds one module a command.
+        Package with one module per command.
     modules : mapping of str to str
         The module of each command; the command object in it has the module's name.
     """
@@ -41,24 +44,31 @@ class CommandGroup(click.Group):
         module = self._modules[cmd_name]
         command: click.Command = getattr(import_module(f"{self._home}.{module}"), module)
         for parameter in command.params:
-            # No value differs from another in its letter case alone, and click shows some names of values in capitals.
+            # No two values differ only in letter case, and click shows some names of values in capitals.
             if isinstance(parameter.type, click.Choice):
                 parameter.type.case_sensitive = False
+        if not isinstance(command, click.Group) and all(parameter.name != "log_file" for parameter in command.params):
+            add_log_options(command)
         return command
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the program: help and version, too, are written to standard streams that can fail."""
+        """Run the program with guarded standard streams, which help and version use too."""
         with standard_streams():
             return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that says what to do next becomes one line and exit code 2."""
+        """Run a command; an `HpaError` becomes one line and exit code 2."""
         try:
             return super().invoke(ctx)
         except HpaError as error:
+            log_shown(logging.ERROR, str(error))
             raise Refusal(str(error)) from error
+        except ImportError as error:
+            if advice := missing_library(error):
+                raise Refusal(advice) from error
+            raise
         finally:
-            # Whatever the exit code: what is still in the buffer is part of the output.
+            # For every exit code: what is still in the buffer is part of the output.
             sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""``hpa watch``: label sets for fields as a microscope writes them."""
+"""``hpa watch``: predicts label sets for fields as a microscope writes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from hpa_sdk.cli.log_options import show
 from hpa_sdk.cli.station_options import plain_station, station_options, stop_when_asked
 from hpa_sdk.errors import count_of
 from hpa_sdk.results.result import Result
@@ -36,7 +37,7 @@ def watch(
     with stop_when_asked() as stop:
         failed = _watch(station, existing, stop)
     if failed:
-        click.echo(f"{count_of(failed, 'field')} failed; the results say why.", err=True)
+        show(f"{count_of(failed, 'field')} failed; the results say why.")
         click.get_current_context().exit(1)
 
 
@@ -46,11 +47,11 @@ def _watch(station: Station, existing: Literal["do", "skip"], stop: threading.Ev
     def report(result: Result) -> None:
         nonlocal failed
         failed += result.error is not None
-        click.echo(f"{result.id}: {result.error or '; '.join(result.labels) or 'no label'}", err=True)
+        show(f"{result.id}: {result.error or '; '.join(result.labels) or 'no label'}")
 
     with open_store(station) as store:
         predictor = load_predictor(station)
         hot_folder = HotFolder(station, predictor, store, existing=existing, on_result=report)
-        click.echo(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.", err=True)
+        show(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.")
         hot_folder.run(stop)
     return failed

@@ -1,1 +1,1 @@
-"""Shows where in a field a network looks for a label, by what the model file alone can be asked."""
+"""Shows which parts of a field a network uses for a label; needs only the model file."""

@@ -1,1 +1,1 @@
-"""Helpers for files that know nothing of this project: atomic writes, locks, SQLite, and which content a file has."""
+"""General file helpers that do not depend on this project: atomic writes, locks, SQLite, and the state of a file."""

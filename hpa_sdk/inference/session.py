@@ -1,4 +1,4 @@
-"""Runs a model on batches of images or planes, on the device that it was asked for and no other."""
+"""Runs a model on batches of images or planes, only on the requested device."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Embeddings = npt.NDArray[np.float32]
 """float32 of shape (N, 512): the output of the dense layer before the last."""
 
 BATCH_SIZE = {"tensorrt": 32, "cuda": 32, "openvino": 1, "cpu": 1}
-"""Fields a run unless the caller says otherwise. On a CPU larger batches are no faster, only later."""
+"""Default number of fields per run. On a CPU larger batches are not faster and only delay the answers."""
 
 LARGEST_RUN = 256 * 1024 * 1024
-"""Largest input of one run in bytes. Planes come in any size: a batch of large ones is run in parts."""
+"""Largest input of one run in bytes. Planes have any size, so a batch of large ones is run in parts."""
 
 SHORT_STREAM = 32
-"""Runs after which a stream is worth a session of its own kind."""
+"""After this many runs, a stream opens a session for throughput."""
 
 _FIXED_SHAPE = (*NVIDIA, "openvino")
 _WARM_SIDE = 512
 ASK_DOCTOR = "Run 'hpa doctor' to see what each device needs, or use device='auto' or 'cpu'."
-"""What to do next where a device can't be had."""
+"""What to do if a device is not available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,25 +47,25 @@ class SessionSettings:
     Attributes
     ----------
     batch_size : int or None
-        Fields a run. None: `BATCH_SIZE` of the device.
+        Fields per run. None: `BATCH_SIZE` of the device.
     threads : int or None
-        Cores to use. None: all that this process may use.
+        Number of cores. None: all that this process may use.
     gpu_memory : float or None
-        GiB of a GPU's memory that the CUDA provider may take for weights and intermediate results, of all
-        runs at once; cuDNN and CUDA itself take some more. None: what it needs. Nothing on other devices.
+        GiB of GPU memory that the CUDA provider may use for weights and intermediate results, for all simultaneous
+        runs together. cuDNN and CUDA itself use some more. None: as much as needed. No effect on other devices.
     options : mapping of str to str
-        Options of the device's runtime by its own names, before ours: onnxruntime's provider options, or OpenVINO's
-        properties.
+        Options of the device's runtime by its own names: onnxruntime's provider options, or OpenVINO's properties. They
+        override ours.
     precision : str
-        Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``. What onnxruntime makes of int8 is kept for the next start.
+        Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``. The int8 graph that onnxruntime optimizes is cached.
     winograd : bool
-        Whether the file is made for onnxruntime on processors alone, as
-        `hpa_sdk.models.model_card.ModelCard.winograd` says.
+        Whether the file is made only for onnxruntime on CPUs. See
+        `hpa_sdk.models.model_card.ModelCard.winograd`.
 
     Raises
     ------
     SettingError
-        A number is out of its range.
+        A number is out of range.
     """
 
     batch_size: int | None = None
@@ -76,7 +76,7 @@ class SessionSettings:
     winograd: bool = False
 
     def __post_init__(self) -> None:
-        """Check the numbers; `threads` is checked where it is planned with."""
+        """Check the numbers. `threads` is checked when the `ThreadPlan` is made."""
         if self.batch_size is not None and self.batch_size < 1:
             raise SettingError(f"batch_size={self.batch_size} is too small", remedy="Give 1 or more, or leave it out.")
         if self.gpu_memory is not None and not self.gpu_memory > 0:
@@ -88,47 +88,47 @@ class SessionSettings:
 class Session:
     """A model on a device.
 
-    Runs come from any thread; as many as the plan allows go on at once, and others wait. Where the device likes equal
-    shapes, a short batch is padded and the answers to the padding are cut off; planes of another size are another shape
-    all the same.
+    Any thread may call `run`. The plan limits the number of simultaneous runs, and further runs wait. If the device
+    prefers equal shapes, a short batch is padded and the answers for the padding are removed. Planes of another size
+    still have another shape.
 
     Parameters
     ----------
     model : pathlib.Path, bytes or ModelContent
-        An ONNX file or its content. A file is read once; what becomes of it later changes nothing.
+        An ONNX file, or its content. A file is read once. Later changes of the file have no effect.
     device : Device
         Where to run it.
     settings : SessionSettings, optional
-        How.
+        How to use the device.
     batch_size : int, optional
-        In slot of the settings' own.
+        Overrides the batch size of the settings.
     fixed_shape : bool, optional
-        Whether every run has exactly `batch_size` fields. Default: as the device likes it.
+        Whether every run has exactly `batch_size` fields. Default: depends on the device.
     plan : ThreadPlan, optional
-        Who uses the cores. Default: for the soonest answer to one field.
+        How to share the cores. Default: for the fastest answer to one field.
 
     Attributes
     ----------
     device : Device
-        Read back from the runtime.
+        The device, as the runtime reports it.
     providers : tuple of str
-        Parts of the runtime in use, read back from it, first choice first: onnxruntime's providers, or OpenVINO's
+        Parts of the runtime in use, as it reports them, first choice first: onnxruntime's providers, or OpenVINO's
         devices.
     batch_size : int
-        Fields a run.
+        Fields per run.
     threads : int or None
-        As asked for.
+        As requested.
     plan : ThreadPlan
-        Who uses the cores.
+        How the cores are shared.
 
     Raises
     ------
     DeviceError
-        The runtime does not run the model on this device, or there is no runtime.
+        The runtime does not run the model on this device, or no runtime is installed.
     ModelFileError
         The runtime can't open the model on any device.
     SettingError
-        A number of threads is out of its range.
+        A number of threads is out of range.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Session:
         self.device = sessions[0].device
         if self.device.kind != device.kind:
             raise DeviceError(f"the runtime put the model on {self.device}, not on {device}", remedy=ASK_DOCTOR)
-        self._slots: SimpleQueue[_Slot] = SimpleQueue()
+        self._slots: SimpleQueue[_Slot | None] = SimpleQueue()  # None: closed
         for session in sessions:
             self._slots.put(_Slot(session))
         self._many: Session | None = None
@@ -177,19 +177,19 @@ class Session:
         )
 
     def for_many(self) -> Session:
-        """Give a session for the most fields a second: another, opened on first use, or this one if it is as good."""
+        """Return a session for the highest throughput: another one, opened on first use, or this if equally good."""
         with self._opening:
             if self._open_many is not None:
                 self._many = self._open_many()
-                self._open_many = None  # and with it the model's bytes, which nobody needs any more
+                self._open_many = None  # this also frees the model's bytes, which are not needed any more
         return self._many or self
 
     def after(self, runs: int) -> Session:
-        """Give the session for the next run of a stream that has had so many.
+        """Return the session for the next run of a stream, after the given number of runs.
 
-        Opening another takes as long as some runs do, so that is done where a stream has shown to be long.
+        Opening the second session takes as long as several runs, so this is done only for a long stream.
         """
-        # Once it is open, fewer fields than cores are still answered sooner one by one, with all cores for each.
+        # Even when it is open, fewer fields than cores are faster one by one, with all cores for each.
         short = SHORT_STREAM if self._many is None else self.plan.threads_a_run
         return self if runs < short else self.for_many()
 
@@ -199,8 +199,8 @@ class Session:
         Parameters
         ----------
         fields : numpy.ndarray or sequence of numpy.ndarray
-            What the model takes, any N of one shape: images, float32 of shape (299, 299, 3), 0 to 1; or planes, uint8
-            of shape (4, H, W).
+            The model's input, any N of one shape: images, float32 of shape (299, 299, 3), 0 to 1; or planes, uint8 of
+            shape (4, H, W).
 
         Returns
         -------
@@ -224,7 +224,7 @@ class Session:
         if not self._fixed_shape:
             return
         empty = self.empty_field()
-        slots = [self._slots.get() for _ in range(self.plan.parallel_runs)]
+        slots = [self._take() for _ in range(self.plan.parallel_runs)]
         try:
             for slot in slots:
                 for size in slot.session.batch_sizes or (self._most_at_once(empty),):
@@ -233,21 +233,32 @@ class Session:
             for slot in slots:
                 self._slots.put(slot)
 
+    def close(self) -> None:
+        """Free the model after the runs in progress; a later run raises a `SettingError`."""
+        with self._opening:
+            if self._many is not None:
+                self._many.close()
+            self._many = self._open_many = None
+            for _ in range(self.plan.parallel_runs):
+                if self._slots.get() is None:
+                    break
+            self._slots.put(None)
+
     def _most_at_once(self, field: Fields) -> int:
         return self.batch_size if self._input.fixed else min(self.batch_size, max(1, LARGEST_RUN // field.nbytes))
 
     def empty_field(self) -> Fields:
-        """Make a field of zeros as the model takes it."""
+        """Make a field of zeros in the form of the model's input."""
         shape = [_WARM_SIDE if length is None else length for length in self._input.shape]
         return np.zeros(shape, self._input.dtype)
 
     def _run_once(self, fields: Sequence[Fields] | Fields, full: int) -> list[npt.NDArray[np.float32]]:
         with self._slot() as slot:
-            # A field alone is not padded: whoever asks for one waits for it.
+            # A single field is not padded, because its caller waits for it.
             return self._run_on(slot, fields, full if self._fixed_shape and len(fields) > 1 else len(fields))
 
     def _run_on(self, slot: _Slot, fields: Sequence[Fields] | Fields, length: int) -> list[npt.NDArray[np.float32]]:
-        """Run on a session: as many fields as it takes, or else so many."""
+        """Run on one session, padded to the next batch size that it accepts, or else to `length` fields."""
         taken = next((size for size in slot.session.batch_sizes if size >= len(fields)), length)
         try:
             outputs = slot.session.run(slot.batch_of(fields, taken))
@@ -260,16 +271,23 @@ class Session:
 
     @contextmanager
     def _slot(self) -> Iterator[_Slot]:
-        slot = self._slots.get()
+        slot = self._take()
         try:
             yield slot
         finally:
             self._slots.put(slot)
 
+    def _take(self) -> _Slot:
+        slot = self._slots.get()
+        if slot is None:
+            self._slots.put(None)  # for the next run
+            raise SettingError("the model was closed", remedy="Load it again.")
+        return slot
+
 
 @dataclass(slots=True)
 class _Slot:
-    """A session of the runtime, and the memory in which its batches are put together."""
+    """A session of the runtime, with the buffer for its batches."""
 
     session: RuntimeSession
     batch: Fields | None = None

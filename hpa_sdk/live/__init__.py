@@ -1,1 +1,1 @@
-"""The page at the microscope, and the interface for programs that it stands on."""
+"""The live page at the microscope, and the HTTP interface for programs that it is built on."""

@@ -1,1 +1,1 @@
-"""Model files: their card, their contract, their checksum, and what an ONNX file says of itself."""
+"""Model files: their card, contract and checksum, and the metadata of an ONNX file."""

@@ -1,1 +1,1 @@
-"""Shows results to people: one self-contained page, and a contact sheet."""
+"""Reports on results: one self-contained page, and a contact sheet."""

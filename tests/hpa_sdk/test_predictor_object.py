@@ -2,11 +2,14 @@
 
 import copy
 import pickle
+import weakref
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hpa_sdk import Predictor
+from hpa_sdk import Predictor, Sample
 from hpa_sdk.errors import HpaError, SettingError
 
 
@@ -32,3 +35,30 @@ def test_it_is_not_pickled_but_opened_again(model: Path, take: object) -> None:
     assert "Predictor.load(path, sha256=predictor.model.sha256)" in caught.value.remedy
     again = Predictor.load(model, device="cpu", sha256=predictor.model.sha256)
     assert again.model.sha256 == predictor.model.sha256
+
+
+def test_a_closed_predictor_refuses_predictions(model: Path, fields: list[Sample]) -> None:
+    with Predictor.load(model, device="cpu", threads=2) as predictor:
+        many = predictor.session.for_many()
+        expected = predictor.predict(fields)
+        assert len(expected) == len(fields)
+    predictor.close()
+    with pytest.raises(SettingError, match=r"the model was closed\. Load it again\."):
+        predictor.predict(fields)
+    with pytest.raises(SettingError, match="the model was closed"):
+        predictor.predict_planes(np.zeros((1, 4, 64, 64), np.uint8))
+    with pytest.raises(SettingError, match="closed"):
+        many.run(np.zeros((1, 299, 299, 3), np.float32))
+
+
+def test_closing_waits_for_runs_and_frees_the_model(model: Path) -> None:
+    predictor = Predictor.load(model, device="cpu", threads=1)
+    slot = predictor.session._take()
+    freed = weakref.ref(slot.session)
+    with ThreadPoolExecutor() as pool:
+        closing = pool.submit(predictor.close)
+        assert wait([closing], timeout=0.2).not_done
+        predictor.session._slots.put(slot)
+        closing.result(timeout=60)
+    del slot
+    assert freed() is None

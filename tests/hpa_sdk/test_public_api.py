@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from typing import assert_type
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 import hpa_sdk
 from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, find_samples
@@ -47,5 +49,39 @@ def test_names_are_those_that_are_promised() -> None:
     assert hpa_sdk.__all__ == sorted(hpa_sdk.__all__)
     assert set(hpa_sdk.__all__) == {
         *("Channel", "Failure", "HpaError", "Label", "ModelCard", "Prediction", "PredictionError", "Predictor"),
-        *("Preprocessing", "Sample", "find_samples"),
+        *("FieldRules", "Preprocessing", "Sample", "find_samples", "read_planes"),
     }
+
+
+DOORS = {
+    "hpa_sdk.batch": ["find_all", "open_run"],
+    "hpa_sdk.integrations": ["predict_dataset"],
+    "hpa_sdk.results": ["Result", "open_writer"],
+    "hpa_sdk.workstation": [
+        *("FieldHandler", "HotFolder", "Station", "follow_up", "load_predictor", "open_store", "read_station"),
+    ],
+}
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_packages_offer_what_they_promise(package: str) -> None:
+    door = import_module(package)
+    assert door.__all__ == DOORS[package]
+    for name in door.__all__:
+        if package != "hpa_sdk.integrations":  # Ray lives in an environment of its own
+            assert getattr(door, name).__module__.startswith(package)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("hpa_sdk.planes", "hpa_sdk"),
+        ("hpa_sdk.workstation.opening", "hpa_sdk.workstation"),
+        ("training.run", "training.fit.run_folder"),
+        ("export.export_onnx", "export.onnx.export"),
+    ],
+)
+def test_a_module_that_has_moved_is_named(old: str, new: str) -> None:
+    with pytest.raises(ImportError, match=f"{old} has moved: import from {new}$"):
+        import_module(old)
+    import_module(new)
