@@ -1,1 +1,1 @@
-"""Checks what the packages promise, through their public doors."""
+"""Checks the promises of the packages through their public interfaces."""

@@ -91,7 +91,7 @@ class RealNetworks:
 
 def run_command(package: str, *arguments: object) -> None:
     """Run a command in a process of its own, which gives back the gigabytes that a fit and a conversion take."""
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", package, *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -99,7 +99,7 @@ def run_command(package: str, *arguments: object) -> None:
         encoding="utf-8",
         check=False,
     )
-    assert told.returncode == 0, told.stdout
+    assert completed.returncode == 0, completed.stdout
 
 
 @pytest.fixture(scope="session")

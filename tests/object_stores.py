@@ -60,6 +60,6 @@ def _start_gs(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
 
 
 def _forget(protocol: Protocol) -> None:
-    """Let no file system outlive the store that it was made for."""
+    """Clear the cached file systems of a store that has ended."""
     archive._filesystem.cache_clear()
     fsspec.get_filesystem_class(protocol).clear_instance_cache()

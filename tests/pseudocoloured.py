@@ -1,4 +1,4 @@
-"""Paints planes in the colours of their channels, and writes folders, as the Human Protein Atlas publishes them."""
+"""Makes pseudocoloured planes and writes folders, as the Human Protein Atlas publishes them."""
 
 from __future__ import annotations
 

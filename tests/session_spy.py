@@ -1,4 +1,4 @@
-"""Stands before the sessions of a session and notes the shape of each run."""
+"""Wraps the runtime sessions of a session and records the shape of each run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpa_sdk.inference.session import Session
 
 
 class SessionSpy:
-    """A session that runs another and remembers."""
+    """A runtime session that runs another and records the shapes."""
 
     def __init__(self, session: RuntimeSession) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -21,14 +21,14 @@ class SessionSpy:
         self._session = session
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
-        """Note the shape, and run."""
+        """Record the shape, and run."""
         self.shapes.append(fields.shape)
         return self._session.run(fields)
 
 
 def spied(session: Session) -> SessionSpy:
-    """Put a spy before the one session of a session."""
-    slot = session._slots.get_nowait()
+    """Put a spy in front of the next runtime session of a session."""
+    slot = session._take()
     spy = SessionSpy(slot.session)
     slot.session = spy
     session._slots.put(slot)

@@ -1,4 +1,4 @@
-"""Finds what the documentation tells its readers to type."""
+"""Finds the commands and code in the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation tells its readers to type is understood, and runs where it needs no hour."""
+"""Commands and code in the documentation are valid, and the quick ones are run."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from training.__main__ import main as training
 
 GROUPS: dict[str, click.Group] = {"hpa": hpa, "training": training, "export": export}
 SHORT = {"doctor", "inspect", "predict", "report", "station"}
-"""Commands of ``hpa`` that end by themselves and need nothing but a model and fields."""
+"""Commands of ``hpa`` that end by themselves and need only a model and fields."""
 
 IN_A_TEST_OF_ITS_OWN = {"docs/micro-manager.md"}
 """Pages whose snippets need a microscope: tests/hpa_sdk/workstation/test_micro_manager_follow.py runs them."""
@@ -38,7 +38,7 @@ def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_is_one_that_there_is_with_options_that_it_has(name: str) -> None:
+def test_every_command_and_its_options_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for words in commands(ROOT / name):
         if words[0] == "make":
@@ -99,8 +99,8 @@ def test_every_snippet_runs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_short_commands_run(name: str, desk: Path) -> None:
-    told = [words for words in commands(ROOT / name) if words[0] == "hpa" and set(words[1:2]) <= SHORT]
-    for words in told:
+    short = [words for words in commands(ROOT / name) if words[0] == "hpa" and set(words[1:2]) <= SHORT]
+    for words in short:
         arguments = [word for word in words[1:] if word != "..."]
         named = [word for word in arguments[1:] if not word.startswith("-")]
         elsewhere = any("://" in word for word in named)

@@ -102,16 +102,16 @@ def test_it_names_the_classes_above_the_card_s_thresholds(
 ) -> None:
     session = onnxruntime.InferenceSession(str(raw_model), providers=["CPUExecutionProvider"])
     (expected,) = session.run(["probabilities"], {"planes": planes[np.newaxis]})
-    told = example.run(raw_model, *files)
-    assert told.returncode == 0, told.stderr
-    rows = [line.rsplit(" ", 1) for line in told.stdout.splitlines()]
+    completed = example.run(raw_model, *files)
+    assert completed.returncode == 0, completed.stderr
+    rows = [line.rsplit(" ", 1) for line in completed.stdout.splitlines()]
     labels = [label for label in Label if expected[0, label] >= np.float32(THRESHOLDS[label])]
     assert 0 < len(labels) < len(Label)
     assert [name for name, _ in rows] == [label.hpa_name for label in labels]
     np.testing.assert_allclose([float(number) for _, number in rows], expected[0, labels], rtol=1e-5)
 
 
-def test_what_is_wrong_is_told_in_one_line(
+def test_what_is_wrong_is_reported_in_one_line(
     example: Example, raw_model: Path, model: Path, files: list[Path], tmp_path: Path
 ) -> None:
     short, small = tmp_path / "short.pgm", tmp_path / "small.pgm"
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_told_in_one_line(
         ([tmp_path / "gone.onnx", *files], "gone.onnx"),
         ([model, *files], "planes"),
     ):
-        told = example.run(*arguments)
-        assert told.returncode == 2
-        assert reason in told.stderr
-        assert not told.stdout
+        completed = example.run(*arguments)
+        assert completed.returncode == 2
+        assert reason in completed.stderr
+        assert not completed.stdout

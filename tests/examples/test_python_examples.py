@@ -17,10 +17,10 @@ from tests.small import make_field
 def test_predict_three_ways(model: Path, fields: list[Sample], capsys: pytest.CaptureFixture[str]) -> None:
     example = runpy.run_path(str(ROOT / "examples" / "predict_three_ways.py"))
     example["main"](str(model), str(fields[0].files[0].parent))
-    told = capsys.readouterr().out
-    assert all(told.count(field.id) == 2 for field in fields)
+    printed = capsys.readouterr().out
+    assert all(printed.count(field.id) == 2 for field in fields)
     (first, *_) = Predictor.load(model, device="cpu").predict([fields[0]])
-    assert f"{first.top(1)[0][0].hpa_name}" in told.splitlines()[-3]
+    assert f"{first.top(1)[0][0].hpa_name}" in printed.splitlines()[-3]
 
 
 def test_fields_that_look_alike_are_drawn_beside_each_other(
@@ -34,7 +34,7 @@ def test_fields_that_look_alike_are_drawn_beside_each_other(
         assert min(picture.size) > 1000
 
 
-def test_fields_with_a_wanted_label_are_told_as_they_arrive(
+def test_fields_with_a_wanted_label_are_reported_on_arrival(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     station = make_station(tmp_path, model, text="threshold = 0.0")

@@ -62,19 +62,19 @@ def test_the_command_packs_a_model(maker: Callable[..., Path], fields: list[Samp
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert (result.exit_code, result.output) == (0, "")
     members = unpack(out)
-    told = description(members)
+    metadata = description(members)
     assert members["model.onnx"] == model.read_bytes()
-    assert told["weights"]["onnx"]["sha256"] == hashlib.sha256(members["model.onnx"]).hexdigest()
-    assert told["license"] == "CC-BY-4.0"
-    assert told["authors"] == [{"name": "Zoë A-B"}]
-    assert told["cite"] == [{"text": CARD.citation, "doi": "10.1038/s41592-019-0658-6"}]
-    named = [told["documentation"], *told["covers"], told["weights"]["onnx"]["source"]]
-    for tensor in (*told["inputs"], *told["outputs"]):
+    assert metadata["weights"]["onnx"]["sha256"] == hashlib.sha256(members["model.onnx"]).hexdigest()
+    assert metadata["license"] == "CC-BY-4.0"
+    assert metadata["authors"] == [{"name": "Zoë A-B"}]
+    assert metadata["cite"] == [{"text": CARD.citation, "doi": "10.1038/s41592-019-0658-6"}]
+    named = [metadata["documentation"], *metadata["covers"], metadata["weights"]["onnx"]["source"]]
+    for tensor in (*metadata["inputs"], *metadata["outputs"]):
         named += [tensor["test_tensor"]["source"], tensor["sample_tensor"]["source"]]
     assert sorted([*named, "rdf.yaml"]) == sorted(members)
 
 
-def test_the_test_tensors_are_the_first_field_and_the_model_s_answer(
+def test_test_tensors_are_the_first_field_and_its_answer(
     maker: Callable[..., Path], fields: list[Sample], tmp_path: Path
 ) -> None:
     model = maker(tmp_path / "a.onnx")
@@ -94,11 +94,14 @@ def test_the_test_tensors_are_the_first_field_and_the_model_s_answer(
 
 def test_axes_are_those_of_the_file(maker: Callable[..., Path], fields: list[Sample], tmp_path: Path) -> None:
     export_bioimageio(maker(tmp_path / "a.onnx"), fields[0].files[0].parent, tmp_path / "a.zip")
-    told = description(unpack(tmp_path / "a.zip"))
-    axes = [[axis.get("id", axis["type"]) for axis in tensor["axes"]] for tensor in (*told["inputs"], *told["outputs"])]
+    metadata = description(unpack(tmp_path / "a.zip"))
+    axes = [
+        [axis.get("id", axis["type"]) for axis in tensor["axes"]]
+        for tensor in (*metadata["inputs"], *metadata["outputs"])
+    ]
     # No size: one field or many.
-    assert all(tensor["axes"][0] == {"type": "batch"} for tensor in (*told["inputs"], *told["outputs"]))
-    (taken,) = told["inputs"]
+    assert all(tensor["axes"][0] == {"type": "batch"} for tensor in (*metadata["inputs"], *metadata["outputs"]))
+    (taken,) = metadata["inputs"]
     if taken["id"] == "planes":
         assert axes == [["batch", "channel", "y", "x"], ["batch", "channel"]]
         assert taken["axes"][1]["channel_names"] == ["red", "green", "blue", "yellow"]
@@ -109,9 +112,9 @@ def test_axes_are_those_of_the_file(maker: Callable[..., Path], fields: list[Sam
         assert [taken["axes"][1]["size"], taken["axes"][2]["size"]] == [299, 299]
         assert taken["data"] == {"type": "float32", "range": [0.0, 1.0]}
     assert taken.get("preprocessing") is None
-    assert told["outputs"][0]["axes"][1]["channel_names"] == [label.name.lower() for label in Label]
-    assert told["config"]["hpa"]["labels"] == list(CARD.labels)
-    assert told["config"]["hpa"]["thresholds"] == list(CARD.thresholds)
+    assert metadata["outputs"][0]["axes"][1]["channel_names"] == [label.name.lower() for label in Label]
+    assert metadata["config"]["hpa"]["labels"] == list(CARD.labels)
+    assert metadata["config"]["hpa"]["thresholds"] == list(CARD.thresholds)
 
 
 def test_the_cover_shows_the_channels_in_their_colours(tmp_path: Path, model: Path) -> None:
@@ -133,7 +136,7 @@ def test_a_cover_is_never_too_large(tmp_path: Path, model: Path) -> None:
     assert len(unpack(tmp_path / "a.zip")["cover.png"]) < 500_000
 
 
-def test_the_documentation_says_what_the_package_leaves_to_its_user(fields: list[Sample], tmp_path: Path) -> None:
+def test_the_documentation_says_what_the_user_has_to_do(fields: list[Sample], tmp_path: Path) -> None:
     metrics = Metrics(
         data="held-out", fields=7, micro_f1=0.5, macro_f1=0.25, class_f1=(None,) * len(Label), support=(1,) * len(Label)
     )
@@ -152,7 +155,7 @@ def test_the_documentation_says_what_the_package_leaves_to_its_user(fields: list
     assert "The model states no figures." in text
 
 
-def test_a_variant_tells_its_own_figures_and_what_it_does_not_pass(fields: list[Sample], tmp_path: Path) -> None:
+def test_a_variant_states_its_figures_and_failed_gates(fields: list[Sample], tmp_path: Path) -> None:
     metrics = Metrics(
         data="held-out", fields=7, micro_f1=0.5, macro_f1=0.25, class_f1=(None,) * len(Label), support=(1,) * len(Label)
     )
@@ -222,16 +225,18 @@ def test_a_citation_is_kept_where_the_format_takes_it(
     assert f"To cite: {citation}." in members["README.md"].decode()
 
 
-def test_what_publication_needs_and_the_model_lacks_is_told(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+def test_what_publication_needs_and_the_model_lacks_is_listed(
+    model: Path, fields: list[Sample], tmp_path: Path
+) -> None:
     arguments = ["bioimageio", str(model), str(fields[0].files[0].parent), "-o", str(tmp_path / "a.zip")]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert not result.stdout
     assert "--author NAME" in result.stderr
     assert "licence" in result.stderr
-    told = description(unpack(tmp_path / "a.zip"))
-    assert told["authors"] == []
-    assert "license" not in told
+    metadata = description(unpack(tmp_path / "a.zip"))
+    assert metadata["authors"] == []
+    assert "license" not in metadata
 
 
 def test_what_can_t_be_packed_leaves_no_file(model: Path, fields: list[Sample], tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_same_run_gives_the_same_bytes_but_for_the_date(small_run: Path, tmp
     assert all(dates)
 
 
-def test_the_report_beside_the_file_tells_every_field(small_run: Path, simulated: Path, tmp_path: Path) -> None:
+def test_the_report_next_to_the_file_lists_every_field(small_run: Path, simulated: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.onnx"
     arguments = ["onnx", str(small_run), "-o", str(out), "--count", "5"]
     arguments += ["--samples", str(simulated), "--samples", str(simulated / "train.csv")]
@@ -177,7 +177,7 @@ def test_a_network_that_answers_otherwise_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_can_t_be_exported_is_told_and_leaves_no_file(small_run: Path, tmp_path: Path) -> None:
+def test_what_can_t_be_exported_is_reported_and_leaves_no_file(small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         export_onnx(small_run, tmp_path / "gone" / "out.onnx")
     with pytest.raises(TableError, match="needs 100"):
@@ -217,7 +217,7 @@ def test_logits_are_not_exported_as_probabilities(small_run: Path, tmp_path: Pat
     with pytest.raises(ParityError, match="Give its layer 'probabilities' a sigmoid"):
         export_onnx(tmp_path / "run", tmp_path / "out.onnx", count=2)
     keras.Model(network.input, keras.layers.Activation("sigmoid")(network.output)).save(tmp_path / "run/network.keras")
-    with pytest.raises(RunFolderError, match="goes on after its layer 'probabilities'"):
+    with pytest.raises(RunFolderError, match="has layers after its layer 'probabilities'"):
         export_onnx(tmp_path / "run", tmp_path / "out.onnx", count=2)
     assert not list(tmp_path.glob("out*"))
 

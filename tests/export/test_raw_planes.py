@@ -51,7 +51,7 @@ def both(
 )
 def test_raw_planes_of_any_size_give_the_host_s_answers(network: onnx.ModelProto, height: int, width: int) -> None:
     host, graph = both(network, noise(3, 4, height, width), Preprocessing())
-    # An answer that hardly depends on the pixels would agree whatever the resize did.
+    # An answer that hardly depends on the pixels would agree with any resize.
     assert np.ptp(host[0], axis=0).max() > 0.5
     np.testing.assert_allclose(graph[0], host[0], rtol=0, atol=1e-4)
     np.testing.assert_array_equal(graph[0] >= 0.2, host[0] >= 0.2)

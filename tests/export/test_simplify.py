@@ -50,7 +50,7 @@ def run(model: onnx.ModelProto) -> npt.NDArray[np.float32]:
     return found
 
 
-def test_a_flattening_becomes_one_operator_and_another_shape_stays() -> None:
+def test_a_flattening_becomes_one_operator_others_stay() -> None:
     expected = run(squeezing_network())
     model = simplify(squeezing_network())
     operators = [node.op_type for node in model.graph.node]
@@ -58,7 +58,7 @@ def test_a_flattening_becomes_one_operator_and_another_shape_stays() -> None:
     np.testing.assert_array_equal(run(model), expected)
 
 
-def test_a_dense_layer_on_places_is_told_where_its_shape_is_computed() -> None:
+def test_a_dense_layer_with_a_computed_shape_is_no_flattening() -> None:
     weight = np.random.default_rng(0).normal(0, 1, (CHANNELS, 3)).astype(np.float32)
     nodes = [
         helper.make_node("Shape", ["places"], ["all"]),
@@ -82,7 +82,7 @@ def test_a_dense_layer_on_places_is_told_where_its_shape_is_computed() -> None:
     assert "Flatten" not in [node.op_type for node in simplify(model).graph.node]
 
 
-def test_a_dense_layer_on_the_places_of_a_feature_map_is_no_flattening() -> None:
+def test_a_dense_layer_on_positions_is_no_flattening() -> None:
     constants = {"rows": [-1, CHANNELS], "picture_shape": [-1, 5, 5, CHANNELS], "whole": [-1, 5 * 5 * CHANNELS]}
     weight = np.random.default_rng(0).normal(0, 1, (CHANNELS, CHANNELS)).astype(np.float32)
     nodes = [

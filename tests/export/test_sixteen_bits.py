@@ -1,4 +1,4 @@
-"""The planes of a 16-bit camera serve every command as those of 8 bits do, once their white level is told."""
+"""With a white level, every command treats 16-bit planes as it treats 8-bit planes."""
 
 import io
 import json
@@ -26,13 +26,13 @@ def test_a_variant_is_made_and_judged_at_the_white_level(
     command: str, parent: Path, deep: Path, folder: Path, tmp_path: Path
 ) -> None:
     model = with_card(parent, tmp_path / "parent.onnx")
-    told = variant_of(make(command, model, deep, "--white", DEEP_WHITE))
+    variant = variant_of(make(command, model, deep, "--white", DEEP_WHITE))
     of_8_bits = variant_of(make(command, model, folder))
-    assert told.settings["white level of 16-bit planes"] == "4080.0"
+    assert variant.settings["white level of 16-bit planes"] == "4080.0"
     assert "white level of 16-bit planes" not in of_8_bits.settings
     # The labels are the parent's own at this level: at another its F1 would not be 1.
-    assert (told.same_label_sets, told.parent_macro_f1, told.macro_f1) == (1, 1, 1)
-    assert told.max_difference == pytest.approx(of_8_bits.max_difference, rel=0.02)
+    assert (variant.same_label_sets, variant.parent_macro_f1, variant.macro_f1) == (1, 1, 1)
+    assert variant.max_difference == pytest.approx(of_8_bits.max_difference, rel=0.02)
 
 
 def test_raw_planes_are_compared_at_the_white_level(parent: Path, deep: Path, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_run_is_compared_at_the_white_level(small_run: Path, deep: Path, tmp_p
     assert (result.exit_code, out.is_file()) == (0, True), result.stderr
 
 
-def test_a_run_of_16_bit_fields_is_compared_on_them_at_its_own_white_level(deep: Path, tmp_path: Path) -> None:
+def test_a_16_bit_run_is_compared_at_its_own_white_level(deep: Path, tmp_path: Path) -> None:
     run, out = write_small_run(tmp_path / "run", deep), tmp_path / "small.onnx"
     asked = export("onnx", run, "-o", out, "--count", 8, "--white", DEEP_WHITE)
     assert (asked.exit_code, out.is_file()) == (0, True), asked.stderr
@@ -76,7 +76,7 @@ def _asked(parent: Path, small_run: Path, deep: Path) -> dict[str, list[object]]
 
 
 @pytest.mark.parametrize("command", ["fp16", "quantize", "winograd", "raw-planes", "bioimageio", "onnx"])
-def test_without_a_white_level_the_field_and_the_option_are_named(
+def test_a_missing_white_level_names_field_and_option(
     command: str, parent: Path, small_run: Path, deep: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.onnx"

@@ -79,7 +79,7 @@ def test_a_folder_appears_whole_or_not_at_all(model: Path, tmp_path: Path, monke
     assert not list((tmp_path / "models").iterdir())
 
 
-def test_a_repository_that_can_t_be_made_is_told(model: Path, tmp_path: Path) -> None:
+def test_a_repository_that_can_t_be_made_is_reported(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="can't be written"):
         export_triton(model, tmp_path / "file", Serving())

@@ -52,14 +52,14 @@ def test_a_variant_keeps_the_contract(made: Path, parent: Path) -> None:
 
 
 def test_the_card_says_how_far_the_variant_is_from_its_parent(made: Path, parent: Path, folder: Path) -> None:
-    card, told = card_of(made), variant_of(made)
+    card, variant = card_of(made), variant_of(made)
     assert card.precision == {"fp16": "fp16", "quantize": "int8", "winograd": "fp32"}[made.stem]
-    assert told.parent_sha256 == card_of(parent).weights_sha256
-    assert told.shortfalls == ()
+    assert variant.parent_sha256 == card_of(parent).weights_sha256
+    assert variant.shortfalls == ()
     expected, found = answers(parent, folder), answers(made, folder)
-    assert 0 < told.max_difference <= np.abs(expected - found).max() + 1e-6
-    assert 0 < told.mean_difference < told.max_difference
-    assert (told.data, told.same_label_sets, told.macro_f1, told.parent_macro_f1) == ("felder-ä", 1, 1, 1)
+    assert 0 < variant.max_difference <= np.abs(expected - found).max() + 1e-6
+    assert 0 < variant.mean_difference < variant.max_difference
+    assert (variant.data, variant.same_label_sets, variant.macro_f1, variant.parent_macro_f1) == ("felder-ä", 1, 1, 1)
     without = replace(card, precision="fp32", variant=None, weights_sha256="", created="")
     assert without == replace(card_of(parent), weights_sha256="", created="")
 
@@ -88,7 +88,7 @@ def test_a_variant_answers_as_its_parent_through_the_sdk(made: Path, parent: Pat
     assert all(item.embedding.dtype == np.float32 for item in of_variant)
 
 
-def test_the_int8_card_tells_what_was_chosen_by_which_figures(int8: Path) -> None:
+def test_the_int8_card_states_what_was_chosen_by_which_figures(int8: Path) -> None:
     settings = variant_of(int8).settings
     for setting, values in {
         "signedness": ("U8S8", "U8U8", "S8S8"),
@@ -102,7 +102,7 @@ def test_the_int8_card_tells_what_was_chosen_by_which_figures(int8: Path) -> Non
     assert settings["calibrated"] == "on 32 fields of felder-ä"
 
 
-def test_the_fields_judged_by_are_others_than_those_calibrated_on(parent: Path, folder: Path) -> None:
+def test_fields_for_judging_and_calibration_are_disjoint(parent: Path, folder: Path) -> None:
     fields = read_fields(folder, least=1)
     parts = [{sample.id for sample in taken.samples} for taken in part(fields, 40, 20)]
     assert [len(ids) for ids in parts] == [32, 32, 20]
@@ -136,17 +136,17 @@ def test_the_same_input_gives_the_same_fp16_file(half: Path, parent: Path, folde
 
 def test_fields_without_labels_are_judged_by_label_sets_alone(parent: Path, tmp_path: Path) -> None:
     fields = write_fields(tmp_path / "plain", 32)
-    told = variant_of(make("fp16", with_card(parent, tmp_path / "parent.onnx"), fields))
-    assert (told.fields, told.macro_f1, told.parent_micro_f1) == (32, None, None)
+    variant = variant_of(make("fp16", with_card(parent, tmp_path / "parent.onnx"), fields))
+    assert (variant.fields, variant.macro_f1, variant.parent_micro_f1) == (32, None, None)
 
 
 @pytest.mark.usefixtures("one_plan")
 def test_fields_held_out_are_those_judged_by(parent: Path, folder: Path, tmp_path: Path) -> None:
     held_out = write_fields(tmp_path / "unseen", 33, seed=12)
     model = with_card(parent, tmp_path / "parent.onnx")
-    told = variant_of(make("quantize", model, folder, "--held-out", held_out, "--calibration-fields", 32))
-    assert (told.data, told.fields, told.macro_f1) == ("unseen", 33, None)
-    assert told.settings["judged"] == "on 33 others, of unseen"
+    variant = variant_of(make("quantize", model, folder, "--held-out", held_out, "--calibration-fields", 32))
+    assert (variant.data, variant.fields, variant.macro_f1) == ("unseen", 33, None)
+    assert variant.settings["judged"] == "on 33 others, of unseen"
 
 
 def test_the_benchmark_measures_pairs(parent: Path, half: Path, int8: Path, folder: Path) -> None:

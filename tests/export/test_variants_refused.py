@@ -41,8 +41,8 @@ class TestGates:
         # Thresholds on the answers themselves: the smallest difference is another label set.
         answered = np.sort(answers(parent, folder), axis=0)[48]
         model = with_card(parent, tmp_path / "parent.onnx", thresholds=tuple(map(float, answered)))
-        told = self._refused_then_forced(command, model, folder, needed)
-        assert told.same_label_sets < 0.99
+        forced = self._refused_then_forced(command, model, folder, needed)
+        assert forced.same_label_sets < 0.99
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_lost_f1(
@@ -54,16 +54,16 @@ class TestGates:
             return probabilities
 
         monkeypatch.setattr(variant, "answer", lose_five_fields)
-        told = self._refused_then_forced(command, with_card(parent, tmp_path / "parent.onnx"), folder, "macro F1")
-        assert told.macro_f1 is not None
-        assert told.parent_macro_f1 == 1
-        assert told.macro_f1 < 0.995
+        forced = self._refused_then_forced(command, with_card(parent, tmp_path / "parent.onnx"), folder, "macro F1")
+        assert forced.macro_f1 is not None
+        assert forced.parent_macro_f1 == 1
+        assert forced.macro_f1 < 0.995
 
     @pytest.mark.parametrize(("command", "allowed"), [("fp16", "51%"), ("quantize", "27%")])
     def test_too_large(self, folder: Path, tmp_path: Path, command: str, allowed: str) -> None:
         model = make_model(tmp_path / "parent.onnx")
-        told = self._refused_then_forced(command, model, folder, f"where {allowed} is allowed")
-        assert len(told.shortfalls) >= 1
+        forced = self._refused_then_forced(command, model, folder, f"where {allowed} is allowed")
+        assert len(forced.shortfalls) >= 1
 
     @staticmethod
     def _refused_then_forced(command: str, model: Path, data: Path, reason: str) -> Variant:
@@ -73,9 +73,9 @@ class TestGates:
         assert reason in result.stderr
         assert "--force" in result.stderr
         assert [path.name for path in model.parent.iterdir()] == [model.name]
-        told = variant_of(make(command, model, data, "--force"))
-        assert any(reason in shortfall for shortfall in told.shortfalls)
-        return told
+        forced = variant_of(make(command, model, data, "--force"))
+        assert any(reason in shortfall for shortfall in forced.shortfalls)
+        return forced
 
 
 AGREEMENT = Agreement(
@@ -154,8 +154,8 @@ def test_fields_that_take_part_in_the_making_do_not_judge(parent: Path, folder: 
     model = with_card(parent, tmp_path / "parent.onnx")
     again = folder.parent / "elsewhere" / ".." / folder.name
     (folder.parent / "elsewhere").mkdir(exist_ok=True)
-    told = variant_of(make("quantize", model, folder, "--held-out", again, "--force"))
-    assert (told.settings["calibrated"], told.fields) == ("on 32 fields of felder-ä", 32)
+    forced = variant_of(make("quantize", model, folder, "--held-out", again, "--force"))
+    assert (forced.settings["calibrated"], forced.fields) == ("on 32 fields of felder-ä", 32)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
@@ -183,7 +183,7 @@ def test_gates_stand_where_they_are_said_to_stand() -> None:
     assert "97.00% of 200 fields, 2.00% below the 99.0%" in sets
 
 
-def test_the_gates_of_other_arithmetic_in_fp32_let_nothing_change() -> None:
+def test_the_gates_of_other_fp32_arithmetic_allow_no_change() -> None:
     same = replace(AGREEMENT, same_label_sets=1.0, macro_f1=AGREEMENT.parent_macro_f1, max_difference=1e-5)
     assert find_shortfalls("winograd", same, 1.01) == ()
     for worse in (

@@ -64,7 +64,7 @@ def test_a_convolution_gives_the_same(size: tuple[int, int], pads: list[int] | N
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_a_quarter_of_the_multiplications_is_left_where_tiles_fit() -> None:
+def test_a_quarter_of_multiplications_is_left_if_tiles_fit() -> None:
     assert replace_convolutions(convolution(size=(16, 20), pads=[1] * 4)) == Replaced(1, 1, 0.25)
 
 
@@ -126,7 +126,7 @@ def test_pictures_of_any_size_stay() -> None:
     assert replace_convolutions(model) == Replaced(0, 1, 1.0)
 
 
-def test_the_file_tells_its_arithmetic_and_is_the_same_each_time(parent: Path, folder: Path, tmp_path: Path) -> None:
+def test_the_file_states_its_arithmetic_and_is_reproducible(parent: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "winograd.onnx"
     result = export("winograd", parent, folder, "-o", out)
     assert result.exit_code == 0, result.stderr
@@ -138,7 +138,7 @@ def test_the_file_tells_its_arithmetic_and_is_the_same_each_time(parent: Path, f
     assert graph_sha256(again.read_bytes()) == graph_sha256(out.read_bytes())
 
 
-def test_another_runtime_answers_the_same_and_says_what_the_file_is_made_for(
+def test_other_runtimes_answer_the_same_and_name_the_fp32_file(
     parent: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = make("winograd", parent, folder)

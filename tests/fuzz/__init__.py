@@ -1,1 +1,1 @@
-"""Feeds damaged and hostile input to every door where a stranger's bytes come in."""
+"""Feeds damaged and hostile input to every entry point for untrusted bytes."""

@@ -1,4 +1,4 @@
-"""Damages bytes the way that accidents and attackers do: some at random, some where a format keeps its sizes."""
+"""Damages bytes as accidents and attackers do: some at random, some where a format stores its sizes."""
 
 from __future__ import annotations
 

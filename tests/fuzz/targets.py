@@ -1,4 +1,4 @@
-"""Names the doors where a stranger's bytes come in, each with whole inputs to start from."""
+"""Names the entry points for untrusted bytes, each with valid inputs to start from."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from tests.small import CARD
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One door.
+    """One entry point.
 
     Attributes
     ----------
     seeds : list of bytes
         Whole inputs.
     name : str
-        The name of the file that the door reads.
+        The name of the file that the target reads.
     read : callable
         Reads the file; may raise `HpaError` and nothing else.
     """

@@ -1,4 +1,4 @@
-"""Whatever comes in through a door, nothing but a told error comes out, soon and in bounded memory."""
+"""Every input is accepted or ends in a reported error, soon and in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 
 @pytest.mark.filterwarnings("ignore")  # decoders warn of what is damaged
-def test_damaged_input_is_taken_or_told(request: pytest.FixtureRequest, target: Target, tmp_path: Path) -> None:
+def test_damaged_input_is_accepted_or_reported(request: pytest.FixtureRequest, target: Target, tmp_path: Path) -> None:
     name = request.node.callspec.params["target"]
     for number in range(INPUTS.get(name, 200)):
         content = target.make(random.Random(f"short {number}"))  # noqa: S311 - chance, not secrecy
@@ -33,7 +33,7 @@ def test_damaged_input_is_taken_or_told(request: pytest.FixtureRequest, target: 
 
 
 def test_what_is_fed_is_really_read(target: Target, tmp_path: Path) -> None:
-    """Else the fuzz would only ever see the first check."""
+    """Otherwise the fuzz test would only reach the first check."""
     assert target.feed(target.seeds[0], tmp_path)
 
 
@@ -53,15 +53,15 @@ BOMB = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08
         ("models", b"\x3a\x02\x0a\x00" * 50_000),
     ],
 )
-def test_kept_seeds_are_told_in_little_time_and_memory(name: str, content: bytes, tmp_path: Path) -> None:
-    door = TARGETS[name]
-    path = tmp_path / door.name
+def test_saved_seeds_are_reported_in_little_time_and_memory(name: str, content: bytes, tmp_path: Path) -> None:
+    target = TARGETS[name]
+    path = tmp_path / target.name
     path.write_bytes(content)
     tracemalloc.start()
     started = time.process_time()
     try:
         with pytest.raises(HpaError):
-            door.read(path)
+            target.read(path)
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
@@ -69,7 +69,7 @@ def test_kept_seeds_are_told_in_little_time_and_memory(name: str, content: bytes
 
 
 def test_a_stack_that_names_errors_without_end_is_refused_soon(tmp_path: Path) -> None:
-    door = TARGETS["stacks"]
+    target = TARGETS["stacks"]
     started = time.process_time()
-    assert not door.feed((Path(__file__).parent / "stack_of_endless_errors.tif").read_bytes(), tmp_path)
+    assert not target.feed((Path(__file__).parent / "stack_of_endless_errors.tif").read_bytes(), tmp_path)
     assert time.process_time() - started < SECONDS

@@ -67,7 +67,7 @@ def test_harm_is_refused_before_a_session_opens(
         Predictor.load(path, device="cpu")
 
 
-def test_an_initializer_that_promises_more_than_it_holds_is_told(tmp_path: Path) -> None:
+def test_an_initializer_with_too_few_bytes_is_reported(tmp_path: Path) -> None:
     model = build_model()
     helper.set_model_props(model, {METADATA_KEY: CARD.to_json()})
     model.graph.initializer[0].dims[:] = [2**31, 2**31]

@@ -1,4 +1,4 @@
-"""With the wheel for NVIDIA GPUs and no card: answers on the CPU, the reason in one line, the same answers."""
+"""With the wheel for NVIDIA GPUs and no GPU: answers on the CPU, the reason in one line, the same answers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_auto_answers_on_the_cpu_with_one_line_of_reason_and_the_same_numbers(folder: Path, tmp_path: Path) -> None:
+def test_auto_gives_the_same_numbers_on_the_cpu_with_a_reason(folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from hpa_sdk import Predictor\n"
         "for _ in range(2): predictor = Predictor.load(sys.argv[1])\n"
         "print(predictor.device, *predictor.providers)\n"
         "np.save(sys.argv[3], [item.probabilities for item in predictor.predict(sys.argv[2])])"
     )
-    told = python(code, folder / "model.onnx", folder / "fields", tmp_path / "found.npy")
-    assert told.stdout == "cpu CPUExecutionProvider\n"
-    (line,) = told.stderr.splitlines()
+    completed = python(code, folder / "model.onnx", folder / "fields", tmp_path / "found.npy")
+    assert completed.stdout == "cpu CPUExecutionProvider\n"
+    (line,) = completed.stderr.splitlines()
     assert line.startswith("Using cpu: cuda can't be used: ")
     found, expected = np.load(tmp_path / "found.npy"), np.load(folder / "probabilities.npy")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
@@ -53,7 +53,7 @@ def test_a_named_device_raises(folder: Path, device: str) -> None:
         Predictor.load(folder / "model.onnx", device=device)
 
 
-def test_onnxruntime_reads_what_tensorrt_is_told(folder: Path, tmp_path: Path) -> None:
+def test_onnxruntime_reads_the_tensorrt_options(folder: Path, tmp_path: Path) -> None:
     # Options of TensorRT are read before its library is looked for; those of CUDA are not.
     code = (
         "import sys; from pathlib import Path; from onnxruntime.capi import _pybind_state as state\n"
@@ -71,20 +71,20 @@ def test_onnxruntime_reads_what_tensorrt_is_told(folder: Path, tmp_path: Path) -
 
 def test_doctor_names_the_missing_libraries(folder: Path) -> None:
     del folder
-    told = json.loads(python("from hpa_sdk.cli import main; main(['doctor', '--json'])").stdout)
-    assert told["auto"] == "cpu"
-    assert told["devices"]["cpu"] is None
-    assert "no NVIDIA driver" in told["devices"]["cuda"]
+    report = json.loads(python("from hpa_sdk.cli import main; main(['doctor', '--json'])").stdout)
+    assert report["auto"] == "cpu"
+    assert report["devices"]["cpu"] is None
+    assert "no NVIDIA driver" in report["devices"]["cuda"]
     for library in ("cublas", "cudnn"):
-        assert library in told["devices"]["cuda"]
-    assert "nvinfer" in told["devices"]["tensorrt"]
+        assert library in report["devices"]["cuda"]
+    assert "nvinfer" in report["devices"]["tensorrt"]
 
 
-def test_the_command_line_tells_the_same(folder: Path) -> None:
+def test_the_command_line_reports_the_same(folder: Path) -> None:
     hpa = [sys.executable, "-m", "hpa_sdk.cli", "predict", str(folder / "model.onnx"), str(folder / "fields")]
-    told = subprocess.run([*hpa, "--device", "cuda"], check=False, capture_output=True, text=True)
-    assert told.returncode == 2
-    assert "cuda can't be used" in told.stderr
-    told = subprocess.run(hpa, check=True, capture_output=True, text=True)
-    assert len(told.stderr.splitlines()) == 1
-    assert len(told.stdout.splitlines()) == 9
+    completed = subprocess.run([*hpa, "--device", "cuda"], check=False, capture_output=True, text=True)
+    assert completed.returncode == 2
+    assert "cuda can't be used" in completed.stderr
+    completed = subprocess.run(hpa, check=True, capture_output=True, text=True)
+    assert len(completed.stderr.splitlines()) == 1
+    assert len(completed.stdout.splitlines()) == 9

@@ -27,19 +27,19 @@ def bench(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["bench", *map(str, arguments)])
 
 
-def test_everything_is_measured_and_told_as_json(model: Path, fields: list[Sample]) -> None:
+def test_everything_is_measured_and_reported_as_json(model: Path, fields: list[Sample]) -> None:
     result = bench(model, fields[0].files[0].parent, *QUICK, "--fields", 3, "--against", "study-loop", "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert (told["device"], told["fields"], told["threads"]["parallel_runs"]) == ("cpu", 3, 2)
-    assert 0 < told["single_stream_ms"]["p50"] <= told["single_stream_ms"]["p90"] <= told["single_stream_ms"]["p99"]
-    assert set(told["stages_ms"]) == {"decode", "preprocess", "run", "write"}
-    offline = told["offline"]
+    found = json.loads(result.stdout)
+    assert (found["device"], found["fields"], found["threads"]["parallel_runs"]) == ("cpu", 3, 2)
+    assert 0 < found["single_stream_ms"]["p50"] <= found["single_stream_ms"]["p90"] <= found["single_stream_ms"]["p99"]
+    assert set(found["stages_ms"]) == {"decode", "preprocess", "run", "write"}
+    offline = found["offline"]
     assert offline["binding"] == "both on the same cores"
     for name in ("offline", "decoder", "reading", "raw_session", "ceiling", "share"):
         assert 0 < offline[name]["low"] <= offline[name]["median"] <= offline[name]["high"]
-    assert told["against"]["same_label_sets"] == 1
-    assert told["against"]["fields"] == 3
+    assert found["against"]["same_label_sets"] == 1
+    assert found["against"]["fields"] == 3
 
 
 def test_the_text_says_what_binds_and_how_often_label_sets_agree(
@@ -54,7 +54,7 @@ def test_the_text_says_what_binds_and_how_often_label_sets_agree(
     assert "same label sets      100.0% of 5 fields" in result.stdout
 
 
-def test_a_rival_of_known_speed_and_answers(
+def test_a_baseline_of_known_speed_and_answers(
     model: Path, fields: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow_baseline.py").write_text(
@@ -81,7 +81,7 @@ def test_a_rival_of_known_speed_and_answers(
 
 
 @pytest.mark.parametrize("name", ["keras", "no.such.module:x", "json:x", "missing.onnx"])
-def test_a_rival_that_is_none_is_refused(model: Path, fields: list[Sample], name: str) -> None:
+def test_a_baseline_that_is_none_is_refused(model: Path, fields: list[Sample], name: str) -> None:
     result = bench(model, fields[0].files[0], *QUICK, "--against", name)
     assert result.exit_code == 2
     assert "benchmarks.keras_baseline:RUN" in result.stderr
@@ -183,10 +183,10 @@ def test_a_ratio_is_that_of_one_turn(
 def test_turns_alternate() -> None:
     seen: list[str] = []
 
-    def noting(name: str) -> float:
+    def recorded(name: str) -> float:
         seen.append(name)
         return len(seen)
 
-    rows = list(in_turn({"a": lambda: noting("a"), "b": lambda: noting("b")}, 3))
+    rows = list(in_turn({"a": lambda: recorded("a"), "b": lambda: recorded("b")}, 3))
     assert seen == ["a", "b"] * 3
     assert Spread.of([row["b"] for row in rows]) == Spread(4, 2, 6)

@@ -1,4 +1,4 @@
-"""The commands answer on stdout or in a file, talk on stderr, and end with the promised exit code."""
+"""The commands answer on stdout or in a file, log on stderr, and end with the documented exit code."""
 
 import csv
 import json
@@ -116,7 +116,7 @@ def test_thresholds_white_root_and_recursion_reach_the_predictor(
         (["--device", "CPU", "--threshold", "0"], 28),
     ],
 )
-def test_values_are_taken_in_whatever_capitals(
+def test_values_are_taken_in_any_capitals(
     model: Path, fields: list[Sample], options: list[str], thresholds: int
 ) -> None:
     result = hpa("predict", model, fields[0].files[0], *options)
@@ -137,48 +137,48 @@ def test_help_shows_words_as_they_are_written() -> None:
 
 
 def test_one_field_is_counted_as_one(model: Path, fields: list[Sample], tmp_path: Path) -> None:
-    told = [hpa("predict", model, fields[0].files[0], *gone).stderr for gone in ([tmp_path / "x"], [tmp_path, "y"])]
-    assert "\n1 field failed; the output says why." in told[0]
-    assert "\n2 fields failed; the output says why." in told[1]
+    messages = [hpa("predict", model, fields[0].files[0], *gone).stderr for gone in ([tmp_path / "x"], [tmp_path, "y"])]
+    assert "\n1 field failed; the output says why." in messages[0]
+    assert "\n2 fields failed; the output says why." in messages[1]
 
 
-def test_inspect_tells_the_card(model: Path) -> None:
+def test_inspect_shows_the_card(model: Path) -> None:
     result = hpa("inspect", model)
     assert result.exit_code == 0
-    for told in ("small", "opset 18", "image float32 (N, 299, 299, 3)", "Rods & rings", "0.500", "MatMul 2"):
-        assert told in result.stdout
-    told = json.loads(hpa("inspect", model, "--json").stdout)
-    assert told["card"]["labels"][27] == "Rods & rings"
-    assert told["opset"] == 18
+    for text in ("small", "opset 18", "image float32 (N, 299, 299, 3)", "Rods & rings", "0.500", "MatMul 2"):
+        assert text in result.stdout
+    report = json.loads(hpa("inspect", model, "--json").stdout)
+    assert report["card"]["labels"][27] == "Rods & rings"
+    assert report["opset"] == 18
 
 
 def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
     assert hpa("inspect", tmp_path / "gone.onnx").exit_code == 2
 
 
-def test_doctor_tells_which_device_and_why_no_better_one() -> None:
-    told = json.loads(hpa("doctor", "--json").stdout)
-    assert told["hpa_sdk"] == __version__
-    assert told["onnxruntime"].endswith(onnxruntime.__version__)
-    assert set(told["devices"]) == {"tensorrt", "cuda", "openvino", "cpu"}
-    assert told["devices"]["cpu"] is None
-    assert told["devices"][told["auto"]] is None
-    assert told["int8"] in {"sums in 16 bits (no VNNI)", "sums in 32 bits"}
+def test_doctor_names_the_device_and_why_no_better_one() -> None:
+    report = json.loads(hpa("doctor", "--json").stdout)
+    assert report["hpa_sdk"] == __version__
+    assert report["onnxruntime"].endswith(onnxruntime.__version__)
+    assert set(report["devices"]) == {"tensorrt", "cuda", "openvino", "cpu"}
+    assert report["devices"]["cpu"] is None
+    assert report["devices"][report["auto"]] is None
+    assert report["int8"] in {"sums in 16 bits (no VNNI)", "sums in 32 bits"}
     text = hpa("doctor").stdout
-    assert f"device='auto' would use: {told['auto']}" in text
-    for kind, reason in told["devices"].items():
+    assert f"device='auto' would use: {report['auto']}" in text
+    for kind, reason in report["devices"].items():
         assert f"{kind:<10} {reason or 'works'}" in text
 
 
 def test_doctor_answers_without_a_runtime_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     int8_overflows.cache_clear()
-    told = json.loads(hpa("doctor", "--json").stdout)
+    report = json.loads(hpa("doctor", "--json").stdout)
     int8_overflows.cache_clear()
-    assert told["onnxruntime"] == "not installed"
-    assert told["int8"].startswith("unknown")
-    assert (told["devices"]["openvino"] is None) == (told["openvino"] != "not installed")
-    assert "onnxruntime" in told["devices"]["cpu"]
+    assert report["onnxruntime"] == "not installed"
+    assert report["int8"].startswith("unknown")
+    assert (report["devices"]["openvino"] is None) == (report["openvino"] != "not installed")
+    assert "onnxruntime" in report["devices"]["cpu"]
 
 
 @pytest.mark.parametrize("command", ["predict", "inspect", "doctor"])

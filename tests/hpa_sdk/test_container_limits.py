@@ -1,4 +1,4 @@
-"""A container's share counts, not the machine."""
+"""The limits of the container count, not those of the machine."""
 
 from pathlib import Path
 
@@ -69,9 +69,9 @@ def test_memory_is_what_the_container_has_left(
 ) -> None:
     limit(files, tmp_path, monkeypatch, own)
     assert container_limits.granted_memory() == free
-    told = memory_of(Device("cpu"))
-    assert told is not None
+    memory = memory_of(Device("cpu"))
+    assert memory is not None
     if free is None:
-        assert told.free > psutil.virtual_memory().available / 2
+        assert memory.free > psutil.virtual_memory().available / 2
     else:
-        assert told.free == free
+        assert memory.free == free

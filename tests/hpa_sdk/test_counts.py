@@ -1,4 +1,4 @@
-"""Counts are written in grammar."""
+"""Counts are written with correct singular and plural."""
 
 from hpa_sdk.errors import count_of
 

@@ -1,4 +1,4 @@
-"""A plane whose own checksum says that it is damaged is refused, whoever reads it; so is one that is not all there."""
+"""Every reader refuses a plane with a wrong checksum and an incomplete plane."""
 
 import lzma
 import random

@@ -150,12 +150,12 @@ def test_the_command_draws_and_keeps_the_map(tmp_path: Path) -> None:
     broken.files[0].write_bytes(b"")
     picture, maps = tmp_path / "overlay.png", tmp_path / "map.tiff"
     asked = (first.files[0], "--label", "golgi apparatus", "--label", "Nucleoli", "--window", 32, "--device", "cpu")
-    told = hpa(model, broken.files[1], *asked, "-o", picture, "--save-map", maps)
-    assert told.exit_code == 1
-    assert "broken" in told.stderr
-    assert "the file is empty" in told.stderr
-    assert "169 windows of 32 pixels every 16" in told.stderr
-    assert "s, by the first 16 windows" in told.stderr
+    result = hpa(model, broken.files[1], *asked, "-o", picture, "--save-map", maps)
+    assert result.exit_code == 1
+    assert "broken" in result.stderr
+    assert "the file is empty" in result.stderr
+    assert "169 windows of 32 pixels every 16" in result.stderr
+    assert "s, by the first 16 windows" in result.stderr
     with Image.open(maps) as pages:
         assert (pages.n_frames, pages.size, pages.mode) == (2, (SIDE, SIDE), "F")  # type: ignore[attr-defined]
         names = json.loads(pages.tag_v2[270])  # type: ignore[attr-defined]
@@ -180,7 +180,7 @@ def test_the_command_says_what_keeps_it_from_starting(tmp_path: Path) -> None:
         ((tmp_path / "gone",), "no sample lies here"),
         ([field] * 21, "more than the 20"),
     ):
-        told = hpa(model, *arguments, "-o", tmp_path / "overlay.png", "--device", "cpu")
-        assert told.exit_code == 2
-        assert reason in told.stderr
+        result = hpa(model, *arguments, "-o", tmp_path / "overlay.png", "--device", "cpu")
+        assert result.exit_code == 2
+        assert reason in result.stderr
     assert not (tmp_path / "overlay.png").exists()

@@ -1,4 +1,4 @@
-"""``hpa inspect`` tells what a file is made of, what it says of itself, and whether it was altered."""
+"""``hpa inspect`` reports the parts of a file, what its card says, and whether it was altered."""
 
 import json
 from dataclasses import replace
@@ -47,12 +47,12 @@ def test_a_file_as_it_was_exported(tmp_path: Path) -> None:
     found = rows(path)
     assert found["file verified"] == "as exported: it ends in its own SHA-256"
     assert found["weights sha256"].endswith(" matches")
-    told = json.loads(inspect(path, "--json").stdout)
-    assert (told["file_intact"], told["weights_match"]) == (True, True)
-    assert told["card"]["weights_sha256"] in found["weights sha256"]
+    report = json.loads(inspect(path, "--json").stdout)
+    assert (report["file_intact"], report["weights_match"]) == (True, True)
+    assert report["card"]["weights_sha256"] in found["weights sha256"]
 
 
-def test_altered_weights_are_told_and_end_with_exit_code_1(tmp_path: Path) -> None:
+def test_altered_weights_are_reported_with_exit_code_1(tmp_path: Path) -> None:
     path = make_model_with_checksum(tmp_path / "model.onnx")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -62,12 +62,12 @@ def test_altered_weights_are_told_and_end_with_exit_code_1(tmp_path: Path) -> No
         assert result.exit_code == 1
         assert "altered after it was exported" in result.stderr
     assert rows(path)["weights sha256"].endswith(" DOES NOT MATCH: altered after export")
-    told = json.loads(inspect(path, "--json").stdout)
-    assert (told["file_intact"], told["weights_match"]) == (False, False)
+    report = json.loads(inspect(path, "--json").stdout)
+    assert (report["file_intact"], report["weights_match"]) == (False, False)
 
 
 @pytest.mark.parametrize(("new", "exit_code"), [(b'"name": "smell"', 1), (b'"name": "smal"x', 2)])
-def test_an_altered_card_is_told_even_where_it_can_t_be_read(tmp_path: Path, new: bytes, exit_code: int) -> None:
+def test_an_altered_card_is_reported_even_if_unreadable(tmp_path: Path, new: bytes, exit_code: int) -> None:
     path = make_model_with_checksum(tmp_path / "model.onnx")
     path.write_bytes(path.read_bytes().replace(b'"name": "small"', new))
     result = inspect(path)
@@ -75,25 +75,25 @@ def test_an_altered_card_is_told_even_where_it_can_t_be_read(tmp_path: Path, new
     assert "altered after it was exported" in result.stderr
 
 
-def test_a_file_without_hashes_is_told_as_such(model: Path) -> None:
+def test_a_file_without_hashes_is_reported_as_such(model: Path) -> None:
     assert inspect(model).exit_code == 0
     found = rows(model)
     assert found["file verified"].startswith("can't be verified")
     assert found["weights sha256"] == "not stated"
-    told = json.loads(inspect(model, "--json").stdout)
-    assert (told["file_intact"], told["weights_match"]) == (None, None)
+    report = json.loads(inspect(model, "--json").stdout)
+    assert (report["file_intact"], report["weights_match"]) == (None, None)
 
 
-def test_the_size_of_each_part_is_told(model: Path) -> None:
-    told = json.loads(inspect(model, "--json").stdout)
-    assert told["bytes"] == model.stat().st_size
-    assert list(told["weights"]) == ["float32"]
+def test_the_size_of_each_part_is_reported(model: Path) -> None:
+    report = json.loads(inspect(model, "--json").stdout)
+    assert report["bytes"] == model.stat().st_size
+    assert list(report["weights"]) == ["float32"]
     values = 4 * (3 * 512 + 512 * 28)
-    assert values < told["weights"]["float32"] < values + 100
-    assert rows(model)["size"].startswith(f"{told['bytes'] / 1000:.3g} kB: 63.5 kB float32 weights, ")
+    assert values < report["weights"]["float32"] < values + 100
+    assert rows(model)["size"].startswith(f"{report['bytes'] / 1000:.3g} kB: 63.5 kB float32 weights, ")
 
 
-def test_what_was_measured_is_told(tmp_path: Path) -> None:
+def test_measured_figures_are_reported(tmp_path: Path) -> None:
     present = len(Label)
     path = make_model(
         tmp_path / "model.onnx",

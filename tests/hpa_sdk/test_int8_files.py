@@ -1,4 +1,4 @@
-"""int8 files answer exactly on every processor, and the graph that a runtime makes of one is kept and opened again."""
+"""int8 files answer exactly on every processor, and the optimized graph is cached and opened again."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +35,12 @@ def test_a_quantized_graph_is_kept_and_opened_again(
     opened: list[bytes] = []
     open_session = onnxruntime_sessions._open
 
-    def noted(model: bytes, *arguments: Any, **options: Any) -> Any:
+    def open_recorded(model: bytes, *arguments: Any, **options: Any) -> Any:
         opened.append(model)
         return open_session(model, *arguments, **options)
 
     with monkeypatch.context() as watched:
-        watched.setattr(onnxruntime_sessions, "_open", noted)
+        watched.setattr(onnxruntime_sessions, "_open", open_recorded)
         again = Predictor.load(path, device="cpu").predict(fields)
     assert opened == [kept.read_bytes()[:-32]], "the graph that was kept, and not the model"
     for one, other in zip(again, expected, strict=True):
@@ -91,9 +91,7 @@ def test_what_is_kept_does_not_depend_on_the_processor(tmp_path: Path, cache: Pa
 
 
 @pytest.mark.parametrize("overflows", [None, False, True])
-def test_onnxruntime_is_asked_for_exact_sums_unless_they_are_so_anyway(
-    monkeypatch: pytest.MonkeyPatch, *, overflows: bool | None
-) -> None:
+def test_exact_sums_are_requested_only_where_needed(monkeypatch: pytest.MonkeyPatch, *, overflows: bool | None) -> None:
     monkeypatch.setattr(int8_overflow, "int8_overflows", lambda: overflows)
     assert ("session.x64quantprecision" in int8_overflow.session_entries()) == (overflows is not False)
 

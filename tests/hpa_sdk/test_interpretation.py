@@ -153,7 +153,7 @@ def test_an_unknown_orientation_is_refused(tmp_path: Path, read: Any, orientatio
             read(tmp_path / name)
 
 
-def test_what_was_done_is_noted(tmp_path: Path) -> None:
+def test_what_was_done_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.tif"
     path.write_bytes(plane_tiff(noise(), tag_262=0, tag_274=6))
     _, notes = read_picture(path)

@@ -27,9 +27,9 @@ def test_a_card_comes_back_from_json_as_it_was() -> None:
     assert ModelCard.from_json(card.to_json()) == card
 
 
-def test_the_default_preprocessing_and_thresholds_are_the_study_s() -> None:
-    told = json.loads(CARD.to_json())
-    assert told["preprocessing"] == {
+def test_default_preprocessing_and_thresholds_are_the_study_s() -> None:
+    content = json.loads(CARD.to_json())
+    assert content["preprocessing"] == {
         "channels": ["red", "green", "blue", "yellow"],
         "blend": [[0.5, 0, 0, 0.5], [0, 0.5, 0, 0.5], [0, 0, 0.5, 0]],
         "size": 299,
@@ -41,15 +41,15 @@ def test_the_default_preprocessing_and_thresholds_are_the_study_s() -> None:
     assert fresh.thresholds == (0.2,) * 28
 
 
-def test_fields_of_a_later_minor_version_are_passed_over() -> None:
-    told = json.loads(CARD.to_json()) | {"schema_version": "1.7", "mood": "good"}
-    assert ModelCard.from_json(json.dumps(told)).name == CARD.name
+def test_fields_of_a_later_minor_version_are_ignored() -> None:
+    content = json.loads(CARD.to_json()) | {"schema_version": "1.7", "mood": "good"}
+    assert ModelCard.from_json(json.dumps(content)).name == CARD.name
 
 
 def test_a_card_from_before_calibration_is_read() -> None:
-    told = json.loads(CARD.to_json())
-    del told["calibration"]
-    assert ModelCard.from_json(json.dumps(told)) == CARD
+    content = json.loads(CARD.to_json())
+    del content["calibration"]
+    assert ModelCard.from_json(json.dumps(content)) == CARD
 
 
 def changed(**changes: Any) -> str:

@@ -1,4 +1,4 @@
-"""A model is the bytes that were read when it was loaded, whatever becomes of its file later."""
+"""A model is the bytes that were read when it was loaded, even if its file changes later."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_resumed_run_names_the_model_that_answered(
 
 
 @CHANGES
-def test_a_watch_goes_on_with_the_model_that_it_loaded(
+def test_a_watch_continues_with_its_loaded_model(
     tmp_path: Path, own_model: Path, change: Replace, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = sha256(own_model)
@@ -171,7 +171,7 @@ def test_a_watch_goes_on_with_the_model_that_it_loaded(
     with watching(station) as store:
         wait_until(lambda: store.count() == 3)
         change(own_model)
-        wait_until(lambda: "the model that was loaded from it goes on answering" in caplog.text)
+        wait_until(lambda: "the model that was loaded from it stays in use" in caplog.text)
         more = [planes(tmp_path, f"more-{at:02}") for at in range(SHORT_STREAM + 4)]
         wait_until(lambda: store.count() == 3 + len(more))
         results = store.newest(100)
@@ -186,7 +186,7 @@ def test_a_watch_goes_on_with_the_model_that_it_loaded(
         np.testing.assert_allclose(found["probabilities"], answer.probabilities, atol=1e-6)
 
 
-def test_results_name_the_model_of_the_predictor_not_of_the_station(tmp_path: Path, own_model: Path) -> None:
+def test_results_name_the_predictor_s_model(tmp_path: Path, own_model: Path) -> None:
     other = other_model(tmp_path / "other.onnx")
     station = make_station(tmp_path, other)
     with watching(station, predictor=Predictor.load(own_model, device="cpu")) as store:

@@ -32,7 +32,7 @@ def unchanged(item: Any) -> Any:
 
 
 @pytest.mark.parametrize(("batch_size", "workers", "parallel_runs"), SHAPES)
-def test_order_is_kept_whatever_takes_longest(batch_size: int, workers: int, parallel_runs: int) -> None:
+def test_order_is_kept_even_if_the_first_takes_longest(batch_size: int, workers: int, parallel_runs: int) -> None:
     delays = np.random.default_rng(batch_size).uniform(0, 0.004, 60)
 
     def prepare(item: int) -> int | Failure:
@@ -52,7 +52,7 @@ def test_order_is_kept_whatever_takes_longest(batch_size: int, workers: int, par
 
 
 @pytest.mark.parametrize(("batch_size", "workers", "parallel_runs"), SHAPES)
-def test_no_more_runs_at_once_than_lanes(batch_size: int, workers: int, parallel_runs: int) -> None:
+def test_no_more_runs_at_once_than_sessions(batch_size: int, workers: int, parallel_runs: int) -> None:
     running, most = 0, 0
     lock = threading.Lock()
 
@@ -78,7 +78,7 @@ def test_no_more_runs_at_once_than_lanes(batch_size: int, workers: int, parallel
     assert most <= parallel_runs
 
 
-def test_lanes_really_run_at_once_while_others_are_prepared() -> None:
+def test_sessions_run_in_parallel_while_others_are_prepared() -> None:
     together = threading.Barrier(3)  # two runs and one preparation
 
     def meet(item: Any) -> Any:

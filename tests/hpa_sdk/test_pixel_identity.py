@@ -102,7 +102,7 @@ def test_a_camera_s_buffer_may_be_written_again(model: Path, tmp_path: Path, raw
 
 
 def test_fields_swapped_by_renaming_are_done_again(model: Path, tmp_path: Path) -> None:
-    """Bitmaps of one size, with times that were set: neither tells one from the other."""
+    """Bitmaps of one size, with times that were set: neither distinguishes them."""
     folder, out, fresh = tmp_path / "tiffs", tmp_path / "out.csv", tmp_path / "fresh.csv"
     samples = [
         write_planes(folder, name, random_planes(np.random.default_rng(at)), ".tif") for at, name in enumerate("ab")
@@ -143,7 +143,7 @@ def test_what_was_read_is_what_the_ledger_keeps(
 
     with monkeypatch.context() as patch:
         patch.setattr("hpa_sdk.fields.sources.read_field", read_the_other)
-        assert "Not kept in the ledger: 1 answer," in predict(model, folder, "-o", out, *options).stderr
+        assert "Not recorded in the ledger: 1 answer," in predict(model, folder, "-o", out, *options).stderr
     predict(model, folder, "-o", out, *options)
     (expected,) = Predictor.load(model, device="cpu", threads=1).predict(folder)
     found = [float(cell) for cell in by_id(out.read_text(encoding="utf-8"))["field"][3:31]]

@@ -46,7 +46,7 @@ def test_a_jpeg_in_another_colour_is_refused(tmp_path: Path, colours: list[int])
         read_plane(path, Channel.GREEN)
 
 
-def test_a_small_painted_picture_is_refused(tmp_path: Path) -> None:
+def test_a_small_pseudocoloured_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(jpeg(pseudocolour(make_plane(side=15), [1])))
     with pytest.raises(PlaneError, match="15x15 pixels; a side needs at least"):

@@ -27,11 +27,9 @@ class FailingSession(SessionSpy):
         return super().run(fields)
 
 
-def test_a_device_lost_in_mid_run_costs_no_finished_answer_and_leaves_no_thread(
-    model: Path, fields: list[Sample]
-) -> None:
+def test_a_lost_device_loses_no_answer_and_leaves_no_thread(model: Path, fields: list[Sample]) -> None:
     predictor = Predictor.load(model, device="cpu", batch_size=2, threads=1)
-    slot = predictor.session._slots.get()
+    slot = predictor.session._take()
     slot.session = FailingSession(slot.session)
     predictor.session._slots.put(slot)
     seen: list[str] = []
@@ -43,7 +41,7 @@ def test_a_device_lost_in_mid_run_costs_no_finished_answer_and_leaves_no_thread(
         predictor.predict(fields)
 
 
-def test_a_long_stream_goes_over_to_a_field_a_core_with_the_same_answers(model: Path, fields: list[Sample]) -> None:
+def test_a_long_stream_switches_to_a_field_per_core(model: Path, fields: list[Sample]) -> None:
     predictor = Predictor.load(model, device="cpu", threads=3)
     asked = list(itertools.islice(itertools.cycle(fields), 3 * SHORT_STREAM))
     answers = predictor.predict(asked)
@@ -61,6 +59,6 @@ def test_a_long_stream_goes_over_to_a_field_a_core_with_the_same_answers(model: 
 
 def test_no_threads_is_refused_on_the_command_line(model: Path, fields: list[Sample]) -> None:
     for command in ("predict", "bench"):
-        told = CliRunner().invoke(main, [command, str(model), str(fields[0].files[0]), "--threads", "0"])
-        assert told.exit_code == 2
-        assert "0 is not in the range x>=1" in told.stderr
+        result = CliRunner().invoke(main, [command, str(model), str(fields[0].files[0]), "--threads", "0"])
+        assert result.exit_code == 2
+        assert "0 is not in the range x>=1" in result.stderr

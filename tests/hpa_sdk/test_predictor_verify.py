@@ -1,4 +1,4 @@
-"""A file that was altered after its export is told from one that was not."""
+"""A file that was altered after its export is detected."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_checksum_is_plain_metadata_and_changes_nothing_else(exported: Path)
     assert session.get_modelmeta().custom_metadata_map[CHECKSUM_KEY] == content[-64:].decode()
 
 
-def test_one_altered_byte_is_told_wherever_it_is(exported: Path) -> None:
+def test_one_altered_byte_is_detected_anywhere(exported: Path) -> None:
     content = bytearray(exported.read_bytes())
     check_checksum(memoryview(content), exported)
     in_card_and_checksum = range(len(content) - 4000, len(content))
@@ -69,7 +69,7 @@ def test_one_altered_byte_is_told_wherever_it_is(exported: Path) -> None:
             check_checksum(memoryview(shorter), exported)
 
 
-def test_an_altered_card_is_told_only_by_verifying(exported: Path) -> None:
+def test_an_altered_card_is_detected_only_by_verifying(exported: Path) -> None:
     altered(exported, b'"licence": "not stated"', b'"licence": "all is ok."')
     assert Predictor.load(exported, device="cpu").card.licence == "all is ok."
     with pytest.raises(ModelFileError, match="altered after it was exported") as caught:
@@ -77,13 +77,13 @@ def test_an_altered_card_is_told_only_by_verifying(exported: Path) -> None:
     assert caught.value.where == str(exported)
 
 
-def test_a_card_made_unreadable_is_told_as_an_altered_file(exported: Path) -> None:
+def test_an_unreadable_card_is_reported_as_an_altered_file(exported: Path) -> None:
     altered(exported, b'"schema_version": "1.', b'"schema_version": "7.')
     with pytest.raises(ModelFileError, match="altered after it was exported"):
         load(exported)
 
 
-def test_altered_weights_are_told(exported: Path) -> None:
+def test_altered_weights_are_reported(exported: Path) -> None:
     content = bytearray(exported.read_bytes())
     content[len(content) // 2] ^= 1
     exported.write_bytes(content)
@@ -92,14 +92,14 @@ def test_altered_weights_are_told(exported: Path) -> None:
         load(exported)
 
 
-def test_a_card_of_other_weights_is_told(tmp_path: Path, exported: Path) -> None:
+def test_a_card_of_other_weights_is_reported(tmp_path: Path, exported: Path) -> None:
     other = make_model_with_checksum(tmp_path / "other.onnx", weights_sha256="0" * 64)
     with pytest.raises(ModelFileError, match="not those that the model card was written for"):
         load(other)
     assert load(other, card=read_card(read_onnx(exported))).card.name == "small"
 
 
-def test_a_file_without_a_seal_can_t_be_verified(model: Path, tmp_path: Path) -> None:
+def test_a_file_without_a_checksum_can_t_be_verified(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="can't be verified"):
         load(model)
     saved_again = onnx.load(make_model(tmp_path / "saved.onnx"))

@@ -44,7 +44,7 @@ def test_names_in_capitals_mean_the_same_by_folder_stem_and_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize("extension", [".png", ".tif", ".tiff", ".jpg", ".jpeg", ".PNG"])
-def test_a_folder_gives_its_samples_sorted_whatever_the_format(tmp_path: Path, extension: str) -> None:
+def test_a_folder_gives_its_samples_sorted_for_every_format(tmp_path: Path, extension: str) -> None:
     for sample_id in ("b", "a", "c_1"):
         touch_field(tmp_path, sample_id, extension)
     (tmp_path / "notes.txt").touch()

@@ -1,4 +1,4 @@
-"""A session answers the same however a batch is cut, and its device is never a lie."""
+"""A session gives the same answers for every batch size, and reports its real device."""
 
 import logging
 import threading
@@ -57,9 +57,7 @@ def test_a_fixed_shape_is_really_kept(model: Path, images: np.ndarray) -> None:
     assert [shape[0] for shape in spy.shapes] == [4, 4, 4]
 
 
-def test_each_lane_is_warmed_with_each_size_that_it_takes_and_a_field_alone_takes_the_smallest(
-    model: Path, images: np.ndarray
-) -> None:
+def test_each_session_warms_up_all_sizes_one_field_uses_smallest(model: Path, images: np.ndarray) -> None:
     plan = ThreadPlan(workers=2, parallel_runs=2, threads_a_run=1)
     opened = Session(model, Device("cpu"), batch_size=4, fixed_shape=True, plan=plan)
     spies = [spied(opened) for _ in range(2)]
@@ -113,7 +111,7 @@ def test_a_named_device_that_can_t_be_had_is_an_error(model: Path, name: str) ->
 
 
 def test_a_session_that_landed_elsewhere_is_an_error(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # onnxruntime only logs when CUDA does not start, and runs on the CPU: told apart by what it says of itself.
+    # onnxruntime only logs when CUDA does not start, and runs on the CPU: the runtime's own report reveals it.
     monkeypatch.setattr(
         session,
         "open_onnxruntime_sessions",
@@ -160,7 +158,7 @@ def test_a_model_that_no_runtime_opens_is_refused(tmp_path: Path) -> None:
             open_session(tmp_path / "model.onnx", "cpu")
 
 
-def test_a_failing_device_is_told_as_such(model: Path) -> None:
+def test_a_failing_device_is_reported_as_such(model: Path) -> None:
     with pytest.raises(DeviceError, match="failed while running"):
         Session(model, Device("cpu")).run(np.zeros((1, 5, 5, 3), np.float32))
 
@@ -171,10 +169,10 @@ def test_without_a_runtime_the_error_prints_the_install_line(model: Path, monkey
         open_session(model, "auto")
 
 
-def test_as_many_runs_as_lanes_go_on_at_once(model: Path, images: np.ndarray) -> None:
+def test_as_many_runs_as_sessions_go_on_at_once(model: Path, images: np.ndarray) -> None:
     many = Session(model, Device("cpu"), SessionSettings(threads=3)).for_many()
     together = threading.Barrier(3)
-    for slot in (slots := [many._slots.get_nowait() for _ in range(3)]):
+    for slot in (slots := [many._take() for _ in range(3)]):
         slot.session = MeetingSession(slot.session, together)
         many._slots.put(slot)
     with ThreadPoolExecutor(6) as pool:
@@ -195,7 +193,7 @@ class MeetingSession(SessionSpy):
         return super().run(fields)
 
 
-def test_a_session_for_many_fields_is_opened_once_and_only_where_it_differs(model: Path) -> None:
+def test_a_session_for_many_fields_is_opened_once_if_it_differs(model: Path) -> None:
     opened = Session(model, Device("cpu"), SessionSettings(threads=2))
     assert opened.for_many() is opened.for_many() is opened.for_many().for_many()
     assert (opened.plan.parallel_runs, opened.plan.threads_a_run) == (1, 2)
@@ -204,7 +202,7 @@ def test_a_session_for_many_fields_is_opened_once_and_only_where_it_differs(mode
     assert alone.for_many() is alone
 
 
-def test_a_failed_run_gives_its_lane_back(model: Path, images: np.ndarray) -> None:
+def test_a_failed_run_gives_its_session_back(model: Path, images: np.ndarray) -> None:
     opened = Session(model, Device("cpu"))
     for _ in range(3):
         with pytest.raises(DeviceError, match="failed while running"):
@@ -212,7 +210,7 @@ def test_a_failed_run_gives_its_lane_back(model: Path, images: np.ndarray) -> No
     assert len(opened.run(images)[0]) == len(images)
 
 
-def test_a_batch_larger_than_memory_is_refused_with_one_that_fits(
+def test_a_too_large_batch_is_refused_with_one_that_fits(
     model: Path, monkeypatch: pytest.MonkeyPatch, images: np.ndarray
 ) -> None:
     field = images[0].nbytes

@@ -1,4 +1,4 @@
-"""An output that fails is one sentence and exit code 2; one whose reader has gone is a quiet end."""
+"""An output that fails gives one sentence and exit code 2; a closed pipe ends the command without a message."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Tables are read as spreadsheets and people save them, and a bad row costs itself alone."""
+"""Tables are read as spreadsheets and people save them, and a bad row affects no other row."""
 
 import codecs
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_empty_rows_are_no_rows_wherever_they_are(tmp_path: Path, empty: str) ->
 
 
 @pytest.mark.parametrize("name", ["Id", "ID", "id", " Id ", '"Id"', "\ufeffid", "\xa0ID\u200b"])
-def test_a_column_is_found_whatever_its_capitals(tmp_path: Path, name: str) -> None:
+def test_a_column_is_found_in_any_capitals(tmp_path: Path, name: str) -> None:
     assert good(write(tmp_path, f"Target,{name}\n0,f1\n"), "Id") == [("f1",)]
 
 

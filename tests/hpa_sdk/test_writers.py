@@ -1,4 +1,4 @@
-"""Each format says what its readers expect."""
+"""Each format has what its readers expect."""
 
 import csv
 import json
@@ -110,7 +110,7 @@ def test_the_output_appears_whole_or_not_at_all(tmp_path: Path, form: str, answe
     assert [file.name for file in tmp_path.iterdir()] == ["out.txt"]
 
 
-def test_a_place_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "gone" / "out.csv", tmp_path):
         with pytest.raises(OutputError) as caught, open_writer(path, "csv"):
             pass
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_is_an_output_error(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_another_program_holds_is_told(
+def test_a_file_that_another_program_holds_is_reported(
     tmp_path: Path, answers: list[Prediction | Failure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def held(*_: object) -> None:

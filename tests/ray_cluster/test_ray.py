@@ -1,4 +1,4 @@
-"""A cluster finds what one machine finds, also when one of its nodes dies on the way."""
+"""A cluster gives the answers of one machine, even if one of its nodes dies during the run."""
 
 from __future__ import annotations
 
@@ -133,21 +133,21 @@ def test_a_node_that_dies_changes_nothing(
     assert nodes.pop(second.node_id).intersection(*nodes.values()), "nothing that the dead node began was done again"
     counts = json.loads(out.with_name("out.csv.provenance.json").read_text(encoding="utf-8"))["counts"]
     assert counts == {"fields": COUNT, "failed": 2, "recalled": 0, "changed": 0}
-    # And a single machine goes on where the cluster ended.
+    # A single machine resumes where the cluster ended.
     again = predict(model, folder, "-o", out, "--resume")
     assert f"{COUNT - 2} answers stood in the ledger" in again.stderr
     assert out.read_bytes() == alone
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_stopped_run_goes_on(model: Path, folder: Path, alone: bytes, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes(model: Path, folder: Path, alone: bytes, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     arguments = [model, folder, "--engine", "ray", "-o", out, "--resume"]
     assert predict(*arguments, "--on-error", "stop").exit_code == 1
     assert not out.exists()
-    told = re.search(r"(\d+) answers stood in the ledger", predict(*arguments).stderr)
-    assert told is not None
-    assert 0 < int(told[1]) < COUNT - 2
+    found = re.search(r"(\d+) answers stood in the ledger", predict(*arguments).stderr)
+    assert found is not None
+    assert 0 < int(found[1]) < COUNT - 2
     assert out.read_bytes() == alone
 
 
@@ -179,7 +179,7 @@ def test_a_dataset_becomes_parquet_with_failures_as_rows(model: Path, folder: Pa
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_example_goes_on_after_a_stop(
+def test_the_example_resumes_after_a_stop(
     model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     example = runpy.run_path(str(ROOT / "examples" / "ray_fields.py"))["main"]
@@ -198,14 +198,16 @@ def test_the_example_goes_on_after_a_stop(
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("option", [("--threads", 64), ("--device", "cuda")])
-def test_a_cluster_without_room_is_told(model: Path, folder: Path, tmp_path: Path, option: tuple[object, ...]) -> None:
+def test_a_cluster_without_enough_resources_is_reported(
+    model: Path, folder: Path, tmp_path: Path, option: tuple[object, ...]
+) -> None:
     result = predict(model, folder, "--engine", "ray", "-o", tmp_path / "out.csv", *option)
     assert result.exit_code == 2
     assert "no node of the cluster has room" in result.stderr
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_model_that_can_t_be_opened_is_told(folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_can_t_be_opened_is_reported(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "none.onnx").write_bytes(b"none")
     result = predict(tmp_path / "none.onnx", folder, "--engine", "ray", "-o", tmp_path / "out.csv")
     assert result.exit_code == 2

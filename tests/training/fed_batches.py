@@ -29,7 +29,7 @@ class NumberedImages:
 
 
 class Fed(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Notes the row in each step, which is its loss."""
+    """Records the row in each step, which is its loss."""
 
     def __init__(self, batches: FieldBatches) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Notes when requests are let through and held back, by the clock that `RateLimit` itself reads."""
+"""Records when requests are let through and held back, by the clock that `RateLimit` itself reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.download.rate_limit import RateLimit
 class RecordedRateLimit:
     """Turns, and holds with the seconds that were asked for.
 
-    The moments are those that `RateLimit` decided by, so that they are right however late a thread goes on after them.
+    The moments are those that `RateLimit` decided by, so that they are right even if a thread continues late.
     """
 
     turns: list[float] = field(default_factory=list)
@@ -30,8 +30,8 @@ class RecordedRateLimit:
 
 
 def record_rate_limit(monkeypatch: pytest.MonkeyPatch, *, longest_hold: float = math.inf) -> RecordedRateLimit:
-    """Note what every `RateLimit` does from now on, and shorten its holds."""
-    noted = RecordedRateLimit()
+    """Record what every `RateLimit` does from now on, and shorten its holds."""
+    recorded = RecordedRateLimit()
     read = threading.local()
     wait, hold = RateLimit.wait, RateLimit.hold
 
@@ -40,15 +40,15 @@ def record_rate_limit(monkeypatch: pytest.MonkeyPatch, *, longest_hold: float = 
         moment: float = read.last
         return moment
 
-    def noting_wait(own: RateLimit) -> None:
+    def recorded_wait(own: RateLimit) -> None:
         wait(own)
-        noted.turns.append(read.last)
+        recorded.turns.append(read.last)
 
-    def noting_hold(own: RateLimit, seconds: float) -> None:
+    def recorded_hold(own: RateLimit, seconds: float) -> None:
         hold(own, min(seconds, longest_hold))
-        noted.holds.append((read.last, seconds))
+        recorded.holds.append((read.last, seconds))
 
     monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=monotonic))
-    monkeypatch.setattr(RateLimit, "wait", noting_wait)
-    monkeypatch.setattr(RateLimit, "hold", noting_hold)
-    return noted
+    monkeypatch.setattr(RateLimit, "wait", recorded_wait)
+    monkeypatch.setattr(RateLimit, "hold", recorded_hold)
+    return recorded

@@ -66,8 +66,8 @@ def build_plain_network(name: str, *, weights: object = None) -> keras.Model:
 
 def start(*fits: Sequence[object], **environment: str) -> subprocess.Popen[str]:
     """Start such fits, one after the other; the answers of each network are kept beside its run."""
-    told = json.dumps([[str(argument) for argument in arguments] for arguments in fits])
-    command = [sys.executable, "-m", "tests.training.small_fit", told]
+    encoded = json.dumps([[str(argument) for argument in arguments] for arguments in fits])
+    command = [sys.executable, "-m", "tests.training.small_fit", encoded]
     return subprocess.Popen(
         command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -75,8 +75,8 @@ def start(*fits: Sequence[object], **environment: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> None:
     """Wait until such fits have come to their end."""
-    told, _ = process.communicate()
-    assert process.returncode == 0, told
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
 
 
 def answers_of(run: Path, data: Path) -> Probabilities:

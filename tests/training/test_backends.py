@@ -53,7 +53,7 @@ def runs(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif("jax" not in BACKENDS, reason="jax is not installed")
-def test_a_network_fitted_under_jax_answers_the_same_under_tensorflow(runs: Path, simulated: Path) -> None:
+def test_a_jax_network_answers_the_same_under_tensorflow(runs: Path, simulated: Path) -> None:
     run = runs / "jax-one"
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     assert card["training"]["backend"] == "jax"
@@ -66,7 +66,7 @@ def test_a_network_fitted_under_jax_answers_the_same_under_tensorflow(runs: Path
 @pytest.mark.skipif("jax" not in BACKENDS, reason="jax is not installed")
 def test_statistics_are_taken_under_jax_as_under_tensorflow() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/training/test_statistics.py"]
-    told = subprocess.run(
+    completed = subprocess.run(
         [*command, "-k", "those_of_the_images or frozen"],
         cwd=ROOT,
         env=os.environ | {"KERAS_BACKEND": "jax"},
@@ -74,7 +74,7 @@ def test_statistics_are_taken_under_jax_as_under_tensorflow() -> None:
         encoding="utf-8",
         check=False,
     )
-    assert "2 passed" in told.stdout, told.stdout
+    assert "2 passed" in completed.stdout, completed.stdout
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -93,10 +93,10 @@ def test_what_devices_can_t_share_is_refused_or_made_even(simulated: Path, tmp_p
         for out, batch_size in ((run, 8), (refused, 10))
     ]
     finish(fits[0])
-    told, _ = fits[1].communicate()
+    output, _ = fits[1].communicate()
     assert fits[1].returncode != 0
-    assert "a batch of 10 fields can't be shared evenly among 4 devices" in told
-    assert "--batch-size 8 or 12" in told
+    assert "a batch of 10 fields can't be shared evenly among 4 devices" in output
+    assert "--batch-size 8 or 12" in output
     assert not refused.exists()
 
     dataset = read_dataset(simulated)
@@ -110,10 +110,10 @@ def test_what_devices_can_t_share_is_refused_or_made_even(simulated: Path, tmp_p
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_each_epoch_is_fed_its_own_batches_in_order(backend: str, first: int) -> None:
     command = [sys.executable, "-m", "tests.training.fed_batches", str(first)]
-    told = subprocess.run(
+    completed = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True, check=True
     )
-    fed, drawn = json.loads(told.stdout)
+    fed, drawn = json.loads(completed.stdout)
     assert fed == drawn
     assert len({tuple(epoch) for epoch in fed}) == len(fed) == 4 - first
 

@@ -15,7 +15,7 @@ Draw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 def draw(temperature: float, *, fields: int = 3000, seed: int = 0) -> Draw:
-    """Draw truth from probabilities, then tell these with their logits multiplied by the temperature."""
+    """Draw truth from probabilities, then return these with their logits multiplied by the temperature."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(-2, 2, (fields, len(Label)))
     truth = rng.random(logits.shape) < expit(logits)
@@ -55,7 +55,7 @@ def test_it_holds_on_other_fields_and_keeps_their_order() -> None:
     )
 
 
-def test_the_bins_are_scikit_learn_s_and_the_error_is_the_paper_s() -> None:
+def test_bins_are_scikit_learn_s_and_the_error_is_the_paper_s() -> None:
     truth, probabilities = draw(2.0)
     found = measure_reliability(truth, probabilities)
     filled = [bin_ for bin_ in found.bins if bin_.decisions]

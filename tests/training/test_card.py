@@ -13,7 +13,7 @@ from training.__main__ import main
 from training.fit import fit as fit_module
 
 
-def test_the_card_s_figures_are_those_of_evaluate_and_its_revision_is_of_the_code_that_ran(
+def test_the_card_has_evaluate_s_figures_and_the_run_s_revision(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revisions = ["while it is fitted"]
@@ -34,13 +34,13 @@ def test_the_card_s_figures_are_those_of_evaluate_and_its_revision_is_of_the_cod
     assert metrics is not None
     assert card.training.code_revision == revisions[0]
 
-    def judged(*options: str) -> dict[str, object]:
-        told = CliRunner().invoke(main, ["evaluate", str(run), str(simulated), "--part", "validation", *options])
-        assert told.exit_code == 0, told.output
-        evaluation: dict[str, object] = json.loads(told.stdout)["evaluation"]
+    def evaluated(*options: str) -> dict[str, object]:
+        result = CliRunner().invoke(main, ["evaluate", str(run), str(simulated), "--part", "validation", *options])
+        assert result.exit_code == 0, result.output
+        evaluation: dict[str, object] = json.loads(result.stdout)["evaluation"]
         return evaluation
 
-    served, averaged = judged("--json"), judged("--json", "--views", "8")
+    served, averaged = evaluated("--json"), evaluated("--json", "--views", "8")
     assert served["micro"]["f1"] == pytest.approx(metrics.micro_f1, abs=1e-9)  # type: ignore[index]
     assert served["macro"]["f1"] == pytest.approx(metrics.macro_f1, abs=1e-9)  # type: ignore[index]
     assert served["data"] == metrics.data

@@ -50,15 +50,17 @@ def test_figures_and_label_sets_are_each_network_s_own(data: Path, tmp_path: Pat
     runs = [say_fitted_on(make_run(tmp_path / name, seed=seed), data) for seed, name in enumerate(("första", "andra"))]
     result = compare(*runs, data, "--json", "--part", "validation", "--threshold", str(THRESHOLD))
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)["comparison"]
+    comparison = json.loads(result.stdout)["comparison"]
     dataset = read_dataset(data)
     rows = study_split(12)[1]
-    assert told["fields"] == len(rows)
-    assert [field["id"] for field in told["first"]] == [sample.id for sample in dataset.samples[:10]]
-    assert [field["truth"] for field in told["first"]] == [np.flatnonzero(row).tolist() for row in dataset.targets[:10]]
+    assert comparison["fields"] == len(rows)
+    assert [field["id"] for field in comparison["first"]] == [sample.id for sample in dataset.samples[:10]]
+    assert [field["truth"] for field in comparison["first"]] == [
+        np.flatnonzero(row).tolist() for row in dataset.targets[:10]
+    ]
     sets = []
     for at, run in enumerate(runs):
-        found = told["networks"][at]
+        found = comparison["networks"][at]
         expected = judge_fields(
             dataset.targets[rows], predict(run, dataset, rows), thresholds=(THRESHOLD,) * len(Label), data=""
         )
@@ -69,28 +71,28 @@ def test_figures_and_label_sets_are_each_network_s_own(data: Path, tmp_path: Pat
         assert found["binary_accuracy"] == pytest.approx(expected.binary_accuracy)
         first = predict(run, dataset, np.arange(10))
         sets.append([np.flatnonzero(row >= THRESHOLD).tolist() for row in first])
-        assert [field["predicted"][at] for field in told["first"]] == sets[at]
+        assert [field["predicted"][at] for field in comparison["first"]] == sets[at]
     assert sets[0] != sets[1]
 
 
-def test_the_text_tells_the_same_by_name(runs: list[Path], data: Path) -> None:
+def test_the_text_states_the_same_by_name(runs: list[Path], data: Path) -> None:
     dataset = read_dataset(data)
     broken = dataset.samples[3]
     broken.files[0].write_bytes(b"no picture")
     arguments = (*runs, data)
     result = compare(*arguments)
-    told = json.loads(compare(*arguments, "--json").stdout)
+    report = json.loads(compare(*arguments, "--json").stdout)
     assert result.exit_code == 1
-    assert told["threshold"] == 0.2
-    assert [failure["id"] for failure in told["failures"]] == [broken.id]
-    assert told["comparison"]["fields"] == 11
+    assert report["threshold"] == 0.2
+    assert [failure["id"] for failure in report["failures"]] == [broken.id]
+    assert report["comparison"]["fields"] == 11
     lines = result.stdout.splitlines()
     assert lines[0] == "11 fields of fält; a class counts from a probability of 0.2 or more"
     assert f"{'micro F1':<28}" in result.stdout
     for name, form in (("micro_f1", ".4f"), ("macro_f1", ".4f"), ("batch_f1", ".4f"), ("parameters", ",")):
-        for network in told["comparison"]["networks"]:
+        for network in report["comparison"]["networks"]:
             assert f"{network[name]:{form}}" in result.stdout
-    for number, field in enumerate(told["comparison"]["first"]):
+    for number, field in enumerate(report["comparison"]["first"]):
         at = lines.index(f"{number + 1:>3}  {field['id']}")
         truth = "; ".join(f"{Label(index)} [{index}]" for index in field["truth"])
         assert lines[at + 3].split(maxsplit=1) == ["truth", truth]
@@ -123,19 +125,19 @@ def test_eight_views_are_averaged_by_thresholds_for_eight(data: Path, tmp_path: 
     study = make_run(tmp_path / "study", seed=2)
     result = compare(tuned, study, data, "--json", "--views", "8", "--threshold", "card")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
+    report = json.loads(result.stdout)
     dataset = read_dataset(data)
     rows = np.sort(study_split(12)[1])
     network = keras.saving.load_model(tuned / "network.keras")
     probabilities = predict_eight_views(network, DecodedImages(dataset.samples)[np.arange(12)])
     thresholds = tune_thresholds(dataset.targets[rows], probabilities[rows])
     expected = judge_fields(dataset.targets, probabilities, thresholds=thresholds, data="")
-    assert told["comparison"]["networks"][0]["micro_f1"] == pytest.approx(expected.micro.f1)
+    assert report["comparison"]["networks"][0]["micro_f1"] == pytest.approx(expected.micro.f1)
     sources = [
         "tuned anew for 8 views on the validation part of fält",
         "the card's, which were tuned for no number of views",
     ]
-    assert (told["views"], told["thresholds"]) == (8, sources)
+    assert (report["views"], report["thresholds"]) == (8, sources)
     lines = compare(tuned, study, data, "--views", "8", "--threshold", "card").stdout.splitlines()
     assert lines[0].endswith("a class counts from its network's threshold, averaged over 8 views")
     for run, source in zip((tuned, study), sources, strict=True):

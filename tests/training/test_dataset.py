@@ -35,7 +35,7 @@ def test_a_data_set_is_its_table_with_the_planes(tmp_path: Path, below: str) -> 
     assert read_dataset(tmp_path / "lab" / "train.csv").samples == dataset.samples
 
 
-def test_the_fingerprint_tells_data_apart(tmp_path: Path) -> None:
+def test_the_fingerprint_distinguishes_data(tmp_path: Path) -> None:
     folder = make_set(tmp_path)
     before = read_dataset(folder).fingerprint
     assert read_dataset(folder).fingerprint == before
@@ -98,8 +98,8 @@ def test_the_split_is_scikit_learn_s_on_the_kaggle_table(real_data: Path) -> Non
     assert targets.sum(axis=0).astype(int)[[0, 15, 25, 27]].tolist() == [12_885, 21, 8228, 11]
     found = [[ids[row] for row in part] for part in study_split(len(ids))]
     # The study hands ids and targets to scikit-learn, as text.
-    told = [" ".join(map(str, np.flatnonzero(target))) for target in targets]
-    expected = train_test_split(list(ids), told, random_state=101, test_size=0.2, shuffle=True)[:2]
+    texts = [" ".join(map(str, np.flatnonzero(target))) for target in targets]
+    expected = train_test_split(list(ids), texts, random_state=101, test_size=0.2, shuffle=True)[:2]
     assert found == expected
     assert len(Label) == targets.shape[1]
 

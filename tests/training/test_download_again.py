@@ -1,4 +1,4 @@
-"""A download into a folder that holds one never drops the fields of another table without a word."""
+"""A download into the folder of another never drops the fields of its table without a warning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OTHER_LABELS = ONE | {"1_a_1": (Label.CYTOSOL,)}
 ANOTHER = {"2_b_2": LABELS["2_b_2"]}
 
 
-def test_a_download_that_got_nothing_goes_on(site: Site, tmp_path: Path) -> None:
+def test_a_download_that_got_nothing_resumes(site: Site, tmp_path: Path) -> None:
     download(site, tmp_path / "out", ONE)
     (tmp_path / "out" / "train.csv").write_text("Id,Target\n", encoding="utf-8")
     assert download(site, tmp_path / "out", ANOTHER).complete == 1

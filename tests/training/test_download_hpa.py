@@ -53,7 +53,7 @@ SHORT: dict[Answer, Patience] = {
     silent: replace(HURRIED, attempts=5, silence=0.3),
     trickle: replace(HURRIED, attempts=5, duration=0.6),
 }
-"""Little time for servers that would take all; more tries, for a good answer can be late on a busy machine too."""
+"""Short times for slow servers; more tries, since a good answer can be late on a busy machine too."""
 
 LABELS = {"1_a_1": (Label.NUCLEOPLASM, Label.CYTOSOL), "2_b_2": (Label.MITOCHONDRIA,)}
 ONE = {"1_a_1": LABELS["1_a_1"]}
@@ -65,8 +65,8 @@ def download(site: Site, out: Path, labels: dict[str, tuple[Label, ...]] = ONE, 
     return download_hpa(labels, out, pattern=site.pattern, **form)
 
 
-def reasons(told: HpaDownload) -> list[str]:
-    return [failure.reason for failure in told.failures]
+def reasons(result: HpaDownload) -> list[str]:
+    return [failure.reason for failure in result.failures]
 
 
 def test_fields_arrive_in_the_kaggle_form(site: Site, tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ def test_a_plane_is_what_the_server_has(site: Site, tmp_path: Path) -> None:
         assert np.abs(found.astype(int) - expected).mean() < 3
 
 
-def test_a_cut_transfer_goes_on_where_it_ended(site: Site, tmp_path: Path) -> None:
+def test_a_cut_transfer_resumes_where_it_ended(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [cut, rest]
     assert download(site, tmp_path / "out").complete == 1
     second = site.requests[VICTIM][1]
     assert (second["Range"], second["If-Range"]) == ("bytes=1000-", '"v1"')
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_ended(site: Site, tmp_path: Path) -> None:
+def test_a_later_run_resumes_where_an_earlier_one_ended(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [cut, status(503), status(503), rest]
     first = download(site, tmp_path / "out")
     assert (first.complete, reasons(first)) == (0, ["the server answers 503 Service Unavailable"])
@@ -121,7 +121,7 @@ def test_a_later_run_goes_on_where_an_earlier_one_ended(site: Site, tmp_path: Pa
 @pytest.mark.parametrize(
     "answers", [[cut, whole], [cut_without_version, whole], [cut, wrong_part, whole], [cut, status(416), whole]]
 )
-def test_a_cut_transfer_starts_anew_where_it_can_t_go_on(site: Site, tmp_path: Path, answers: list[Answer]) -> None:
+def test_a_cut_transfer_restarts_if_it_can_t_resume(site: Site, tmp_path: Path, answers: list[Answer]) -> None:
     site.answers[VICTIM] = list(answers)
     assert download(site, tmp_path / "out").complete == 1
     assert len(site.requests[VICTIM]) == len(answers)
@@ -138,8 +138,8 @@ def test_a_weak_etag_marks_no_version(site: Site, tmp_path: Path) -> None:
 def test_a_refusal_is_taken_at_once_and_costs_no_other_plane(site: Site, tmp_path: Path, code: int) -> None:
     site.answers[VICTIM] = [status(code)]
     out = tmp_path / "out"
-    told = download(site, out, LABELS)
-    assert told.complete == 1
+    result = download(site, out, LABELS)
+    assert result.complete == 1
     assert len(site.requests[VICTIM]) == 1
     with (out / "failures.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -165,17 +165,17 @@ def test_a_failed_plane_makes_exit_code_1(site: Site, tmp_path: Path) -> None:
 def test_retry_after_holds_every_worker(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, form: str
 ) -> None:
-    told = "1000" if form == "seconds" else formatdate(time.time() + 1000, usegmt=True)
-    noted = record_rate_limit(monkeypatch, longest_hold=0.5)
-    site.answers["/1/a_1_red.jpg"] = [status(code, Retry_After=told)]
+    retry_after = "1000" if form == "seconds" else formatdate(time.time() + 1000, usegmt=True)
+    recorded = record_rate_limit(monkeypatch, longest_hold=0.5)
+    site.answers["/1/a_1_red.jpg"] = [status(code, Retry_After=retry_after)]
     assert download(site, tmp_path / "out", LABELS, workers=2, rate=20).complete == 2
-    ((held, seconds),) = noted.holds
+    ((held, seconds),) = recorded.holds
     assert seconds == (1000 if form == "seconds" else pytest.approx(1000, abs=60))
-    assert len(noted.turns) == 9
-    assert not [turn for turn in noted.turns if held < turn < held + 0.5]
+    assert len(recorded.turns) == 9
+    assert not [turn for turn in recorded.turns if held < turn < held + 0.5]
 
 
-def test_a_server_that_stays_busy_fails_the_plane_after_so_many_tries(site: Site, tmp_path: Path) -> None:
+def test_a_busy_server_fails_the_plane_after_several_tries(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [status(500)] * 9
     assert reasons(download(site, tmp_path / "out")) == ["the server answers 500 Internal Server Error"]
     assert len(site.requests[VICTIM]) == HURRIED.attempts
@@ -201,18 +201,18 @@ def test_a_bad_transfer_is_tried_again(site: Site, tmp_path: Path, answer: Answe
 def test_a_transfer_that_stays_bad_is_named(site: Site, tmp_path: Path, answer: Answer, reason: str) -> None:
     patience = SHORT.get(answer, HURRIED)
     site.answers[VICTIM] = [answer] * patience.attempts
-    told = download(site, tmp_path / "out", LABELS, patience=patience)
-    assert told.complete == 1
-    assert reasons(told)[0].startswith(reason)
+    result = download(site, tmp_path / "out", LABELS, patience=patience)
+    assert result.complete == 1
+    assert reasons(result)[0].startswith(reason)
 
 
 def test_another_part_than_was_asked_for_is_not_taken(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [cut, wrong_part]
-    told = download(site, tmp_path / "out", patience=replace(HURRIED, attempts=2))
-    assert reasons(told) == ["the server sends another part than it was asked for"]
+    result = download(site, tmp_path / "out", patience=replace(HURRIED, attempts=2))
+    assert reasons(result) == ["the server sends another part than it was asked for"]
 
 
-def test_a_length_that_is_not_told_is_no_fault(site: Site, tmp_path: Path) -> None:
+def test_a_length_that_is_not_given_is_no_fault(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [no_length]
     assert download(site, tmp_path / "out").complete == 1
 
@@ -234,10 +234,10 @@ def test_a_composite_is_not_taken_for_a_plane(site: Site, tmp_path: Path) -> Non
 
 def test_planes_of_several_sizes_make_no_field(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [lambda handler, _: whole(handler, jpeg(pseudocolour(make_plane(side=300), [1])))]
-    told = download(site, tmp_path / "out", LABELS)
-    assert told.complete == 1
-    assert len(told.failures) == 4
-    assert "green 300x300" in reasons(told)[0]
+    result = download(site, tmp_path / "out", LABELS)
+    assert result.complete == 1
+    assert len(result.failures) == 4
+    assert "green 300x300" in reasons(result)[0]
 
 
 @pytest.mark.parametrize("fault", ["damaged", "of another size"])
@@ -253,25 +253,25 @@ def test_a_plane_on_the_disk_that_is_not_right_is_fetched_again(site: Site, tmp_
     assert site.count() == 5
 
 
-def test_redirects_are_followed_at_the_same_pace(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = record_rate_limit(monkeypatch)
+def test_redirects_are_followed_at_the_same_rate(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = record_rate_limit(monkeypatch)
     site.answers[VICTIM] = [status(301, Location=f"{site.url}/moved/a_1_green.jpg")]
     assert download(site, tmp_path / "out", rate=25).complete == 1
-    assert site.count() == len(noted.turns) == 5
-    assert noted.smallest_gap() >= 1 / 25
+    assert site.count() == len(recorded.turns) == 5
+    assert recorded.smallest_gap() >= 1 / 25
 
 
-def test_all_workers_keep_one_pace(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = record_rate_limit(monkeypatch)
+def test_all_workers_share_one_rate_limit(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = record_rate_limit(monkeypatch)
     download(site, tmp_path / "out", LABELS, workers=8, rate=20)
-    assert site.count() == len(noted.turns) == 8
-    assert noted.smallest_gap() >= 1 / 20
+    assert site.count() == len(recorded.turns) == 8
+    assert recorded.smallest_gap() >= 1 / 20
 
 
-def test_ctrl_c_leaves_a_state_that_goes_on(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_a_state_that_resumes(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[threading.Event] = []
 
-    def noting(*arguments: Any, stopped: threading.Event, **options: Any) -> Any:
+    def run_recorded(*arguments: Any, stopped: threading.Event, **options: Any) -> Any:
         ended.append(stopped)
         return workers.run_all(*arguments, stopped=stopped, **options)
 
@@ -281,7 +281,7 @@ def test_ctrl_c_leaves_a_state_that_goes_on(site: Site, tmp_path: Path, monkeypa
         ended[0].wait(20)
         whole(handler, content)
 
-    monkeypatch.setattr(hpa, "run_all", noting)
+    monkeypatch.setattr(hpa, "run_all", run_recorded)
     site.answers["/2/b_2_red.jpg"] = [interrupt]
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -320,10 +320,10 @@ def test_a_server_that_goes_away_ends_the_run_with_what_is_there(site: Site, tmp
     site_url, site.url = site.url, f"http://127.0.0.1:{closed_port}"
     record = out / "download.json"
     record.write_text(record.read_text(encoding="utf-8").replace(site_url, site.url), encoding="utf-8")
-    told = download(site, out, ONE | MANY)
-    assert told.complete == 1
-    assert 24 <= len(told.failures) < 40
-    assert told.untried == 120 - len(told.failures)
+    result = download(site, out, ONE | MANY)
+    assert result.complete == 1
+    assert 24 <= len(result.failures) < 40
+    assert result.untried == 120 - len(result.failures)
     assert (out / "train.csv").read_text(encoding="utf-8") == "Id,Target\n1_a_1,0 25\n"
 
 
@@ -366,7 +366,7 @@ def test_a_pattern_fills_its_placeholders() -> None:
         "{id}_{channel}.jpg",
     ],
 )
-def test_a_pattern_that_can_t_serve_is_refused_before_anything_starts(tmp_path: Path, pattern: str) -> None:
+def test_an_unusable_pattern_is_refused_before_anything_starts(tmp_path: Path, pattern: str) -> None:
     table = tmp_path / "hpa.csv"
     table.write_text("Id,Target\n1_a,0\n", encoding="utf-8")
     result = invoke("hpa", table, tmp_path / "out", "--url", pattern)

@@ -147,7 +147,7 @@ def test_a_folder_that_holds_something_is_left_alone(cache: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "parts"),
     [
         (kagglehub_errors.UnauthenticatedError(), ("no Kaggle API token", "https://www.kaggle.com/settings/api")),
         (
@@ -163,14 +163,14 @@ def test_a_folder_that_holds_something_is_left_alone(cache: Path, tmp_path: Path
             ("Kaggle answers 500", "Run again later"),
         ),
         (requests.ConnectionError("no route"), ("the transfer from Kaggle failed (no route)", "Check the network")),
-        (requests.Timeout("read timed out"), ("read timed out", "what has arrived is kept")),
+        (requests.Timeout("read timed out"), ("read timed out", "what has arrived is not fetched again")),
         (OSError(28, "No space left on device"), ("the disk is full", "KAGGLEHUB_CACHE")),
-        (kagglehub_errors.DataCorruptionError("MD5"), ("kagglehub can't go on (MD5)", "Run again")),
+        (kagglehub_errors.DataCorruptionError("MD5"), ("kagglehub failed (MD5)", "Run again")),
         (ValueError("Invalid Kaggle credentials file"), ("Invalid Kaggle credentials file", "check the API token")),
     ],
 )
 def test_each_refusal_of_kaggle_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: tuple[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, parts: tuple[str, str]
 ) -> None:
     def refuse(*_: Any, **__: Any) -> str:
         raise error
@@ -178,7 +178,7 @@ def test_each_refusal_of_kaggle_says_what_to_do(
     monkeypatch.setattr(kagglehub, "competition_download", refuse)
     result = invoke("kaggle", tmp_path / "out")
     assert result.exit_code == 2
-    assert all(part in result.stderr for part in told), result.stderr
+    assert all(part in result.stderr for part in parts), result.stderr
     assert not (tmp_path / "out").exists()
 
 

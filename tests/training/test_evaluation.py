@@ -136,7 +136,7 @@ def test_the_figures_are_their_formulas() -> None:
     assert (found.data, found.fields) == ("d", 57)
 
 
-def test_a_class_without_a_field_is_told_and_not_counted() -> None:
+def test_a_class_without_a_field_is_reported_and_not_counted() -> None:
     truth, probabilities = draw()
     found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d")
     assert found.without_field == ("Nuclear speckles", "Microtubule ends")
@@ -162,7 +162,7 @@ def test_accuracy_and_batch_f1_are_keras_and_the_study_s() -> None:
     assert found.batch_f1 == pytest.approx(np.mean(f1), abs=1e-6)
 
 
-def test_the_curve_holds_the_precision_where_each_recall_is_reached() -> None:
+def test_the_curve_has_the_precision_at_each_reached_recall() -> None:
     truth, probabilities = draw()
     truth[0, 2], probabilities[0, 2] = 0, 1
     found = judge_fields(truth, probabilities, thresholds=THRESHOLDS, data="d").classes
@@ -210,15 +210,15 @@ def test_the_command_judges_the_network_of_the_run(run: Path, data: Path, tmp_pa
     out = tmp_path / "out"
     result = evaluate(run, data, "--json", "--out", out)
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert json.loads((out / "evaluation.json").read_text(encoding="utf-8")) == told
+    report = json.loads(result.stdout)
+    assert json.loads((out / "evaluation.json").read_text(encoding="utf-8")) == report
     dataset = read_dataset(data)
     probabilities = keras.saving.load_model(run / "network.keras").predict(
         DecodedImages(dataset.samples)[np.arange(12)], verbose=0
     )
     expected = judge_fields(dataset.targets, probabilities, thresholds=THRESHOLDS, data="fält", temperature=2.0)
-    found = told["evaluation"]
-    assert (found["data"], found["fields"], told["failures"]) == ("fält", 12, [])
+    found = report["evaluation"]
+    assert (found["data"], found["fields"], report["failures"]) == ("fält", 12, [])
     assert found["micro"]["f1"] == pytest.approx(expected.micro.f1)
     assert found["macro"]["average_precision"] == pytest.approx(expected.macro.average_precision)
     assert [figures["predicted"] for figures in found["classes"]] == [figures.predicted for figures in expected.classes]
@@ -243,7 +243,7 @@ def test_the_table_shows_every_class_of_the_validation_part(data: Path, tmp_path
     result = evaluate(run, data, "--part", "validation", "--views", "8", "--threshold", "0.5")
     assert result.exit_code == 0, result.output
     out = run / "evaluation-fält-validation-views-8-threshold-0.5"
-    told = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    report = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     dataset = read_dataset(data)
     rows = np.sort(study_split(12)[1])
     images = DecodedImages(dataset.samples)[rows]
@@ -251,9 +251,9 @@ def test_the_table_shows_every_class_of_the_validation_part(data: Path, tmp_path
     probabilities = predict_eight_views(network, images)
     expected = judge_fields(dataset.targets[rows], probabilities, thresholds=(0.5,) * len(Label), data="")
     occurring = sum(figures.support > 0 for figures in expected.classes)
-    assert told["evaluation"]["fields"] == 3
-    assert told["evaluation"]["micro"]["average_precision"] == pytest.approx(expected.micro.average_precision)
-    assert told["evaluation"]["reliability"][0]["error"] == pytest.approx(expected.reliability[0].error, abs=1e-5)
+    assert report["evaluation"]["fields"] == 3
+    assert report["evaluation"]["micro"]["average_precision"] == pytest.approx(expected.micro.average_precision)
+    assert report["evaluation"]["reliability"][0]["error"] == pytest.approx(expected.reliability[0].error, abs=1e-5)
     assert all(str(label) in result.stdout for label in Label)
     lines = {line.split("  ")[0].strip(): line.split() for line in result.stdout.splitlines()}
     for name, averages in (("micro, all decisions", expected.micro), (f"macro, {occurring} classes", expected.macro)):
@@ -271,9 +271,9 @@ def test_a_field_that_can_t_be_read_costs_no_other_its_judgement(data: Path, tmp
     (run / "history.csv").write_text("epoch\n0\n", encoding="utf-8")
     result = evaluate(run, data, "--part", "validation", "--out", tmp_path / "out")
     assert result.exit_code == 1
-    told = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
-    assert told["evaluation"]["fields"] == 2
-    assert [failure["id"] for failure in told["failures"]] == [broken.id]
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert report["evaluation"]["fields"] == 2
+    assert [failure["id"] for failure in report["failures"]] == [broken.id]
     assert f"{broken.id}: " in result.stderr
     assert "no picture of the fit" in result.stderr
     assert not (tmp_path / "out" / "history.png").exists()
@@ -310,7 +310,7 @@ def test_a_network_of_another_form_is_refused(data: Path, tmp_path: Path) -> Non
     assert "the record can't be read" in result.stderr
 
 
-def test_a_network_is_judged_on_the_part_of_its_own_split_that_it_was_not_fitted_on(data: Path, tmp_path: Path) -> None:
+def test_a_network_is_judged_on_its_validation_part(data: Path, tmp_path: Path) -> None:
     run = say_fitted_on(make_run(tmp_path / "run", seed=1), data, split="stratified")
     dataset = read_dataset(data)
     result = evaluate(run, data, "--part", "validation", "--json")
@@ -331,7 +331,7 @@ def test_figures_on_the_fields_of_the_fit_are_called_too_good(data: Path, tmp_pa
     assert "the figures are too good" in evaluate(run, data).stderr
 
 
-def test_a_part_of_a_fit_s_data_has_no_validation_part_of_its_own(data: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_fit_s_data_has_no_validation_part(data: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     simulate(other, count=8, seed=2, size=128, workers=1)
     # The ids are those of the data alone otherwise.
@@ -358,9 +358,7 @@ def test_a_part_of_a_fit_s_data_has_no_validation_part_of_its_own(data: Path, tm
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_thresholds_of_one_view_are_tuned_anew_for_eight_or_said_to_be_of_one(
-    data: Path, tmp_path: Path, known: bool
-) -> None:
+def test_one_view_thresholds_are_retuned_for_eight_or_reported(data: Path, tmp_path: Path, known: bool) -> None:
     fitted_on = tmp_path / "fitted"
     simulate(fitted_on, count=20, seed=5, size=128, workers=1)
     tuned = say_fitted_on(make_run(tmp_path / "run", seed=1), fitted_on, recipe={"thresholds": "tuned"})
@@ -375,23 +373,23 @@ def test_thresholds_of_one_view_are_tuned_anew_for_eight_or_said_to_be_of_one(
     arguments = (tuned, data, "--out", tmp_path / "out", "--views", "8")
     result = evaluate(*arguments, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["views"] == 8
-    assert [figures["threshold"] for figures in told["evaluation"]["classes"]] == pytest.approx(expected, abs=1e-5)
+    report = json.loads(result.stdout)
+    assert report["views"] == 8
+    assert [figures["threshold"] for figures in report["evaluation"]["classes"]] == pytest.approx(expected, abs=1e-5)
     # The card's temperature is of one view.
-    assert len(told["evaluation"]["reliability"]) == 1
+    assert len(report["evaluation"]["reliability"]) == 1
     source = (
         "tuned anew for 8 views on the validation part of fitted"
         if known
         else "the card's, tuned for one view and not for 8: the data of the fit is not at hand"
     )
-    assert told["thresholds"] == source
+    assert report["thresholds"] == source
     assert evaluate(*arguments).stdout.endswith(f"views: 8; thresholds: {source}\n")
     one = json.loads(evaluate(tuned, data, "--out", tmp_path / "one", "--json").stdout)
     assert [figures["threshold"] for figures in one["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)
     assert one["thresholds"] == "the card's"
 
 
-def test_a_run_that_tuned_nothing_keeps_its_thresholds_for_eight_views(run: Path, data: Path, tmp_path: Path) -> None:
+def test_an_untuned_run_keeps_its_thresholds_for_eight_views(run: Path, data: Path, tmp_path: Path) -> None:
     study = json.loads(evaluate(run, data, "--json", "--views", "8", "--out", tmp_path / "study").stdout)
     assert [figures["threshold"] for figures in study["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)

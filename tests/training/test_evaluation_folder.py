@@ -1,4 +1,4 @@
-"""An evaluation never takes the place of one of other data, another network or other settings without a word."""
+"""An evaluation never replaces one of other data, another network or other settings without a warning."""
 
 from __future__ import annotations
 

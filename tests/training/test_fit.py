@@ -89,7 +89,7 @@ def test_a_folder_that_holds_a_run_is_refused(run: Path, simulated: Path) -> Non
     assert (run / "card.json").read_bytes() == before
 
 
-def test_only_training_fields_are_fitted_on_and_only_validation_fields_judged(
+def test_training_and_validation_fields_are_not_mixed(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Asked(DecodedImages):
@@ -116,7 +116,7 @@ def test_only_training_fields_are_fitted_on_and_only_validation_fields_judged(
     assert sorted(judged) == [[row] for row in sorted(validation)]
 
 
-def test_a_wrong_folder_is_told_of_before_anything_is_fetched_or_prepared(
+def test_a_wrong_folder_is_reported_before_any_work_starts(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_late(*_: object, **__: object) -> None:
@@ -129,12 +129,12 @@ def test_a_wrong_folder_is_told_of_before_anything_is_fetched_or_prepared(
     plan = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(simulated,), weights="none")
     Run(begun, plan, read_dataset(simulated).fingerprint)
     before = (begun / "run.json").read_bytes()
-    for out, changed, resume, told in (
+    for out, changed, resume, message in (
         (file, plan, False, "this is a file, not a folder"),
         (begun, plan, False, "already holds a run"),
         (begun, replace(plan, seed=9), True, "another seed"),
     ):
-        with pytest.raises(HpaError, match=told):
+        with pytest.raises(HpaError, match=message):
             fit(changed, out, prepared=tmp_path / "prepared", resume=resume)
     assert file.read_bytes() == b"kept"
     assert [path.name for path in begun.iterdir()] == ["run.json"]
@@ -146,7 +146,7 @@ def test_a_wrong_folder_is_told_of_before_anything_is_fetched_or_prepared(
     ("arguments", "message"),
     [
         (["--recipe", "soup"], "there is no recipe"),
-        (["--weights", "gone.h5"], "can't be had"),
+        (["--weights", "gone.h5"], "can't be loaded"),
         (["--epochs", "0"], "Invalid value"),
         (["--network", "lenet"], "Invalid value"),
     ],

@@ -17,7 +17,7 @@ from training.data.hpa_format import DamagedPictureError, plane_of_jpeg, read_hp
 
 
 @pytest.mark.parametrize("channel", Channel)
-def test_a_picture_in_the_colour_of_its_channel_becomes_its_plane(channel: Channel) -> None:
+def test_a_picture_in_its_channel_s_colour_becomes_its_plane(channel: Channel) -> None:
     plane = make_plane()
     found = plane_of_jpeg(jpeg(pseudocolour(plane, COLOURS[channel])), channel)
     assert found.dtype == np.uint8
@@ -110,7 +110,7 @@ def test_a_truncated_picture_is_damaged(share: float) -> None:
         plane_of_jpeg(content[: int(len(content) * share)], Channel.RED)
 
 
-def test_real_planes_pass_in_their_colours_and_real_composites_do_not(real_data: Path) -> None:
+def test_real_pseudocoloured_planes_pass_composites_do_not(real_data: Path) -> None:
     planes = sorted((real_data / "real_planes").glob("*.png"))[::6]
     assert len(planes) == 20
     for file in planes:

@@ -19,7 +19,7 @@ def test_the_asymmetric_loss_is_its_formula() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_an_easy_negative_costs_next_to_nothing_and_a_missed_positive_in_full() -> None:
+def test_an_easy_negative_costs_little_a_missed_positive_all() -> None:
     nothing, all_present = np.zeros((1, 28), np.float32), np.ones((1, 28), np.float32)
     easy = np.full((1, 28), 0.04, np.float32)
     assert float(keras.ops.convert_to_numpy(asymmetric(nothing, easy))[0]) == pytest.approx(

@@ -54,8 +54,8 @@ def test_each_layer_is_a_row_of_the_study_s_summary(network: keras.Model) -> Non
 
 
 def test_parameters_are_the_study_s(network: keras.Model) -> None:
-    told = network.count_params(), count(network.trainable_weights), count(network.non_trainable_weights)
-    assert told == STUDY_TOTALS[network.name]
+    counts = network.count_params(), count(network.trainable_weights), count(network.non_trainable_weights)
+    assert counts == STUDY_TOTALS[network.name]
 
 
 def test_layers_do_what_the_study_says(network: keras.Model) -> None:
@@ -87,16 +87,14 @@ def test_a_fitted_network_is_the_start_of_the_whole(tmp_path: Path) -> None:
     fitted.save(path)
     for found, expected in zip(build_network("vgg16", weights=path).get_weights(), fitted.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
-    with pytest.raises(WeightsError, match=r"can't be taken for inception_resnet_v2.*a run of inception_resnet_v2"):
+    with pytest.raises(WeightsError, match=r"can't be used for inception_resnet_v2.*a run of inception_resnet_v2"):
         build_network("inception_resnet_v2", weights=path)
-    with pytest.raises(WeightsError, match="can't be taken for vgg16"):
+    with pytest.raises(WeightsError, match="can't be used for vgg16"):
         build_network("vgg16", weights=tmp_path / "gone.keras")
 
 
-def test_weights_that_can_t_be_had_are_an_error_that_says_where_to_put_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(WeightsError, match=r"gone\.h5 weights of vgg16 can't be had.*without its top"):
+def test_unavailable_weights_say_where_to_put_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WeightsError, match=r"gone\.h5 weights of vgg16 can't be loaded.*without its top"):
         build_network("vgg16", weights=tmp_path / "gone.h5")
     asked: list[str] = []
 
@@ -108,7 +106,7 @@ def test_weights_that_can_t_be_had_are_an_error_that_says_where_to_put_the_file(
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     for name in STUDY_ROWS:
-        with pytest.raises(WeightsError, match=f"imagenet weights of {name} can't be had") as caught:
+        with pytest.raises(WeightsError, match=f"imagenet weights of {name} can't be loaded") as caught:
             build_network(name, weights="imagenet")  # type: ignore[arg-type]
         # The file that Keras looks for, in the folder where it looks first.
         assert f"get {asked[-1]} on another machine" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""Pictures show what they were given; what is in them is looked at, what they are made of is tested."""
+"""Pictures show the figures that they are given; the tests check what is drawn."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,7 +130,7 @@ def test_fifty_augmented_images_with_their_classes(drawn: list[Figure], tmp_path
         assert captions[at] == ("0 16" if truth[at % 7, 0] else "27")
 
 
-def test_a_picture_is_there_whole_or_not_at_all_and_changes_no_setting(tmp_path: Path) -> None:
+def test_a_picture_is_written_whole_and_changes_no_setting(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     path = tmp_path / "bild ü.png"
     with picture(path, width=2, height=1) as figure:

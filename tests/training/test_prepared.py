@@ -31,7 +31,7 @@ from training.data.prepared import (
 )
 from training.data.prepared_files import PreparedFiles
 
-FLUSH = 64  # fields that are written between two notes in the record
+FLUSH = 64  # fields that are written between two entries in the record
 MANY = 3 * FLUSH
 FLUSHES = [(1, MANY), (2, MANY), (3, MANY), (4, 2 * FLUSH), (5, 2 * FLUSH), (6, FLUSH), (7, FLUSH)]
 """The flushes to the disk, the first file's start and then images and record in turn; and the fields left before."""
@@ -144,7 +144,7 @@ def test_other_labels_planes_or_preprocessing_have_another_file(
     assert len(set(paths)) == 4
 
 
-def test_a_plane_that_changed_without_a_change_in_size_is_prepared_anew(tmp_path: Path) -> None:
+def test_a_changed_plane_of_the_same_size_is_prepared_again(tmp_path: Path) -> None:
     dataset = make_set(tmp_path, 3, ".tif")
     before = prepare(dataset, tmp_path)[np.arange(3)]
     for one, other in zip(dataset.samples[0].files, dataset.samples[2].files, strict=True):
@@ -161,7 +161,7 @@ def test_a_plane_that_changed_without_a_change_in_size_is_prepared_anew(tmp_path
 
 
 @pytest.mark.parametrize(("flush", "left"), FLUSHES)
-def test_a_build_that_is_killed_at_any_moment_goes_on_where_it_was(
+def test_a_killed_build_resumes_where_it_was(
     many: Path, tmp_path: Path, undisturbed: bytes, flush: int, left: int
 ) -> None:
     command = [sys.executable, "-m", "tests.training.paused_build", str(many), str(tmp_path), str(flush)]
@@ -176,7 +176,7 @@ def test_a_build_that_is_killed_at_any_moment_goes_on_where_it_was(
     assert names(tmp_path) == FINISHED
 
 
-def test_what_is_noted_as_prepared_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fields_recorded_as_prepared_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = make_set(tmp_path, FLUSH + 6)
     expected = DecodedImages(dataset.samples)[np.arange(FLUSH + 6)]
     fail_at_flush(monkeypatch, 4)
@@ -203,7 +203,7 @@ def fail_at_flush(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 @pytest.mark.parametrize(("flush", "left"), FLUSHES)
-def test_a_full_disk_is_told_and_costs_no_field_that_was_noted(
+def test_a_full_disk_is_reported_and_recorded_fields_stay(
     many: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch, flush: int, left: int
 ) -> None:
     dataset = read_dataset(many)
@@ -215,7 +215,7 @@ def test_a_full_disk_is_told_and_costs_no_field_that_was_noted(
     assert prepare(dataset, tmp_path).path.read_bytes() == undisturbed
 
 
-def test_too_little_space_is_told_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_reported_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = make_set(tmp_path, 3)
     total = 3 * 299 * 299 * 3 * 2
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, total - 1))
@@ -235,8 +235,8 @@ def test_a_folder_that_can_t_be_made_is_named(tmp_path: Path) -> None:
 
 def test_two_builders_at_once_make_one_whole_file(many: Path, tmp_path: Path, undisturbed: bytes) -> None:
     builds = [start_build(many, tmp_path) for _ in range(2)]
-    told = [build.communicate()[1] for build in builds]
-    assert [build.returncode for build in builds] == [0, 0], told
+    outputs = [build.communicate()[1] for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], outputs
     (path,) = (file for file in tmp_path.glob("*.npy") if "record" not in file.name)
     assert path.read_bytes() == undisturbed
     assert names(tmp_path) == FINISHED
@@ -254,7 +254,7 @@ def test_a_builder_says_that_it_waits_and_for_what(many: Path, tmp_path: Path) -
     assert len(PreparedImages(files.images)) == MANY
 
 
-def test_fields_that_can_t_be_read_are_all_named_and_the_others_prepared(tmp_path: Path) -> None:
+def test_unreadable_fields_are_named_and_the_others_prepared(tmp_path: Path) -> None:
     make_set(tmp_path, 6)
     whole = (tmp_path / "002_green.png").read_bytes()
     (tmp_path / "002_green.png").write_bytes(whole[:200])
@@ -276,7 +276,7 @@ def test_fields_that_can_t_be_read_are_all_named_and_the_others_prepared(tmp_pat
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_prepares_beside_the_table_and_tells_what_it_did(tmp_path: Path) -> None:
+def test_the_command_prepares_next_to_the_table_and_reports(tmp_path: Path) -> None:
     data = tmp_path / "Zellkerne-é-細胞"
     dataset = make_set(data, 4)
     first = CliRunner().invoke(main, ["prepare", str(data), "--workers", "2"], catch_exceptions=False)

@@ -32,9 +32,7 @@ def make_published(folder: Path, *, rows: tuple[str, ...] = ROWS, table: str = "
 
 
 @pytest.mark.parametrize("below", ["", "train"])
-def test_pictures_on_the_disk_are_the_data_set_that_a_download_makes_of_them(
-    site: Site, tmp_path: Path, below: str
-) -> None:
+def test_local_pictures_equal_a_downloaded_data_set(site: Site, tmp_path: Path, below: str) -> None:
     published = make_published(tmp_path / "published", below=below)
     out = tmp_path / "downloaded"
     result = invoke("hpa", published / "train.csv", out, "--url", site.pattern.pattern, "--size", 0, "--rate", 500)

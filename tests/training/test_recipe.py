@@ -17,10 +17,10 @@ def test_the_study_s_stages() -> None:
     assert (recipe.weight_average, recipe.views, recipe.thresholds) == (0, 1, "study")
     assert {stage.schedule for stage in recipe.stages} == {"constant"}
     resnet, vgg = recipe.adjusted("inception_resnet_v2"), recipe.adjusted("vgg16")
-    told = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in resnet.stages]
-    assert told == [("frozen", 1e-3, 20, "none"), ("trained", 1e-4, 150, "study")]
-    told = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in vgg.stages]
-    assert told == [("trained", 1e-4, 150, "study")]
+    stages = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in resnet.stages]
+    assert stages == [("frozen", 1e-3, 20, "none"), ("trained", 1e-4, 150, "study")]
+    stages = [(stage.backbone, stage.learning_rate, stage.epochs, stage.augmentation) for stage in vgg.stages]
+    assert stages == [("trained", 1e-4, 150, "study")]
 
 
 def test_numbers_can_be_adjusted() -> None:
@@ -35,7 +35,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_recipe_of_one_s_own_is_a_file(tmp_path: Path) -> None:
-    text = (Path(training.__file__).parent / "recipes" / "study.toml").read_text(encoding="utf-8")
+    text = (Path(training.__file__).parent / "fit" / "recipes" / "study.toml").read_text(encoding="utf-8")
     own = tmp_path / "own.toml"
     own.write_text(text.replace('"study"', '"own"', 1).replace("batch_size = 10", "batch_size = 3"), encoding="utf-8")
     assert (read_recipe(str(own)).name, read_recipe(str(own)).batch_size) == ("own", 3)

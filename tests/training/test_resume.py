@@ -1,4 +1,4 @@
-"""A fit that was killed goes on as if nothing had happened, and never overwrites what it should not."""
+"""A killed fit resumes without a difference in its results, and never overwrites what it should not."""
 
 import shutil
 import time
@@ -39,8 +39,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plan(data: Path, **changes: Any) -> Plan:
     recipe = read_recipe("study").adjusted("vgg16", epochs=2, steps_per_epoch=2, batch_size=2, validation_fields=3)
-    told: dict[str, Any] = {"network": "vgg16", "recipe": recipe, "data": (data,), "weights": "none"}
-    return Plan(**(told | changes))
+    values: dict[str, Any] = {"network": "vgg16", "recipe": recipe, "data": (data,), "weights": "none"}
+    return Plan(**(values | changes))
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -81,7 +81,7 @@ def test_a_killed_fit_resumes_to_what_an_undisturbed_one_gives(simulated: Path, 
 
 
 @pytest.mark.usefixtures("small")
-def test_a_loss_that_is_no_number_stops_the_fit_and_keeps_the_last_good_state(
+def test_a_nan_loss_stops_the_fit_and_keeps_the_good_state(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def batch_of_epoch(batches: FieldBatches, index: int) -> tuple[Images, Targets]:
@@ -91,7 +91,7 @@ def test_a_loss_that_is_no_number_stops_the_fit_and_keeps_the_last_good_state(
     draw = FieldBatches.__getitem__
     monkeypatch.setattr(FieldBatches, "__getitem__", batch_of_epoch)
     out = tmp_path / "run"
-    with pytest.raises(RunError, match=r"the loss is nan in step 2 of epoch 2 \(the state after epoch 1 is kept\)"):
+    with pytest.raises(RunError, match=r"the loss is nan in step 2 of epoch 2 \(the state after epoch 1 is saved\)"):
         fit(plan(simulated), out)
     assert not (out / "card.json").exists()
     kept = Progress.read(out)
@@ -102,7 +102,7 @@ def test_a_loss_that_is_no_number_stops_the_fit_and_keeps_the_last_good_state(
 
 
 @pytest.mark.usefixtures("small")
-def test_a_full_disk_leaves_the_old_state_and_the_fit_can_go_on(
+def test_a_full_disk_leaves_the_old_state_and_the_fit_resumes(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = 0
@@ -130,19 +130,19 @@ def test_a_full_disk_leaves_the_old_state_and_the_fit_can_go_on(
 
 
 @pytest.mark.usefixtures("small")
-def test_another_plan_or_other_data_or_a_finished_run_is_not_resumed(simulated: Path, tmp_path: Path) -> None:
+def test_another_plan_other_data_or_a_finished_run_is_refused(simulated: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     fit(plan(simulated), out)
     before = contents(out)
     other_data = tmp_path / "data"
     shutil.copytree(simulated, other_data, ignore=shutil.ignore_patterns(".prepared"))
-    for changed, told in (
+    for changed, message in (
         (plan(simulated, recipe=with_rate(plan(simulated).recipe, 1e-3, 2)), "another recipe"),
         (plan(simulated, seed=9), "another seed"),
         (plan(other_data), "another data"),
         (plan(simulated), "the run is finished"),
     ):
-        with pytest.raises(RunError, match=told):
+        with pytest.raises(RunError, match=message):
             fit(changed, out, resume=True)
     with pytest.raises(RunError, match="already holds a run"):
         fit(plan(simulated), out)

@@ -18,12 +18,12 @@ PLAN = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data
 
 
 def fit(*arguments: str | Path) -> tuple[int, str]:
-    told = ["fit", *map(str, arguments), "--network", "vgg16", "--weights", "none"]
-    result = CliRunner().invoke(main, told, catch_exceptions=False)
+    command = ["fit", *map(str, arguments), "--network", "vgg16", "--weights", "none"]
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
     return result.exit_code, result.stderr
 
 
-def test_a_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_can_t_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(OutputError, match="the run folder can't be made"):
@@ -32,7 +32,7 @@ def test_a_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b'{"network"', b"[]", b'{"a": "\xff"}'])
-def test_a_damaged_record_is_told(tmp_path: Path, text: bytes) -> None:
+def test_a_damaged_record_is_reported(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "run.json").write_bytes(text)
     with pytest.raises(RunError, match=r"run\.json: the record of the run can't be read"):
         Run(tmp_path, PLAN, "f", resume=True)
@@ -46,33 +46,33 @@ def test_one_field_is_refused_before_a_folder_is_made(simulated: Path, tmp_path:
     for file in simulated.rglob(f"{row.split(',')[0]}_*"):
         shutil.copy(file, data)
     for _ in range(2):
-        code, told = fit(data, "--out", tmp_path / "run")
+        code, stderr = fit(data, "--out", tmp_path / "run")
         assert code == 2
-        assert "1 labelled field can't be parted" in told
+        assert "1 labelled field can't be split" in stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data"]
     assert not (data / ".prepared").exists()
 
 
 def test_a_seed_that_numpy_can_t_take_is_refused(simulated: Path, tmp_path: Path) -> None:
-    code, told = fit(simulated, "--out", tmp_path / "run", "--seed", str(2**32))
+    code, stderr = fit(simulated, "--out", tmp_path / "run", "--seed", str(2**32))
     assert code == 2
-    assert "Invalid value for '--seed'" in told
+    assert "Invalid value for '--seed'" in stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_goes_on_by_another_backend_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_resumed_by_another_backend_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Run(tmp_path, PLAN, "f")
     record = tmp_path / "run.json"
-    told = json.loads(record.read_text(encoding="utf-8"))
+    content = json.loads(record.read_text(encoding="utf-8"))
     Run(tmp_path, PLAN, "f", resume=True)
     assert caplog.messages == []
-    record.write_text(json.dumps(told | {"backend": "another"}), encoding="utf-8")
+    record.write_text(json.dumps(content | {"backend": "another"}), encoding="utf-8")
     Run(tmp_path, PLAN, "f", resume=True)
     (message,) = caplog.messages
-    assert f"was begun by Keras on another and goes on by {told['backend']}" in message
+    assert f"was started by Keras on another and is resumed on {content['backend']}" in message
     assert caplog.records[0].levelno == logging.WARNING
     # As earlier versions wrote it.
-    del told["backend"]
-    record.write_text(json.dumps(told), encoding="utf-8")
+    del content["backend"]
+    record.write_text(json.dumps(content), encoding="utf-8")
     Run(tmp_path, PLAN, "f", resume=True)
     assert len(caplog.messages) == 1

@@ -103,7 +103,7 @@ def test_a_folder_without_its_record_is_refused(plan: Plan, tmp_path: Path, left
     assert [file.name for file in run.iterdir()] == [left]
 
 
-def test_a_fit_does_not_go_on_from_other_initial_weights(plan: Plan, tmp_path: Path) -> None:
+def test_a_fit_does_not_resume_from_other_initial_weights(plan: Plan, tmp_path: Path) -> None:
     weights = tmp_path / "network.keras"
     weights.write_bytes(b"first")
     begun = replace(plan, weights=weights)
@@ -115,7 +115,7 @@ def test_a_fit_does_not_go_on_from_other_initial_weights(plan: Plan, tmp_path: P
     fit(begun, tmp_path / "run", resume=True)
 
 
-def test_a_fit_that_goes_on_with_written_planes_says_so(
+def test_a_fit_resumed_with_rewritten_planes_says_so(
     plan: Plan, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
@@ -129,7 +129,7 @@ def test_a_fit_that_goes_on_with_written_planes_says_so(
     assert not [record for record in caplog.records if record.levelno == logging.WARNING and "planes" in record.message]
     os.utime(read_dataset(data).samples[3].files[1], ns=(LATER, LATER))
     fit(plan, tmp_path / "again", resume=True)
-    assert f"{tmp_path / 'again'} was begun on planes that have been written since" in caplog.text
+    assert f"{tmp_path / 'again'} was started on planes that have been written since" in caplog.text
 
 
 # --- planes that are read again -------------------------------------------------------------------------------------

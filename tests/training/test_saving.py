@@ -1,4 +1,4 @@
-"""A network that finds no room is told of as such, and what stood there stays."""
+"""A full disk is reported when a network is saved, and the earlier file stays."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def network() -> keras.Model:
     return network
 
 
-def test_a_disk_without_room_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     network: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.weights.h5"
@@ -50,15 +50,15 @@ def test_the_optimizer_counts(network: keras.Model, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (OSError(27, "File too large"), "the disk is full"),
         (OSError("Can't write data (errno = 28)"), r"can't be saved \(Can't write data.*the disk may be full"),
         (RuntimeError("Can't decrement id ref count"), r"can't be saved \(Can't decrement.*the disk may be full"),
     ],
 )
-def test_what_hdf5_raises_is_told_as_an_output_error(
-    network: keras.Model, tmp_path: Path, error: Exception, told: str
+def test_what_hdf5_raises_becomes_an_output_error(
+    network: keras.Model, tmp_path: Path, error: Exception, message: str
 ) -> None:
     path = tmp_path / "state.weights.h5"
     path.write_bytes(b"good")
@@ -67,7 +67,7 @@ def test_what_hdf5_raises_is_told_as_an_output_error(
         partial.write_bytes(b"half")
         raise error
 
-    with pytest.raises(OutputError, match=told):
+    with pytest.raises(OutputError, match=message):
         save(path, network, fail)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {path.name: b"good"}
 

@@ -102,7 +102,7 @@ def test_an_unknown_label_is_refused() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_nuclear_protein_lights_up_the_blue_nuclei_and_a_cytosolic_one_does_not(seed: int) -> None:
+def test_only_a_nuclear_protein_is_bright_in_blue_nuclei(seed: int) -> None:
     means = []
     for label in (Label.NUCLEOPLASM, Label.CYTOSOL):
         _, green, blue, yellow = simulate_field([label], np.random.default_rng(seed), size=128).astype(np.float64)

@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 
 SEEDS = range(6)
 SCENE_SIZE = 256
-# One scene that has whatever any pattern needs: a spindle, a bridge, and cells that touch.
+# One scene with all that the patterns need: a spindle, a bridge, and cells that touch.
 EVERY_NEED = (Label.CYTOKINETIC_BRIDGE, Label.MITOTIC_SPINDLE, Label.CELL_JUNCTIONS)
 
 
@@ -163,7 +163,7 @@ def test_a_pattern_is_a_finite_image_that_stands_out(label: Label, drawn: dict[L
         assert bright(image).mean() < 0.6
 
 
-def test_simple_features_tell_the_patterns_apart(scenes: list[Scene], drawn: dict[Label, list[Floats]]) -> None:
+def test_simple_features_distinguish_the_patterns(scenes: list[Scene], drawn: dict[Label, list[Floats]]) -> None:
     shared = [references(scene) for scene in scenes]
     features = [
         looks(scene, image, others)
@@ -252,9 +252,7 @@ def one_sidedness(scene: Scene, image: Floats, number: int) -> float:
     return float(np.hypot(*np.average(ways, axis=0, weights=image[lit]))) if len(rows) else np.nan
 
 
-def test_the_golgi_lies_on_one_side_and_the_nuclear_membrane_all_round(
-    scenes: list[Scene], drawn: dict[Label, list[Floats]]
-) -> None:
+def test_golgi_is_on_one_side_nuclear_membrane_all_round(scenes: list[Scene], drawn: dict[Label, list[Floats]]) -> None:
     means = {}
     for label in (Label.GOLGI_APPARATUS, Label.NUCLEAR_MEMBRANE):
         sides = [

@@ -1,4 +1,4 @@
-"""The planes of a 16-bit camera are fitted on and judged by as those of 8 bits are, once their white level is told."""
+"""With a white level, fitting and judging treat 16-bit planes as they treat 8-bit planes."""
 
 import json
 import shutil
@@ -53,15 +53,13 @@ def training(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def told(*arguments: object) -> Any:
+def json_of(*arguments: object) -> Any:
     result = training(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
-def test_prepared_images_are_those_of_8_bits_and_another_white_level_has_another_file(
-    of_8_bits: Path, deep: Path, tmp_path: Path
-) -> None:
+def test_prepared_images_equal_8_bits_one_file_per_white_level(of_8_bits: Path, deep: Path, tmp_path: Path) -> None:
     rows = np.arange(12)
     expected = prepare(read_dataset(of_8_bits), tmp_path / "8")[rows]
     np.testing.assert_allclose(
@@ -81,9 +79,9 @@ def test_a_fit_comes_to_the_network_of_8_bits(runs: tuple[Path, Path], of_8_bits
 @pytest.mark.parametrize("runs", [True], indirect=True)
 def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
-    expected = told("evaluate", shallow, of_8_bits, "--part", "validation")["evaluation"]
+    expected = json_of("evaluate", shallow, of_8_bits, "--part", "validation")["evaluation"]
     for level in (["--white", DEEP_WHITE], []):  # Of its own data a run knows the level.
-        found = told("evaluate", run, deep, "--part", "validation", *level)["evaluation"]
+        found = json_of("evaluate", run, deep, "--part", "validation", *level)["evaluation"]
         assert found["micro"] == pytest.approx(expected["micro"], abs=1e-3)
     assert (run / f"evaluation-{deep.name}-validation" / "training_images.png").is_file()
 
@@ -91,8 +89,8 @@ def test_a_fit_is_judged_at_the_white_level(runs: tuple[Path, Path], of_8_bits: 
 @pytest.mark.parametrize("runs", [True], indirect=True)
 def test_two_fits_are_compared_at_the_white_level(runs: tuple[Path, Path], of_8_bits: Path, deep: Path) -> None:
     shallow, run = runs
-    expected = told("compare", shallow, run, of_8_bits)["comparison"]
-    found = told("compare", shallow, run, deep)["comparison"]
+    expected = json_of("compare", shallow, run, of_8_bits)["comparison"]
+    found = json_of("compare", shallow, run, deep)["comparison"]
     for network, as_8_bits in zip(found["networks"], expected["networks"], strict=True):
         assert network["micro_f1"] == pytest.approx(as_8_bits["micro_f1"], abs=1e-3)
     assert [field["predicted"] for field in found["first"]] == [field["predicted"] for field in expected["first"]]
@@ -106,7 +104,7 @@ def test_fields_of_the_fit_are_known_at_any_white_level(runs: tuple[Path, Path],
 
 
 @pytest.mark.parametrize("runs", [True], indirect=True)
-def test_other_data_has_no_white_level_until_it_is_told(runs: tuple[Path, Path], deep: Path, tmp_path: Path) -> None:
+def test_other_data_has_no_white_level_until_it_is_given(runs: tuple[Path, Path], deep: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(deep, other)
     lines = (other / "train.csv").read_text(encoding="utf-8").splitlines()
@@ -116,7 +114,7 @@ def test_other_data_has_no_white_level_until_it_is_told(runs: tuple[Path, Path],
         assert (result.exit_code, "--white" in result.stderr) == (2, True), result.output
 
 
-def test_a_fit_goes_on_with_its_own_white_level_alone(deep: Path, tmp_path: Path) -> None:
+def test_a_fit_resumes_only_with_its_own_white_level(deep: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     out.mkdir()
     plan = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(deep,), weights="none")
@@ -127,7 +125,7 @@ def test_a_fit_goes_on_with_its_own_white_level_alone(deep: Path, tmp_path: Path
     assert (result.exit_code, "another white" in result.stderr) == (2, True), result.output
 
 
-def test_without_a_white_level_the_field_and_the_option_are_named(deep: Path, tmp_path: Path) -> None:
+def test_a_missing_white_level_names_field_and_option(deep: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     result = training("prepare", deep, "--folder", images)
     assert result.exit_code == 2

@@ -37,7 +37,7 @@ def test_a_stratified_split_keeps_each_class_s_share() -> None:
 
 @pytest.mark.parametrize("name", ["study", "stratified"])
 def test_one_field_is_not_parted(name: SplitName) -> None:
-    with pytest.raises(RunError, match=r"1 labelled field can't be parted.*Label at least 2"):
+    with pytest.raises(RunError, match=r"1 labelled field can't be split.*Label at least 2"):
         split(draw(1), name)
     assert [len(part) for part in split(draw(2), name)] == [1, 1]
 

@@ -1,4 +1,4 @@
-"""A frozen backbone answers alike while fitting and while judging, whatever statistics it came with."""
+"""A frozen backbone gives the same answers in fitting and judging, with any initial statistics."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_the_validation_loss_of_the_frozen_stage_never_jumps() -> None:
     assert (losses < 1).all()
 
 
-def test_it_would_jump_if_the_frozen_backbone_normalized_by_each_batch() -> None:
+def test_batch_statistics_in_a_frozen_backbone_would_jump() -> None:
     losses = losses_of_the_frozen_stage(BatchStatistics)
     assert losses["loss"][-1] < 0.3
     assert (losses["val_loss"] > 1).all()

@@ -25,11 +25,11 @@ EPOCHS, STEPS = 3, 4
 
 
 @pytest.mark.parametrize("recipe", ["strong", "fine_tune"])
-def test_the_learning_rate_rises_over_a_twentieth_and_falls_along_half_a_cosine(recipe: str) -> None:
-    told = read_recipe(recipe).adjusted("vgg16", epochs=10, steps_per_epoch=100)
-    highest = told.stages[0].learning_rate
+def test_the_learning_rate_warms_up_and_follows_a_half_cosine(recipe: str) -> None:
+    adjusted = read_recipe(recipe).adjusted("vgg16", epochs=10, steps_per_epoch=100)
+    highest = adjusted.stages[0].learning_rate
     network = build_small_network("small")
-    compile_stage(network, told, told.stages[0])
+    compile_stage(network, adjusted, adjusted.stages[0])
 
     def rate(step: int) -> float:
         network.optimizer.iterations.assign(step)
@@ -46,7 +46,7 @@ def test_the_learning_rate_rises_over_a_twentieth_and_falls_along_half_a_cosine(
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Notes the weights after each step, and what they are multiplied in."""
+    """Records the weights after each step, and the dtypes of the computation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self.dtypes: set[tuple[str, str]] = set()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Note them before any other callback changes them."""
+        """Record them before any other callback changes them."""
         del batch, logs
         self.weights.append(trainable_of(self.model))
         layer = self.model.get_layer("embedding")
@@ -67,11 +67,11 @@ def trainable_of(network: keras.Model) -> Weights:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
-    """Let the small network be fitted in place of the real ones, and write down what happens to it."""
+    """Let the small network be fitted in place of the real ones, and record its steps."""
     recorder = Recorder()
 
-    def fit_recorded(network: keras.Model, *told: Any, **options: Any) -> Any:
-        return plain_fit(network, *told, **options | {"callbacks": [recorder, *options["callbacks"]]})
+    def fit_recorded(network: keras.Model, *arguments: Any, **options: Any) -> Any:
+        return plain_fit(network, *arguments, **options | {"callbacks": [recorder, *options["callbacks"]]})
 
     plain_fit = keras.Model.fit
     monkeypatch.setattr(keras.Model, "fit", fit_recorded)

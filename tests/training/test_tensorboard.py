@@ -1,4 +1,4 @@
-"""Events are what TensorBoard itself reads, and a fit that goes on adds to those of the stopped one."""
+"""Events are what TensorBoard itself reads, and a resumed fit adds to those of the stopped one."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def test_training_and_validation_are_two_lines_of_the_same_names(tmp_path: Path)
     assert read_events(folder / "validation") == {"loss": {0: 0.5, 1: 1.5, 2: 2.5}}
 
 
-def test_a_fit_that_goes_on_adds_to_what_is_there_and_no_epoch_shows_twice(tmp_path: Path) -> None:
+def test_a_resumed_fit_adds_events_and_repeats_no_epoch(tmp_path: Path) -> None:
     write(tmp_path, range(4), 0.25)
     before = {file: file.read_bytes() for file in tmp_path.rglob("events*")}
     write(tmp_path, range(2, 5), 0.5)
@@ -42,9 +42,7 @@ def test_an_epoch_is_on_the_disk_when_it_ends(tmp_path: Path) -> None:
         assert read_events(tmp_path / "training") == {"loss": {0: 0.5}}
 
 
-def test_a_folder_that_can_t_be_written_to_and_a_full_disk_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_folder_and_a_full_disk_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="the TensorBoard events can't be written"):
         write(tmp_path / "file", range(1), 0.5)

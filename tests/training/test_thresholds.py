@@ -125,7 +125,7 @@ def test_each_cut_is_the_best_of_all() -> None:
     assert class_f1(common).mean() == pytest.approx(everywhere.mean(axis=1).max())
 
 
-def test_a_class_told_apart_is_cut_midway() -> None:
+def test_a_separable_class_is_cut_midway() -> None:
     truth = np.zeros((4, len(Label)), np.float32)
     truth[2:, 0] = 1
     probabilities = np.full_like(truth, 0.125)
@@ -133,7 +133,7 @@ def test_a_class_told_apart_is_cut_midway() -> None:
     assert tune_thresholds(truth, probabilities, prior_fields=0)[0] == 0.5
 
 
-def test_of_equally_good_cuts_the_nearest_to_the_common_one_is_taken() -> None:
+def test_of_equal_cuts_the_nearest_to_the_common_one_is_taken() -> None:
     truth = np.zeros((5, len(Label)), np.float32)
     truth[[0, 3], 0] = truth[0, 1] = 1
     probabilities = np.zeros_like(truth)
@@ -144,7 +144,7 @@ def test_of_equally_good_cuts_the_nearest_to_the_common_one_is_taken() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
-def test_probabilities_that_tell_nothing_call_every_field_positive(probability: float) -> None:
+def test_uninformative_probabilities_call_every_field_positive(probability: float) -> None:
     truth = np.eye(len(Label), dtype=np.float32)
     tuned = tune_thresholds(truth, np.full_like(truth, probability))
     assert tuned == (probability / 2,) * len(Label)

@@ -1,4 +1,4 @@
-"""Triton's own message takes every configuration, and finds in it what was asked for."""
+"""Triton's own message parses every configuration and contains the requested settings."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def read(name: str) -> Any:
 def test_names_types_and_shapes_are_the_model_s(name: str, taken: tuple[str, str, list[int]]) -> None:
     config = read(name)
     assert (config.name, config.platform) == (name, "onnxruntime_onnx")
-    told = [
+    described = [
         (item.name, messages.DataType.Name(item.data_type), list(item.dims)) for item in (*config.input, *config.output)
     ]
-    assert told == [taken, ("probabilities", "TYPE_FP32", [28]), ("embedding", "TYPE_FP32", [512])]
+    assert described == [taken, ("probabilities", "TYPE_FP32", [28]), ("embedding", "TYPE_FP32", [512])]
     assert [item.label_filename for item in config.output] == ["labels.txt", ""]
 
 
-def test_the_server_is_told_how_to_run_it() -> None:
+def test_the_configuration_says_how_to_run_the_model() -> None:
     usual, cpu = read("usual"), read("cpu")
     assert usual.max_batch_size == 64
     assert list(usual.dynamic_batching.preferred_batch_size) == [16, 32, 64]

@@ -70,7 +70,7 @@ def run(place: str, times: int, log: Path, arguments: Sequence[str]) -> None:
     with ExitStack() as stack:
         if place == "row":
             add = SqliteFile.add_rows
-            change = patch.object(SqliteFile, "add_rows", lambda file, told, rows: add(file, told, each(rows)))
+            change = patch.object(SqliteFile, "add_rows", lambda file, sql, rows: add(file, sql, each(rows)))
         else:
             change = patch.object(*PLACES[place], passing(getattr(*PLACES[place])))
         stack.enter_context(change)
@@ -82,7 +82,7 @@ def run(place: str, times: int, log: Path, arguments: Sequence[str]) -> None:
 
 
 def logged(stream: Callable[..., Iterator[Any]], log: Path) -> Callable[..., Iterator[Any]]:
-    """Note each answer that the model gives before it goes on."""
+    """Record each answer of the model before the run continues."""
 
     def log_each(self: Predictor, sources: Iterable[Sample]) -> Iterator[Any]:
         with log.open("ab", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""What goes wrong in a long run costs nothing that was done, and the run that follows makes the same output."""
+"""A failure in a long run loses no finished work, and the next run makes the same output."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ A_SECOND = 4
 """Answers in a second of the ledger's clock, until when an answer has to be safe."""
 
 
-def test_killed_at_any_point_nothing_is_lost_and_nothing_done_twice(model: Path, tmp_path: Path) -> None:
+def test_a_kill_loses_nothing_and_nothing_is_done_twice(model: Path, tmp_path: Path) -> None:
     folder, out, log = tmp_path / "fields", tmp_path / "out.csv", tmp_path / "log"
     ids = [sample.id for sample in make_fields(folder, 40)]
     predict(model, folder, "-o", tmp_path / "plain.csv", *RESUMED[1:])
     safe = 0
     for place, times in KILLS:
         log.unlink(missing_ok=True)
-        status, told = killed(model, folder, "-o", out, *RESUMED, place=place, times=times, log=log)
-        assert status == KILLED, told
+        status, output = killed(model, folder, "-o", out, *RESUMED, place=place, times=times, log=log)
+        assert status == KILLED, output
         done = log.read_text(encoding="utf-8").split()
-        assert done == ids[safe:][: len(done)]  # none that was safe is done again, and none passed over
+        assert done == ids[safe:][: len(done)]  # no saved field is done again, and none is skipped
         answered, before, safe = safe + len(done), safe, count_safe(out)
         assert safe >= max(before, answered - A_SECOND)
         assert out.exists() == ((place, times) in KILLS[-3:])
@@ -75,7 +75,7 @@ def count_safe(out: Path) -> int:
 
 @pytest.mark.parametrize("second", [RESUMED, RESUMED[1:]], ids=["resumed second", "plain second"])
 @pytest.mark.parametrize("first", ["time", None], ids=["resumed first", "plain first"])
-def test_a_second_process_is_refused_and_the_first_goes_on(
+def test_a_second_process_is_refused_and_the_first_continues(
     model: Path, fields: list[Sample], tmp_path: Path, first: Comparison | None, second: tuple[str, ...]
 ) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
@@ -83,16 +83,16 @@ def test_a_second_process_is_refused_and_the_first_goes_on(
         answers = run.answers(iter(fields))
         next(answers)
         refused = start(model, folder, "-o", out, *second)
-        told = refused.communicate()[1].decode()
-        assert refused.returncode == 2, told
-        assert "another run is at work with this output" in told
-        assert "Traceback" not in told
+        message = refused.communicate()[1].decode()
+        assert refused.returncode == 2, message
+        assert "another run is at work with this output" in message
+        assert "Traceback" not in message
         assert len(list(answers)) == 4
     assert len(out.read_text(encoding="utf-8").splitlines()) == 6
     assert predict(model, folder, "-o", out, *second).exit_code == 0  # the lock went with its run
 
 
-def test_a_full_disk_is_told_and_what_was_safe_stays(
+def test_a_full_disk_is_reported_and_saved_answers_stay(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = tmp_path / "fields", tmp_path / "out.csv"
@@ -133,7 +133,7 @@ def in_namespace(script: str) -> subprocess.CompletedProcess[str]:
     reason="a small disk of its own needs Linux and namespaces of users",
 )
 @pytest.mark.parametrize("size", ["64k", "290k"])  # no room for the ledger; room for it, not for the output
-def test_a_disk_that_is_full_indeed_goes_on_when_there_is_room(model: Path, tmp_path: Path, size: str) -> None:
+def test_a_run_resumes_when_a_full_disk_has_space_again(model: Path, tmp_path: Path, size: str) -> None:
     folder, disk = tmp_path / "fields", tmp_path / "disk"
     make_fields(folder, 60)
     disk.mkdir()
@@ -169,7 +169,7 @@ def test_a_read_error_is_the_failure_of_one_field(model: Path, fields: list[Samp
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-def test_folders_that_can_t_be_listed_are_told_and_cost_no_other(
+def test_unlistable_folders_are_reported_and_affect_no_other(
     model: Path, fields: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembers: bool
 ) -> None:
     folder = fields[0].files[0].parent
@@ -242,8 +242,8 @@ def test_what_a_worker_raises_loses_nothing_that_was_done(model: Path, tmp_path:
     assert not out.exists()
     answers = answer(model, out, noise)
     assert not any(isinstance(each, Failure) for each in answers)
-    told = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
-    assert told["counts"] == {"fields": 40, "failed": 0, "recalled": 20, "changed": 0}
+    provenance = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
+    assert provenance["counts"] == {"fields": 40, "failed": 0, "recalled": 20, "changed": 0}
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 

@@ -63,9 +63,9 @@ def test_stacks_are_read_by_their_rules(integration: Any, model: Path, tmp_path:
     write_ome_tiff(tmp_path / "exports" / "a.ome.tif", stack(z=3, dtype=np.uint8))
     samples = list(find_samples(tmp_path / "exports", rules=station(tmp_path, channels=CHANNELS)))
     samples.append(make_field(tmp_path / "fields", "plain", np.random.default_rng(3)))
-    told = same_of_both(integration, model, samples, tmp_path)
-    assert "maximum of 3 z planes" in told
-    assert len(told.splitlines()) == 3
+    table = same_of_both(integration, model, samples, tmp_path)
+    assert "maximum of 3 z planes" in table
+    assert len(table.splitlines()) == 3
 
 
 def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""A run that goes on makes what an undisturbed one makes, does nothing twice, and says what it did again."""
+"""A resumed run gives the output of an uninterrupted one, does nothing twice, and reports what it repeated."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def test_a_second_run_predicts_nothing_and_makes_the_same(
     assert (tmp_path / "resumed").read_bytes() == expected
 
 
-def test_a_run_that_was_stopped_goes_on(
-    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str]
-) -> None:
+def test_a_stopped_run_resumes(model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str]) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
     whole = fields[3].files[1].read_bytes()
     fields[3].files[1].write_bytes(b"")
@@ -70,7 +68,7 @@ def test_a_run_that_was_stopped_goes_on(
 
 
 @pytest.mark.parametrize("comparison", ["time", "content"])
-def test_a_changed_image_is_done_again_and_told(
+def test_a_changed_image_is_done_again_and_reported(
     model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str], comparison: str
 ) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
@@ -86,7 +84,7 @@ def test_a_changed_image_is_done_again_and_told(
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes() != before
 
 
-def test_a_clock_that_goes_back_hides_no_change_and_a_copy_with_another_time_is_known_by_content(
+def test_content_decides_what_changed_not_the_clock(
     model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str]
 ) -> None:
     folder, plane = fields[0].files[0].parent, fields[0].files[0]
@@ -103,7 +101,7 @@ def test_a_clock_that_goes_back_hides_no_change_and_a_copy_with_another_time_is_
         assert predicted == expected
 
 
-def test_another_model_or_white_level_does_all_again_and_other_thresholds_none(
+def test_another_model_or_white_level_repeats_all_fields(
     fields: list[Sample], tmp_path: Path, predicted: list[str]
 ) -> None:
     folder, out, plain = fields[0].files[0].parent, tmp_path / "out.csv", tmp_path / "plain.csv"
@@ -127,12 +125,12 @@ def test_another_model_or_white_level_does_all_again_and_other_thresholds_none(
     predicted.clear()
     result = predict(model, folder, "-o", out, "--white", "200", *RESUMED)
     assert len(predicted) == 5
-    assert "another than before: every field is done again" in result.stderr
+    assert "changed: every field is predicted again" in result.stderr
     predict(model, folder, "-o", plain, "--white", "200", "--device", "cpu")
     assert out.read_bytes() == plain.read_bytes()
 
 
-def test_the_order_is_the_one_asked_and_fields_of_one_id_in_two_folders_stay_two(
+def test_order_is_as_asked_and_equal_ids_in_two_folders_stay_two(
     model: Path, fields: list[Sample], tmp_path: Path
 ) -> None:
     folder = fields[0].files[0].parent
@@ -171,23 +169,23 @@ def test_a_long_row_of_known_answers_keeps_its_order(
     assert rows[4].rpartition(",")[0] == expected[4].rpartition(",")[0]
 
 
-def test_provenance_tells_how_the_output_was_made(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+def test_provenance_says_how_the_output_was_made(model: Path, fields: list[Sample], tmp_path: Path) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
     fields[2].files[1].write_bytes(b"")
     for _ in range(2):
         predict(model, folder, "-o", out, "--threshold", "0.25", *RESUMED)
-    told = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
-    assert told["hpa_sdk"] == __version__
-    assert told["model"]["sha256"] == file_sha256(model)
-    assert len(told["model"]["card_sha256"]) == 64
-    assert told["devices"] == ["cpu"]
-    assert told["settings"]["threshold"] == 0.25
-    assert told["settings"]["paths"] == [str(folder)]
-    assert told["counts"] == {"fields": 5, "failed": 1, "recalled": 4, "changed": 0}
-    assert told["output"] == {"file": str(out), "bytes": out.stat().st_size, "sha256": file_sha256(out)}
-    assert told["started"] <= told["finished"]
-    assert told["seconds"] > 0
-    assert told["command"]
+    provenance = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
+    assert provenance["hpa_sdk"] == __version__
+    assert provenance["model"]["sha256"] == file_sha256(model)
+    assert len(provenance["model"]["card_sha256"]) == 64
+    assert provenance["devices"] == ["cpu"]
+    assert provenance["settings"]["threshold"] == 0.25
+    assert provenance["settings"]["paths"] == [str(folder)]
+    assert provenance["counts"] == {"fields": 5, "failed": 1, "recalled": 4, "changed": 0}
+    assert provenance["output"] == {"file": str(out), "bytes": out.stat().st_size, "sha256": file_sha256(out)}
+    assert provenance["started"] <= provenance["finished"]
+    assert provenance["seconds"] > 0
+    assert provenance["command"]
 
 
 def test_parquet_holds_all_of_an_answer(model: Path, fields: list[Sample], tmp_path: Path) -> None:
@@ -215,7 +213,7 @@ def test_a_partial_file_that_can_t_be_removed_does_no_harm(model: Path, fields: 
     assert [path.name for path in tmp_path.glob(".*.out.csv")] == [".0123abcd.out.csv"]
 
 
-def test_a_folder_that_is_missing_is_told_and_not_made(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_and_not_made(model: Path, fields: list[Sample], tmp_path: Path) -> None:
     result = predict(model, fields[0].files[0].parent, "-o", tmp_path / "nowhere" / "out.csv")
     assert result.exit_code == 2
     assert "the folder is missing" in result.stderr

@@ -45,9 +45,9 @@ def test_a_name_counts_before_a_fluor(tmp_path: Path) -> None:
 def test_all_names_are_listed_where_none_is_wanted(tmp_path: Path) -> None:
     channel = {"Name": NUMBERED, "Fluor": ["a", "b", "c", "d"]}
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", stack(), Channel=channel)
-    told = refusal(tmp_path)
-    assert "there are 'Channel1' or 'a' (number 0), 'Channel2' or 'b' (number 1)" in told
-    assert "number" in told
+    message = refusal(tmp_path)
+    assert "there are 'Channel1' or 'a' (number 0), 'Channel2' or 'b' (number 1)" in message
+    assert "number" in message
 
 
 @pytest.mark.parametrize("form", ["{}", "c:{number}/4 - {}", "{number}/4; {}", "{}\nexposure 10 ms"])

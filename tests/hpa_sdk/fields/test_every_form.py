@@ -1,4 +1,4 @@
-"""Every form of files gives the same planes to the last bit, whichever command or call reads them."""
+"""Every form of files gives the same planes to the last bit in every command and call."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def replace_channel(folder: Path, channel: int) -> npt.NDArray[Any]:
     return planes
 
 
-def test_parts_have_no_rows_and_say_whose_they_are_where_they_are_named(tmp_path: Path) -> None:
+def test_parts_have_no_rows_and_name_their_field(tmp_path: Path) -> None:
     paths = write(tmp_path)
     rules = station(tmp_path, channels=CHANNELS)
     (sample,) = find_samples(tmp_path / "exports", rules=rules)
@@ -53,7 +53,7 @@ def test_parts_have_no_rows_and_say_whose_they_are_where_they_are_named(tmp_path
     assert failure.error.remedy.endswith("name a_C0.ome.tif for the field.")  # type: ignore[union-attr]
 
 
-def test_a_run_that_goes_on_sees_that_a_further_file_was_written_again(tmp_path: Path, model: Path) -> None:
+def test_a_resumed_run_detects_a_rewritten_further_file(tmp_path: Path, model: Path) -> None:
     write(tmp_path)
     station(tmp_path, channels=CHANNELS)
     arguments = (tmp_path / "exports", "-o", tmp_path / "out.jsonl", "--station", tmp_path / "station.toml")
@@ -73,28 +73,28 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("channel", [0, 2])
-def test_a_watch_answers_a_spread_field_once_and_again_when_any_file_is_written(
+def test_a_watch_answers_a_spread_field_again_after_any_write(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, channel: int
 ) -> None:
     monkeypatch.setattr(arrivals, "LOOKS_A_ROUND", 1)
     place = make_station(tmp_path, model, files=FILES)
     write(tmp_path)
-    told: list[Result] = []
-    with watching(place, on_result=told.append) as store:
+    results: list[Result] = []
+    with watching(place, on_result=results.append) as store:
         wait_until(lambda: store.count() == 1)
         settled()
-        assert [result.id for result in told] == ["a_C0.ome.tif"]
+        assert [result.id for result in results] == ["a_C0.ome.tif"]
         planes = replace_channel(tmp_path, channel)
         expected = answer_to(model, planes)
         wait_until(lambda: np.allclose(store.newest(1)[0].probabilities, expected, rtol=1e-6))
         settled()
         (result,) = store.newest(9)
-        assert len(told) == 2
+        assert len(results) == 2
         again = sample_of(result, place, (place.watch,))
         np.testing.assert_array_equal(again.source.look().planes, planes[list(ORDER)])  # type: ignore[union-attr]
-    with watching(place, on_result=told.append):
+    with watching(place, on_result=results.append):
         settled()
-    assert len(told) == 2
+    assert len(results) == 2
     assert [row["id"] for row in rows(place.output)] == ["a_C0.ome.tif"]
 
 

@@ -60,7 +60,7 @@ def test_folders_of_systems_are_no_data(tmp_path: Path, name: str) -> None:
     write(tmp_path / name / "day1", "f1")
     write(tmp_path / "day1" / name, "f1")
     assert ids(tmp_path) == ["day1/f1"]
-    # What is named is read, whatever its name is.
+    # A named file is read, even with an unusual name.
     assert [sample.id for sample in find_samples(tmp_path / name, recursive=True)] == ["day1/f1"]
 
 
@@ -140,7 +140,7 @@ def test_a_folder_named_like_a_colour_can_hold_whole_fields(tmp_path: Path) -> N
     np.testing.assert_array_equal(read_planes(sample), planes)
 
 
-def test_a_folder_for_each_z_is_noted(tmp_path: Path, model: Path) -> None:
+def test_a_folder_for_each_z_is_reported(tmp_path: Path, model: Path) -> None:
     for name in ("z00", "z01"):
         write(tmp_path / name, "f1")
     first, second = Predictor.load(model, device="cpu").predict(tmp_path, recursive=True)

@@ -1,4 +1,4 @@
-"""Each well of a plate that is there is answered, whatever its metadata list besides."""
+"""Each existing well of a plate is answered, even if the metadata list others."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_well_with_damaged_metadata_costs_no_other(tmp_path: Path) -> None:
         (("1/1", "1/2"), ("1/1", "1/2")),
     ],
 )
-def test_wells_of_unusual_names_are_told_apart(tmp_path: Path, wells: tuple[str, ...], ids: tuple[str, ...]) -> None:
+def test_wells_of_unusual_names_are_distinguished(tmp_path: Path, wells: tuple[str, ...], ids: tuple[str, ...]) -> None:
     plate(tmp_path / "exports" / "p.zarr", wells=wells)
     labels = [f"p.zarr#{well}/0" for well in ids]
     if labels[0] == labels[1]:

@@ -1,4 +1,4 @@
-"""The size of a pixel is read in whatever unit a TIFF gives it; a unit that is not known is named."""
+"""The pixel size of a TIFF is read in any known unit; an unknown unit is named."""
 
 from pathlib import Path
 from typing import Any
@@ -146,13 +146,13 @@ def test_imagej_may_have_another_unit_for_y(tmp_path: Path) -> None:
     assert look(tmp_path, channels=BY_NUMBER).pixel_size == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("unit", "noted"), [("pixel", False), ("pixels", False), ("cubit", True)])
-def test_a_unit_of_imagej_that_is_none(tmp_path: Path, unit: str, noted: bool) -> None:
+@pytest.mark.parametrize(("unit", "reported"), [("pixel", False), ("pixels", False), ("cubit", True)])
+def test_a_unit_of_imagej_that_is_none(tmp_path: Path, unit: str, reported: bool) -> None:
     (tmp_path / "exports").mkdir()
     write_imagej(tmp_path / "exports" / "x.tif", (10, 10), unit=unit)
     reading = look(tmp_path, channels=BY_NUMBER)
     assert reading.pixel_size is None
-    assert any(f"its unit {unit!r}" in note for note in reading.notes) == noted
+    assert any(f"its unit {unit!r}" in note for note in reading.notes) == reported
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_unit_of_imagej_that_is_none(tmp_path: Path, unit: str, noted: bool) -
         (10**8, "INCH", None),
     ],
 )
-def test_the_resolution_of_a_tiff_counts_where_it_is_a_microscopes(
+def test_tiff_resolution_counts_if_it_is_a_microscopes(
     tmp_path: Path, per: int, unit: str, expected: float | None
 ) -> None:
     (tmp_path / "exports").mkdir()

@@ -35,7 +35,7 @@ class Runs:
         self._steps: Iterator[None] | None = None
 
     def load(self) -> None:
-        """Load the model that lies there; where none does, the one before goes on."""
+        """Load the model file; if there is none, keep the model loaded before."""
         try:
             self._predictor = Predictor.load(self._world.model, device="cpu", threads=self._world.random.choice([1, 2]))
         except HpaError:
@@ -49,7 +49,7 @@ class Runs:
         self._steps = self._stream(self._world.random.choice([1, 2, 12]))
 
     def begin_run(self) -> None:
-        """Begin a run with a ledger, or go on with the one that was stopped."""
+        """Start a run with a ledger, or resume the stopped one."""
         self.stop()
         self._steps = self._run()
 

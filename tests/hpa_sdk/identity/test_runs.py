@@ -1,4 +1,4 @@
-"""Whatever is done to files and models between and during reads, an answer is that of the bytes that it names."""
+"""An answer is of the bytes that it names, even if files and models change between and during reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is done to the files of a watch, results and pictures are of the bytes that they name, and become new."""
+"""Results and pictures of a watch are of the bytes that they name and follow every change of the files."""
 
 from __future__ import annotations
 

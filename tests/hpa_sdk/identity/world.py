@@ -275,7 +275,7 @@ class World:
             aside.replace(self.model)
 
     def bring_back_model(self) -> None:
-        """See to it that there is a model."""
+        """Make sure that there is a model."""
         self.moment += 1
         self.model.write_bytes(model_bytes(self.random.randrange(MODELS)))
 

@@ -1,4 +1,4 @@
-"""Layers become the field that they show, with channels guessed where their names tell."""
+"""Layers become the field that they show; channels are guessed from their names."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_the_answer_is_the_predictor_s(model: Path) -> None:
         classify(predictor, planes, white=None, pixel_size=None, name="a")
 
 
-def test_a_field_is_brought_to_the_scale_of_training_and_its_percentile_taken_before(tmp_path: Path) -> None:
+def test_a_percentile_is_taken_before_scaling_to_training(tmp_path: Path) -> None:
     training = replace(CARD.training, pixel_size=0.2, field_side=64)
     predictor = Predictor.load(make_model(tmp_path / "a.onnx", training=training), device="cpu")
     planes = random_planes(RNG, side=32, dtype=np.uint16)

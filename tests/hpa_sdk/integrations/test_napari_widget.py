@@ -80,7 +80,7 @@ def test_a_field_is_classified(viewer: Any, widget: Any) -> None:
     assert all(float(row[1]) >= float(row[2]) for row in rows[: len(expected)])
 
 
-def test_what_is_missing_is_told(viewer: Any, widget: Any, tmp_path: Path) -> None:
+def test_what_is_missing_is_reported(viewer: Any, widget: Any, tmp_path: Path) -> None:
     widget.classify()
     assert "no layer is red or green or blue or yellow" in widget.message.text()
     for channel, plane in zip(Channel, PLANES, strict=True):
@@ -103,7 +103,7 @@ ODD = (
     {"scale": (2.0, 1.0, 1.0), "affine": np.diag([1.5, 1.0, 1.0, 1.0])},
     {"scale": (500.0, 1000.0, 1000.0), "units": ("nm", "nm", "nm")},
 )
-"""What tells one layer's place along z from those of the others."""
+"""What distinguishes the z position of one layer from those of the others."""
 
 
 def add_field(viewer: Any, data: Any = DEEP, names: Any = ("red", "green", "blue", "yellow"), **form: Any) -> list[Any]:
@@ -186,7 +186,7 @@ def test_a_choice_stands_when_layers_are_renamed(viewer: Any, widget: Any) -> No
     assert [box.currentText() for box in widget.channels.values()] == ["one", "green", "blue", "red"]
 
 
-def test_layers_of_one_name_are_told_apart(viewer: Any, widget: Any) -> None:
+def test_layers_of_one_name_are_distinguished(viewer: Any, widget: Any) -> None:
     add_field(viewer, PLANES)
     other = viewer.add_image(PLANES[0] // 2, name="red")
     assert len({layer.name for layer in viewer.layers}) == 5

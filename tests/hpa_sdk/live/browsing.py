@@ -26,7 +26,7 @@ def visiting(browser: Any, page: Page, *, path: str = "/", **options: Any) -> It
         yield visit
         hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in {"data", "blob"}}
         assert hosts == {urlsplit(page.url).netloc}
-        # What is refused on purpose, the browser tells as an error of its own.
+        # The browser reports intended refusals as errors of its own.
         assert [text for text in wrong if "the server responded with a status of" not in text] == []
     finally:
         context.close()

@@ -1,4 +1,4 @@
-"""What can't be answered is refused with a reason and leaves nothing behind, and the work goes on."""
+"""Bad input is refused with a reason and leaves nothing behind, and the work continues."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ def test_what_is_no_form_is_refused(shared_page: Page, content: bytes) -> None:
 
 
 def test_5_gigabytes_are_refused_before_they_come(shared_page: Page) -> None:
-    told = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5368709120\r\n\r\n"
+    request = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5368709120\r\n\r\n"
     with socket.create_connection(("127.0.0.1", httpx.URL(shared_page.url).port or 0), timeout=60) as connection:
-        connection.sendall(told.encode())
+        connection.sendall(request.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b"413" in answer.splitlines()[0]
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["what"].startswith("the request is larger")
 
 
-def test_a_body_of_untold_length_is_read_up_to_the_limit(
+def test_a_body_of_unknown_length_is_read_up_to_the_limit(
     station: Station, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(server, "LARGEST_UPLOAD", 100_000)
@@ -125,7 +125,7 @@ def test_16_bits_without_a_white_level_are_refused(shared_page: Page, tmp_path: 
     assert (response.status_code, "--white" in response.json()["remedy"]) == (422, True)
 
 
-def test_a_model_file_that_is_replaced_is_told_and_the_loaded_one_answers(tmp_path: Path, model: Path) -> None:
+def test_a_replaced_model_is_reported_the_loaded_one_answers(tmp_path: Path, model: Path) -> None:
     own = tmp_path / "own.onnx"
     own.write_bytes(model.read_bytes())
     station = make_station(tmp_path, own)
@@ -157,7 +157,7 @@ def test_a_result_that_was_damaged_costs_no_other(page: Page, tmp_path: Path) ->
     assert page.get("/health")["label_counts"] == [int(at in newest["indices"]) for at in range(28)]
 
 
-def test_a_folder_that_another_watch_holds_is_shown_but_not_watched_twice(station: Station, tmp_path: Path) -> None:
+def test_a_folder_of_another_watch_is_shown_but_not_watched(station: Station, tmp_path: Path) -> None:
     field(station.watch, "field-1")
     with watching(station):
         assert "another watch is at work" in why(station, watches=True)
@@ -167,7 +167,7 @@ def test_a_folder_that_another_watch_holds_is_shown_but_not_watched_twice(statio
             assert page.send(*field(tmp_path / "mine", "field-2").files).status_code == 200
 
 
-def test_trouble_of_the_watched_folder_is_told(station: Station) -> None:
+def test_trouble_of_the_watched_folder_is_reported(station: Station) -> None:
     with serving(station, watches=True) as page:
         station.watch.rename(station.watch.with_name("away"))
         wait_until(lambda: page.get("/health")["notices"])

@@ -1,4 +1,4 @@
-"""Whatever a client makes of the description, the server has an answer that is no error of its own."""
+"""The server answers every request that the description allows without an internal error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strangers stay outside: other sites, other names of this computer, other computers without the token."""
+"""Access control refuses other sites, other names of this computer, and other computers without the token."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_page_itself_and_links_to_it_are_let_in(shared_page: Page) -> None:
     assert "frame-ancestors 'none'" in policy
 
 
-def test_with_a_token_nothing_is_told_without_it(station: Station, tmp_path: Path) -> None:
+def test_a_token_is_needed_for_every_answer(station: Station, tmp_path: Path) -> None:
     planes = [("files", (file.name, file.read_bytes())) for file in field(tmp_path / "mine", "a").files]
     with serving(station, token=TOKEN) as page, httpx.Client(base_url=page.url) as stranger:
         for path in ("/", "/results", "/results/a", "/pictures/red/a", "/events", "/health", "/openapi.json"):
@@ -90,7 +90,7 @@ def test_this_computer_needs_none(host: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "short", "ü" * 20, "a" * 20 + "\n"])
-def test_a_token_that_is_easily_guessed_or_sent_wrongly_is_refused(token: str) -> None:
+def test_a_weak_or_wrongly_sent_token_is_refused(token: str) -> None:
     with pytest.raises(SettingError, match="the token is not made of"):
         rules_for("127.0.0.1", token)
 

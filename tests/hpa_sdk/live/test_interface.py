@@ -1,4 +1,4 @@
-"""Programs get the predictor's own answers, page by page and as they come, and so they do after a restart."""
+"""Programs get the predictor's own answers, page by page and as events, also after a restart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def expected(station: Station, *samples: Sample) -> list[list[float]]:
     return [[float(str(value)) for value in answer.probabilities] for answer in predictor.predict(samples)]
 
 
-def test_a_field_that_is_sent_is_answered_and_kept_as_one_of_the_hot_folder_is(page: Page, tmp_path: Path) -> None:
+def test_a_sent_field_is_answered_and_kept_like_a_watched_one(page: Page, tmp_path: Path) -> None:
     sample = field(tmp_path / "mine", "field ö")
     response = page.send(*sample.files)
     assert response.status_code == 200, response.text
@@ -57,7 +57,7 @@ def test_a_stack_is_read_by_the_names_of_its_channels(tmp_path: Path, model: Pat
         planes = stack()[[2, 1, 0, 3], 0]
         (prediction,) = Predictor.load(model, device="cpu", white=4095).predict_planes(planes[None])
         assert result["probabilities"] == [float(str(value)) for value in prediction.probabilities]
-        # Planes in the plain form are read too, whatever the station calls its channels.
+        # Planes in the plain form are read too, with any channel names of the station.
         assert page.send(*field(tmp_path / "mine", "plain").files).status_code == 200
 
 
@@ -96,7 +96,7 @@ def pixels(page: Page, view: str, name: str) -> Any:
     return np.asarray(Image.open(io.BytesIO(response.content)))
 
 
-def test_pictures_show_each_plane_and_all_of_them_also_after_a_restart(station: Station, tmp_path: Path) -> None:
+def test_pictures_show_every_plane_also_after_a_restart(station: Station, tmp_path: Path) -> None:
     planes = np.zeros((4, 64, 80), np.uint8)
     for at in range(4):
         planes[at, :, 20 * at : 20 * (at + 1)] = 200
@@ -141,13 +141,13 @@ def events(page: Page, until: str, **headers: str) -> list[tuple[str, Any]]:
     return found
 
 
-def test_a_field_of_the_hot_folder_is_told_and_a_browser_that_comes_back_misses_nothing(station: Station) -> None:
+def test_events_reach_a_browser_that_reconnects(station: Station) -> None:
     with serving(station, watches=True) as page:
         with ThreadPoolExecutor(1) as other:
-            told = other.submit(events, page, '"id":"field-1"')
+            received = other.submit(events, page, '"id":"field-1"')
             time.sleep(0.3)
             field(station.watch, "field-1")
-            kind, result = told.result()[-1]
+            kind, result = received.result()[-1]
         assert (kind, result["error"]) == ("result", None)
         page.send(*field(station.output, "field-2").files)
     # A browser that comes back says where it was, to the next server too.
@@ -157,7 +157,7 @@ def test_a_field_of_the_hot_folder_is_told_and_a_browser_that_comes_back_misses_
         assert kinds == [("status", None), ("result", 2)]
 
 
-def test_the_description_tells_of_every_question(shared_page: Page) -> None:
+def test_the_description_lists_every_request(shared_page: Page) -> None:
     paths = shared_page.get("/openapi.json")["paths"]
     assert set(paths) == {"/predict", "/results", "/results/{name}", "/pictures/{view}/{name}", "/health"}
     assert "503" in paths["/predict"]["post"]["responses"]
@@ -168,7 +168,7 @@ def test_no_page_that_loads_from_elsewhere_is_served(shared_page: Page, path: st
     assert shared_page.client.get(path).status_code == 404
 
 
-def test_the_same_warning_is_told_once(page: Page, tmp_path: Path) -> None:
+def test_the_same_warning_is_reported_once(page: Page, tmp_path: Path) -> None:
     for name in ("a", "b"):
         page.send(*field(tmp_path / "mine", name).files)
         logging.getLogger("hpa_sdk").warning("the lamp is old")

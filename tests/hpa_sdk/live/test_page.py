@@ -39,7 +39,7 @@ def test_a_field_that_is_dropped_shows_its_labels_and_pictures(page: Page, brows
         assert visit.locator("#field tbody tr").count() == 28
 
 
-def test_what_is_refused_is_told_and_the_next_field_is_answered(page: Page, browser: Any, tmp_path: Path) -> None:
+def test_a_refusal_is_reported_and_the_next_field_is_answered(page: Page, browser: Any, tmp_path: Path) -> None:
     sample = field(tmp_path / "mine", "field-1")
     packed = tmp_path / "field.zip"
     packed.write_bytes(zip_of("a.png", b""))
@@ -54,7 +54,7 @@ def test_what_is_refused_is_told_and_the_next_field_is_answered(page: Page, brow
         visit.locator("#field .field-head").wait_for()
 
 
-def test_a_field_that_arrives_appears_by_itself_and_the_newest_is_first(station: Station, browser: Any) -> None:
+def test_a_new_field_appears_by_itself_newest_first(station: Station, browser: Any) -> None:
     with serving(station, watches=True) as page, visiting(browser, page) as visit:
         visit.get_by_text("Live", exact=True).wait_for()
         for name in ("field-1", "field-2"):
@@ -68,7 +68,7 @@ def test_a_field_that_arrives_appears_by_itself_and_the_newest_is_first(station:
         ]
 
 
-def test_an_open_page_goes_on_when_the_server_is_back(station: Station, browser: Any, tmp_path: Path) -> None:
+def test_an_open_page_continues_when_the_server_is_back(station: Station, browser: Any, tmp_path: Path) -> None:
     with serving(station) as page:
         port = int(page.url.rpartition(":")[2])
         context = browser.new_context()
@@ -83,7 +83,7 @@ def test_an_open_page_goes_on_when_the_server_is_back(station: Station, browser:
     context.close()
 
 
-def test_of_10000_results_the_list_shows_those_that_are_scrolled_to(station: Station, browser: Any) -> None:
+def test_the_list_shows_the_scrolled_part_of_10000_results(station: Station, browser: Any) -> None:
     add_results(station, 10_000)
     with serving(station) as page, visiting(browser, page) as visit:
         visit.locator("[role=option]").first.wait_for()
@@ -138,9 +138,7 @@ def test_the_list_can_be_narrowed_to_a_label_and_to_what_failed(page: Page, brow
         visit.get_by_text("No field yet").wait_for()
 
 
-def test_the_last_choice_is_the_list_however_late_an_earlier_one_is_answered(
-    page: Page, browser: Any, tmp_path: Path
-) -> None:
+def test_a_late_answer_does_not_replace_the_last_choice(page: Page, browser: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         page.send(*field(tmp_path / "mine", name, seed=ord(name)).files)
     with visiting(browser, page) as visit:
@@ -184,7 +182,7 @@ def test_no_barrier_is_found_by_the_automatic_check(
 
 def barriers(visit: Any) -> list[str]:
     visit.add_script_tag(path=str(AXE))
-    found = visit.evaluate("axe.run().then((told) => told.violations)")
+    found = visit.evaluate("axe.run().then((result) => result.violations)")
     return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found if one["impact"] in SERIOUS]
 
 

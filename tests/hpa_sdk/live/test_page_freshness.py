@@ -32,7 +32,7 @@ def rows(visit: Any) -> list[str]:
 
 
 def until(visit: Any, condition: Callable[[], object]) -> None:
-    """Wait for something while the browser's own events go on, also while the page is loaded anew."""
+    """Wait for something while the browser handles its events, also while the page is loaded again."""
 
     def holds() -> bool:
         visit.wait_for_timeout(20)
@@ -115,11 +115,11 @@ def test_an_answer_on_its_way_is_not_mixed_with_another_store(page: Page, browse
         asked: list[str] = []
 
         def answer(route: Any) -> None:
-            told = page.get("/results")
-            told["store"] = "0123456789abcdef"
-            told["results"][0] |= {"id": "elsewhere", "store": told["store"]}
+            listing = page.get("/results")
+            listing["store"] = "0123456789abcdef"
+            listing["results"][0] |= {"id": "elsewhere", "store": listing["store"]}
             asked.append(route.request.url)
-            route.fulfill(json=told)
+            route.fulfill(json=listing)
 
         visit.route("**/results*failed=true*", answer)
         visit.locator("#show").select_option("failed=true")
@@ -218,8 +218,8 @@ def test_older_fields_leave_no_gap_behind_a_cut(station: Station, browser: Any) 
 def test_a_field_that_is_answered_twice_at_once_has_one_row(station: Station, browser: Any) -> None:
     add_results(station, 3)
     with serving(station) as page:
-        told = page.get("/results/field-1")
-        new = [{**told, "number": number, "labels": [], "indices": [number % 2]} for number in (4, 5)]
+        stored = page.get("/results/field-1")
+        new = [{**stored, "number": number, "labels": [], "indices": [number % 2]} for number in (4, 5)]
         status = ("status", {**page.get("/health"), "newest": 5})
         events = [status, *(("result", result) for result in new)]
         body = "".join(f"event: {kind}\ndata: {json.dumps(data)}\n\n" for kind, data in events)

@@ -1,4 +1,4 @@
-"""``hpa serve`` watches and serves until it is asked to end, and says what keeps it from starting."""
+"""``hpa serve`` watches and serves until it is stopped, and reports what prevents its start."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_it_watches_and_serves_until_it_is_asked_to_end(tmp_path: Path, model: P
             with httpx.stream("GET", f"{url}events", timeout=60) as stream:
                 next(stream.iter_lines())
                 process.send_signal(ENDS[0])
-                told = process.stderr.read()
+                log = process.stderr.read()
                 process.wait(60)
         finally:
             process.kill()
-    assert (process.returncode, "Traceback" in told) == (0, False), told
+    assert (process.returncode, "Traceback" in log) == (0, False), log
     assert (station.output / "a.json").exists()
 
 
@@ -50,7 +50,7 @@ def test_a_model_alone_answers_what_is_sent(tmp_path: Path, model: Path, monkeyp
     assert "another port" in result.stderr
 
 
-def test_a_folder_for_results_that_can_t_be_made_is_told(
+def test_a_results_folder_that_can_t_be_made_is_reported(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -71,8 +71,8 @@ def test_a_folder_for_results_that_can_t_be_made_is_told(
         (["{folder}/station.toml", "--device", "cpu"], "write them into it"),
     ],
 )
-def test_what_keeps_it_from_starting_is_told(tmp_path: Path, model: Path, arguments: list[str], message: str) -> None:
-    told = [argument.format(model=model, folder=tmp_path) for argument in arguments]
-    result = CliRunner().invoke(main, ["serve", "--port", "0", *told])
+def test_what_prevents_the_start_is_reported(tmp_path: Path, model: Path, arguments: list[str], message: str) -> None:
+    filled = [argument.format(model=model, folder=tmp_path) for argument in arguments]
+    result = CliRunner().invoke(main, ["serve", "--port", "0", *filled])
     assert (result.exit_code, TOKEN in result.output) == (2, False)
     assert message in result.stderr

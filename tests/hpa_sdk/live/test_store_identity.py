@@ -1,4 +1,4 @@
-"""A number, an event or a picture of one store is never taken for that of another."""
+"""A number, an event or a picture of one store is never confused with that of another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = "0123456789abcdef"
 
 
 def move_store_away(station: Station) -> None:
-    """Make place for a new store, as its errors advise."""
+    """Move the old store away, as its errors advise."""
     station.output.rename(station.output.with_name(f"old-{len(list(station.output.parent.iterdir()))}"))
     station.output.mkdir()
 
@@ -129,8 +129,8 @@ def test_events_are_numbered_within_their_store(station: Station, tmp_path: Path
     with serving(station) as page:
         results = [send(page, tmp_path, name) for name in "ab"]
         store = results[0]["store"]
-        (status, told), *new = seen(page, last=f"{store}-1")
-        assert (status, told["store"]) == ("status", store)
+        (status, content), *new = seen(page, last=f"{store}-1")
+        assert (status, content["store"]) == ("status", store)
         assert new == [(f"{store}-2", results[1])]
         # Who comes from another store, or from an earlier version, begins anew.
         for last in (f"{OTHER}-1", "1", "x"):

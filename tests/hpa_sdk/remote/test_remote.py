@@ -193,7 +193,7 @@ def answer_with_links(server: Server, *links: str) -> None:
 @pytest.mark.parametrize("names", [1, 60_000], ids=["ever deeper", "ever more"])
 def test_a_listing_that_always_names_more_folders_is_left(serve: Callable[[Trouble], str], names: int) -> None:
     def name_more(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
-        # At some time it ends, so that whoever follows it all is found out.
+        # It ends at some time, so that a client that follows it all is detected.
         answer_with_links(server, *(f"{number}/" for number in range(names) if server.asked[""] < 100))
         return True
 
@@ -217,7 +217,7 @@ def test_names_are_read_as_the_files_have_them(serve: Callable[[Trouble], str], 
     server = serve(none)
     listed = [sample.id for sample in find_remote_samples(server, recursive=True)]
     assert listed == [*(sample.id for sample in fields[1:]), f"Platte ü/{name}"]
-    told = []
+    sources = []
     for address in (
         f"{server}Platte ü",
         f"{server}{quote(below.name)}/",
@@ -226,8 +226,8 @@ def test_names_are_read_as_the_files_have_them(serve: Callable[[Trouble], str], 
         (sample,) = find_remote_samples(address)
         assert sample.id == name
         assert read_planes(sample).any()
-        told.append(str(sample.source))
-    assert len(set(told)) == 1  # the same place in a ledger, however it was named
+        sources.append(str(sample.source))
+    assert len(set(sources)) == 1  # the same place in a ledger, however it was named
 
 
 def test_a_message_names_the_address_as_it_is(serve: Callable[[Trouble], str], fields: list[Sample]) -> None:
@@ -304,7 +304,7 @@ def test_a_server_that_fails_for_a_moment_changes_no_field(
     assert out.read_bytes() == expected
 
 
-def test_an_answer_whose_planes_could_not_be_looked_at_is_made_again(
+def test_an_answer_whose_planes_were_unreadable_is_repeated(
     serve: Callable[[Trouble], str], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = (model, serve(none), "-o", tmp_path / "out.csv", *RESUMED)
@@ -324,7 +324,7 @@ def test_an_answer_whose_planes_could_not_be_looked_at_is_made_again(
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "nonsense://x/y", "http://127.0.0.1:9/picture.png"])
-def test_an_address_that_leads_nowhere_is_told(
+def test_an_address_that_leads_nowhere_is_reported(
     address: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "LONGEST_WAIT", 0.01)
@@ -333,7 +333,7 @@ def test_an_address_that_leads_nowhere_is_told(
     assert "Traceback" not in result.stderr
 
 
-def test_a_store_that_can_t_know_who_asks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_store_credentials_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gcsfs")
     (tmp_path / "key.json").write_text("no key", encoding="utf-8")
     monkeypatch.setitem(fsspec.config.conf, "gs", {"token": str(tmp_path / "key.json")})

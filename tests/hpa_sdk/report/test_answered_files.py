@@ -1,4 +1,4 @@
-"""A picture in a report is of what was answered, or its caption says that nobody knows, or it is not shown."""
+"""A picture in a report shows the answered files, or its caption says that this is unknown, or it is left out."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ CHANGED = "the files were changed since this field was answered"
 
 def predict(model: Path, output: Path, *paths: object) -> Path:
     asked = ["predict", str(model), *map(str, paths), "-o", str(output), "--device", "cpu"]
-    told = CliRunner().invoke(main, asked)
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 0, result.output
     return output
 
 
 def reported(results: Path, *options: object) -> list[Any]:
     """Make a report, and give its fields."""
     page = results.with_name("report.html")
-    told = hpa(results, "-o", page, *options)
-    assert told.exit_code in {0, 1}, told.stderr
+    result = hpa(results, "-o", page, *options)
+    assert result.exit_code in {0, 1}, result.stderr
     fields: list[Any] = content_of(page)["fields"]
     return fields
 

@@ -1,4 +1,4 @@
-"""Planes are found again where they are meant without doubt, and nowhere else."""
+"""Planes are found again only where the match is certain."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_a_sure_mistake_is_worse_than_an_unsure_one() -> None:
     assert missed == pytest.approx(0.9)
 
 
-def test_truth_is_told_by_index_or_by_name(tmp_path: Path) -> None:
+def test_truth_is_given_by_index_or_by_name(tmp_path: Path) -> None:
     table = tmp_path / "train.csv"
     table.write_text('Id,Target\na,0 25\nb,Nucleoplasm;Cytosol\nc,"nucleoplasm, cytosol"\n', encoding="utf-8")
     truth = read_truth(table)
@@ -56,7 +56,7 @@ def test_truth_is_told_by_index_or_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", ["a,28", "a,x", "a,0\na,1", "a,-1", "a,Vesicles"])
-def test_a_table_that_is_no_truth_is_told_with_its_line(tmp_path: Path, rows: str) -> None:
+def test_a_table_that_is_no_truth_is_reported_with_its_line(tmp_path: Path, rows: str) -> None:
     table = tmp_path / "train.csv"
     table.write_text(f"Id,Target\n{rows}\n", encoding="utf-8")
     with pytest.raises(TableError, match=r"line [23]"):

@@ -1,4 +1,4 @@
-"""A report tells what the results tell, refuses what would mislead, and stays as small as it is asked to be."""
+"""A report shows the content of the results, refuses misleading input, and stays within the requested size."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_predict_and_report_are_two_commands(model: Path, fields: list[Sample], 
     folder, results, page = fields[0].files[0].parent, tmp_path / "Zellen ö.csv", tmp_path / "report.html"
     asked = ["predict", str(model), str(folder), "-o", str(results), "--device", "cpu", "--threshold", "0.4"]
     assert CliRunner().invoke(main, asked).exit_code == 0
-    told = hpa(results, "-o", page)
-    assert (told.exit_code, told.stdout) == (0, "")
+    result = hpa(results, "-o", page)
+    assert (result.exit_code, result.stdout) == (0, "")
     content = content_of(page)
     assert [field["id"] for field in content["fields"]] == [sample.id for sample in fields]
     assert all(field["size"] == field["full"] == [64, 64] for field in content["fields"])
@@ -66,9 +66,9 @@ def test_a_provenance_of_other_results_is_not_used(
 def test_failures_and_lost_planes_are_in_it(results: Path, fields: list[Sample], tmp_path: Path) -> None:
     fields[3].files[2].unlink()
     page = tmp_path / "report.html"
-    told = hpa(results, "--planes", fields[0].files[0].parent, "-o", page)
-    assert told.exit_code == 1
-    assert "5 fields, 1 failed" in told.stderr
+    result = hpa(results, "--planes", fields[0].files[0].parent, "-o", page)
+    assert result.exit_code == 1
+    assert "5 fields, 1 failed" in result.stderr
     content = content_of(page)
     assert "the plane is damaged" in content["fields"][1]["error"]
     assert "the blue plane is missing" in content["fields"][3]["picture_error"]
@@ -141,8 +141,8 @@ def test_a_picture_holds_the_planes_in_their_places() -> None:
 def test_the_contact_sheet_is_a_picture(report: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = report.parent
     sheet = tmp_path / "sheet.png"
-    told = hpa(folder / "results.csv", "--planes", folder / "planes", "--contact-sheet", sheet)
-    assert told.exit_code == 1
+    result = hpa(folder / "results.csv", "--planes", folder / "planes", "--contact-sheet", sheet)
+    assert result.exit_code == 1
     assert "1 fields are shown without a picture; the first, field-02" in caplog.text
     with Image.open(sheet) as picture:
         assert picture.width > 2000
@@ -151,6 +151,6 @@ def test_the_contact_sheet_is_a_picture(report: Path, tmp_path: Path, caplog: py
 
 def test_a_report_of_nothing_and_into_nothing_is_refused(results: Path, tmp_path: Path) -> None:
     assert hpa(results).exit_code == 2
-    told = hpa(tmp_path / "gone.csv", "-o", tmp_path / "report.html")
-    assert told.exit_code == 2
-    assert "can't be read" in told.stderr
+    result = hpa(tmp_path / "gone.csv", "-o", tmp_path / "report.html")
+    assert result.exit_code == 2
+    assert "can't be read" in result.stderr

@@ -53,7 +53,7 @@ def test_the_summary_counts_what_there_is(report: Path, browser: Any) -> None:
         assert f"\t{COUNT - 1}\t" in row
 
 
-def test_the_first_fields_are_on_the_first_screen_however_many_classes_there_are(report: Path, browser: Any) -> None:
+def test_the_first_fields_are_on_the_first_screen(report: Path, browser: Any) -> None:
     with visiting(browser, report) as visit:
         visit.locator("#classes tbody").evaluate(
             "(rows) => rows.append(...[...Array(28)].map(() => rows.firstChild.cloneNode(true)))"
@@ -192,5 +192,5 @@ def test_what_is_known_of_a_picture_can_be_read(
 
 
 def barriers(visit: Any) -> list[str]:
-    found = visit.evaluate("axe.run().then((told) => told.violations)")
+    found = visit.evaluate("axe.run().then((result) => result.violations)")
     return [f"{one['id']}: {[node['html'] for node in one['nodes']][:3]}" for one in found]

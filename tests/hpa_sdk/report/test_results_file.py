@@ -1,4 +1,4 @@
-"""Whatever wrote the results, they are read as the same results."""
+"""Results are read alike from every format."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_damage_in_a_parquet_file_costs_its_group_alone(model: Path, fields: lis
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "told"),
+    ("name", "write", "message"),
     [
         ("results.txt", Path.touch, "this holds no results"),
         ("results", Path.mkdir, "this holds no results"),
@@ -191,7 +191,9 @@ def test_damage_in_a_parquet_file_costs_its_group_alone(model: Path, fields: lis
         ("gone.csv", lambda _: None, "can't be read"),
     ],
 )
-def test_what_holds_no_results_is_told(tmp_path: Path, name: str, write: Callable[[Path], object], told: str) -> None:
+def test_a_file_without_results_is_reported(
+    tmp_path: Path, name: str, write: Callable[[Path], object], message: str
+) -> None:
     write(tmp_path / name)
-    with pytest.raises(HpaError, match=told):
+    with pytest.raises(HpaError, match=message):
         list(read_results(tmp_path / name))

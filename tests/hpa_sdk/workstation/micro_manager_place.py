@@ -43,12 +43,12 @@ class Workplace:
 
     @contextmanager
     def handler(self, predictor: Any = None, **options: Any) -> Iterator[tuple[FieldHandler, list[Result]]]:
-        told: list[Result] = []
+        results: list[Result] = []
         with FieldHandler(
             self.station, predictor or self.predictor, self.store, **{"run": "run", "patience": 20.0, **options}
         ) as handler:
-            handler.answered.connect(told.append)
-            yield handler, told
+            handler.answered.connect(results.append)
+            yield handler, results
 
     def expected(self, fields: list[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
         """The probabilities of planes as they are."""
@@ -90,7 +90,7 @@ def open_place(
 
 
 def run_and_cancel(core: UniMMCore, events: Any, handler: FieldHandler, when: Callable[[], bool]) -> float:
-    """Run an acquisition, cancel it once something is so, and tell how long it went on."""
+    """Run an acquisition, cancel it when a condition is met, and return how long it ran after that."""
     acquisition = threading.Thread(target=lambda: core.mda.run(events, output=[handler]))
     acquisition.start()
     wait_until(when)

@@ -1,4 +1,4 @@
-"""A look at a folder costs what the fields in it cost, and remembers nothing that is gone."""
+"""A look at a folder takes time only for its fields, and removed files are forgotten."""
 
 import time
 from collections.abc import Iterator
@@ -43,11 +43,11 @@ def test_what_is_no_microscope_s_is_never_looked_into(
 ) -> None:
     asked: list[str] = []
 
-    def noting(path: Path) -> FileStamp | None:
+    def read_recorded(path: Path) -> FileStamp | None:
         asked.append(path.name)
         return read_stamp(path)
 
-    monkeypatch.setattr(arrivals, "read_stamp", noting)
+    monkeypatch.setattr(arrivals, "read_stamp", read_recorded)
     monkeypatch.setattr(arrivals, "LOOKS_A_ROUND", 1)
     files = planes(tmp_path, "a").files
     for name in ("old experiments", "folder.tif", ".hidden.tif"):
@@ -94,9 +94,7 @@ def test_what_is_requeued_says_so(station: Station, ledger: Ledger, tmp_path: Pa
     assert first.stamps == second.stamps
 
 
-def test_a_plane_that_comes_while_the_others_are_answered_waits_for_them(
-    tmp_path: Path, model: Path, ledger: Ledger
-) -> None:
+def test_a_plane_that_comes_during_the_answer_waits(tmp_path: Path, model: Path, ledger: Ledger) -> None:
     station = make_station(tmp_path, model, settle_seconds=0.001, looks=1, plane_timeout_seconds=0.02)
     late = planes(tmp_path, "a").files[0].rename(tmp_path / "late.png")
     found = Arrivals(station, ledger)
@@ -153,7 +151,7 @@ def test_a_slow_share_is_left_alone_as_long_as_it_took(
     monkeypatch.setattr(arrivals, "list_names", slow)
     with ResultStore(station.output) as store:
         rest = HotFolder(station, Predictor.load(model, device="cpu"), store)._look()
-    assert rest >= 0.38  # Windows' clock goes on 16 ms at a time
+    assert rest >= 0.38  # Windows' clock advances 16 ms at a time
 
 
 def test_a_ledger_that_can_t_be_written_skips_nothing(station: Station, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every axis of a picture has a name or is refused: no array is read by the luck of its shape."""
+"""An axis without a name is refused: no array is interpreted by its shape."""
 
 import sys
 from contextlib import contextmanager
@@ -78,7 +78,7 @@ def test_named_axes_are_read_in_any_order(tmp_path: Path, axes: str) -> None:
 )
 def test_four_planar_samples_are_channels(tmp_path: Path, options: dict[str, Any], dtype: type) -> None:
     data: npt.NDArray[Any] = noise(4).astype(dtype)
-    # As tifffile writes an array of (4, H, W) unless it is told otherwise.
+    # The default of tifffile for an array of (4, H, W).
     tifffile.imwrite(exports(tmp_path), data, **{"photometric": "rgb", "planarconfig": "separate", **options})
     with tifffile.TiffFile(tmp_path / "exports" / "x.tif") as file:
         assert file.pages.first.planarconfig == 2
@@ -91,7 +91,7 @@ def test_planar_samples_of_min_is_white_are_inverted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(look(tmp_path, channels=BY_NUMBER).planes, 65535 - data[list(ORDER)])
 
 
-def test_planar_samples_are_noted_where_called_a_colour(tmp_path: Path) -> None:
+def test_planar_samples_called_a_colour_are_reported(tmp_path: Path) -> None:
     tifffile.imwrite(exports(tmp_path), noise(4), photometric="rgb", planarconfig="separate")
     note = "the file calls its 4 planar samples one picture in colour; each is taken as a channel"
     assert note in look(tmp_path, channels=BY_NUMBER).notes
@@ -199,7 +199,7 @@ def test_an_ome_zarr_of_other_numbers_is_refused_by_name(tmp_path: Path, dtype: 
     assert f"the pixels are {name}, not of 8 or 16 bits" in refusal(tmp_path)
 
 
-def test_a_second_picture_of_an_ome_zarr_is_noted(tmp_path: Path) -> None:
+def test_a_second_picture_of_an_ome_zarr_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.zarr"
     group = zarr.open_group(path, mode="w", zarr_format=3)
     put_image(group, stack(), "0.5")
@@ -210,7 +210,7 @@ def test_a_second_picture_of_an_ome_zarr_is_noted(tmp_path: Path) -> None:
 
 
 class FakeImage:
-    """What bioio gives: along an axis that it does not know, it takes the first place without a word."""
+    """What bioio gives: along an axis that it does not know, it takes index 0 without a warning."""
 
     def __init__(self, order: str, data: npt.NDArray[Any], names: list[str]) -> None:
         sizes = dict(zip(order, data.shape, strict=True))

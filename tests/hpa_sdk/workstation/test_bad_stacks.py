@@ -96,7 +96,7 @@ def plain(path: Path, array: Any, **options: Any) -> Path:
         (declared_huge, "60000x60000 pixels, more than"),
         (bomb, "damaged"),
         (time_points, "2 time points"),
-        (lambda path: plain(path, np.zeros((40, 48, 3), np.uint8), photometric="rgb"), "3 colours"),
+        (lambda path: plain(path, np.zeros((40, 48, 3), np.uint8), photometric="rgb"), "3 samples"),
         (lambda path: plain(path, np.zeros((4, 40, 48), np.float32)), "floating-point 32-bit pixels, not grey"),
         (lambda path: plain(path, np.zeros((4, 5, 5), np.uint8)), "5x5 pixels; a side needs"),
         (lambda path: path.write_bytes(b""), "damaged"),
@@ -170,9 +170,9 @@ def test_an_ome_zarr_that_is_no_field_is_refused(tmp_path: Path, spoil: Callable
 
 def test_a_huge_chunk_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = write_ome_zarr(tmp_path / "exports" / "x.zarr", stack(), "0.4")
-    told = path / "0" / ".zarray"
-    told.write_text(
-        told.read_text(encoding="utf-8").replace('"chunks": [\n    1,', '"chunks": [\n    1000000,'), "utf-8"
+    metadata = path / "0" / ".zarray"
+    metadata.write_text(
+        metadata.read_text(encoding="utf-8").replace('"chunks": [\n    1,', '"chunks": [\n    1000000,'), "utf-8"
     )
     assert "chunks are larger" in refusal(tmp_path)
 

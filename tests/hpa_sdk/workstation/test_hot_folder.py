@@ -29,7 +29,7 @@ from tests.hpa_sdk.workstation.watching import (
 from tests.small import CARD, make_field
 
 
-def test_planes_in_any_order_make_one_answer_that_of_the_predictor(tmp_path: Path, model: Path) -> None:
+def test_planes_in_any_order_give_the_predictor_s_answer(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model)
     elsewhere = [make_field(tmp_path / "elsewhere", f"Zelle ö {at}", RNG) for at in range(3)]
     files = [file for sample in elsewhere for file in sample.files]
@@ -128,7 +128,7 @@ def test_old_files_can_be_skipped_but_never_new_ones(tmp_path: Path, model: Path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows refuses such names itself")
-def test_names_that_can_t_be_used_are_told_apart(tmp_path: Path, model: Path) -> None:
+def test_names_that_can_t_be_used_are_distinguished(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model)
     for name in ("a\x01", "a\x02", "a_", "a\\b"):
         planes(tmp_path, name)
@@ -173,7 +173,7 @@ def test_names_are_grouped_as_a_folder_is(tmp_path: Path, model: Path, pattern: 
     assert found
 
 
-def test_fields_come_to_the_scale_that_the_card_tells(tmp_path: Path, model: Path) -> None:
+def test_fields_are_scaled_as_the_card_states(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model, files="pattern = 'hpa'\npixel_size = 0.16")
     predictor = Predictor.load(model, device="cpu")
     predictor.card = replace(predictor.card, training=replace(CARD.training, pixel_size=0.32, field_side=24))

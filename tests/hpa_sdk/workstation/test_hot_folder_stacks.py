@@ -39,7 +39,7 @@ def write_scenes(path: Path, count: int) -> None:
             file.write(stack(seed=seed), metadata=metadata, photometric="minisblack")
 
 
-def test_what_was_done_to_the_planes_is_said_once_and_kept_with_each_result(
+def test_processing_notes_are_logged_once_and_kept_with_results(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     predictor._log_once.cache_clear()
@@ -74,7 +74,7 @@ def test_a_missing_z_plane_is_waited_for_then_named_and_not_lost(tmp_path: Path,
     assert "maximum of 2 z planes" in found.notes
 
 
-def test_a_bad_moment_of_a_series_leaves_the_others_their_answers(tmp_path: Path, model: Path) -> None:
+def test_a_bad_time_point_does_not_affect_the_others(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model, files=LEICA)
     leica(tmp_path, time=0)
     with watching(station) as store:
@@ -95,12 +95,12 @@ def test_planes_of_different_time_points_make_no_field(tmp_path: Path, model: Pa
         file.rename(tmp_path / "exports" / "pos--T0001--Z00--C03.png")
     with watching(station) as store:
         wait_until(lambda: store.count() == 2)
-        told = {result.id: str(result.error) for result in store.newest(9)}
-    assert "no channel is yellow" in told["pos_t0000"]
-    assert "no channel is red" in told["pos_t0001"]
+        errors = {result.id: str(result.error) for result in store.newest(9)}
+    assert "no channel is yellow" in errors["pos_t0000"]
+    assert "no channel is red" in errors["pos_t0001"]
 
 
-def test_scenes_of_a_stack_and_what_was_done_to_them_are_in_the_results(tmp_path: Path, model: Path) -> None:
+def test_results_name_scenes_of_a_stack_and_their_processing(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model, files=f"white = 4095\n{CHANNELS}")
     write_ome_tiff(station.watch / "one.ome.tif", stack(z=3), **MICROMETRES)
     write_scenes(station.watch / "two.ome.tif", 2)
@@ -150,7 +150,7 @@ def whole_zarr(folder: Path) -> Path:
     return folder / "whole.zarr"
 
 
-def test_an_ome_zarr_folder_is_answered_when_its_last_chunk_has_settled(
+def test_an_ome_zarr_is_answered_after_its_last_chunk_settled(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ArrivalClock(monkeypatch)
@@ -180,7 +180,7 @@ def test_a_copy_that_pauses_is_waited_for(tmp_path: Path, model: Path) -> None:
         assert not store.count(failed=True)
 
 
-def test_a_copy_that_never_ends_is_told_and_one_that_ends_late_is_not_lost(
+def test_an_endless_copy_is_reported_and_a_late_one_is_not_lost(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrivals, "LOOKS_A_ROUND", 1)

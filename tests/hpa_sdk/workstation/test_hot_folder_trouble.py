@@ -1,4 +1,4 @@
-"""A hot folder outlives what happens to its files, its folders and its computer, and loses nothing."""
+"""Fault tolerance of a hot folder: it loses nothing when files, folders or the computer fail."""
 
 import hashlib
 import logging
@@ -35,13 +35,13 @@ def test_bad_files_are_reported_once_and_cost_no_other_field(tmp_path: Path, mod
     for name, content in contents.items():
         planes(tmp_path, name).files[1].write_bytes(content)
     planes(tmp_path, "good")
-    told: list[str] = []
-    with watching(station, on_result=lambda result: told.append(result.id)) as store:
+    answered: list[str] = []
+    with watching(station, on_result=lambda result: answered.append(result.id)) as store:
         wait_until(lambda: store.count() == 4)
         settled()
-    with watching(station, on_result=lambda result: told.append(result.id)):
+    with watching(station, on_result=lambda result: answered.append(result.id)):
         settled()
-    assert sorted(told) == ["empty", "good", "text", "torn"]
+    assert sorted(answered) == ["empty", "good", "text", "torn"]
     errors = {row["id"]: row["error"] for row in rows(station.output)}
     assert not errors.pop("good")
     assert all(f"{name}_green.png" in error for name, error in errors.items())
@@ -108,12 +108,12 @@ def test_a_folder_that_goes_away_is_waited_for(
         clock.let_pass(2 * SETTLE)
         wait_until(lambda: store.count() == 3)
         assert not store.count(failed=True)
-    told = [record.getMessage() for record in caplog.records]
-    assert sum("can't be listed" in message for message in told) == 1
-    assert sum("trouble is over" in message for message in told) == 1
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("can't be listed" in message for message in messages) == 1
+    assert sum("trouble is over" in message for message in messages) == 1
 
 
-def test_a_replaced_model_is_told_once_and_each_result_names_its_model(
+def test_a_replaced_model_is_reported_once_results_name_theirs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = make_model(tmp_path / "small.onnx")
@@ -156,7 +156,7 @@ def test_a_result_folder_that_can_t_be_written_holds_nothing_up(tmp_path: Path, 
     assert {row["id"] for row in rows(station.output)} == {"b", "below/a"}
 
 
-def test_a_second_watch_is_refused_and_told_who_is_at_work(tmp_path: Path, model: Path) -> None:
+def test_a_second_watch_is_refused_and_the_first_is_named(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model)
     with watching(station) as store:
         wait_until(lambda: store.ledger.fact("holder"))

@@ -1,4 +1,4 @@
-"""A ledger tells the truth or refuses; it never guesses and never half writes."""
+"""A ledger gives correct results or refuses; it never guesses and never writes a part."""
 
 import sqlite3
 from pathlib import Path
@@ -50,17 +50,17 @@ def test_another_process_reads_while_one_writes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"null", b'{"id": "b", "probabilities": [null]}', b"\xff"])
-def test_a_damaged_result_is_told_and_costs_no_other(path: Path, damage: bytes) -> None:
+def test_a_damaged_result_is_reported_and_affects_no_other(path: Path, damage: bytes) -> None:
     ledger = Ledger(path)
     for name in "abc":
         ledger.add(result(name))
     with sqlite3.connect(path) as database:
         database.execute("UPDATE results SET content = ? WHERE id = 'b'", [damage])
     database.close()
-    told = ledger.get("b")
-    assert told is not None
-    assert "damaged in the ledger" in str(told.error)
-    assert str(path) in str(told.error)
+    stored = ledger.get("b")
+    assert stored is not None
+    assert "damaged in the ledger" in str(stored.error)
+    assert str(path) in str(stored.error)
     assert [given.id for given in ledger.newest(9)] == ["c", "b", "a"]
     for found in (ledger.after(0, 9), ledger.without_file(9)):
         assert [(given.id, given.error is None) for _, given in found] == [("a", True), ("b", False), ("c", True)]
@@ -89,7 +89,7 @@ def of_another_program(path: Path) -> None:
         (lambda path: path.mkdir(), "unable to open"),
     ],
 )
-def test_what_is_no_ledger_of_this_version_is_refused_and_unchanged(path: Path, spoil: object, message: str) -> None:
+def test_a_ledger_of_another_version_is_refused_and_unchanged(path: Path, spoil: object, message: str) -> None:
     spoil(path)  # type: ignore[operator]
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(OutputError, match=message) as caught:

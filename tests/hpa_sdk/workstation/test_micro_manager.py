@@ -48,13 +48,13 @@ def place(make_place: Callable[..., Workplace]) -> Workplace:
 @pytest.mark.parametrize("order", ["tpcz", "tcpz"])
 def test_each_position_and_time_is_answered_as_its_planes_are(place: Workplace, order: str) -> None:
     fields = planes(3)
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(fields).mda.run(
             plan(3, exposure=1, time_plan={"interval": 0, "loops": 2}, axis_order=order), output=[handler]
         )
-    assert sorted(result.id for result in told) == [f"run/p00{p}_t00{t}" for p in range(3) for t in range(2)]
+    assert sorted(result.id for result in results) == [f"run/p00{p}_t00{t}" for p in range(3) for t in range(2)]
     wanted = place.expected(fields)
-    for result in told:
+    for result in results:
         np.testing.assert_allclose(result.probabilities, wanted[int(result.id[7])], atol=1e-6)
         assert place.store.get(result.id) == result
         assert place.store.json_path(result.id).is_file()
@@ -67,66 +67,68 @@ def test_z_goes_by_the_rule_of_the_station(make_place: Callable[..., Workplace],
     place = make_place(files=f"white = 4095\npixel_size = 0.32\nz = {rule}")
     stack = np.stack(planes(3))
     stack[:, 3] = stack[1, 3]
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         handler.plan(STACKED)
         for event in STACKED:
             channel = {"DAPI": 2, "protein": 1, "tubulin": 0, "ER": 3}[str(event.channel and event.channel.config)]
             handler.frameReady(stack[event.index["z"], channel], event, {})
-    (result,) = told
+    (result,) = results
     np.testing.assert_allclose(result.probabilities, place.expected([stack[chosen].max(0)])[0], atol=1e-6)
 
 
-def test_fields_come_to_the_scale_of_training_by_the_core_s_pixel_size(make_place: Callable[..., Workplace]) -> None:
+def test_fields_are_scaled_by_the_core_s_pixel_size(make_place: Callable[..., Workplace]) -> None:
     place = make_place("[trained]\npixel_size = 0.32\nside = 24", files="white = 4095")
     fields = planes(1)
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(fields, pixel_size=0.16).mda.run(plan(1, exposure=1), output=[handler])
     small = np.stack([cv2.resize(plane, (24, 24), interpolation=cv2.INTER_AREA) for plane in fields[0]])
-    np.testing.assert_allclose(told[0].probabilities, place.expected([small])[0], atol=1e-6)
+    np.testing.assert_allclose(results[0].probabilities, place.expected([small])[0], atol=1e-6)
     assert handler.report.troubles == ()
 
 
-def test_an_unknown_pixel_size_is_told(make_place: Callable[..., Workplace], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_pixel_size_is_reported(
+    make_place: Callable[..., Workplace], caplog: pytest.LogCaptureFixture
+) -> None:
     place = make_place("[trained]\npixel_size = 0.32\nside = 24", files="white = 4095")
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(planes(2)).mda.run(plan(2, exposure=1), output=[handler])
     assert "does not know the size of a pixel (0.0)" in handler.report.troubles[0]
     assert len([record for record in caplog.records if record.message == handler.report.troubles[0]]) == 1
-    assert all("the pixel size is unknown" in result.notes[0] for result in told)
+    assert all("the pixel size is unknown" in result.notes[0] for result in results)
 
 
 def test_16_bits_without_a_white_level_are_refused(make_place: Callable[..., Workplace]) -> None:
     place = make_place(files="pixel_size = 0.32")
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(planes(1)).mda.run(plan(1, exposure=1), output=[handler])
-    assert "which intensity is white" in str(told[0].error)
+    assert "which intensity is white" in str(results[0].error)
 
 
-def test_wrong_channel_names_are_told_before_and_after(place: Workplace) -> None:
+def test_wrong_channel_names_are_reported_before_and_after(place: Workplace) -> None:
     wrong = plan(2, exposure=1, channels=FILTERS[:3])
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         with pytest.raises(PlaneError, match=r"no channel is yellow .* there are 'DAPI' .*'protein' .*'tubulin'"):
             handler.check(wrong)
         simulated_core(planes(2)).mda.run(wrong, output=[handler])
-    assert len(told) == 2
-    assert all("no channel is yellow" in str(result.error) for result in told)
+    assert len(results) == 2
+    assert all("no channel is yellow" in str(result.error) for result in results)
 
 
-def test_a_missing_channel_can_be_done_without_and_a_fifth_is_ignored(make_place: Callable[..., Workplace]) -> None:
+def test_a_missing_channel_is_allowed_and_a_fifth_is_ignored(make_place: Callable[..., Workplace]) -> None:
     channels = CHANNELS.replace("['ER']", "['reticulum']").replace("['DAPI']", "['dapi ']")
     place = make_place("[without]\nyellow = 'empty'", channels=channels)
     fields = planes(1)
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(fields).mda.run(plan(1, exposure=1), output=[handler])
     fields[0][3] = 0
-    np.testing.assert_allclose(told[0].probabilities, place.expected(fields)[0], atol=1e-6)
-    assert "yellow is missing" in told[0].notes[0]
+    np.testing.assert_allclose(results[0].probabilities, place.expected(fields)[0], atol=1e-6)
+    assert "yellow is missing" in results[0].notes[0]
 
 
 def test_what_finds_no_place_is_dropped_early_and_counted(place: Workplace) -> None:
     gate = threading.Event()
     frames: list[weakref.ref[Any]] = []
-    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), waiting=2) as (handler, told):
+    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), waiting=2) as (handler, results):
         core = simulated_core(planes(12))
         core.mda.events.frameReady.connect(lambda frame: frames.append(weakref.ref(frame)))
         core.mda.run(plan(12, exposure=1), output=[handler])
@@ -136,42 +138,42 @@ def test_what_finds_no_place_is_dropped_early_and_counted(place: Workplace) -> N
     assert dropped == 12 - 2
     # Four frames each of the two fields; the core keeps its last one.
     assert alive <= 4 * 2 + 1
-    assert len(told) == 12
-    assert sum("was dropped" in str(result.error) for result in told) == dropped
+    assert len(results) == 12
+    assert sum("was dropped" in str(result.error) for result in results) == dropped
     assert f"{dropped} fields dropped" in str(handler.report)
 
 
 def test_nothing_is_dropped_by_one_who_waits(place: Workplace) -> None:
     with place.handler(Stubborn(place.predictor, lambda _: time.sleep(0.02)), waiting=1, when_full="wait") as (
         handler,
-        told,
+        results,
     ):
         simulated_core(planes(12)).mda.run(plan(12, exposure=1), output=[handler])
-    assert [result.error for result in told] == [None] * 12
+    assert [result.error for result in results] == [None] * 12
     assert handler.report.dropped == 0
 
 
 def test_frames_of_too_many_fields_are_not_kept(place: Workplace) -> None:
-    with place.handler(incomplete=2) as (handler, told):
+    with place.handler(incomplete=2) as (handler, results):
         simulated_core(planes(4)).mda.run(plan(4, exposure=1, axis_order="tcpz"), output=[handler])
-    assert sum(result.error is not None for result in told) == 4 - 2
+    assert sum(result.error is not None for result in results) == 4 - 2
     assert len(handler.report.incomplete) == 2
 
 
 def test_a_cancelled_acquisition_keeps_what_is_finished(place: Workplace) -> None:
-    with place.handler(waiting=2000) as (handler, told):
+    with place.handler(waiting=2000) as (handler, results):
         core = simulated_core(planes(4))
         long = plan(4, exposure=1, time_plan={"interval": 0, "loops": 500})
-        run_and_cancel(core, long, handler, lambda: len(told) >= 3)
+        run_and_cancel(core, long, handler, lambda: len(results) >= 3)
     report = handler.report
     assert 3 <= report.answered < 2000
     assert report.failed == len(report.incomplete) <= 1
-    assert place.store.count() == len(told) == report.answered + report.failed
+    assert place.store.count() == len(results) == report.answered + report.failed
 
 
-def test_events_that_nobody_planned_are_told(place: Workplace) -> None:
+def test_unplanned_events_are_reported(place: Workplace) -> None:
     events = list(plan(1, exposure=1))
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         core = simulated_core(planes(1))
         core.mda.run(events, output=[handler])
         assert handler.report.unplanned_frames == 4
@@ -179,45 +181,45 @@ def test_events_that_nobody_planned_are_told(place: Workplace) -> None:
         handler.plan(events)
         core.mda.run(events, output=[handler])
         core.mda.run(plan(1, exposure=1), output=[handler])
-    assert [result.id for result in told] == ["run/p000", "run/p000-2"]
+    assert [result.id for result in results] == ["run/p000", "run/p000-2"]
 
 
-def test_one_who_is_connected_directly_holds_the_acquisition_up_instead_of_the_memory(place: Workplace) -> None:
+def test_a_direct_connection_blocks_and_does_not_fill_memory(place: Workplace) -> None:
     predictor = Stubborn(place.predictor, lambda _: time.sleep(0.05))
-    with place.handler(predictor, waiting=1, when_full="wait") as (handler, told):
+    with place.handler(predictor, waiting=1, when_full="wait") as (handler, results):
         core = simulated_core(planes(8))
         finished: list[int] = []
-        core.mda.events.sequenceFinished.connect(lambda: finished.append(len(told)))
+        core.mda.events.sequenceFinished.connect(lambda: finished.append(len(results)))
         with mda_listeners_connected(handler, mda_events=core.mda.events, asynchronous=False):
             core.mda.run(plan(8, exposure=1))
     assert finished[0] >= 8 - 2
-    assert len(told) == 8
+    assert len(results) == 8
 
 
 def test_what_is_planned_by_hand_and_by_the_run_is_planned_once(place: Workplace) -> None:
     sequence = plan(2, exposure=1)
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         core = simulated_core(planes(2))
         assert handler.plan(sequence) == handler.plan(sequence)
         core.mda.run(sequence, output=[handler])
         assert handler.report.planned == 2
         core.mda.run(sequence, output=[handler])
     assert str(handler.report) == "4 of 4 planned fields answered, 0 failed"
-    assert [result.id for result in told] == ["run/p000", "run/p001", "run/p000-2", "run/p001-2"]
+    assert [result.id for result in results] == ["run/p000", "run/p001", "run/p000-2", "run/p001-2"]
 
 
-def test_white_by_percentile_is_that_of_the_frames_not_of_the_frame_around_them(
+def test_the_white_percentile_ignores_the_border_of_frames(
     make_place: Callable[..., Workplace],
 ) -> None:
     place = make_place("[trained]\npixel_size = 0.32\nside = 96", files="white = 'percentile'\npixel_size = 0.32")
     fields = planes(1)
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(fields).mda.run(plan(1, exposure=1), output=[handler])
     levels = np.percentile(fields[0], 99.9, axis=(1, 2)).tolist()
     framed = np.pad(fields[0], ((0, 0), (24, 24), (24, 24)))
     (expected,) = place.predictor.predict_planes([framed], white=levels)
-    np.testing.assert_allclose(told[0].probabilities, expected.probabilities, atol=1e-4)
-    assert any(note.startswith("white is the 99.9th percentile") for note in told[0].notes)
+    np.testing.assert_allclose(results[0].probabilities, expected.probabilities, atol=1e-4)
+    assert any(note.startswith("white is the 99.9th percentile") for note in results[0].notes)
 
 
 def test_names_of_positions_are_in_the_ids(place: Workplace) -> None:

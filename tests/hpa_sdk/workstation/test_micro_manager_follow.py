@@ -1,4 +1,4 @@
-"""What is seen decides what is taken next, and the acquisition ends whatever becomes of the answers."""
+"""Answers decide what is acquired next, and the acquisition ends even if answers fail."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_fields_that_show_a_label_are_visited_again(place: Workplace) -> None:
         return [event.replace(exposure=2) for event in events] if label in result.indices else []
 
     taken: Events = []
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         core = simulated_core(fields)
         core.mda.events.frameReady.connect(lambda _, event: taken.append(event))
         core.mda.run(follow_up(handler, plan(8, exposure=1), decide), output=[handler])
-    assert len(told) == 8 + len(wanted)
-    assert all(result.error is None for result in told)
-    first = {result.id: result for result in told if "_t" not in result.id}
-    second = [result for result in told if "_t" in result.id]
+    assert len(results) == 8 + len(wanted)
+    assert all(result.error is None for result in results)
+    first = {result.id: result for result in results if "_t" not in result.id}
+    second = [result for result in results if "_t" in result.id]
     assert sorted(int(result.id[5:8]) for result in second) == wanted
     for result in second:
         assert result.probabilities == first[result.id[:8]].probabilities
@@ -74,13 +74,13 @@ def test_fields_that_show_a_label_are_visited_again(place: Workplace) -> None:
 
 def test_a_field_is_followed_before_the_rest_is_taken(place: Workplace) -> None:
     taken: list[int] = []
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
 
         def take(_: object, event: useq.MDAEvent) -> None:
             taken.append(event.index["p"])
             # At each first visit, all fields before are answered: what they ask for can be next.
             if "t" not in event.index:
-                wait_until(lambda: sum("_t" not in result.id for result in told) >= event.index["p"])
+                wait_until(lambda: sum("_t" not in result.id for result in results) >= event.index["p"])
 
         core = simulated_core(planes(6))
         core.mda.events.frameReady.connect(take)
@@ -91,12 +91,12 @@ def test_a_field_is_followed_before_the_rest_is_taken(place: Workplace) -> None:
 
 @pytest.mark.parametrize("rounds", [0, 1, 3])
 def test_it_goes_as_far_as_it_may(place: Workplace, rounds: int) -> None:
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         simulated_core(planes(2)).mda.run(
             follow_up(handler, plan(2, exposure=1, time_plan={"interval": 0.01, "loops": 2}), again, rounds=rounds),
             output=[handler],
         )
-    assert len(told) == len({result.id for result in told}) == 4 * (1 + rounds)
+    assert len(results) == len({result.id for result in results}) == 4 * (1 + rounds)
 
 
 @pytest.mark.parametrize("problem", ["fail", "are dropped"])
@@ -106,9 +106,9 @@ def test_it_ends_when_predictions_fail_or_are_dropped(place: Workplace, problem:
             raise ZeroDivisionError
         wait_until(lambda: handler.report.dropped)
 
-    with place.handler(Stubborn(place.predictor, before), waiting=1) as (handler, told):
+    with place.handler(Stubborn(place.predictor, before), waiting=1) as (handler, results):
         simulated_core(planes(6)).mda.run(follow_up(handler, plan(6, exposure=1), again), output=[handler])
-    assert len(told) == 12
+    assert len(results) == 12
     assert handler.report.failed > 0
     assert problem == "fail" or handler.report.dropped > 0
 
@@ -116,21 +116,21 @@ def test_it_ends_when_predictions_fail_or_are_dropped(place: Workplace, problem:
 def test_it_ends_when_answers_are_lost(place: Workplace) -> None:
     gate = threading.Event()
     began = time.monotonic()
-    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), patience=0.1) as (handler, told):
+    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), patience=0.1) as (handler, results):
         simulated_core(planes(2)).mda.run(follow_up(handler, plan(2, exposure=1), again, timeout=0.5), output=[handler])
-        assert told == []
+        assert results == []
     assert time.monotonic() - began < 10
     gate.set()
-    assert len(told) == 2
+    assert len(results) == 2
 
 
 def test_it_ends_when_the_handler_sees_no_frame(place: Workplace) -> None:
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         core = simulated_core(planes(2))
         core.mda.run(follow_up(handler, plan(2, exposure=1), again, timeout=0.3))
         handler.close()
         core.mda.run(follow_up(handler, plan(2, exposure=1), again, timeout=60), output=[handler])
-    assert told == []
+    assert results == []
 
 
 def test_it_ends_when_the_camera_fails_at_a_field(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,14 +143,14 @@ def test_it_ends_when_the_camera_fails_at_a_field(place: Workplace, monkeypatch:
         snap()
 
     def good() -> int:
-        return sum(result.error is None for result in told)
+        return sum(result.error is None for result in results)
 
     passed = itertools.count(step=30)
     # Time flies once there is nothing more to come.
     clock = SimpleNamespace(monotonic=lambda: next(passed) if good() == 4 else 0)
     monkeypatch.setattr(micro_manager_follow, "time", clock)
     monkeypatch.setattr(core, "snapImage", fail_once)
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         core.mda.run(follow_up(handler, plan(3, exposure=1), again, timeout=60), output=[handler])
     assert good() == 4
     assert handler.report.incomplete == {"run/p001": ("yellow ('ER')",)}
@@ -165,10 +165,10 @@ def test_a_decision_that_fails_costs_its_own_visit(
             return events if problem == "raise" and 1 // 0 else ["what is no event"]
         return events
 
-    with place.handler() as (handler, told):
+    with place.handler() as (handler, results):
         handler.answered.connect(lambda _: 1 // 0)
         simulated_core(planes(3)).mda.run(follow_up(handler, plan(3, exposure=1), decide), output=[handler])
-    assert len(told) == 5
+    assert len(results) == 5
     assert "What to take after run/p001 could not be decided" in caplog.text
 
 
@@ -180,11 +180,11 @@ def test_it_can_be_cancelled_while_it_waits(place: Workplace) -> None:
         asked.append(name)
         gate.wait(20)
 
-    with place.handler(Stubborn(place.predictor, hang), patience=0.1) as (handler, told):
+    with place.handler(Stubborn(place.predictor, hang), patience=0.1) as (handler, results):
         core = simulated_core(planes(1))
         assert run_and_cancel(core, follow_up(handler, plan(1, exposure=1), again), handler, lambda: bool(asked)) < 15
     gate.set()
-    assert len(told) == 1
+    assert len(results) == 1
 
 
 def test_every_snippet_of_the_page_runs(

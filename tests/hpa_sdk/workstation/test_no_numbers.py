@@ -57,7 +57,7 @@ def test_logits_are_no_probabilities(tmp_path: Path) -> None:
     assert "not between 0 and 1" in str(answer.error)
 
 
-def test_a_watch_reports_it_and_goes_on(tmp_path: Path, nan_for_black: Path) -> None:
+def test_a_watch_reports_it_and_continues(tmp_path: Path, nan_for_black: Path) -> None:
     station = make_station(tmp_path, nan_for_black)
     write_planes(station.watch, "black", np.zeros((4, 32, 32), np.uint8))
     planes(tmp_path, "good")

@@ -15,17 +15,17 @@ from tests.hpa_sdk.workstation.watching import make_station
 def test_a_predictor_gets_all_that_the_station_says(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, white: str, given: object
 ) -> None:
-    told: dict[str, Any] = {}
+    received: dict[str, Any] = {}
     load = Predictor.load
 
-    def noting(model: Path, **options: Any) -> Predictor:
-        told.update(options, model=model)
+    def load_recorded(model: Path, **options: Any) -> Predictor:
+        received.update(options, model=model)
         return load(model, **options)
 
-    monkeypatch.setattr(Predictor, "load", noting)
+    monkeypatch.setattr(Predictor, "load", load_recorded)
     station = make_station(tmp_path, model, text="gpu_memory = 3\nthreshold = 0.25", files=f"white = {white}")
     predictor = load_predictor(station)
-    assert told == {"model": model, "device": "cpu", "gpu_memory": 3, "threshold": 0.25, "white": given}
+    assert received == {"model": model, "device": "cpu", "gpu_memory": 3, "threshold": 0.25, "white": given}
     assert set(predictor.thresholds.tolist()) == {0.25}
 
 

@@ -41,7 +41,7 @@ def by_pattern(folder: Path, pattern: str = "hpa", more: str = "", channels: str
 
 
 @pytest.mark.parametrize(("extension", "dtype"), [(".png", np.uint8), (".png", np.uint16), (".tif", np.uint16)])
-def test_kaggle_names_give_what_a_predictor_gives_without_a_station(
+def test_kaggle_names_give_the_same_with_and_without_a_station(
     tmp_path: Path, model: Path, extension: str, dtype: type
 ) -> None:
     write(tmp_path, colours("fält 1", extension), stack(dtype=dtype)[:, 0])
@@ -113,13 +113,13 @@ def test_leica_files_in_display_colours_are_refused(tmp_path: Path) -> None:
         picture = np.zeros((40, 48, 3), np.uint8)
         picture[..., at % 3] = stack(dtype=np.uint8)[at, 0]
         tifffile.imwrite(tmp_path / "exports" / f"a_z0_RAW_ch{at:02}.tif", picture, photometric="rgb")
-    (told,) = failures(by_pattern(tmp_path, "leica", channels=LEICA)).values()
-    assert "3 samples a pixel" in told
-    assert "raw numbers of each channel in grey" in told
-    assert "damaged" not in told
+    (message,) = failures(by_pattern(tmp_path, "leica", channels=LEICA)).values()
+    assert "3 samples a pixel" in message
+    assert "raw numbers of each channel in grey" in message
+    assert "damaged" not in message
 
 
-def test_any_pattern_serves_and_files_beside_it_are_passed_over(tmp_path: Path) -> None:
+def test_any_pattern_works_and_other_files_are_ignored(tmp_path: Path) -> None:
     data = stack()[:, 0]
     write(tmp_path, [f"exp_w{at}{name}_s1.tif" for at, name in enumerate(("DAPI", "GFP", "TRITC", "Cy5"))], data)
     write(tmp_path, ["exp_thumb_s1.png", ".exp_w0DAPI_s2.tif"], data[:2])
@@ -137,17 +137,17 @@ def test_planes_along_z_are_put_together_in_their_order(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_planes(sample), planes[[2, 1, 0, 3]])
 
 
-def test_a_file_of_one_channel_may_be_a_z_stack_and_say_its_pixel_size(tmp_path: Path) -> None:
+def test_a_file_of_one_channel_may_be_a_z_stack(tmp_path: Path) -> None:
     data = stack(z=3)
-    told = {"PhysicalSizeX": 100, "PhysicalSizeY": 100, "PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm"}
+    metadata = {"PhysicalSizeX": 100, "PhysicalSizeY": 100, "PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm"}
     for name, planes in zip(colours("x", ".ome.tif"), data, strict=True):
-        write_ome_tiff(tmp_path / "exports" / name, planes, "ZYX", **told, Channel={"Name": "whatever"})
+        write_ome_tiff(tmp_path / "exports" / name, planes, "ZYX", **metadata, Channel={"Name": "whatever"})
     (sample,) = fields_of(by_pattern(tmp_path))
     np.testing.assert_array_equal(read_planes(sample), data.max(1))
     assert sample.source.look().pixel_size == pytest.approx(0.1)  # type: ignore[union-attr]
 
 
-def test_a_file_of_an_ome_tiff_that_is_spread_over_four_is_its_own_plane(tmp_path: Path) -> None:
+def test_each_file_of_a_four_file_ome_tiff_is_its_own_plane(tmp_path: Path) -> None:
     data = stack()[:, 0]
     for own, (name, plane) in enumerate(zip(colours("x", ".ome.tif"), data, strict=True)):
         path = write_ome_tiff(tmp_path / "exports" / name, plane[None], "CYX", Channel={"Name": ["one"]})
@@ -166,7 +166,7 @@ def test_a_file_of_an_ome_tiff_that_is_spread_over_four_is_its_own_plane(tmp_pat
     np.testing.assert_array_equal(read_planes(sample), data)
 
 
-def test_folders_below_are_searched_where_the_station_file_says_so(tmp_path: Path) -> None:
+def test_subfolders_are_searched_if_the_station_file_says_so(tmp_path: Path) -> None:
     write(tmp_path, [f"tag 1/{name}" for name in colours("x")], stack()[:, 0])
     assert not list(fields_of(by_pattern(tmp_path)))
     assert [sample.id for sample in fields_of(by_pattern(tmp_path, more="recursive = true"))] == ["tag 1/x"]
@@ -199,16 +199,16 @@ def test_planes_that_make_no_field_fail_alone(tmp_path: Path) -> None:
     for name, plane, pixel_size in zip(colours("scale"), data, (0.1, 0.1, 0.1, 0.2), strict=True):
         size = {key: pixel_size if isinstance(value, float) else value for key, value in MICROMETRES.items()}
         write_ome_tiff(tmp_path / "exports" / name, plane, "YX", **size, Channel={"Name": "whatever"})
-    told = failures(by_pattern(tmp_path))
-    assert set(told) == {"scale", "size", "depth", "twice", "few", "torn", "many"}
-    assert "differ in size or depth (red 48x40 uint16" in told["size"]
-    assert "differ in size or depth" in told["depth"]
-    assert "twice_red.png" in told["twice"]
-    assert "no channel is yellow" in told["few"]
-    assert "there are 'blue', 'green', 'red'" in told["few"]
-    assert "torn_blue.tif" in told["torn"]
-    assert "1 pictures of 4 channels" in told["many"]
-    assert "pixels of 0.1 um and of 0.2 um" in told["scale"]
+    messages = failures(by_pattern(tmp_path))
+    assert set(messages) == {"scale", "size", "depth", "twice", "few", "torn", "many"}
+    assert "differ in size or depth (red 48x40 uint16" in messages["size"]
+    assert "differ in size or depth" in messages["depth"]
+    assert "twice_red.png" in messages["twice"]
+    assert "no channel is yellow" in messages["few"]
+    assert "there are 'blue', 'green', 'red'" in messages["few"]
+    assert "torn_blue.tif" in messages["torn"]
+    assert "1 pictures of 4 channels" in messages["many"]
+    assert "pixels of 0.1 um and of 0.2 um" in messages["scale"]
 
 
 def test_each_time_point_is_a_field_of_its_own(tmp_path: Path) -> None:
@@ -230,9 +230,9 @@ def test_a_z_plane_that_a_channel_lacks_is_named(tmp_path: Path) -> None:
         (tmp_path / "exports" / f"{gone}.tif").unlink()
     rules = by_pattern(tmp_path, "leica", channels=LEICA)
     assert [group.is_complete(rules) for group in group_files(rules, rules.watch)] == [True, False]
-    told = failures(rules)
-    assert set(told) == {"b"}, "the fifth channel is none of the four"
-    assert "missing (blue z 2, yellow z 0, yellow z 1), and other channels have them" in told["b"]
+    messages = failures(rules)
+    assert set(messages) == {"b"}, "the fifth channel is none of the four"
+    assert "missing (blue z 2, yellow z 0, yellow z 1), and other channels have them" in messages["b"]
 
 
 def test_a_channel_of_one_plane_may_stand_beside_z_stacks(tmp_path: Path) -> None:
@@ -268,8 +268,8 @@ def test_a_field_whose_name_would_lead_elsewhere_is_refused(tmp_path: Path, fiel
     except OSError:
         pytest.skip("this system has no such file names")
     rules = by_pattern(tmp_path, r"x(?P<field>(?:.|\n)*)_(?P<channel>\w+)")
-    (name, told) = failures(rules).popitem()
-    assert "can't be the name of a field" in told
+    (name, message) = failures(rules).popitem()
+    assert "can't be the name of a field" in message
     assert not {"\\", "\n"} & set(name)
     assert name.strip(".")
 
@@ -353,7 +353,7 @@ def test_a_channel_of_one_z_serves_where_that_z_is_chosen(tmp_path: Path, rule: 
         assert "missing (yellow z 0, yellow z 2)" in failures(rules)["a"]
 
 
-def test_a_channel_without_z_beside_z_stacks_is_noted(tmp_path: Path) -> None:
+def test_a_channel_without_z_next_to_z_stacks_is_reported(tmp_path: Path) -> None:
     data = stack(z=3)
     names = [f"a--Z{z}--C{at:02}.tif" for at in range(3) for z in range(3)]
     write(tmp_path, [*names, "a--C03.tif"], [*data[:3].reshape(-1, 40, 48), data[3, 0]])
@@ -374,8 +374,8 @@ def test_a_channel_with_and_without_z_is_refused(tmp_path: Path) -> None:
 def test_stacks_of_differing_depth_are_refused(tmp_path: Path) -> None:
     for name, depth in zip(colours("x", ".ome.tif"), (5, 5, 7, 5), strict=True):
         write_ome_tiff(tmp_path / "exports" / name, stack(z=depth)[0], "ZYX", Channel={"Name": "whatever"})
-    told = failures(by_pattern(tmp_path, more='z = "middle"'))["x"]
-    assert "differing numbers of z planes (red 5, green 5, blue 7, yellow 5)" in told
+    message = failures(by_pattern(tmp_path, more='z = "middle"'))["x"]
+    assert "differing numbers of z planes (red 5, green 5, blue 7, yellow 5)" in message
 
 
 def test_a_named_z_that_holds_several_is_refused(tmp_path: Path) -> None:
@@ -393,9 +393,9 @@ POSITIONS = r"(?P<field>exp)_s\d+_(?P<channel>red|green|blue|yellow)"
 def test_positions_that_the_pattern_leaves_out_are_refused(tmp_path: Path) -> None:
     # Each of the two positions lacks what the other one has: together they look like a whole field.
     write(tmp_path, [f"exp_s{at // 2 + 1}_{colour}.tif" for at, colour in enumerate(COLOURS)], stack()[:, 0])
-    told = failures(by_pattern(tmp_path, POSITIONS))["exp"]
-    assert "'*_s1_*' and '*_s2_*'" in told
-    assert "several positions or times" in told
+    message = failures(by_pattern(tmp_path, POSITIONS))["exp"]
+    assert "'*_s1_*' and '*_s2_*'" in message
+    assert "several positions or times" in message
     assert failures(by_pattern(tmp_path, POSITIONS.replace(r"exp)_s\d+", r"exp_s\d+)"))).keys() == {"exp_s1", "exp_s2"}
 
 

@@ -75,7 +75,7 @@ def test_names_that_are_no_unicode_are_kept_escaped(tmp_path: Path) -> None:
         assert store.get(r"a\udcff") is not None
 
 
-def test_results_come_newest_first_and_a_later_one_replaces_an_earlier(tmp_path: Path) -> None:
+def test_results_are_newest_first_and_replace_earlier_ones(tmp_path: Path) -> None:
     with ResultStore(tmp_path) as store:
         store.add(failure("a"), result("b"))
         store.publish()
@@ -133,9 +133,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     assert [path.exists() for path in (*mine, *left)] == [True, True, False, False, False]
 
 
-def test_only_folders_where_something_was_written_are_searched_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_folders_with_written_files_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ResultStore(tmp_path) as store:
         store.add(*(result(f"sub {at}/a") for at in range(20)))
         store.publish()
@@ -152,7 +150,7 @@ def test_only_folders_where_something_was_written_are_searched_for_it(
     assert sorted(listed) == [tmp_path, tmp_path / "sub 7"]
 
 
-def test_ids_that_a_field_has_no_more_are_removed_even_after_a_stop(tmp_path: Path) -> None:
+def test_old_ids_of_a_field_are_removed_even_after_a_stop(tmp_path: Path) -> None:
     with ResultStore(tmp_path) as store:
         store.add(result("a#1"), result("a#2"), field="a")
         store.add(result("b"), field="b")
@@ -274,7 +272,7 @@ def test_a_table_of_another_ledger_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / TABLE).read_text(encoding="utf-8") == "mine"
 
 
-def test_a_missing_folder_is_refused_and_a_ledger_may_lie_elsewhere(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_a_ledger_may_be_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no such folder"):
         ResultStore(tmp_path / "gone")
     (tmp_path / "results").mkdir()

@@ -1,4 +1,4 @@
-"""A scene keeps its name whatever else is in its file, and is found again by that name alone."""
+"""A scene keeps its name if its file has other content, and is found again by that name only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stacks of every format give the numbers that the formats' own libraries give, with channels picked by name."""
+"""Stacks of every format give the numbers of the formats' own libraries, with channels selected by name."""
 
 import pickle
 import shutil
@@ -102,7 +102,7 @@ def test_an_imagej_hyperstack_is_read_with_its_pixel_size(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("rule", "take"), [("'max'", slice(None)), ("'middle'", [2]), ("0", [0]), ("4", [4])])
-def test_of_a_z_stack_the_chosen_planes_are_taken_and_told(tmp_path: Path, rule: str, take: Any) -> None:
+def test_the_chosen_planes_of_a_z_stack_are_taken_and_reported(tmp_path: Path, rule: str, take: Any) -> None:
     data = stack(z=5)
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", data)
     reading = look(tmp_path, files=f"z = {rule}")
@@ -163,7 +163,7 @@ def test_a_field_of_a_plate_is_read_without_the_others(tmp_path: Path) -> None:
         read_planes(last)
 
 
-def test_a_stack_that_could_not_be_counted_is_not_taken_for_one_field(tmp_path: Path) -> None:
+def test_a_stack_that_could_not_be_counted_is_not_one_field(tmp_path: Path) -> None:
     path = tmp_path / "exports" / "a.ome.tif"
     path.parent.mkdir()
     path.touch()
@@ -175,12 +175,12 @@ def test_a_stack_that_could_not_be_counted_is_not_taken_for_one_field(tmp_path: 
         read_planes(sample)
 
 
-def test_names_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:
+def test_missing_names_are_reported_with_the_existing_ones(tmp_path: Path) -> None:
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", stack(), Channel={"Name": ["DAPI", "GFP", "Cy5", "ER"]})
-    told = refusal(tmp_path)
-    assert "no channel is red (by the station file 'microtubules' or 'tubulin')" in told
-    assert "there are 'DAPI' (number 0), 'GFP' (number 1), 'Cy5' (number 2), 'ER' (number 3)" in told
-    assert "channels.red" in told
+    message = refusal(tmp_path)
+    assert "no channel is red (by the station file 'microtubules' or 'tubulin')" in message
+    assert "there are 'DAPI' (number 0), 'GFP' (number 1), 'Cy5' (number 2), 'ER' (number 3)" in message
+    assert "channels.red" in message
 
 
 def test_a_name_that_several_channels_have_is_refused(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_name_that_several_channels_have_is_refused(tmp_path: Path) -> None:
     assert "two channels are one and the same" in refusal(tmp_path, channels=doubled)
 
 
-def test_a_field_without_er_is_refused_unless_the_station_file_says_how(tmp_path: Path) -> None:
+def test_a_field_without_er_needs_a_rule_in_the_station_file(tmp_path: Path) -> None:
     data = stack()[:3]
     write_ome_tiff(tmp_path / "exports" / "x.ome.tif", data, Channel={"Name": list(NAMES[:3])})
     assert "or say what takes its place: --without yellow=empty" in refusal(tmp_path)

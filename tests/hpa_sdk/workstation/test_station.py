@@ -16,17 +16,17 @@ def read(folder: Path, text: str) -> object:
     return read_station(path)
 
 
-def test_the_template_is_a_station_file_and_its_paths_start_beside_it(tmp_path: Path) -> None:
+def test_the_template_is_a_station_file_with_relative_paths(tmp_path: Path) -> None:
     path = tmp_path / "mikroskop ö.toml"
     write_template(path)
     station = read_station(path)
     assert (station.model, station.watch) == (tmp_path / "model.onnx", tmp_path / "exports")
-    assert station.trained is None, "the model's card tells it"
+    assert station.trained is None, "the model's card states it"
     shown = path.read_text(encoding="utf-8").replace("# [trained]\n# pixel_size", "[trained]\npixel_size")
     path.write_text(shown.replace("# side = ", "side = "), encoding="utf-8")
-    told = read_station(path).trained
-    assert told is not None
-    assert told.pixel_size * told.side == pytest.approx(163.84)
+    trained = read_station(path).trained
+    assert trained is not None
+    assert trained.pixel_size * trained.side == pytest.approx(163.84)
 
 
 def test_the_template_never_replaces_a_file(tmp_path: Path) -> None:

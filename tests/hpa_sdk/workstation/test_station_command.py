@@ -1,4 +1,4 @@
-"""``hpa station`` writes a station file and tells what one would read as what."""
+"""``hpa station`` writes a station file and reports how files would be read."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_init_writes_once(tmp_path: Path) -> None:
     assert "already" in second.stderr
 
 
-def test_check_tells_each_channel(place: Path) -> None:
+def test_check_reports_each_channel(place: Path) -> None:
     data = stack(z=3)
     write_ome_tiff(place / "exports" / "x.ome.tif", data, **MICROMETRES)
     result = hpa("check", place / "station.toml")
@@ -67,7 +67,7 @@ def test_check_tells_each_channel(place: Path) -> None:
     assert all(line.startswith("note: x.ome.tif: ") for line in lines[4:])
 
 
-def test_what_would_fail_is_told_beside_what_would_not(place: Path) -> None:
+def test_check_reports_good_and_failing_fields(place: Path) -> None:
     write_ome_tiff(place / "exports" / "good.ome.tif", stack())
     write_ome_tiff(place / "exports" / "names.ome.tif", stack(), Channel={"Name": ["a", "b", "c", "d"]})
     (place / "exports" / "torn.tif").write_bytes(b"II*\0")
@@ -89,7 +89,7 @@ def test_what_would_fail_is_told_beside_what_would_not(place: Path) -> None:
         (lambda place: station(place, files=""), "nobody said which intensity is white"),
     ],
 )
-def test_a_place_or_white_level_that_is_missing_is_told(place: Path, spoil: object, message: str) -> None:
+def test_missing_files_or_a_missing_white_level_are_reported(place: Path, spoil: object, message: str) -> None:
     write_ome_tiff(place / "exports" / "x.ome.tif", stack())
     spoil(place)  # type: ignore[operator]
     result = hpa("check", place / "station.toml")
@@ -108,20 +108,20 @@ def test_a_white_level_that_does_not_fit_is_doubted(place: Path) -> None:
     assert "doubt" not in hpa("check", place / "station.toml").stdout
 
 
-def test_a_percentile_is_told_and_nothing_is_doubted(place: Path) -> None:
+def test_a_percentile_is_reported_without_a_warning(place: Path) -> None:
     data = stack()
     write_ome_tiff(place / "exports" / "x.ome.tif", data)
     station(place, files='white = "percentile"')
-    told = hpa("check", place / "station.toml").stdout
-    assert f"{np.percentile(data[2], 99.9):g}" in told.splitlines()[1].split()
-    assert "brighter than white" not in told
+    printed = hpa("check", place / "station.toml").stdout
+    assert f"{np.percentile(data[2], 99.9):g}" in printed.splitlines()[1].split()
+    assert "brighter than white" not in printed
 
 
 def test_the_scale_of_the_model_s_card_counts(place: Path) -> None:
     make_model(place / "small.onnx", training=replace(CARD.training, pixel_size=0.2, field_side=24))
     write_ome_tiff(place / "exports" / "x.ome.tif", stack(), **MICROMETRES)
-    told = hpa("check", place / "station.toml").stdout
-    assert "note: x.ome.tif: resized by 0.5 to the pixel size of training" in told
+    printed = hpa("check", place / "station.toml").stdout
+    assert "note: x.ome.tif: resized by 0.5 to the pixel size of training" in printed
     station(place, "[trained]\npixel_size = 0.1\nside = 40")
     assert "resized" not in hpa("check", place / "station.toml").stdout
 

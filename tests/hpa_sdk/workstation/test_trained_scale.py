@@ -60,7 +60,7 @@ def test_coarser_pixels_are_interpolated() -> None:
     assert any("coarser" in note for note in notes)
 
 
-def test_what_is_cut_and_what_is_framed_is_told() -> None:
+def test_cropping_and_padding_are_reported() -> None:
     planes = np.full((4, 1024, 1024), 9, np.uint8)
     scaled, notes = to_trained_scale(planes, 0.32, KAGGLE, HERE)
     assert (scaled == 9).all()

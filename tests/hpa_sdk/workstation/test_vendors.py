@@ -108,7 +108,7 @@ def test_a_czi_file_is_read_through_bioio(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["nd2", "czi", "lif"])
-def test_a_vendors_file_without_its_reader_prints_the_install_line(
+def test_a_missing_vendor_reader_prints_the_install_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "bioio", None)

@@ -1,4 +1,4 @@
-"""``hpa watch`` runs until it is asked to end, and says what keeps it from starting."""
+"""``hpa watch`` runs until it is stopped, and reports what prevents its start."""
 
 import signal
 import subprocess
@@ -34,9 +34,7 @@ def watch(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_it_ends_when_it_is_asked_to_and_goes_on_where_it_stopped(
-    tmp_path: Path, model: Path, end: signal.Signals
-) -> None:
+def test_it_ends_on_request_and_resumes_where_it_stopped(tmp_path: Path, model: Path, end: signal.Signals) -> None:
     rng = np.random.default_rng(1)
     station = make_station(tmp_path, model)
     for name, code in (("a", 0), ("bad", 1)):
@@ -56,7 +54,7 @@ def test_it_ends_when_it_is_asked_to_and_goes_on_where_it_stopped(
     ledger.close()
 
 
-def test_a_model_and_a_folder_are_enough_and_a_second_watch_is_refused(tmp_path: Path, model: Path) -> None:
+def test_model_and_folder_suffice_a_second_watch_is_refused(tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "Bilder ö"
     make_field(folder / "below", "a", np.random.default_rng(1), dtype=np.uint16)
     with watch(model, folder, "--white", 4095, "-r", "--threshold", "0", "--device", "cpu") as process:
@@ -85,14 +83,14 @@ def test_a_model_and_a_folder_are_enough_and_a_second_watch_is_refused(tmp_path:
         (["{model}", "{folder}", "--device", "abacus"], "abacus"),
     ],
 )
-def test_what_keeps_it_from_starting_is_told(tmp_path: Path, model: Path, arguments: list[str], message: str) -> None:
-    told = [argument.format(model=model, folder=tmp_path) for argument in arguments]
-    result = CliRunner().invoke(main, ["watch", *told])
+def test_what_prevents_the_start_is_reported(tmp_path: Path, model: Path, arguments: list[str], message: str) -> None:
+    filled = [argument.format(model=model, folder=tmp_path) for argument in arguments]
+    result = CliRunner().invoke(main, ["watch", *filled])
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_a_ledger_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_ledger_of_another_version_is_refused_and_unchanged(tmp_path: Path) -> None:
     make_model(tmp_path / "small.onnx")
     station = make_station(tmp_path, tmp_path / "small.onnx")
     (station.output / LEDGER).write_bytes(b"something else" * 100)

@@ -249,13 +249,13 @@ def test_files_replaced_before_they_are_read_are_read_again(tmp_path: Path, mode
     planes(tmp_path, "a")
     new = random_planes(np.random.default_rng(77))
     predictor = Late(model, lambda _: write_planes(station.watch, "a", new))
-    told: list[Result] = []
-    with watching(station, predictor=predictor, on_result=told.append) as store:
+    results: list[Result] = []
+    with watching(station, predictor=predictor, on_result=results.append) as store:
         wait_until(store.count)
         result, stamps = kept(store, "a")
     (expected,) = predictor._predictor.predict_planes(new[None])
     np.testing.assert_array_equal(np.array(result.probabilities, np.float32), expected.probabilities)
-    assert len(told) == 1
+    assert len(results) == 1
     # The first answer was of files that had not settled: it is asked again, and only the second counts.
     assert len(predictor.answers) == 2
     assert stamps == {path.name: stamp_of(path) for path in station.watch.iterdir()}
@@ -266,9 +266,9 @@ def test_one_plane_replaced_before_it_is_read_joins_no_other(tmp_path: Path, mod
     """The next acquisition begins in the moment in which the last one is read, and aborts."""
     station = make_station(tmp_path, model, plane_timeout_seconds=8 * SETTLE)
     planes(tmp_path, "a")
-    told: list[Result] = []
+    results: list[Result] = []
     predictor = Late(model, lambda _: write(tmp_path, "red"))
-    with watching(station, predictor=predictor, on_result=told.append) as store:
+    with watching(station, predictor=predictor, on_result=results.append) as store:
         wait_until(store.count)
         _, stamps = kept(store, "a")
     assert len(predictor.answers) == 2
@@ -284,19 +284,19 @@ def test_files_changed_while_they_are_read_are_read_again(
     opened = scenes.open_scenes
     changed: list[Path] = []
 
-    def changing(path: Path, *more: Any) -> Any:
+    def changing(path: Path, **more: Any) -> Any:
         if not changed:
             changed.append(path)
             write_planes(station.watch, "a", new)
-        return opened(path, *more)
+        return opened(path, **more)
 
     monkeypatch.setattr(field_source, "open_scenes", changing)
-    told: list[Result] = []
-    with watching(station, on_result=told.append) as store:
+    results: list[Result] = []
+    with watching(station, on_result=results.append) as store:
         wait_until(store.count)
         result, stamps = kept(store, "a")
     (expected,) = Predictor.load(model, device="cpu").predict_planes(new[None])
-    assert [one.error for one in told] == [None]
+    assert [one.error for one in results] == [None]
     np.testing.assert_array_equal(np.array(result.probabilities, np.float32), expected.probabilities)
     assert stamps == {path.name: stamp_of(path) for path in station.watch.iterdir()}
 
@@ -319,9 +319,9 @@ def test_a_later_difference_is_seen_by_what_was_read(
             yield answer
 
     predictor.stream = streaming  # type: ignore[method-assign]
-    told: list[Result] = []
-    with watching(station, predictor=predictor, on_result=told.append) as store:
-        wait_until(lambda: len(told) == 2)
+    results: list[Result] = []
+    with watching(station, predictor=predictor, on_result=results.append) as store:
+        wait_until(lambda: len(results) == 2)
         result, stamps = kept(store, "a")
     (expected,) = predictor._predictor.predict_planes(new[None])
     np.testing.assert_array_equal(np.array(result.probabilities, np.float32), expected.probabilities)

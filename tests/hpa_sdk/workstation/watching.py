@@ -76,7 +76,7 @@ def watching(station: Station, *, predictor: Any = None, **options: Any) -> Iter
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is met."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -51,10 +51,10 @@ def stack(*, z: int = 1, height: int = 40, width: int = 48, dtype: type = np.uin
 
 
 def write_ome_tiff(path: Path, data: npt.NDArray[Any], axes: str = "CZYX", **metadata: Any) -> Path:
-    """Write an OME-TIFF whose channels have `NAMES` unless told otherwise."""
+    """Write an OME-TIFF whose channels have `NAMES` unless `metadata` names others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"axes": axes, "Channel": {"Name": list(NAMES)}, **metadata}
-    tifffile.imwrite(path, data, ome=True, metadata=told, photometric="minisblack")
+    ome_metadata = {"axes": axes, "Channel": {"Name": list(NAMES)}, **metadata}
+    tifffile.imwrite(path, data, ome=True, metadata=ome_metadata, photometric="minisblack")
     return path
 
 
