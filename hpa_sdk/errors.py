@@ -1,4 +1,4 @@
-"""The errors a caller can act on: each says what was wrong, where, and what to do next."""
+"""Defines the errors that a caller can handle: each says what was wrong, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HpaError(Exception):
         super().__init__(f"{place}{what}. {remedy}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by attributes, so that an error crosses a process boundary whole."""
+        """Pickle by attributes, so that a copy in another process has all of them."""
         return (_rebuild, (type(self), self.what, self.where, self.remedy), self.__dict__)
 
 
@@ -37,11 +37,11 @@ def _rebuild(kind: type[HpaError], what: str, where: str | None, remedy: str) ->
 
 
 class SampleError(HpaError):
-    """No sample is where one was asked for, or its name does not tell its channel."""
+    """There is no sample at the given path, or a file name does not say which channel it is."""
 
 
 class PlaneError(HpaError):
-    """A sample's planes can't be read, or are not what the preprocessing takes."""
+    """A sample's planes can't be read, or are not what the preprocessing accepts."""
 
 
 class TableError(HpaError):
@@ -49,19 +49,19 @@ class TableError(HpaError):
 
 
 class ModelFileError(HpaError):
-    """A file is not an ONNX model that this package runs."""
+    """A file is not an ONNX model that this package can run."""
 
 
 class ModelCardError(HpaError):
-    """A model says nothing of itself, or something that this version can't read."""
+    """A model has no card, or a card that this version can't read."""
 
 
 class DeviceError(HpaError):
-    """A device that was asked for by name can't be had, or failed while running."""
+    """A device that was requested by name is not available, or it failed while running."""
 
 
 class OutputError(HpaError):
-    """A result can't be written where it was asked for."""
+    """A result can't be written to the requested file."""
 
 
 class SettingError(HpaError):
@@ -69,5 +69,5 @@ class SettingError(HpaError):
 
 
 def count_of(number: int, noun: str) -> str:
-    """Give a number with its noun: ``1 field``, ``2 fields``, ``31,072 fields``."""
+    """Return a number with its noun: ``1 field``, ``2 fields``, ``31,072 fields``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

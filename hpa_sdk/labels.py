@@ -1,4 +1,4 @@
-"""Names the 28 classes once, in the order in which every network and table here counts them."""
+"""Defines the 28 classes, in the order that every network and table of this project uses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Label(enum.IntEnum):
     hpa_name: str
 
     def __new__(cls, index: int, hpa_name: str = "") -> Self:
-        """Make a member; ``Label(5)`` looks one up and never comes here."""
+        """Make a member. ``Label(5)`` only looks one up and does not call this."""
         label = int.__new__(cls, index)
         label._value_ = index
         label.hpa_name = hpa_name
@@ -67,13 +67,13 @@ class Label(enum.IntEnum):
         Parameters
         ----------
         name : str
-            A name of the 28-class scheme, or one of the 19- and 31-class schemes that means exactly one of these
-            classes. Letter case and spaces around do not count.
+            A name of the 28-class scheme, or a name of the 19- or 31-class scheme that means exactly one of these
+            classes. Letter case and surrounding spaces are ignored.
 
         Raises
         ------
         TableError
-            The name is unknown, or means several of the 28 classes (``"Vesicles"``) or none (``"Negative"``).
+            The name is unknown, or means several of the 28 classes (``"Vesicles"``), or none (``"Negative"``).
         """
         try:
             return _BY_NAME[name.strip().casefold()]
@@ -84,7 +84,7 @@ class Label(enum.IntEnum):
             ) from None
 
 
-# Later schemes renamed these classes; classes that they merged or added have no single counterpart and are left out.
+# Later schemes renamed these classes. Classes that they merged or added have no single counterpart and are left out.
 _LATER_NAMES = {
     "Centriolar satellite": Label.MICROTUBULE_ORGANIZING_CENTER,
     "Focal adhesions": Label.FOCAL_ADHESION_SITES,

@@ -1,4 +1,4 @@
-"""What a predictor answers for one field: a set of labels with the numbers behind it, or the reason why not."""
+"""Defines the answer of a predictor for one field: a label set with its probabilities, or the reason for a failure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Probabilities = npt.NDArray[np.float32]
 """float32 of shape (fields, 28), 0 to 1, in the order of `Label`."""
 
 SMALLEST = 1e-7
-"""Probabilities nearer to 0 or 1 have no logit that float32 can tell; Keras clips its cross-entropy by the same."""
+"""A probability closer to 0 or 1 has no exact logit in float32. Keras clips its cross-entropy at the same value."""
 
 ROUNDING = 1e-3
-"""How far outside 0 and 1 a probability can lie by rounding, in half precision at most."""
+"""How far a probability can be outside 0 to 1 because of rounding, at most in half precision."""
 
 
 def log_odds(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-    """Give the log-odds (logits) of probabilities: log(p / (1 - p)), with p cut off at `SMALLEST` from 0 and from 1.
+    """Return the log-odds (logits) of probabilities: log(p / (1 - p)), with p clipped to `SMALLEST` from 0 and from 1.
 
     Parameters
     ----------
@@ -53,19 +53,19 @@ class Prediction(AbstractSet[Label]):
     id : str
         The sample's id.
     labels : frozenset of Label
-        The classes whose probability reaches their threshold; can be empty.
+        The classes whose probability reaches their threshold. Can be empty.
     probabilities : numpy.ndarray
-        float32 of shape (28,), 0 to 1, in the order of `Label`; read-only, as are the arrays below.
+        float32 of shape (28,), 0 to 1, in the order of `Label`. This array and those below are read-only.
     thresholds : numpy.ndarray
         float32 of shape (28,), 0 to 1.
     embedding : numpy.ndarray
-        float32 of shape (512,): what the network saw, for search and maps.
+        float32 of shape (512,): the features that the network computed, for search and maps.
     white : numpy.ndarray
         float32 of shape (4,): the grey level of each plane that counted as 1.
     files : tuple of FileState
-        The files that the planes were read from, as they were then; empty for planes that never lay in a file.
+        The files that the planes were read from, with their state at that time. Empty for planes from memory.
     notes : tuple of str
-        What was done to the planes on the way, and what is unknown.
+        What was done to the planes before the prediction, and what is unknown.
     """
 
     id: str
@@ -102,13 +102,13 @@ class Prediction(AbstractSet[Label]):
         )
 
     def top(self, k: int) -> list[tuple[Label, float]]:
-        """Give the `k` likeliest labels with their probabilities, likeliest first, whatever the thresholds."""
+        """Return the `k` classes with the highest probability, highest first, regardless of the thresholds."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(Label(int(index)), float(self.probabilities[index])) for index in order]
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
-        # The result of & or | has no field of view of its own, so it is a plain set.
+        # The result of & or | belongs to no single field of view, so it is a plain set.
         return frozenset(it)
 
     def __contains__(self, label: object) -> bool:
@@ -125,7 +125,7 @@ class Prediction(AbstractSet[Label]):
 
 
 def _frozen(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    # A copy: a view would keep the whole batch in memory, and freeze what belongs to the caller.
+    # A copy: a view would keep the whole batch in memory, and would make the caller's array read-only.
     frozen = array.copy()
     frozen.flags.writeable = False
     return frozen
@@ -133,12 +133,12 @@ def _frozen(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no answer for one field.
+    """Why there is no prediction for one field.
 
     Attributes
     ----------
     id : str
-        The sample's id, or the path where none was found.
+        The sample's id, or the path if no sample was found there.
     error : HpaError
         What was wrong, where, and what to do about it.
     """
@@ -153,7 +153,7 @@ class PredictionError(HpaError):
     Attributes
     ----------
     answers : list of Prediction or Failure
-        What was found for every field, in the order asked.
+        The answer for every field, in the order of the sources.
     """
 
     def __init__(self, answers: list[Prediction | Failure]) -> None:
@@ -172,12 +172,12 @@ class PredictionError(HpaError):
 
 
 def all_predicted(answers: list[Prediction | Failure]) -> list[Prediction]:
-    """Give the answers if all are predictions.
+    """Return the answers if all of them are predictions.
 
     Raises
     ------
     PredictionError
-        Some are not; it holds them all.
+        Some answers are failures. The error holds all answers.
     """
     if any(isinstance(answer, Failure) for answer in answers):
         raise PredictionError(answers)
@@ -185,12 +185,12 @@ def all_predicted(answers: list[Prediction | Failure]) -> list[Prediction]:
 
 
 def find_fault(probabilities: npt.NDArray[np.float32], where: str) -> HpaError | None:
-    """Say why a model's numbers for a field can't be its probabilities; None where they can.
+    """Return an error if a model's output for a field can't be probabilities; else None.
 
     Parameters
     ----------
     probabilities : numpy.ndarray
-        float32 of shape (28,), as the model gave them.
+        float32 of shape (28,), the output of the model.
     where : str
         Id of the field.
     """

@@ -1,4 +1,4 @@
-"""Turns four planes into the picture that the networks see: the study's arithmetic in one pass."""
+"""Turns four planes into the image that the networks take: the study's arithmetic in one pass."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Planes = npt.NDArray[np.uint8 | np.uint16]
 """The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
 
 Image = npt.NDArray[np.float32]
-"""What a network sees of one field: float32 of shape (299, 299, 3), values 0 to 1."""
+"""The network's input for one field: float32 of shape (299, 299, 3), values 0 to 1."""
 
 White = float | Sequence[float] | Literal["dtype", "percentile"]
 """The intensity of 16-bit planes that counts as 1, or how to find it: see `Preprocessing.white_levels`."""
 
 PERCENTILE = 99.9
-"""The share of a plane's pixels, in per cent, that ``white="percentile"`` leaves below saturation."""
+"""With ``white="percentile"``, this percentage of a plane's pixels stays below saturation."""
 
 Weights = tuple[float, float, float, float]
 """Share of the red, green, blue and yellow plane in one colour of the image."""
@@ -31,11 +31,11 @@ Weights = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """How planes become an image; called with planes, it does it.
+    """How planes become an image. Call it with planes to convert them.
 
     The default is the study's: red, green and blue of the image are r/2 + y/2, g/2 + y/2 and b/2, resized bilinearly
-    without smoothing to 299 x 299 and divided by the white level. Blend and resize are both linear, so blending after
-    the resize gives the same image in a fifth of the time.
+    without smoothing to 299 x 299 and divided by the white level. Blend and resize are both linear, so blending
+    after the resize gives the same image in a fifth of the time.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Preprocessing:
     scale : float
         White level of 8-bit planes, by which the blend is divided.
     place : str
-        ``"host"`` where the caller does all this, ``"graph"`` where the model file does.
+        ``"host"`` if the caller does all this, ``"graph"`` if the model file does it.
     """
 
     channels: tuple[Literal["red"], Literal["green"], Literal["blue"], Literal["yellow"]] = (
@@ -73,7 +73,7 @@ class Preprocessing:
         planes : numpy.ndarray
             uint8 or uint16 of shape (4, H, W), in the order of `channels`.
         white : optional
-            The intensity of 16-bit planes that counts as 1; see `white_levels`. Brighter pixels count as 1 too.
+            The intensity of 16-bit planes that counts as 1. See `white_levels`. Brighter pixels count as 1 too.
         where : str or pathlib.Path, optional
             Where the planes come from, for messages.
 
@@ -85,17 +85,17 @@ class Preprocessing:
         Raises
         ------
         PlaneError
-            The array is not such planes, or is 16-bit and `white` is not given.
+            The array does not have this form, or is 16-bit and `white` is not given.
         """
         return self._image(planes, self.white_levels(planes, white=white, where=where))
 
     def model_input(
         self, planes: Planes, *, white: White | None = None, where: str | Path | None = None
     ) -> tuple[Image | npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """Turn the planes of one field into what the model itself takes, which depends on `place`.
+        """Turn the planes of one field into the input of the model, which depends on `place`.
 
-        A model that does the preprocessing takes 8 bits a pixel, so 16-bit planes are rounded to that many grey levels
-        below their white level first. Measured on 71 real fields brought to 12 bits, through a network with a random
+        A model that does the preprocessing takes 8 bits per pixel, so 16-bit planes are first rounded to that many grey
+        levels below their white level. Measured on 71 real fields brought to 12 bits, through a network with a random
         weight for every pixel: a probability changes by up to 0.004, by 0.0009 on average.
 
         Parameters
@@ -106,7 +106,7 @@ class Preprocessing:
         Returns
         -------
         field : numpy.ndarray
-            The image, or, where `place` is ``"graph"``, planes: uint8 of shape (4, H, W).
+            The image; or planes, uint8 of shape (4, H, W), if `place` is ``"graph"``.
         levels : numpy.ndarray
             As `white_levels` gives them.
 
@@ -137,10 +137,10 @@ class Preprocessing:
     def white_levels(
         self, planes: Planes, *, white: White | None = None, where: str | Path | None = None
     ) -> npt.NDArray[np.float32]:
-        """Say which intensity of each plane counts as 1.
+        """Return the intensity of each plane that counts as 1.
 
-        The depth of a camera does not show in its files (12 bits arrive as 16), so it is taken from the caller's word
-        and never guessed.
+        A file does not say the bit depth of the camera (12 bits are stored as 16). So the caller has to state it. It is
+        never guessed.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Preprocessing:
         Raises
         ------
         PlaneError
-            The array is not uint8 or uint16 of shape (4, H, W), or is 16-bit and `white` is missing or no such value.
+            The array is not uint8 or uint16 of shape (4, H, W), or is 16-bit and `white` is missing or not valid.
         """
         if not isinstance(planes, np.ndarray):
             raise PlaneError(
@@ -192,7 +192,7 @@ class Preprocessing:
 
 def _levels_of_16_bits(planes: Planes, white: White, where: str | Path | None) -> npt.NDArray[np.float32]:
     if isinstance(white, str) and white == "percentile":
-        # An empty plane has percentile 0; dividing by 1 keeps it black.
+        # An empty plane has percentile 0. Division by 1 keeps it black.
         return np.maximum(np.percentile(planes, PERCENTILE, axis=(1, 2)), 1).astype(np.float32)
     if isinstance(white, str) and white == "dtype":
         return np.full(planes.shape[0], np.iinfo(planes.dtype).max, np.float32)

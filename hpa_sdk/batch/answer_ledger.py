@@ -1,4 +1,4 @@
-"""Keeps the answers of a long run in one SQLite file as they come, so that a stop at any point loses none of them."""
+"""Stores the answers of a run in one SQLite file as they arrive, so that an interruption loses none of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpa_sdk.prediction import Prediction
 
 _APPLICATION = 0x48504142
 _VERSION = 2
-_LONGEST_WAIT = 1.0  # seconds until an answer is safe from the end of the process
+_LONGEST_WAIT = 1.0  # seconds until an answer is written, and so survives the end of the process
 
 _TABLES = """
 CREATE TABLE answers (
@@ -40,18 +40,18 @@ class _Origin(msgspec.Struct):
 
 
 class CachedAnswer(NamedTuple):
-    """An answer as the ledger has it.
+    """An answer as it is stored in the ledger.
 
     Attributes
     ----------
     fingerprint : bytes
-        Of the settings and planes that it came from.
+        Of the settings and planes that it was computed from.
     device : str
         The device that made it.
     probabilities, embedding, white : numpy.ndarray
         As the attributes of a `Prediction`.
     files : tuple of FileState or None
-        As the attribute of a `Prediction`; None for an answer of a version that did not keep it.
+        As the attribute of a `Prediction`; None for an answer of an earlier version, which did not store it.
     notes : tuple of str
         As the attribute of a `Prediction`.
     """
@@ -66,12 +66,12 @@ class CachedAnswer(NamedTuple):
 
 
 class AnswerLedger:
-    """Predictions by the place of their field. For one thread at a time, of one process, which has the file for itself.
+    """Predictions by the key of their field. For one thread at a time; one process has exclusive use of the file.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; made where it is missing.
+        The file; created if it is missing.
 
     Raises
     ------
@@ -81,23 +81,23 @@ class AnswerLedger:
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, tables=_TABLES, application=_APPLICATION, version=_VERSION, upgrades=_UPGRADES)
-        self._new: dict[bytes, tuple[Any, ...]] = {}
+        self._pending: dict[bytes, tuple[Any, ...]] = {}
         self._flushed_at = time.monotonic()
 
     def close(self) -> None:
-        """Write what is still to be written, and close the file."""
+        """Write the pending answers, and close the file."""
         try:
             self.flush()
         finally:
             self._file.close()
 
-    def get(self, place: bytes) -> CachedAnswer | None:
-        """Give the answer for a place."""
-        row = self._new.get(place) or next(
+    def get(self, key: bytes) -> CachedAnswer | None:
+        """Return the answer for a key; None if there is none."""
+        row = self._pending.get(key) or next(
             iter(
                 self._file.rows(
                     "SELECT fingerprint, device, probabilities, embedding, white, origin FROM answers WHERE place = ?",
-                    place,
+                    key,
                 )
             ),
             None,
@@ -110,25 +110,25 @@ class AnswerLedger:
         files, notes = (None, ()) if origin is None else (origin.files, origin.notes)
         return CachedAnswer(fingerprint, device, probabilities, embedding, white, files, notes)
 
-    def add(self, place: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
-        """Note an answer; a second later at the latest, if more come, it is safe."""
+    def add(self, key: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
+        """Record an answer; if more answers follow, it is written after a second at the latest."""
         arrays = prediction.probabilities, prediction.embedding, prediction.white
-        # A path can be no Unicode, which JSON refuses.
+        # A path may not be valid Unicode, which JSON requires.
         files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
         origin = msgspec.json.encode(_Origin(files, prediction.notes))
-        self._new[place] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
+        self._pending[key] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
         if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
             self.flush()
 
     def replace_fact(self, name: str, value: str) -> str | None:
-        """Note something under a name, and give what was noted there before."""
+        """Store a value under a name, and return the previous value."""
         rows = self._file.rows("SELECT value FROM facts WHERE name = ?", name)
         self._file.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
         return str(rows[0][0]) if rows else None
 
     def flush(self) -> None:
-        """Write what is still to be written."""
-        new = [(place, *row) for place, row in self._new.items()]
-        self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", new)
-        self._new = {}
+        """Write the pending answers."""
+        rows = [(key, *row) for key, row in self._pending.items()]
+        self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._pending = {}
         self._flushed_at = time.monotonic()

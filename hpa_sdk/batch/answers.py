@@ -1,4 +1,4 @@
-"""Gives answers in the order asked: those that a ledger remembers at once, the others as they are made."""
+"""Yields answers in the order asked: cached ones from the ledger at once, the others as they are predicted."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure, Prediction
 
 Stream = Callable[[Iterable[Sample]], Iterator[Prediction | Failure]]
-"""Predicts samples in the order asked, and may draw some of them ahead: `Predictor.stream`, or an engine like it."""
+"""Predicts samples in the order asked, and may read some of them ahead: `Predictor.stream`, or a similar engine."""
 
 _MOST_HELD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class PendingField:
-    """A field whose answer the ledger does not have.
+    """A field without a cached answer.
 
     Attributes
     ----------
     sample : Sample
-        What is to be predicted.
+        The field to predict.
     place : bytes
-        From `place_of`.
+        Its key in the ledger, from `place_of`.
     fingerprint : Fingerprint or None
-        What the answer will come from, if that is known.
+        What the answer will be computed from; None if that is not known.
     """
 
     sample: Sample
@@ -40,7 +40,7 @@ class PendingField:
 
 
 class NoCache:
-    """Remembers nothing, for a run without a ledger."""
+    """An empty cache, for a run without a ledger."""
 
     hits = 0
     changed = 0
@@ -48,40 +48,42 @@ class NoCache:
     devices: frozenset[str] = frozenset()
 
     def lookup(self, sample: Sample) -> Prediction | PendingField:
-        """Owe every answer."""
+        """Return every field as pending."""
         return PendingField(sample)
 
     def record(self, pending: PendingField, answer: Prediction | Failure) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     def flush(self) -> None:
-        """Hold nothing that could be lost."""
+        """Write nothing."""
 
 
 class AnswerCache:
-    """Remembers the predictions of a run and of those before it. Fields that failed are tried again.
+    """The cached predictions of this run and of earlier ones. Fields that failed are not cached, but tried again.
 
     Parameters
     ----------
     ledger : AnswerLedger
-        Where they stand.
+        Where the predictions are stored.
     settings : str
         From `settings_sha256`.
     comparison : str
         How planes are compared.
     thresholds : numpy.ndarray
-        float32 of shape (28,): what is open_answer_cache are probabilities, so other thresholds need no other run.
+        float32 of shape (28,). Probabilities are cached, so other thresholds need no new run.
     device : str
         The device that makes the new answers.
 
     Attributes
     ----------
     hits, changed : int
-        How many answers the ledger gave, and how many it had for what the field or the settings were before.
+        How many answers came from the ledger, and for how many fields its answer was outdated, because the field or the
+        settings had changed.
     unrecorded : int
-        How many new answers are not in the ledger, because their files changed between the two looks at them.
+        How many new answers were not recorded, because their files changed meanwhile or could not be read for a
+        fingerprint.
     devices : set of str
-        The devices that made the answers that the ledger gave.
+        The devices that made the cached answers.
     """
 
     def __init__(
@@ -104,13 +106,13 @@ class AnswerCache:
         self._device = device
 
     def lookup(self, sample: Sample) -> Prediction | PendingField:
-        """Give the prediction that the ledger has of a field as it is now, or what is pending."""
+        """Return the cached prediction of a field in its present state, or the field as pending."""
         bound, fingerprint = fingerprint_of(sample, self._settings, self._comparison)
         pending = PendingField(bound, place_of(sample), fingerprint)
         known = self._ledger.get(pending.place)
         if known is None or fingerprint is None:
             return pending
-        # A version before kept less of the files, and what it kept is still as good as it was.
+        # An earlier version stored less about the files; what it stored is still valid.
         if known.fingerprint != (fingerprint.by_time if known.files is None else fingerprint.value):
             self.changed += 1
             return pending
@@ -126,12 +128,12 @@ class AnswerCache:
             notes=known.notes,
         )
         if known.files is None:
-            # From now on by all that is known of its files.
+            # Record it again, with all that is known of its files now.
             self._ledger.add(pending.place, fingerprint.value, known.device, answer)
         return answer
 
     def record(self, pending: PendingField, answer: Prediction | Failure) -> None:
-        """Note a prediction, where it is known what it came from: what was read is what was looked at before."""
+        """Record a prediction if the files that were read are those of the fingerprint."""
         if not isinstance(answer, Prediction):
             return
         if pending.fingerprint is None or not pending.fingerprint.is_of(answer.files):
@@ -140,28 +142,28 @@ class AnswerCache:
         self._ledger.add(pending.place, pending.fingerprint.value, self._device, answer)
 
     def flush(self) -> None:
-        """Write what the ledger has not written yet."""
+        """Write the pending answers to the ledger."""
         self._ledger.flush()
 
 
 def answers_in_order(
     found: Iterator[Sample | Failure], stream: Stream, cache: AnswerCache | NoCache
 ) -> Iterator[Prediction | Failure]:
-    """Answer what was found, in its order, with bounded memory.
+    """Yield the answers of the fields found, in their order and with bounded memory.
 
     Parameters
     ----------
     found : iterator of Sample or Failure
-        A failure, where no sample was found, is its own answer.
+        A failure stands for a path without a sample, and is its own answer.
     stream : callable
-        Predicts the samples that the cache does not know.
+        Predicts the samples that are not in the cache.
     cache : AnswerCache or NoCache
-        What is open_answer_cache.
+        The cached answers.
 
     Yields
     ------
     Prediction or Failure
-        One for each that was found.
+        One for each item of `found`.
     """
     waiting: deque[Prediction | Failure | PendingField] = deque()
     while True:
@@ -185,10 +187,10 @@ def _ready(waiting: deque[Prediction | Failure | PendingField]) -> Iterator[Pred
 
 
 class _Unanswered:
-    """The samples that a stream still has to predict; what is known lies waiting for its turn meanwhile.
+    """The samples that a stream still has to predict; known answers wait in the queue for their turn.
 
-    It ends early when much waits: then the stream gives what it has, and another goes on. So a long row of known
-    answers takes no memory.
+    It ends early when many answers wait: the stream then returns its remaining answers, and another stream resumes.
+    So a long sequence of known answers takes no memory.
     """
 
     def __init__(
@@ -210,7 +212,7 @@ class _Unanswered:
                 self.exhausted = True
                 return
             answer = item if isinstance(item, Failure) else self._cache.lookup(item)
-            self._waiting.append(answer)  # before the sample is given: its answer may come on another thread at once
+            self._waiting.append(answer)  # before the sample is yielded: another thread may return its answer at once
             if isinstance(answer, PendingField):
                 yield answer.sample
             else:

@@ -1,4 +1,4 @@
-"""Finds the fields of a run one after the other, on this computer and in archives, and counts them meanwhile."""
+"""Finds the fields of a run one by one, on this computer and in archives, and counts them in the background."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ def find_all(
     rules: FieldRules | None = None,
     trained: Trained | None = None,
 ) -> Iterator[Sample | Failure]:
-    """Find the samples that paths mean, as they are drawn.
+    """Find the samples of paths, lazily.
 
     Parameters
     ----------
     paths : sequence of str
         Paths in any form of `find_samples`, or addresses of archives.
     recursive, root, rules, trained
-        As for `find_samples`; archives hold planes by colour alone.
+        As for `find_samples`; archives contain planes by colour only.
 
     Returns
     -------
     iterator of Sample or Failure
-        A failure, under the path as its id, where a path leads to no sample. No two fields have one id: where fields of
-        several folders have the same name, that of each gets as much of its folder in front as tells them apart. A
-        field that is named twice is given once.
+        For a path that leads to no sample, a failure with the path as its id. Ids are unique: where fields of several
+        folders have the same name, each id starts with as much of its folder as makes it unique. A field that is named
+        twice is returned once.
 
     Raises
     ------
     HpaError
-        No path leads to a sample: what was wrong with the first.
+        No path leads to a sample: the error of the first path.
     """
     found = _found(paths, _Search(recursive=recursive, root=root, rules=rules, trained=trained))
     failures: list[Failure] = []
@@ -75,7 +75,7 @@ def find_all(
 
 def _found(paths: Sequence[str], search: _Search) -> Iterator[Sample | Failure]:
     ids = RunIds()
-    # One folder names each of its fields once. Several can hold two fields of one name, and a table can repeat one.
+    # One folder has each name once. Several folders can have the same name, and a table can repeat one.
     if len(paths) > 1 or is_table(Path(paths[0])):
         for item in _named(paths, search):
             if isinstance(item, Sample):
@@ -103,9 +103,9 @@ def count_aside(
     root: Root = None,
     rules: FieldRules | None = None,
 ) -> None:
-    """Count what `find_all` finds on a thread of its own, and report the number as soon as it is known.
+    """Count what `find_all` finds on a separate thread, and report the number when it is known.
 
-    The thread ends with the program, whether or not it is done.
+    The thread ends with the program, even if it is not finished.
     """
 
     def count() -> None:

@@ -1,4 +1,4 @@
-"""Says by a hash whether a field's answer would come out the same: same model, same settings, same planes."""
+"""Identifies by a hash what a field's answer is computed from: the model, the settings and the planes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
 
 Comparison = Literal["time", "content"]
-"""How a plane is known to be the same: by its stamp (size, times, inode), or by its size and a hash of its content."""
+"""How planes are compared: by their stamp (size, times, inode), or by size and a hash of their content."""
 
 
 @runtime_checkable
 class StampedSource(Protocol):
-    """A source of planes that knows without reading them whether they changed, as a remote archive does."""
+    """A source of planes that knows without reading them whether they changed, such as a remote archive."""
 
     def stamp(self) -> str | None:
-        """Give a text that is another one when a plane was changed; None where that can't be known now."""
+        """Return a text that changes when a plane changes; None if it is not available now."""
 
     def bound_to(self, stamp: str) -> Self:
-        """Give the same source; it fails where its stamp is another one when the planes were read."""
+        """Return the same source, which fails if its stamp has changed when the planes are read."""
 
     def read(self) -> FieldPlanes:
         """Read the planes."""
@@ -34,16 +34,16 @@ class StampedSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What an answer comes from: a run's settings and a field's planes.
+    """What an answer is computed from: a run's settings and a field's planes.
 
     Attributes
     ----------
     value : bytes
-        The hash of all, 32 bytes.
+        The hash of both, 32 bytes.
     files : tuple of FileState
-        The files as they were when it was taken; empty for a source that gives its own stamp.
+        The files when it was computed; empty for a source that has its own stamp.
     by_time : bytes
-        The hash as versions before took it: by size and time of change alone.
+        The hash as earlier versions computed it: by size and modification time only.
     """
 
     value: bytes
@@ -51,7 +51,7 @@ class Fingerprint:
     by_time: bytes
 
     def is_of(self, files: tuple[FileState, ...]) -> bool:
-        """Whether these are the files as they were when it was taken; true for a source that gives its own stamp."""
+        """Whether these files are unchanged since it was computed; true for a source that has its own stamp."""
         return not self.files or [file.stamp for file in self.files] == [file.stamp for file in files]
 
 
@@ -62,20 +62,20 @@ def settings_sha256(
     comparison: Comparison,
     runtime_options: Mapping[str, str],
 ) -> str:
-    """Hash what all fields of a run have in common, but for thresholds: those are applied to the probabilities later.
+    """Hash what all fields of a run share, except thresholds: those are applied to the probabilities later.
 
     Parameters
     ----------
     model_sha256 : str
         SHA-256 of the model file, in hexadecimal.
     preprocessing : Preprocessing
-        As the model's card has it.
+        From the model card.
     white : optional
         The white level of 16-bit planes.
     comparison : str
         How planes are compared.
     runtime_options : mapping of str to str
-        What the runtime was asked for, such as another precision.
+        Options of the runtime, such as another precision.
 
     Returns
     -------
@@ -87,15 +87,15 @@ def settings_sha256(
 
 
 def place_of(sample: Sample) -> bytes:
-    """Hash where a field lies and what it is called: 32 bytes."""
-    # Two samples of one id in two folders are two fields.
+    """Hash the location and the id of a field: 32 bytes."""
+    # The same id in two folders means two fields.
     if sample.source is None:
         return _sha256([sample.id, str(sample.files[0].absolute())])
     return _sha256([sample.id, str(getattr(sample.source, "place", sample.source))])
 
 
 def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tuple[Sample, Fingerprint | None]:
-    """Hash a run's settings and a field's planes, as they are now.
+    """Hash a run's settings and the present state of a field's planes.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tup
     settings : str
         From `settings_sha256`.
     comparison : str
-        How planes are compared. A source of the kind `StampedSource` gives its own stamp.
+        How planes are compared. A `StampedSource` has its own stamp.
 
     Returns
     -------
     sample : Sample
-        The field, bound to what it is now, where its source can be.
+        The field, bound to its present state if its source supports that.
     fingerprint : Fingerprint or None
-        None where a plane can't be looked at, or is being written: whether it is the same is not known then.
+        None if a plane can't be read or is being written: it is not known then whether it has changed.
     """
     if isinstance(sample.source, StampedSource):
         stamp = sample.source.stamp()
@@ -119,12 +119,12 @@ def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tup
             return sample, None
         value = _sha256([settings, stamp])
         return replace(sample, source=sample.source.bound_to(stamp)), Fingerprint(value, (), value)
-    # Of a stack, how it is read decides too: names of channels, z, pixel size.
+    # For a stack, the reading options count too: names of channels, z, pixel size.
     settings += str(getattr(sample.source, "settings", ""))
     try:
         files = tuple(map(FileState.of, sample.files))
         contents = [file_sha256(Path(file.path)) for file in files] if comparison == "content" else None
-        # A hash takes a while: of a file that was changed meanwhile it is of nothing that ever was.
+        # Hashing takes time: if a file changed meanwhile, the hash matches no state of it.
         if contents and files != tuple(map(FileState.of, sample.files)):
             return sample, None
     except OSError:
@@ -139,7 +139,7 @@ def _of_files(settings: str, files: tuple[FileState, ...], contents: list[str] |
         parts = [f"{stamp.size} {content}" for stamp, content in zip(stamps, contents, strict=True)]
         value = _hash_parts(settings, names, parts)
         return Fingerprint(value, files, value)
-    # Only whether a time is the same counts, never which is later: clocks go back.
+    # Times are compared for equality only, never for order: clocks can be set back.
     by_stamp = [f"{stamp.size} {stamp.modified} {stamp.inode} {stamp.changed}" for stamp in stamps]
     by_time = [f"{stamp.size} {stamp.modified}" for stamp in stamps]
     return Fingerprint(_hash_parts(settings, names, by_stamp), files, _hash_parts(settings, names, by_time))

@@ -1,4 +1,4 @@
-"""Writes beside a result how it was made, so that it can be told apart and made again years later."""
+"""Writes how a result was made to a file next to it, so that it can be identified and made again years later."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ _LIBRARIES = ("numpy", "opencv-python", "pillow", "onnxruntime", "onnxruntime-gp
 
 
 def provenance_path(output: Path) -> Path:
-    """Give the place of an output's provenance: beside it."""
+    """Return the path of an output's provenance file, next to the output."""
     return output.with_name(f"{output.name}.provenance.json")
 
 
 class Provenance:
-    """What is known of a run from its start; `write` adds what is known at its end.
+    """The facts known at the start of a run; `write` adds those known at its end.
 
     Parameters
     ----------
     model : ModelIdentity
         The model.
     card : ModelCard
-        Its card.
+        Its model card.
     settings : mapping of str to object
-        What the run was asked to do.
+        The settings of the run.
     """
 
     def __init__(self, model: ModelIdentity, card: ModelCard, settings: Mapping[str, object]) -> None:
-        self._began = time.monotonic()  # the clock may go back; this one does not
+        self._began = time.monotonic()  # the system clock can be set back
         self._facts: dict[str, object] = {
             "hpa_sdk": __version__,
             "python": platform.python_version(),
             "system": platform.platform(),
             "libraries": dict(_versions()),
             "command": sys.argv,
-            # Where relative paths in the command and the settings begin.
+            # The base of relative paths in the command and the settings.
             "working_folder": os.getcwd(),  # noqa: PTH109 - a text
             "model": {
                 "file": str(model.where),
@@ -70,30 +70,30 @@ class Provenance:
         output : pathlib.Path
             The output, which is hashed.
         **facts : object
-            What else is known of it, as JSON has it: devices, counts.
+            Further facts as JSON values: devices, counts.
 
         Raises
         ------
         OutputError
             It can't be written.
         """
-        told = self._facts | {
+        metadata = self._facts | {
             "finished": _now(),
             "seconds": round(time.monotonic() - self._began, 3),
             **facts,
             "output": {"file": str(output.absolute()), "bytes": output.stat().st_size, "sha256": file_sha256(output)},
         }
-        # A file name that is no Unicode is written escaped.
+        # A file name that is not valid Unicode is written escaped.
         with atomic_write(provenance_path(output)) as partial:
-            partial.write_bytes(msgspec.json.format(msgspec.json.encode(_readable(told)), indent=2) + b"\n")
+            partial.write_bytes(msgspec.json.format(msgspec.json.encode(_readable(metadata)), indent=2) + b"\n")
 
 
-def _readable(told: object) -> object:
-    if isinstance(told, (str, Path)):
-        return escaped(str(told))
-    if isinstance(told, Mapping):
-        return {key: _readable(value) for key, value in told.items()}
-    return [_readable(part) for part in told] if isinstance(told, (list, tuple)) else told
+def _readable(value: object) -> object:
+    if isinstance(value, (str, Path)):
+        return escaped(str(value))
+    if isinstance(value, Mapping):
+        return {key: _readable(part) for key, part in value.items()}
+    return [_readable(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _versions() -> list[tuple[str, str]]:

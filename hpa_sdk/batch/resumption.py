@@ -1,4 +1,4 @@
-"""Opens what a run remembers of those before it, beside its output and for this run alone."""
+"""Opens the answer cache of an output, for exclusive use by one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpa_sdk.batch.fingerprint import Comparison
 
 
 def ledger_path(output: Path) -> Path:
-    """Give the place of an output's ledger: beside it."""
+    """Return the path of an output's ledger, next to the output."""
     return output.with_name(f"{output.name}.ledger")
 
 
@@ -35,26 +35,26 @@ def open_answer_cache(
     Parameters
     ----------
     output : pathlib.Path
-        The output, whose ledger is opened or made beside it.
+        The output, whose ledger is opened or created next to it.
     settings, comparison, thresholds, device
         As for `AnswerCache`.
     log : callable
-        Takes a line for the user where the settings are not those of the run before.
+        Called with a line for the user if the settings differ from those of the run before.
 
     Raises
     ------
     OutputError
-        The ledger can't be used, or another process is at work with it.
+        The ledger can't be used, or another process is using it.
     """
     with closing(AnswerLedger(ledger_path(output))) as ledger:
-        # Nobody else is at work here, so these are what a killed run left. What can't be removed does no harm.
+        # The output is locked, so these are from a killed run. Files that can't be removed do no harm.
         for partial in _partials(output):
             with suppress(OSError):
                 partial.unlink()
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             log(
-                "The model, the white level, an option of the runtime or the way to compare is another than before:"
-                " every field is done again."
+                "The model, the white level, a runtime option or the comparison changed:"
+                " every field is predicted again."
             )
         yield AnswerCache(ledger, settings=settings, comparison=comparison, thresholds=thresholds, device=device)
 

@@ -1,4 +1,4 @@
-"""Runs a batch into an output: in the order asked, resumed where it is wanted, with its provenance beside it."""
+"""Runs a batch and writes its output in order, with provenance, and resumes an earlier run on request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger("hpa_sdk")
 
 
 class Engine(Protocol):
-    """What predicts samples: a `Predictor`, or one that spreads the work over a cluster."""
+    """Predicts samples: a `Predictor`, or an engine that distributes the work over a cluster."""
 
     card: ModelCard
     thresholds: npt.NDArray[np.float32]
@@ -45,21 +45,21 @@ class Engine(Protocol):
 
 
 class Run:
-    """One way from what was found to what is written.
+    """Predicts the fields found, and writes the answers.
 
     Parameters
     ----------
     engine : Engine
-        What predicts.
+        Predicts.
     writer : Writer
-        What writes.
+        Writes the answers.
     cache : AnswerCache or NoCache
-        What earlier runs are open_answer_cache by.
+        The cached answers of earlier runs.
 
     Attributes
     ----------
     fields, failed : int
-        How many were answered so far, and how many of these are failures.
+        How many fields were answered so far, and how many of these failed.
     """
 
     def __init__(self, engine: Engine, writer: Writer, cache: AnswerCache | NoCache) -> None:
@@ -70,7 +70,7 @@ class Run:
         self._writer = writer
 
     def answers(self, found: Iterator[Sample | Failure]) -> Iterator[Prediction | Failure]:
-        """Answer what was found, write each answer, and give it for whoever watches."""
+        """Answer the fields found, write each answer, and yield it to the caller."""
         for answer in answers_in_order(found, self._engine.stream, self.cache):
             self.fields += 1
             self.failed += isinstance(answer, Failure)
@@ -88,7 +88,7 @@ def open_run(
     request: Mapping[str, object] | None = None,
     log: Callable[[str], None] = _log.warning,
 ) -> Iterator[Run]:
-    """Open a run into a file, which appears whole when the block ends well, and its provenance with it.
+    """Open a run into a file, which appears complete with its provenance when the block ends without an error.
 
     Parameters
     ----------
@@ -97,18 +97,18 @@ def open_run(
     form : str
         One of `hpa_sdk.results.writers.FORMS`.
     engine : Engine
-        What predicts: its model, white level and runtime options are those of the run.
+        Predicts; its model, white level and runtime options are those of the run.
     resume : str or None
-        How planes are compared with those of the run before, for one that is to go on; None for one without a ledger.
+        How planes are compared with those of an earlier run that is resumed; None for a run without a ledger.
     request : mapping of str to object, optional
         What the user asked for, for the provenance.
     log : callable
-        Takes a line for the user. Default: the log.
+        Called with a line for the user. Default: the log.
 
     Raises
     ------
     OutputError
-        The file or what belongs to it can't be written, or another process is at work with it.
+        The file, its ledger or its provenance can't be written, or another process is using it.
     """
     with lock_output(output):
         provenance = Provenance(engine.model, engine.card, request or {})
@@ -123,7 +123,7 @@ def open_run(
                 cache = stack.enter_context(opened)
             run = Run(engine, stack.enter_context(open_writer(output, form)), cache)
             yield run
-            # Before the output appears: nothing that can still fail comes after it but its provenance.
+            # Before the output appears: after that, only writing the provenance can fail.
             cache.flush()
         if cache.hits or cache.changed:
             were = "was" if cache.changed == 1 else "were"
@@ -133,8 +133,8 @@ def open_run(
             )
         if cache.unrecorded:
             log(
-                f"Not kept in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile or"
-                " could not be looked at."
+                f"Not recorded in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile"
+                " or could not be read."
             )
         counts = {"fields": run.fields, "failed": run.failed, "recalled": cache.hits, "changed": cache.changed}
         provenance.write(output, devices=sorted({engine.device, *cache.devices}), counts=counts)

@@ -1,4 +1,4 @@
-"""Gives every field of a run an id of its own, so that no result can be taken for that of another field."""
+"""Gives every field of a run a unique id, so that results of different fields are never confused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Location = tuple[str, str]
 class RunIds:
     """The ids of a run: first all of its fields are added, then each is taken under its id.
 
-    AnswerCache grows with the number of fields that are added, by some hundred bytes each.
+    Memory grows with the number of fields that are added, by some hundred bytes each.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class RunIds:
             self._shared[sample.id] |= {first: None, location: None}
 
     def take(self, sample: Sample) -> Sample | None:
-        """Give a field with the id that it has in this run; None where it was given before."""
+        """Return a field with its id in this run; None if it was already taken."""
         if not self._first:
             return sample
         own = hash((sample.id, sample.files))
@@ -39,10 +39,10 @@ class RunIds:
             return None
         self._taken.add(own)
         locations = self._shared.get(sample.id)
-        return sample if locations is None else replace(sample, id=self._tell_apart(sample, list(locations)))
+        return sample if locations is None else replace(sample, id=self._unique_id(sample, list(locations)))
 
-    def _tell_apart(self, sample: Sample, locations: list[_Location]) -> str:
-        """Put the part of the folder before the name that tells it from the others, or the extension behind it."""
+    def _unique_id(self, sample: Sample, locations: list[_Location]) -> str:
+        """Prefix the name with the part of the folder that makes it unique, or append the extension."""
         folder, extension = _location_of(sample)
         stem = sample.id.rpartition("/")[2]
         if sum(folder == other for other, _ in locations) > 1:
@@ -57,6 +57,6 @@ class RunIds:
 
 
 def _location_of(sample: Sample) -> _Location:
-    # No Path for each of a hundred thousand; an archive's address keeps its slashes.
+    # Faster than a Path for each of a hundred thousand; slashes in an archive's address are preserved.
     folder, name = os.path.split(sample.files[0])
     return folder.replace(os.sep, "/"), os.path.splitext(name)[1]  # noqa: PTH122

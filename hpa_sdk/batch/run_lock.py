@@ -1,4 +1,4 @@
-"""Lets one run at a time work at an output."""
+"""Allows one run at a time to write an output."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hpa_sdk.files.file_lock import hold_lock
 
 @contextmanager
 def lock_output(output: Path) -> Iterator[None]:
-    """Hold an output for one run during the block, by a lock file beside it: a killed run blocks nobody.
+    """Lock an output for one run during the block, with a lock file next to it: a killed run blocks no other.
 
     Parameters
     ----------
     output : pathlib.Path
-        The output; it need not be there yet.
+        The output; it need not exist yet.
 
     Raises
     ------
     OutputError
-        Another run is at work with the output, or no lock can be taken beside it.
+        Another run is using the output, or no lock can be taken next to it.
     """
-    if not output.parent.is_dir():  # some versions of the lock would make it
+    if not output.parent.is_dir():  # some versions of the lock would create it
         raise OutputError("the folder is missing", where=output, remedy="Make it, or name a file in another one.")
     with hold_lock(
         output.with_name(f".{output.name}.lock"),

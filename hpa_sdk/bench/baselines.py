@@ -1,4 +1,4 @@
-"""Opens the other ways to answer that a predictor is compared with."""
+"""Opens the baselines that a predictor is compared with."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ERRORS_ONLY = 3
 
 
 class Baseline(Protocol):
-    """Another way to answer.
+    """Another implementation, to compare with.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class OtherPredictor:
 
 
 class StudyLoop:
-    """The study's way: one field after the other, read by Pillow and blended in NumPy.
+    """The study's implementation: one field after the other, read by Pillow and blended in NumPy.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class StudyLoop:
         self._network = network
 
     def answers(self, samples: Iterator[Sample]) -> Generator[Probabilities]:
-        """Read each field and run it before the next is looked at."""
+        """Read and run each field before the next one."""
         for sample in samples:
             yield self._network(study_image(sample)[np.newaxis])[0]
 
@@ -84,14 +84,14 @@ class Network(Protocol):
 
 
 def study_image(sample: Sample) -> npt.NDArray[np.float64]:
-    """Make the image of a field by the study's formula, as it is written: in float64, blended before the resize."""
+    """Make the image of a field exactly by the study's formula: in float64, blended before the resize."""
     red, green, blue, yellow = (np.asarray(Image.open(file), np.float64) for file in sample.files)
     blend = np.stack((red / 2 + yellow / 2, green / 2 + yellow / 2, blue / 2), axis=-1)
     return cv2.resize(blend, (STUDY_SIDE, STUDY_SIDE)) / 255
 
 
 def open_baseline(name: str, model: Path, *, white: White | None, threads: int | None) -> Baseline:
-    """Open what a name stands for.
+    """Open a baseline by its name.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ def open_baseline(name: str, model: Path, *, white: White | None, threads: int |
     Raises
     ------
     SettingError
-        The name stands for nothing.
+        There is no such baseline.
     HpaError
-        What it stands for can't be opened.
+        The baseline can't be opened.
     """
     if name == "study-loop":
         return StudyLoop("the study's loop with onnxruntime", PlainSession(model))
@@ -138,7 +138,7 @@ _NAME_ONE = (
 
 
 class PlainSession:
-    """An onnxruntime session as it comes, on the CPU."""
+    """An onnxruntime session with default settings, on the CPU."""
 
     def __init__(self, model: Path) -> None:
         onnxruntime = load_onnxruntime()

@@ -1,4 +1,4 @@
-"""Times work: how long each answer takes, how many come a second, and how two of them compare when they take turns."""
+"""Measures latencies and rates, and alternates between candidates so that they can be compared."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure that was taken several times.
+    """A figure that was measured several times.
 
     Attributes
     ----------
     median, low, high : float
-        The middle one, the lowest and the highest.
+        The median, the lowest and the highest value.
     """
 
     median: float
@@ -26,21 +26,21 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """Sum up what was measured."""
+        """Summarise measured values."""
         return cls(float(np.median(values)), min(values), max(values))
 
 
 def rate(answers: Generator[object], *, seconds: float, unmeasured: int) -> float:
-    """Measure how many answers come a second, once they come steadily.
+    """Measure the answers per second, after a warm-up.
 
     Parameters
     ----------
     answers : generator
-        Gives more answers than are measured; closed at the end.
+        Yields more answers than are measured; closed at the end.
     seconds : float
         How long to measure; at least one answer is awaited.
     unmeasured : int
-        Answers before the clock starts, in which threads start and a first batch fills.
+        Answers of the warm-up, in which threads start and a first batch fills.
     """
     with closing(answers):
         for _ in range(unmeasured):
@@ -64,7 +64,7 @@ def latencies(answer: Callable[[], object], *, seconds: float, least: int) -> li
     seconds : float
         How long to measure.
     least : int
-        Answers that are measured in any case.
+        Minimum number of answers.
     """
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -76,6 +76,6 @@ def latencies(answer: Callable[[], object], *, seconds: float, least: int) -> li
 
 
 def in_turn(measures: dict[str, Callable[[], float]], rounds: int) -> Iterator[dict[str, float]]:
-    """Measure each of several things once a round, so that whatever else the machine does meets them all alike."""
+    """Measure each of several things once per round, so that other load on the machine affects them all alike."""
     for _ in range(rounds):
         yield {name: measure() for name, measure in measures.items()}

@@ -1,4 +1,4 @@
-"""Measures all that ``hpa bench`` tells."""
+"""Measures the figures that ``hpa bench`` reports."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
 LEAST_LATENCIES = 30
-"""Answers of which a percentile is taken at the least."""
+"""Minimum number of answers for a percentile."""
 
 _UNMEASURED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What binds the rate.
+    """What limits the rate.
 
     Attributes
     ----------
     decoder, reading, raw_session : Spread
-        Fields a second of each alone; reading is decoding and preprocessing.
+        Fields per second of each alone; reading is decoding and preprocessing.
     ceiling : Spread
-        Fields a second that can be had. Where the model runs beside the reading, on a GPU, the lesser of
-        reading and session; where both use the same cores, 1 / (1 / reading + 1 / session).
+        Highest possible fields per second. On a GPU, the model runs in parallel with reading, and it is the lesser of
+        reading and session; if both use the same cores, it is 1 / (1 / reading + 1 / session).
     binding : str
-        What binds: ``"reading"``, ``"session"``, or ``"both on the same cores"``.
+        The limit: ``"reading"``, ``"session"``, or ``"both on the same cores"``.
     offline : Spread
-        Fields a second from file to answer.
+        Fields per second from file to answer.
     share : Spread
-        Of the ceiling, from the same turn.
+        Share of the ceiling in the same round.
     """
 
     decoder: Spread
@@ -59,16 +59,16 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duel:
-    """A predictor against a baseline, in turn.
+    """A predictor compared with a baseline, measured alternately.
 
     Attributes
     ----------
     baseline : str
-        What it was.
+        Its name.
     ours, theirs : Spread
-        Fields a second, from file to answer.
+        Fields per second, from file to answer.
     ratio : Spread
-        Ours over theirs, from the same turn.
+        Ours over theirs, in the same round.
     fields : int
         Fields that both answered.
     same_label_sets : float
@@ -102,14 +102,14 @@ def measure(
     SampleError
         No path leads to a sample.
     PlaneError
-        A field can't be read: all that are measured must be.
+        A field can't be read; all measured fields must be readable.
     """
     found = (sample for path in paths for sample in find_samples(path))
     samples = list(islice(found, fields))
     predictor.predict(samples[0])
     stages = Stages(predictor, samples, white, seconds)
     progress.reset(total=2 + rounds * (1 if baseline is None else 2))
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "model": str(model),
         "device": predictor.device,
         "providers": predictor.providers,
@@ -119,26 +119,26 @@ def measure(
         "single_stream_ms": single_stream(stages),
     }
     progress.update()
-    told["stages_ms"] = stages.one_after_the_other()
+    figures["stages_ms"] = stages.one_after_the_other()
     progress.update()
-    told["offline"] = measure_ceiling(stages, rounds, progress.update)
+    figures["offline"] = measure_ceiling(stages, rounds, progress.update)
     if baseline is not None:
-        told["against"] = duel(stages, baseline, rounds, progress.update)
-    return told
+        figures["against"] = duel(stages, baseline, rounds, progress.update)
+    return figures
 
 
 class Progress(Protocol):
-    """What shows how far it is: a tqdm bar."""
+    """A progress display, such as a tqdm bar."""
 
     def reset(self, total: float | None = None) -> object:
-        """Say how many steps there are."""
+        """Set the number of steps."""
 
     def update(self) -> object:
-        """Say that a step is done."""
+        """Report that a step is done."""
 
 
 def machine() -> dict[str, Any]:
-    """Say what machine this is, for a table."""
+    """Describe this machine, for a table."""
     return {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -159,7 +159,7 @@ def single_stream(stages: Stages) -> dict[str, float]:
 
 
 def offline(stages: Stages) -> float:
-    """Measure MLPerf's offline scenario: fields a second, from file to answer, with as many fields as there can be."""
+    """Measure MLPerf's offline scenario: fields per second, from file to answer, with an endless supply of fields."""
     stages.predictor.session.for_many()
     answers = stages.predictor.stream(itertools.cycle(stages.samples), on_error="raise")
     plan = stages.predictor.threads
@@ -167,19 +167,19 @@ def offline(stages: Stages) -> float:
     return rate(answers, seconds=stages.seconds, unmeasured=filled)
 
 
-def measure_ceiling(stages: Stages, rounds: int, told: Callable[[], object]) -> Ceiling:
-    """Measure the offline scenario, and in turn with it all that could bind it.
+def measure_ceiling(stages: Stages, rounds: int, on_round: Callable[[], object]) -> Ceiling:
+    """Measure the offline scenario, alternating with everything that could limit it.
 
     Parameters
     ----------
     stages : Stages
         What to measure.
     rounds : int
-        How often.
-    told : callable
+        Number of rounds.
+        on_round : callable
         Called after each round.
     """
-    on_card = Device.parse(stages.predictor.device).kind in NVIDIA
+    on_gpu = Device.parse(stages.predictor.device).kind in NVIDIA
     rows: list[dict[str, float]] = []
     parts = {
         "offline": lambda: offline(stages),
@@ -189,16 +189,16 @@ def measure_ceiling(stages: Stages, rounds: int, told: Callable[[], object]) -> 
     }
     for row in in_turn(parts, rounds):
         reading, session = row["reading"], row["raw_session"]
-        ceiling = min(reading, session) if on_card else 1 / (1 / reading + 1 / session)
+        ceiling = min(reading, session) if on_gpu else 1 / (1 / reading + 1 / session)
         rows.append(row | {"ceiling": ceiling, "share": row["offline"] / ceiling})
-        told()
+        on_round()
     spreads = {name: Spread.of([row[name] for row in rows]) for name in rows[0]}
     lesser = "reading" if spreads["reading"].median < spreads["raw_session"].median else "session"
-    return Ceiling(binding=lesser if on_card else "both on the same cores", **spreads)
+    return Ceiling(binding=lesser if on_gpu else "both on the same cores", **spreads)
 
 
-def duel(stages: Stages, baseline: Baseline, rounds: int, told: Callable[[], object]) -> Duel:
-    """Measure a predictor and a baseline in turn on the same fields, and compare their label sets.
+def duel(stages: Stages, baseline: Baseline, rounds: int, on_round: Callable[[], object]) -> Duel:
+    """Measure a predictor and a baseline alternately on the same fields, and compare their label sets.
 
     Parameters
     ----------
@@ -207,8 +207,8 @@ def duel(stages: Stages, baseline: Baseline, rounds: int, told: Callable[[], obj
     baseline : Baseline
         What to compare it with.
     rounds : int
-        Pairs.
-    told : callable
+        Number of pairs.
+        on_round : callable
         Called after each pair.
     """
     same = _same_label_sets(stages, baseline)
@@ -221,7 +221,7 @@ def duel(stages: Stages, baseline: Baseline, rounds: int, told: Callable[[], obj
     }
     for row in in_turn(pair, rounds):
         rows.append(row | {"ratio": row["ours"] / row["theirs"]})
-        told()
+        on_round()
     spreads = {name: Spread.of([row[name] for row in rows]) for name in rows[0]}
     return Duel(baseline=baseline.name, fields=len(same), same_label_sets=float(np.mean(same)), **spreads)
 
@@ -238,13 +238,13 @@ def _same_label_sets(stages: Stages, baseline: Baseline) -> list[bool]:
 
 def _processor() -> str:
     try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as told:
-            names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     except OSError:
         names = []
     return f"{len(names)} x {names[0]}" if names else f"{psutil.cpu_count()} x {platform.processor()}"
 
 
-def as_json(told: dict[str, Any]) -> dict[str, Any]:
-    """Turn what was measured into what JSON can hold."""
-    return {name: asdict(value) if isinstance(value, Ceiling | Duel) else value for name, value in told.items()}
+def as_json(figures: dict[str, Any]) -> dict[str, Any]:
+    """Convert the figures to JSON values."""
+    return {name: asdict(value) if isinstance(value, Ceiling | Duel) else value for name, value in figures.items()}

@@ -1,4 +1,4 @@
-"""Measures the parts of an answer each for itself: what the machine could do if one of them were all."""
+"""Measures each stage of an answer alone: the rate that the machine would reach with only this stage."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Stages:
     predictor : Predictor
         What is measured.
     samples : sequence of Sample
-        Fields that it can read, at least one; they are read again and again.
+        Fields that it can read, at least one; they are read repeatedly.
     white : White or None
         As for `Predictor.load`.
     seconds : float
@@ -49,7 +49,7 @@ class Stages:
     seconds: float
 
     def one_after_the_other(self) -> dict[str, float]:
-        """Give the median milliseconds a field of each part, one at a time, the model on all cores."""
+        """Return the median milliseconds per field of each stage, one at a time, with the model on all cores."""
         samples = itertools.cycle(self.samples)
         planes = itertools.cycle([read_planes(sample) for sample in self.samples[:_READY_FIELDS]])
         fields = itertools.cycle(self._ready_fields())
@@ -64,15 +64,15 @@ class Stages:
         return {name: self._milliseconds(part) for name, part in parts.items()}
 
     def decoder(self) -> float:
-        """Give the fields a second that are decoded on all threads, and no more than that."""
+        """Return the fields per second of decoding alone, on all threads."""
         return self._on_all_threads(read_planes)
 
     def reading(self) -> float:
-        """Give the fields a second that are decoded and preprocessed on all threads, without a model."""
+        """Return the fields per second of decoding and preprocessing on all threads, without a model."""
         return self._on_all_threads(lambda sample: self._model_input(read_planes(sample)))
 
     def raw_session(self) -> float:
-        """Give the fields a second of the session alone, on ready tensors and all parallel_runs."""
+        """Return the fields per second of the session alone, on prepared tensors with all parallel runs."""
         session: Session = self.predictor.session.for_many()
         fields = self._ready_fields()
         batch = [field for field, _ in zip(itertools.cycle(fields), range(session.batch_size), strict=False)]

@@ -1,4 +1,4 @@
-"""Tells what was measured as lines for a terminal."""
+"""Formats the measured figures as text for a terminal."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from hpa_sdk.bench.rates import Spread
 from hpa_sdk.bench.report import Ceiling, Duel
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """Give the lines."""
-    return "\n".join(_lines(told))
+def as_text(figures: dict[str, Any]) -> str:
+    """Return the text."""
+    return "\n".join(_lines(figures))
 
 
-def _lines(told: dict[str, Any]) -> Iterator[str]:
+def _lines(figures: dict[str, Any]) -> Iterator[str]:
     for name in ("model", "device", "providers", "threads", "fields"):
-        yield f"{name:<12} {told[name]}"
-    for name, value in told["machine"].items():
+        yield f"{name:<12} {figures[name]}"
+    for name, value in figures["machine"].items():
         yield f"{name:<12} {value}"
-    single: dict[str, float] = told["single_stream_ms"]
+    single: dict[str, float] = figures["single_stream_ms"]
     yield ""
     yield "one field at a time, from file to answer"
     yield f"  p50 {single['p50']:.1f} ms   p90 {single['p90']:.1f} ms   p99 {single['p99']:.1f} ms"
-    yield f"  of which {'   '.join(f'{part} {time:.2f} ms' for part, time in told['stages_ms'].items())}"
-    yield from _ceiling(told["offline"])
-    if told.get("against"):
-        yield from _duel(told["against"])
+    yield f"  of which {'   '.join(f'{part} {time:.2f} ms' for part, time in figures['stages_ms'].items())}"
+    yield from _ceiling(figures["offline"])
+    if figures.get("against"):
+        yield from _duel(figures["against"])
 
 
 def _ceiling(found: Ceiling) -> Iterator[str]:

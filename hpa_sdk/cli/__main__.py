@@ -1,4 +1,4 @@
-"""The command ``python -m hpa_sdk.cli``, for where ``hpa`` is not on the path."""
+"""The command ``python -m hpa_sdk.cli``, for use when ``hpa`` is not on the path."""
 
 from hpa_sdk.cli.group import main
 

@@ -1,4 +1,4 @@
-"""``hpa bench``: how fast a model answers on this machine, and what binds it."""
+"""``hpa bench``: how fast a model answers on this machine, and what limits it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def bench(
 ) -> None:
     """Measure how fast MODEL answers the fields that PATH... name.
 
-    MLPerf's two forms: one field at a time, and as many a second as there can be; both from the files on. Beside them
-    each part alone, which tells what binds. The fields are read once before, so that the disk plays no part.
+    Two MLPerf scenarios: one field at a time, and as many per second as possible; both start from the files. Each part
+    is also measured alone, which shows the limit. The fields are read once before, so that the disk has no influence.
     """
     predictor = Predictor.load(
         model,
@@ -60,8 +60,8 @@ def bench(
     )
     baseline = None if against is None else open_baseline(against, model, white=white, threads=threads)
     with tqdm(disable=None, unit=" turns", leave=False) as progress:
-        told = measure(
+        figures = measure(
             predictor, paths, baseline, model=model, white=white, rounds=rounds, seconds=seconds, fields=fields,
             progress=progress,
         )  # fmt: skip
-    click.echo(json.dumps(as_json(told), indent=2) if as_json_ else as_text(told))
+    click.echo(json.dumps(as_json(figures), indent=2) if as_json_ else as_text(figures))

@@ -18,12 +18,12 @@ from hpa_sdk.inference.threads import usable_cores
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Say which device would be used, and for each other one what keeps it from being used.
+    """Say which device would be used, and why each other one can't be used.
 
     Every device that seems ready is tried with a very small network.
     """
     devices = {kind: _reason_against(Device(kind)) for kind in KINDS}
-    told: dict[str, object] = {
+    facts: dict[str, object] = {
         "hpa_sdk": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -34,7 +34,7 @@ def doctor(as_json: bool) -> None:
         "auto": next((kind for kind in AUTOMATIC if devices[kind] is None), "nothing"),
         "devices": devices,
     }
-    click.echo(json.dumps(told, indent=2) if as_json else _as_text(told, devices))
+    click.echo(json.dumps(facts, indent=2) if as_json else _as_text(facts, devices))
 
 
 def _reason_against(device: Device) -> str | None:
@@ -48,8 +48,8 @@ def _reason_against(device: Device) -> str | None:
     return None
 
 
-def _as_text(told: dict[str, object], devices: dict[str, str | None]) -> str:
-    lines = [f"{name:<12} {told[name]}" for name in told if name not in {"auto", "devices"}]
-    lines += ["", f"device='auto' would use: {told['auto']}"]
+def _as_text(facts: dict[str, object], devices: dict[str, str | None]) -> str:
+    lines = [f"{name:<12} {facts[name]}" for name in facts if name not in {"auto", "devices"}]
+    lines += ["", f"device='auto' would use: {facts['auto']}"]
     lines += [f"  {kind:<10} {'works' if reason is None else reason}" for kind, reason in devices.items()]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``hpa explain``: where in a field the network looks for a label."""
+"""``hpa explain``: which parts of a field the network uses for a label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
 FIELDS = 20
-"""Fields that one picture shows at most."""
+"""Maximum number of fields in one picture."""
 
 _FILE = click.Path(path_type=Path)
 
@@ -48,7 +48,7 @@ def explain(
 ) -> None:
     """Show where in the fields that PATH... name the network looks for a label.
 
-    The protein is covered window by window, and the map tells how far the label's log-odds fall. The network runs once
+    The protein is covered window by window, and the map shows how far the label's log-odds fall. The network runs once
     for each window. The exit code is 0, or 1 when some fields failed, or 2 when nothing could be drawn.
     """
     labels = [Label.from_name(name) for name in names]
@@ -84,16 +84,16 @@ def _explain(
     planes = field.read().planes
     grid = Grid.over(planes, window=window, stride=stride)
     click.echo(f"{field.id}: {count_of(len(grid), 'window')} of {grid.window} pixels every {grid.stride}", err=True)
-    began, told = time.monotonic(), False
+    began, estimated = time.monotonic(), False
     with tqdm(total=len(grid), unit=" windows", disable=None) as bar:
 
         def progress(done: int) -> None:
-            nonlocal told
-            if not told:
+            nonlocal estimated
+            if not estimated:
                 seconds = (time.monotonic() - began) / done * len(grid)
                 bar.clear()
                 click.echo(f"{field.id}: about {seconds:.0f} s, by the first {count_of(done, 'window')}", err=True)
-                told = True
+                estimated = True
             bar.update(done)
 
         return Explained(field.id, planes, cover_and_ask(predictor, planes, grid, labels=labels, progress=progress))

@@ -1,4 +1,4 @@
-"""``hpa inspect``: what a model file says of itself, and whether it still is what was exported."""
+"""``hpa inspect``: the card and content of a model file, and whether the file was altered after export."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def inspect(model: Path, as_json: bool) -> None:
     content = map_file(model)
     intact = checksum_matches(content)
     if intact is False:
-        # Said before anything is read, which the change may have made unreadable.
+        # Printed before anything is read: the change may have made the file unreadable.
         click.echo(f"{model}: the file was altered after it was exported.", err=True)
     file, card = read_model(model)
     matches = weights_match(content, card)
     if as_json:
-        told = {
+        summary = {
             "file": str(file.path),
             "bytes": file.size,
             "weights": file.weights,
@@ -44,7 +44,7 @@ def inspect(model: Path, as_json: bool) -> None:
             "operators": file.operators,
             "card": msgspec.to_builtins(card),
         }
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         click.echo(model_text(file, card, intact=intact, matches=matches))
     if False in {intact, matches}:

@@ -1,4 +1,4 @@
-"""Lays out what a model file says of itself for a reader at a terminal."""
+"""Formats the card and content of a model file for a terminal."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
     card : ModelCard
         Its card.
     intact, matches : bool or None
-        As `checksum_matches` and `weights_match` tell.
+        As `checksum_matches` and `weights_match` return it.
 
     Returns
     -------
     str
-        Lines of text. What a stranger may have written into the file can't move the cursor or hide other lines.
+        Lines of text. Control characters from the file are escaped, so that they can't move the cursor or hide lines.
     """
     rows = [
         ("name", card.name),
@@ -64,9 +64,9 @@ def _network(file: OnnxFile, card: ModelCard) -> Iterator[_Row]:
     preprocessing = card.preprocessing
     yield "inputs", "; ".join(f"{name} {form}" for name, form in file.inputs.items())
     yield "outputs", "; ".join(f"{name} {form}" for name, form in file.outputs.items())
-    place = "by the caller" if preprocessing.place == "host" else "in the graph"
+    where = "by the caller" if preprocessing.place == "host" else "in the graph"
     resize = f"to {preprocessing.size} pixels, {preprocessing.interpolation}"
-    yield "preprocessing", f"{place}, {resize}, divided by {preprocessing.scale:g}"
+    yield "preprocessing", f"{where}, {resize}, divided by {preprocessing.scale:g}"
     yield "operators", ", ".join(f"{name} {count}" for name, count in file.operators.items())
 
 

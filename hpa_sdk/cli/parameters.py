@@ -1,4 +1,4 @@
-"""Reads the kinds of values that several commands take."""
+"""Parameter types and options that several commands share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class WhiteLevel(click.ParamType[White]):
     name = "FLOAT|dtype|percentile"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
-        """Show the words as they are, where click would show capitals."""
+        """Show the words unchanged; click would show capitals."""
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> White:
-        """Read a number above 0, or one of the two words in whatever capitals."""
+        """Read a number above 0, or one of the two words in any letter case."""
         word = str(value).lower()
         if word in {"dtype", "percentile"}:
             return cast("White", word)
@@ -33,26 +33,26 @@ white_option = click.option(
 
 
 class Threshold(click.ParamType[float | Literal["card"]]):
-    """The probability from which a class counts, or the word for those of the model's card."""
+    """The probability from which a class counts, or the word for those of the model card."""
 
     name = "card|FLOAT"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
-        """Show the word as it is, where click would show capitals."""
+        """Show the word unchanged; click would show capitals."""
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Literal["card"]:
-        """Read a number from 0 to 1, or the word in whatever capitals."""
+        """Read a number from 0 to 1, or the word in any letter case."""
         return "card" if str(value).lower() == "card" else click.FloatRange(0, 1).convert(value, param, ctx)
 
 
 class DeviceName(click.ParamType[str]):
-    """The name of a device, in whatever capitals."""
+    """The name of a device, in any letter case."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """Read a name; which devices there are is found out when it is used."""
+        """Read a name; whether the device exists is checked when it is used."""
         return str(value).lower()
 
 
@@ -72,7 +72,7 @@ class RuntimeOption(click.ParamType[tuple[str, str]]):
     name = "NAME=VALUE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Read a name and a value with an equals sign between."""
+        """Read a name and a value with an equals sign between them."""
         if isinstance(value, tuple):
             return cast("tuple[str, str]", value)
         name, equals, setting = str(value).partition("=")

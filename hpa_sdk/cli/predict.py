@@ -55,7 +55,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     help="ray: on all nodes of a Ray cluster, one actor a GPU or --threads cores.",
 )
 @click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
-@click.option("--resume", is_flag=True, help="Keep a ledger beside the output, and go on where a run with it ended.")
+@click.option("--resume", is_flag=True, help="Keep a ledger next to the output, and resume an earlier run from it.")
 @click.option(
     "--compare",
     type=click.Choice(["time", "content"]),
@@ -89,8 +89,8 @@ def predict(
     OME-TIFF, OME-Zarr, CZI, LIF or ND2. For stacks, --channel or --station says what their channels are called. The
     exit code is 0 when every field was answered, 1 when some failed (the output says why), 2 when nothing could start.
 
-    Beside an output file, <file>.provenance.json says how it was made. With --resume, <file>.ledger keeps the answers
-    as they come: after whatever stop, the same command makes the same output and does none of them twice.
+    Next to an output file, <file>.provenance.json records how it was made. With --resume, <file>.ledger stores each
+    answer: after any interruption, the same command makes the same output and repeats no answer.
     """
     output = output or Path("-")
     streamed = is_stream(output)
@@ -158,7 +158,7 @@ def _loader(engine: str) -> Callable[..., Engine]:
 def _form_of(output: Path) -> str:
     extension = output.suffix.lower().removeprefix(".")
     if extension not in FORMS:
-        raise click.UsageError(f"{output.name} does not tell the form of the output: name it with --format.")
+        raise click.UsageError(f"{output.name} does not give the output format: name it with --format.")
     return extension
 
 

@@ -1,4 +1,4 @@
-"""The options that say how files of fields are read, for every command that reads them."""
+"""Options for reading the files of fields, for every command that reads them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ READING = ("station", "channels", "without", "z", "pixel_size", "pattern")
 
 
 def reading_options(command: Command) -> Command:
-    """Add the options to a command, which gives them to `rules_from` by their names."""
+    """Add the options to a command, which passes them to `rules_from` by their names."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -68,7 +68,7 @@ def rules_from(
     pixel_size: float | None,
     pattern: str | None,
 ) -> FieldRules | None:
-    """Make the rules that options ask for; None where there are none.
+    """Create the rules of the options; None if there are none.
 
     Raises
     ------

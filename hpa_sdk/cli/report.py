@@ -1,4 +1,4 @@
-"""``hpa report``: results as one page to look at."""
+"""``hpa report``: shows results as one HTML page, a contact sheet, or both."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def report(
     """Show RESULTS of hpa predict or hpa watch: pictures, labels and probabilities in one file that needs no network.
 
     RESULTS is a CSV, JSON lines or Parquet file of hpa predict, or the folder for results of hpa watch. Planes, model
-    and threshold are those that <RESULTS>.provenance.json tells of, where they still are, unless options name others.
+    and threshold come from <RESULTS>.provenance.json, if they still exist, unless options name others.
     The exit code is 0 when all fields are shown, 1 when some of them failed (the page says why), 2 when nothing could
     start.
     """

@@ -1,4 +1,4 @@
-"""``hpa serve``: the page at the microscope, and the interface for programs."""
+"""``hpa serve``: the live page at the microscope, and the HTTP interface for programs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _RESULTS = Path("hpa-results")
 @station_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
-@click.option("--token", envvar="HPA_TOKEN", help="What visitors have to show; also from the variable HPA_TOKEN.")
-@click.option("--no-watch", is_flag=True, help="Only show results, as beside an 'hpa watch', and answer what is sent.")
+@click.option("--token", envvar="HPA_TOKEN", help="Token that every client needs; also from the variable HPA_TOKEN.")
+@click.option("--no-watch", is_flag=True, help="Only show results, as of an 'hpa watch', and answer what is sent.")
 def serve(
     file: Path,
     folder: Path | None,
@@ -44,7 +44,7 @@ def serve(
         page = import_module("hpa_sdk.live.page")
     except ImportError as error:
         raise SettingError(
-            f"a package that the page stands on is missing ({error})",
+            f"a package that the page needs is missing ({error})",
             remedy="Install it: pip install 'hpa-sdk[live]'.",
         ) from error
     watches = not no_watch and (folder is not None or _is_station(file))
@@ -54,10 +54,10 @@ def serve(
 
 def _station(file: Path, folder: Path | None, output: Path | None, settings: dict[str, Any]) -> Station:
     if not _is_station(file):
-        place = output or folder or _RESULTS
+        target = output or folder or _RESULTS
         if output is None and folder is None:
-            _make(place)
-        return plain_station(file, folder or place, place, settings)
+            _make(target)
+        return plain_station(file, folder or target, target, settings)
     if folder is not None or output is not None or any(value is not None for value in settings.values()):
         raise click.UsageError("With a station file there are no other settings: write them into it.")
     return read_station(file)

@@ -1,4 +1,4 @@
-"""Turns a standard output that fails into one sentence, or into a quiet end where its reader has gone."""
+"""Handles standard output that fails: one error line, or a quiet end if its reader has closed it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 CLOSED_PIPE = 141
-"""Exit code where the reader of the standard output has gone: that of programs which the signal SIGPIPE ends."""
+"""Exit code if the reader of the standard output has closed it: that of programs which the signal SIGPIPE ends."""
 
-# Windows says of a pipe that is closed that the argument is invalid.
+# Windows reports a closed pipe as an invalid argument.
 _READER_GONE = {errno.EPIPE, errno.EINVAL} if sys.platform == "win32" else {errno.EPIPE}
 
 
@@ -35,19 +35,19 @@ class Refusal(click.ClickException):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Write UTF-8 to the standard streams, and end the command where its output can't be written.
+    """Write UTF-8 to the standard streams, and end the command if its output can't be written.
 
-    A standard error that fails ends nothing, since no result is written there.
+    A failing standard error ends nothing, because no result is written there.
 
     Raises
     ------
     Refusal
         The standard output can't be written, as on a full disk.
     click.exceptions.Exit
-        The reader of the standard output has gone.
+        The reader of the standard output has closed it.
     """
     before = sys.stdout, sys.stderr
-    guards = _guard(sys.stdout, partial(_end_command, "standard output")), _guard(sys.stderr, _go_on)
+    guards = _guard(sys.stdout, partial(_end_command, "standard output")), _guard(sys.stderr, _ignore_error)
     sys.stdout, sys.stderr = guards
     try:
         yield
@@ -59,16 +59,16 @@ def standard_streams() -> Iterator[None]:
 
 
 def is_stream(output: Path) -> bool:
-    """Whether an output is no file that can appear whole: the standard output (``-``), a pipe or a device."""
+    """Whether an output is not a file that can appear complete: the standard output (``-``), a pipe or a device."""
     try:
         return _descriptor(output) is not None or (output.exists() and not output.is_file() and not output.is_dir())
-    except OSError:  # a path that the system refuses, which whoever opens it as a file says
+    except OSError:  # the system refuses the path; opening it as a file reports that
         return False
 
 
 @contextmanager
 def open_stream(output: Path) -> Iterator[TextIO]:
-    """Open an output that `is_stream`, for text that is written as it comes.
+    """Open an output that `is_stream`, for text that is written at once.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def open_stream(output: Path) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        # A descriptor stays open for others, and a file behind it keeps what it holds.
+        # A descriptor stays open for others, and a file behind it is not truncated.
         raw = output.open("wb", buffering=0) if descriptor is None else os.fdopen(os.dup(descriptor), "wb", buffering=0)
     except OSError as error:
         raise OutputError(
@@ -94,7 +94,7 @@ def open_stream(output: Path) -> Iterator[TextIO]:
 
 
 def _descriptor(output: Path) -> int | None:
-    """Give the number of the open file that a path means, as of the standard output."""
+    """Return the descriptor that a path refers to, such as that of the standard output."""
     path = output.as_posix()
     if path in _DESCRIPTORS:
         return _DESCRIPTORS[path]
@@ -114,7 +114,7 @@ def _guard(stream: Any, failed: Callable[[OSError], None]) -> Any:
         if stream is not None:
             stream.flush()
         return _Guard(raw, failed, line_buffering=getattr(stream, "line_buffering", False))
-    # In memory, as in tests. Windows would otherwise write in a code page that lacks most ids and names.
+    # In memory, as in tests. Windows would otherwise use a code page that lacks most ids and names.
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     return stream
@@ -132,8 +132,8 @@ def _end_command(where: str | Path, error: OSError) -> None:
     raise Refusal(str(refused)) from error
 
 
-def _go_on(_: OSError) -> None:
-    """Leave unsaid what can't be said."""
+def _ignore_error(_: OSError) -> None:
+    """Ignore an error that can't be reported."""
 
 
 class _Guard(io.TextIOWrapper):
@@ -150,13 +150,13 @@ class _Guard(io.TextIOWrapper):
         )
 
     def release(self) -> None:
-        """Write what is left, when the command has already ended."""
-        self._guarded.failed = _go_on
+        """Write the rest of the buffer after the command has ended."""
+        self._guarded.failed = _ignore_error
         self.flush()
 
 
 class _GuardedRaw(io.RawIOBase):
-    """Writes where another stream does; after an error nothing more, so that a buffer is emptied in peace."""
+    """Writes to another stream; after an error it discards the data, so that emptying a buffer raises nothing more."""
 
     def __init__(self, raw: io.RawIOBase, failed: Callable[[OSError], None]) -> None:
         self._raw = raw

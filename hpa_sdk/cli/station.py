@@ -1,4 +1,4 @@
-"""``hpa station``: writes a station file to start from, and tells what one would read as what."""
+"""``hpa station``: writes a template of the station file, and reports how a station file reads a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.workstation.station import Station, read_station, write_template
 
 _COLUMNS = ("field", "channel", "file", "read as", "pixels", "bits", "um/pixel", "white", "brightest")
-_FAINT = 16  # 12 bits that are read as 16 are this much too dark
+_FAINT = 16  # 12 bits that are read as 16 are darker by this factor
 
 Row = tuple[str, ...]
 
@@ -42,13 +42,13 @@ def init(file: Path) -> None:
 @click.argument("station_file", metavar="STATION", type=click.Path(path_type=Path))
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def check(station_file: Path, folder: Path | None) -> None:
-    """Tell what the files in FOLDER (default: the watched one) would be read as by STATION.
+    """Report how STATION reads the files in FOLDER (default: the watched one).
 
-    Every field is read, and none predicted. The exit code is 0 when all is well, 1 when something would fail, 2 when
+    Every field is read, but not predicted. The exit code is 0 when all is well, 1 when something would fail, 2 when
     the station file can't be read.
     """
     rules = read_station(station_file)
-    failures = _check_places(rules, folder)
+    failures = _check_folders(rules, folder)
     try:
         _, card = read_model(rules.model)
         rules = at_scale_of(card, rules)
@@ -73,7 +73,7 @@ def check(station_file: Path, folder: Path | None) -> None:
         rows += _rows(sample.id, reading, levels)
         notes += [f"{sample.id}: {note}" for note in (*reading.notes, *_doubts(reading, levels))]
     if not fields:
-        failures.append("no file here is one that the station file tells of")
+        failures.append("no file here matches the station file")
     _print_table(rows)
     for kind, lines in (("note", notes), ("FAILS", failures)):
         for line in lines:
@@ -83,11 +83,11 @@ def check(station_file: Path, folder: Path | None) -> None:
         click.get_current_context().exit(1)
 
 
-def _check_places(rules: Station, folder: Path | None) -> list[str]:
+def _check_folders(rules: Station, folder: Path | None) -> list[str]:
     return [
-        f"{key}: {place}: no such folder. Make it, or name another in the station file."
-        for key, place in (("watch", folder or rules.watch), ("output", rules.output))
-        if not place.is_dir()
+        f"{key}: {path}: no such folder. Make it, or name another in the station file."
+        for key, path in (("watch", folder or rules.watch), ("output", rules.output))
+        if not path.is_dir()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the commands that stay on at a microscope share: a station without a file, and a clean end."""
+"""Shared parts of the commands that run at a microscope: a station without a file, and a clean shutdown."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import msgspec
 from hpa_sdk.errors import SettingError
 from hpa_sdk.workstation.station import Station
 
-# What services and consoles ask a program to end with; each system has its own.
+# The signals by which services and consoles end a program; each system has its own.
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
 def station_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what it needs to know of a station."""
+    """Add the options of a station to a command."""
     for decorate in reversed(_OPTIONS):
         command = decorate(command)
     return command
@@ -46,11 +46,11 @@ _OPTIONS = (
 
 @contextmanager
 def stop_when_asked() -> Iterator[threading.Event]:
-    """Give an event that is set when the system or the console asks the program to end."""
+    """Yield an event that is set when the system or the console asks the program to end."""
     stop = threading.Event()
 
     def ask(*_: object) -> None:
-        # On a thread, since the handler may interrupt this one while it holds the event's own lock.
+        # On a thread, because the handler may interrupt this one while it holds the event's own lock.
         threading.Thread(target=stop.set).start()
 
     before = {end: signal.signal(end, ask) for end in _ENDS}
@@ -62,12 +62,12 @@ def stop_when_asked() -> Iterator[threading.Event]:
 
 
 def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, Any]) -> Station:
-    """Make the station of a command line: fields of four files, and the options that were given."""
+    """Create the station of a command line: fields of four files, and the options that were given."""
     given = {key: _number(value) for key, value in settings.items() if value is not None}
     files = {"pattern": "hpa"} | {key: given.pop(key) for key in ("white", "recursive") if key in given}
-    places = {"model": model, "watch": folder, "output": output}
+    paths = {"model": model, "watch": folder, "output": output}
     try:
-        return msgspec.convert({**places, **given, "files": files}, Station)
+        return msgspec.convert({**paths, **given, "files": files}, Station)
     except msgspec.ValidationError as error:
         raise SettingError(str(error), remedy="Give this option a value that it can have.") from error
 
@@ -76,4 +76,4 @@ def _number(value: str | bool) -> object:
     try:
         return value if isinstance(value, bool) else float(value)
     except ValueError:
-        return str(value).lower()  # the words are taken in whatever capitals
+        return str(value).lower()  # words in any letter case

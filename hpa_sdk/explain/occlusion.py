@@ -1,4 +1,4 @@
-"""Covers the protein piece by piece and sees how far a label falls: where the network looks for it."""
+"""Occlusion maps: covers the protein window by window, and measures how much the score of a label falls."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import Planes, White
 
 BATCH = 16
-"""Windows that are asked about at once."""
+"""Windows per batch."""
 
 WINDOWS_ACROSS = 8
-"""A window is this part of the field's longest side, and is moved by half of itself, unless told otherwise."""
+"""By default, a window is the field's longest side divided by this, and the stride is half a window."""
 
 BACKGROUND = 5
-"""A covered piece gets the grey level below which this share of the plane lies, in per cent: no protein."""
+"""Percentile of the plane whose grey level fills a covered window: no protein."""
 
 _PROTEIN = list(Channel).index(Channel.GREEN)
 
@@ -32,14 +32,14 @@ _PROTEIN = list(Channel).index(Channel.GREEN)
 class Grid:
     """The windows that cover a plane: squares in rows and columns, cut off at its edges.
 
-    Every pixel is in as many windows as any other where `window` is a multiple of `stride`.
+    Every pixel is in the same number of windows if `window` is a multiple of `stride`.
 
     Attributes
     ----------
     height, width : int
         Of the plane, in pixels.
     window, stride : int
-        Side of a window, and the way from one to the next, in pixels.
+        Side of a window, and the step from one to the next, in pixels.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class Grid:
 
     @classmethod
     def over(cls, planes: Planes, *, window: int | None = None, stride: int | None = None) -> Grid:
-        """Lay windows over a field; see `WINDOWS_ACROSS` for what they are by default."""
+        """Lay windows over a field; see `WINDOWS_ACROSS` for the defaults."""
         height, width = planes.shape[1:]
         side = window or min(max(2, max(height, width) // WINDOWS_ACROSS), height, width)
         return cls(height, width, side, stride or max(1, side // 2))
@@ -79,17 +79,17 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Where a network looks for some labels in one field.
+    """Which parts of one field a network uses for some labels.
 
     Attributes
     ----------
     prediction : Prediction
-        Its answer for the field as it is.
+        Its answer for the unchanged field.
     labels : tuple of Label
         The labels.
     maps : numpy.ndarray
         float32 of shape (labels, H, W): the mean fall of the label's log-odds over the windows that cover a pixel.
-        Above 0 where the protein speaks for the label, below 0 where it speaks against it.
+        Above 0 where the protein supports the label, below 0 where it contradicts it.
     """
 
     prediction: Prediction
@@ -106,11 +106,11 @@ def cover_and_ask(
     white: White | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Explanation:
-    """Find where a network looks for labels, by covering the protein plane.
+    """Find the parts of a field that a network uses for labels, by covering the protein plane.
 
-    For each window w of the grid, the green plane in it is set to its `BACKGROUND`, and the network is asked again:
+    For each window w of the grid, the green plane in it is set to its `BACKGROUND`, and the network runs again:
     fall(w) = logit p(field) - logit p(field without w). The map at a pixel is the mean of fall(w) over the windows
-    that cover it. The other three planes stay as they are.
+    that cover it. The other three planes are unchanged.
 
     Parameters
     ----------
@@ -121,11 +121,11 @@ def cover_and_ask(
     grid : Grid
         The windows; the network runs once for each.
     labels : sequence of Label, optional
-        Default: those that are predicted, or the likeliest where none is.
+        Default: those that are predicted, or the most probable one if none is.
     white : optional
-        As for `Predictor.load`. By percentile, levels are taken once, from the field as it is.
+        As for `Predictor.load`. By percentile, levels are computed once, from the unchanged field.
     progress : callable, optional
-        Called with a number of windows when these are done.
+        Called with the number of windows that were just finished.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Draws explanations over the protein they explain, and keeps their numbers."""
+"""Draws explanations over the protein that they explain, and writes their values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDE = 448
 
 _Colours = npt.NDArray[np.uint8]
 
-_FOR, _AGAINST = (240, 150, 20), (70, 165, 255)  # orange and blue: told apart by every eye
+_FOR, _AGAINST = (240, 150, 20), (70, 165, 255)  # orange and blue: distinct for colour-blind readers too
 _STRONGEST = 0.75  # share of the colour where a map is highest; the protein stays visible below it
 _DIMMED = 0.8
 _GAP, _HEAD, _NAME, _BAR = 14, 30, 24, 46
@@ -48,9 +48,9 @@ def write_overlay(fields: Sequence[Explained], path: Path) -> None:
     Parameters
     ----------
     fields : sequence of Explained
-        One at least.
+        At least one.
     path : pathlib.Path
-        The file; it appears whole or not at all.
+        The file; it appears complete or not at all.
 
     Raises
     ------

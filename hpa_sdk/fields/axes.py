@@ -1,4 +1,4 @@
-"""Says what each axis of a picture is, and refuses what the shape alone would have to tell."""
+"""Identifies each axis of a picture, and refuses a picture whose axes only its shape could identify."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NAME_THEM = (
 
 
 def name_axes(axes: Sequence[str], shape: Sequence[int], unnamed: str, path: Path) -> dict[str, int]:
-    """Give the length of each axis of a picture by its name.
+    """Return the length of each axis of a picture, by its name.
 
-    An axis without a name counts as the channels if it is the only one, no axis has that name, and there are as many as
-    channels. Axes of length 1 say nothing, and do not count.
+    An axis without a name counts as the channel axis if it is the only one, no other axis has that name, and it has as
+    many entries as there are channels. Axes of length 1 are ignored.
 
     Parameters
     ----------
@@ -34,19 +34,19 @@ def name_axes(axes: Sequence[str], shape: Sequence[int], unnamed: str, path: Pat
     shape : sequence of int
         Their lengths.
     unnamed : str
-        The names that stand for none.
+        The letters that mean "no name".
     path : pathlib.Path
         The file, for messages.
 
     Returns
     -------
     dict of str to int
-        In the order of `axes`: those of length 1 too, each name once.
+        In the order of `axes`. Includes axes of length 1; each name occurs once.
 
     Raises
     ------
     PlaneError
-        An axis is not one of a field, has the name of another, or has none and can not be told.
+        An axis is not part of a field, has the name of another axis, or has no name and can't be identified.
     """
     lengths = list(zip(axes, shape, strict=True))
     there = ", ".join(f"{axis} of {length}" for axis, length in lengths)
@@ -69,6 +69,6 @@ def name_axes(axes: Sequence[str], shape: Sequence[int], unnamed: str, path: Pat
         if sizes.get(axis, 1) > 1 and length > 1:
             raise PlaneError(f"two axes have the name {axis} ({there})", where=path, remedy=_NAME_THEM)
         if length > 1:
-            sizes.pop(axis, None)  # the order counts, and an axis of length 1 has no place in it
+            sizes.pop(axis, None)  # the order counts, and an axis of length 1 does not take part in it
         sizes.setdefault(axis, length)
     return sizes

@@ -1,4 +1,4 @@
-"""What every reader of microscopes' files gives, and the checks that they share."""
+"""Defines what every reader of microscope files returns, and the checks that they share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hpa_sdk.files.file_state import FileState
 from hpa_sdk.preprocessing import Planes
 
 _SQUARE = 0.01
-# Those of the OME schema, of OME-Zarr and of ImageJ, which lets its users write what they like. Capitals count in the
-# short ones: Mm is a megametre.
+# Units of the OME schema, of OME-Zarr and of ImageJ, whose users can write any unit. Letter case matters in the short
+# ones: Mm is a megametre.
 _MICROMETRES = {
     **{
         f"{prefix}{metre}": 1e6 * factor
@@ -51,18 +51,18 @@ _MICROMETRES = {
     "pc": 3.085_677_581_491_367e22,
     "parsec": 3.0857e22,
 }
-# What says that there is no size, and not one in a unit that is not known.
+# These mean that there is no size, not that the unit is unknown.
 _NO_UNITS = ("", "pixel", "pixels", "px", "reference frame")
 _SHORT = 3
 
 
 class ChannelName(str):
-    """What a file calls a channel, with the further names that it has for it, such as that of the dye.
+    """A channel's name in a file, with its other names there, such as that of the dye.
 
     Attributes
     ----------
     others : tuple of str
-        Those that count where no channel has a name that is looked for, the more telling ones first.
+        Used if no channel's first name is a name that the rules look for. The more specific ones come first.
     """
 
     __slots__ = ("others",)
@@ -70,7 +70,7 @@ class ChannelName(str):
     others: tuple[str, ...]
 
     def __new__(cls, *names: str) -> Self:
-        """Take the first of some names that is not empty as the name, and those behind it as the others."""
+        """Use the first non-empty name as the name, and those after it as the others."""
         there = list(dict.fromkeys(name.strip() for name in names if name.strip()))
         name = super().__new__(cls, there[0] if there else "")
         name.others = tuple(there[1:])
@@ -83,26 +83,26 @@ class ChannelName(str):
 
 @dataclass(frozen=True, slots=True)
 class ChannelStack:
-    """One channel of a scene, as long as its file is open.
+    """One channel of a scene. Valid while its file is open.
 
     Attributes
     ----------
     name : str
-        What the file calls it; can be empty. A `ChannelName` where it has several names.
+        Its name in the file. Can be empty. A `ChannelName` if it has several names.
     number : int or None
-        Its number in the file, from 0, or in the file's name.
+        Its number in the file, from 0, or in the file name.
     path : pathlib.Path
         The file.
     depth : int
         Number of planes along z.
     read : callable
-        Gives the plane of an index along z: uint8 or uint16 of shape (H, W).
+        Returns the plane at an index along z: uint8 or uint16 of shape (H, W).
     pixel_size : float or None
-        Micrometres a pixel; None where the file does not say it.
+        Micrometres per pixel; None if the file does not give it.
     notes : tuple of str
-        What reading does to the pixels, and what of the file is not read.
+        How reading changes the pixels, and which parts of the file are not read.
     further : tuple of FileState
-        The other files that its scene is read from, as they are, sorted by path.
+        The state of the other files that its scene is read from, sorted by path.
     """
 
     name: str
@@ -116,7 +116,7 @@ class ChannelStack:
 
 
 Scene = Callable[[], tuple[ChannelStack, ...]]
-"""Looks at one field of a file; raises `PlaneError` where its form is not that of a field."""
+"""Reads the metadata of one field in a file. Raises `PlaneError` if the file does not have the form of a field."""
 
 
 def load(package: str, *, extra: str, path: Path) -> Any:  # noqa: ANN401 - packages without types
@@ -125,7 +125,7 @@ def load(package: str, *, extra: str, path: Path) -> Any:  # noqa: ANN401 - pack
     Raises
     ------
     PlaneError
-        It is not installed; the message gives the install line.
+        It is not installed. The message contains the install command.
     """
     try:
         return import_module(package)
@@ -138,14 +138,14 @@ def load(package: str, *, extra: str, path: Path) -> Any:  # noqa: ANN401 - pack
 
 
 def micrometres(sizes: tuple[float | None, float | None], unit: str, path: Path) -> float | None:
-    """Give the size of a pixel in micrometres, as `pixel_size` does for one unit and without its notes."""
+    """Return the pixel size in micrometres, as `pixel_size` does, for a single unit and without its notes."""
     return pixel_size(sizes, (unit, unit), path)[0]
 
 
 def pixel_size(
     sizes: tuple[float | None, float | None], units: tuple[str, str], path: Path
 ) -> tuple[float | None, tuple[str, ...]]:
-    """Give the size of a pixel in micrometres.
+    """Return the pixel size in micrometres.
 
     Parameters
     ----------
@@ -159,14 +159,14 @@ def pixel_size(
     Returns
     -------
     float or None
-        None where the file does not give it, it is not above 0, or its unit is not a known length.
+        None if the file does not give it, it is not above 0, or its unit is not a known length.
     tuple of str
-        A note for each unit that is not known.
+        A note for each unknown unit.
 
     Raises
     ------
     PlaneError
-        Pixels are not square.
+        The pixels are not square.
     """
     if not all(size and 0 < size < math.inf for size in sizes):
         return None, ()
@@ -192,12 +192,12 @@ def pixel_size(
 
 def _factor(unit: str) -> float | None:
     unit = unit.strip()
-    # ImageJ's users write "Microns" and "INCH"; in short names capitals have a meaning.
+    # ImageJ users write "Microns" and "INCH". In short names letter case has a meaning.
     return _MICROMETRES.get(unit, _MICROMETRES.get(unit.casefold()) if len(unit) > _SHORT else None)
 
 
 def check_type(dtype: np.dtype[Any], path: Path) -> None:
-    """Check the type of a picture's pixels, whatever their byte order.
+    """Check the pixel type of a picture, for any byte order.
 
     Raises
     ------

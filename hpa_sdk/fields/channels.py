@@ -1,4 +1,4 @@
-"""Picks the four channels out of those that a field has, by the names of the station file."""
+"""Picks the four channels from those of a field, by the names in the station file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hpa_sdk.fields.samples import Channel
 from hpa_sdk.preprocessing import Planes
 
 Found = dict[Channel, int]
-"""The position of each channel that a field has."""
+"""The position of each channel that the field has."""
 
 Instead = dict[Channel, Channel | Literal["empty"]]
-"""What takes the place of each channel that it does without."""
+"""The replacement for each channel that the field does not have."""
 
 
 def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, where: Path) -> tuple[Found, Instead]:
@@ -27,17 +27,17 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
     Parameters
     ----------
     offered : sequence of (str, int or None)
-        Name and number of each channel that the field has. Of a `ChannelName`, the other names count where no channel
+        Name and number of each channel of the field. The other names of a `ChannelName` are used only if no channel
         has a first name that is looked for.
     rules : FieldRules
-        The names to look for, and how to do without a channel.
+        The names to look for, and the replacements for missing channels.
     where : pathlib.Path
         Where the channels come from, for messages.
 
     Raises
     ------
     PlaneError
-        A channel is missing and the station file does not say how to do without, or several go by its names.
+        A channel is missing and the station file gives no replacement, or several channels match its names.
     """
     found: Found = {}
     instead: Instead = {}
@@ -68,13 +68,13 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
 
 
 def fill_in(planes: dict[Channel, Planes], instead: Instead) -> dict[Channel, Planes]:
-    """Give the planes of all four channels, with a black one or a copy in the place of each that is missing."""
+    """Return the planes of all four channels, with a black plane or a copy for each missing one."""
     black = np.zeros_like(next(iter(planes.values())))
     return planes | {channel: black if other == "empty" else planes[other] for channel, other in instead.items()}
 
 
 def _fitting(offered: Sequence[tuple[str, int | None]], wanted: set[str | int]) -> list[int]:
-    """Find the channels that have one of the wanted names, or else those that have one as a further name."""
+    """Find the channels that have one of the wanted names, or else those with one of them as a further name."""
     every = [_names(name) for name, _ in offered]
     for rank in range(max(map(len, every), default=0)):
         fitting = [
@@ -96,8 +96,8 @@ def _listed(names: set[str | int]) -> str:
 
 
 def _named(offered: Sequence[tuple[str, int | None]]) -> str:
-    told = (" ".join(part for part in (repr(name) * bool(name), _digits(number)) if part) for name, number in offered)
-    return ", ".join(told) or "none"
+    names = (" ".join(part for part in (repr(name) * bool(name), _digits(number)) if part) for name, number in offered)
+    return ", ".join(names) or "none"
 
 
 def _digits(number: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Finds the planes of fields that have a folder for each colour, as the atlas's downloaders write them."""
+"""Finds the planes of fields in one folder per colour, as download tools of the Human Protein Atlas write them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpa_sdk.fields.samples import Channel
 
 
 def walk_colours(folder: str | Path) -> Iterator[Folder]:
-    """List the folders ``red``, ``green``, ... in a folder that hold planes of their colour alone."""
+    """List the folders ``red``, ``green``, ... in a folder that contain only planes of their colour."""
     with os.scandir(folder) as entries:
         places = [entry.path for entry in entries if entry.name.lower() in set(Channel) and entry.is_dir()]
     for place in sorted(places):
@@ -24,7 +24,7 @@ def walk_colours(folder: str | Path) -> Iterator[Folder]:
 
 
 def holds_one_colour(folder: Folder) -> bool:
-    """Say whether a folder has the name of a colour and holds planes of it alone."""
+    """Whether a folder has the name of a colour and contains only planes of it."""
     name = folder.prefix[:-1].rpartition("/")[2].lower()
     if name not in set(Channel):
         return False
@@ -33,12 +33,12 @@ def holds_one_colour(folder: Folder) -> bool:
 
 
 def planes_by_colour(folders: Mapping[Channel, Folder]) -> Iterator[tuple[str, list[Path], ChosenPlanes]]:
-    """Give the fields whose planes lie in a folder for each colour: the name, the files, and how they were chosen."""
+    """Yield the fields whose planes are in one folder per colour: the name, the files, and how they were chosen."""
     some = next(iter(folders.values()))
     above = Path(some.path).parent
     for stem, planes in sorted(by_stem_of_colours(folders).items()):
         chosen = choose_planes(list(planes), above / stem)
-        extension = os.path.splitext(next(iter(planes)))[1]  # noqa: PTH122 - no Path for each
+        extension = os.path.splitext(next(iter(planes)))[1]  # noqa: PTH122 - faster than a Path for each
         files = [
             planes[chosen.names[channel]]
             if channel in chosen.names
@@ -49,7 +49,7 @@ def planes_by_colour(folders: Mapping[Channel, Folder]) -> Iterator[tuple[str, l
 
 
 def by_stem_of_colours(folders: Mapping[Channel, Folder]) -> dict[str, dict[str, Path]]:
-    """Group planes by what they have in common; each has the name that it would have beside the others."""
+    """Group planes by the common part of their names. Each gets the name that it would have next to the others."""
     by_stem: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     for channel, folder in folders.items():
         for name in folder.names:

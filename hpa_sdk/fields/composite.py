@@ -1,4 +1,4 @@
-"""Draws a field for the eye: planes of a size and brightness that can be looked at, and all four as one picture."""
+"""Prepares a field for display: planes of a suitable size and brightness, and all four as one picture."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import numpy.typing as npt
 from hpa_sdk.preprocessing import Planes
 
 Shown = npt.NDArray[np.uint8]
-"""Planes for the eye: uint8 of shape (4, h, w), in the order red, green, blue, yellow."""
+"""Planes for display: uint8 of shape (4, h, w), in the order red, green, blue, yellow."""
 
 WHITE_PERCENTILE = 99.8
-"""The share of a plane's pixels, in per cent, that is drawn below full brightness."""
+"""The percentage of a plane's pixels that is drawn below full brightness."""
 
 COLOURS = ((0.8, 0.0, 0.0), (0.0, 1.0, 0.0), (0.1, 0.2, 1.0), (0.35, 0.35, 0.0))
 """Red, green and blue that each plane adds to the composite. Yellow is faint: bright, it would look like protein."""
 
 _MIX = np.array(COLOURS, np.float32).T
-_DARKEST_WHITE = {"uint8": 8.0, "uint16": 64.0}  # an empty plane stays dark, and its noise unseen
+_DARKEST_WHITE = {"uint8": 8.0, "uint16": 64.0}  # an empty plane stays dark, and its noise invisible
 
 
 def show(planes: Planes, *, side: int) -> Shown:
-    """Bring planes to a size and brightness for the eye.
+    """Scale planes to a size and brightness for display.
 
-    Each plane is stretched by itself, so that brightness tells of places and not of amounts; the model sees the planes
-    as they are.
+    Each plane is stretched separately, so brightness shows positions and not amounts. The model gets the original
+    planes.
 
     Parameters
     ----------
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W).
     side : int
-        Longest side in pixels; a smaller field is not enlarged.
+        Longest side in pixels. A smaller field is not enlarged.
 
     Returns
     -------
@@ -53,12 +53,12 @@ def _show_plane(plane: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
 
 
 def composite(shown: Shown) -> npt.NDArray[np.uint8]:
-    """Lay the four planes over each other in the colours of the Human Protein Atlas, `COLOURS`.
+    """Overlay the four planes in the colours of the Human Protein Atlas, `COLOURS`.
 
     Parameters
     ----------
     shown : numpy.ndarray
-        As `show` gives them.
+        The output of `show`.
 
     Returns
     -------

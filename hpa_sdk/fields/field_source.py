@@ -1,4 +1,4 @@
-"""Reads one field by the rules of the station file, and says what it read and how."""
+"""Reads one field by the rules of the station file, and reports what it read and how."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class ChannelReading:
     Attributes
     ----------
     file : str
-        Name of its file; empty for a channel that the field does without.
+        Name of its file. Empty for a channel that the field does not have.
     description : str
-        What the file calls it and which planes were taken, or what takes its place.
+        Its name in the file and the planes that were used, or its replacement.
     brightest : int
         Its highest grey level.
     """
@@ -48,24 +48,24 @@ class ChannelReading:
 
 @dataclass(frozen=True, slots=True)
 class FieldReading:
-    """A field as it was read.
+    """A field, as it was read.
 
     Attributes
     ----------
     planes : numpy.ndarray
-        uint8 or uint16 of shape (4, H, W), at the scale of training where that is known.
+        uint8 or uint16 of shape (4, H, W), at the scale of training if that is known.
     channels : tuple of ChannelReading
         In the order of `Channel`.
     size : tuple of int
         Height and width in the files.
     pixel_size : float or None
-        Micrometres a pixel in the files.
+        Micrometres per pixel in the files.
     white : tuple of float or None
-        What was white in the files, where the planes were stretched by it.
+        The white level in the files, if the planes were stretched by it.
     notes : tuple of str
         What was done to the planes, and what is unknown.
     files : tuple of FileState
-        The files, as they were when they were read.
+        The files, with their state when they were read.
     """
 
     planes: Planes
@@ -79,7 +79,7 @@ class FieldReading:
 
 @dataclass(frozen=True, slots=True)
 class FieldSource:
-    """Reads one field of a station; a `hpa_sdk.fields.samples.PlaneSource`.
+    """Reads one field of a workstation. Implements `hpa_sdk.fields.samples.PlaneSource`.
 
     Attributes
     ----------
@@ -96,12 +96,12 @@ class FieldSource:
     scene: str | None = None
 
     def read(self) -> FieldPlanes:
-        """Read the planes, and say what was done to them.
+        """Read the planes, and report what was done to them.
 
         Raises
         ------
         PlaneError, SampleError
-            As for `look`; whatever else a reader raises comes as a `PlaneError`.
+            As for `look`. Any other exception of a reader is converted to a `PlaneError`.
         """
         with plane_errors(self.group.files[0]):
             reading = self.look()
@@ -110,23 +110,23 @@ class FieldSource:
 
     @property
     def place(self) -> str:
-        """Where the field lies, and which scene of its file it is."""
+        """The path of the field, and the name of its scene in the file."""
         return "\0".join([*map(str, self.group.files), self.scene or ""])
 
     @property
     def settings(self) -> str:
-        """The rules by which it is read: another text where they are others."""
+        """The reading rules as text, so that different rules give different text."""
         return repr((self.rules.files, self.rules.channels, self.rules.without, self.rules.trained))
 
     def look(self) -> FieldReading:
-        """Read the field and say how.
+        """Read the field and report how.
 
         Raises
         ------
         PlaneError
-            A file can't be read, a channel is missing or ambiguous, or the planes don't fit each other.
+            A file can't be read, a channel is missing or ambiguous, or the planes do not match each other.
         SampleError
-            The files don't make a field.
+            The files do not make a field.
         """
         where, rules = self.group.files[0], self.rules.files
         self.group.check(self.rules)
@@ -171,18 +171,18 @@ class FieldSource:
 
 
 class _PlaneFiles(ExitStack):
-    """Reads files of one channel each, and keeps one of them open at a time: a z-stack can be hundreds."""
+    """Reads files of one channel each, and keeps only one of them open: a z-stack can have hundreds."""
 
     _file: Path | None = None
     _channel: ChannelStack
 
     def join(self, channel: str, files: list[Path], rule: str | int) -> ChannelStack:
-        """Make the files of a channel one stack.
+        """Combine the files of a channel into one stack.
 
         Raises
         ------
         PlaneError
-            A file is a stack, beside others of its channel, and the rule for z asks for a plane by its place.
+            A file is a stack, among other files of its channel, and the rule for z selects a plane by position.
         """
         parts = [self._look(file) for file in files]
         deep = [part for part in parts if part.depth > 1]
@@ -224,7 +224,7 @@ def _only_channel(scenes: dict[str, Scene], file: Path) -> ChannelStack:
     channels = next(iter(scenes.values()))()
     if len(scenes) > 1 or len(channels) > 1:
         raise PlaneError(
-            f"it holds {len(scenes)} pictures of {len(channels)} channels, and its name tells one channel",
+            f"it holds {len(scenes)} pictures of {len(channels)} channels, and its name gives one channel",
             where=file,
             remedy="Export each channel as a file of its own, or leave files.pattern out for stacks.",
         )
@@ -243,7 +243,7 @@ def _common_pixel_size(stacks: Iterable[ChannelStack], where: Path) -> float | N
 
 
 def _check_depths(stacks: Mapping[Channel, ChannelStack], where: Path) -> None:
-    """Check that a plane of one place along z is the same plane in all channels that have several."""
+    """Check that an index along z means the same plane in all channels that have several planes."""
     depths = {channel: stack.depth for channel, stack in stacks.items() if stack.depth > 1}
     if len(set(depths.values())) > 1:
         raise PlaneError(

@@ -1,4 +1,4 @@
-"""Groups the files in a folder into those that are read together, by their names alone."""
+"""Groups the files in a folder into those that are read together, only by their names."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import OPENERS, PICTURES, extension_of
 
 UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|(?<=/))\.{0,2}$")
-"""What no id may have, lest a file that is named after it lands elsewhere."""
+"""What an id must not contain, because a file that is named after it could be written to another folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaneFile:
-    """A file, and what its name says of the plane in it: None where it does not.
+    """A file, and what its name says about its plane. A part is None if the name does not give it.
 
-    `left_out` is the part of the name that the pattern fits outside its groups.
+    `left_out` is the part of the name that the pattern matches outside its groups.
     """
 
     path: Path
@@ -39,17 +39,17 @@ class PlaneFile:
 
 @dataclass(frozen=True, slots=True)
 class FileGroup:
-    """Files that are read together: one stack, or a file for each plane.
+    """Files that are read together: one stack, or one file per plane.
 
     Attributes
     ----------
     id : str
-        The stack's name, or what the names have in common, with the time point at the end; with the folder below the
-        searched one in front.
+        The name of the stack, or the common part of the file names with the time point at the end. Starts with the
+        path below the searched folder.
     planes : tuple of PlaneFile
-        The files, one at least.
+        The files, at least one.
     by_colour : bool
-        Whether names say the colours themselves, so that the names of channels in the rules are not those of files.
+        Whether the names contain the colours themselves, so that the channel names in the rules do not apply.
     """
 
     id: str
@@ -63,15 +63,15 @@ class FileGroup:
 
     @property
     def is_stack(self) -> bool:
-        """Whether one file holds all channels."""
+        """Whether one file contains all channels."""
         return self.planes[0].channel is None
 
     def own(self, rules: FieldRules) -> FieldRules:
-        """Give the rules with the names that channels have in the names of these files."""
+        """Return the rules with the channel names that occur in these file names."""
         return msgspec.structs.replace(rules, channels=ChannelNames()) if self.by_colour else rules
 
     def is_complete(self, rules: FieldRules) -> bool:
-        """Whether each channel has all of its files, as far as names tell; a stack is always complete."""
+        """Whether each channel has all of its files, according to the names. A stack is always complete."""
         try:
             return not self._missing(rules)
         except PlaneError:
@@ -84,7 +84,7 @@ class FileGroup:
         ------
         SampleError
             The id can't be used, two files are the same plane, the names are of several positions or have z planes
-            without an order, or a channel lacks a z plane that another has.
+            without an order, or a channel lacks a z plane that another channel has.
         PlaneError
             A channel is missing or ambiguous.
         """
@@ -98,7 +98,7 @@ class FileGroup:
             raise SampleError(
                 f"several files are the same plane ({', '.join(twice)})",
                 where=where,
-                remedy="Remove all but one, or let the pattern tell them apart.",
+                remedy="Remove all but one, or let the pattern distinguish them.",
             )
         if mixture := find_mixture([(plane.channel or "", plane.z, plane.left_out) for plane in self.planes]):
             raise SampleError(
@@ -117,7 +117,7 @@ class FileGroup:
             )
 
     def by_channel(self) -> dict[str, list[Path]]:
-        """Give the files of each channel in the order of z: that of numbers, or else of text."""
+        """Return the files of each channel in the order of z: numeric if all are numbers, else alphabetic."""
         keys = self._z_keys
         places = {key: at for at, key in enumerate(_in_order(set(keys.values())))}
         files: dict[str, list[Path]] = defaultdict(list)
@@ -142,11 +142,11 @@ class FileGroup:
             raise SampleError(
                 f"some files of channel {both[0]!r} have a z in their names, and some have none",
                 where=where,
-                remedy="Remove those that are not of this field, or let the pattern tell them apart.",
+                remedy="Remove those that are not of this field, or let the pattern distinguish them.",
             )
 
     def _missing(self, rules: FieldRules) -> list[str]:
-        """Name the z planes that a channel lacks and another has; one whose names have no z is a plane by itself."""
+        """Name the z planes that a channel lacks and another has. A channel without z in its names has one plane."""
         if self.is_stack:
             return []
         keys = self._z_keys
@@ -160,19 +160,19 @@ class FileGroup:
         return [
             f"{channel} z {every[key]}"
             for channel, there in depths.items()
-            # A channel that was taken at one z alone serves where that one is asked for.
+            # A channel with a single z is sufficient if only that z is requested.
             if there and list(there) != _chosen(every, rules.files.z)
             for key in _in_order(every.keys() - there.keys())
         ]
 
 
 def _in_order(keys: Iterable[ZKey]) -> list[ZKey]:
-    # All of them are numbers, or all text: see `z_keys`.
+    # Either all of them are numbers, or all are text: see `z_keys`.
     return sorted(keys)
 
 
 def _chosen(every: Iterable[ZKey], rule: str | int) -> list[ZKey]:
-    """Give the one z plane that a rule picks; none where it takes all, or there are too few."""
+    """Return the single z plane that a rule picks; none if the rule uses all planes, or there are too few."""
     ordered = _in_order(every)
     if rule == "max":
         return []
@@ -181,14 +181,14 @@ def _chosen(every: Iterable[ZKey], rule: str | int) -> list[ZKey]:
 
 
 def named(channel: str) -> tuple[str, int | None]:
-    """Give name and number of a channel that a file name tells."""
+    """Return the name and number of a channel from a file name."""
     return channel, int(channel) if channel.isdecimal() else None
 
 
 def group_files(rules: FieldRules, folder: Path) -> list[FileGroup]:
-    """Group the files of a folder, sorted by id; no file is opened.
+    """Group the files of a folder, sorted by id. No file is opened.
 
-    Files that are no microscope's, or that the pattern does not fit, are passed over.
+    Files that are not microscope files, or that do not match the pattern, are ignored.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def group_files(rules: FieldRules, folder: Path) -> list[FileGroup]:
 def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[FileGroup]:
     """Group files by their names below a folder, such as ``"sub/a_red.png"``, sorted by id.
 
-    Stacks and plane files alone are expected; names that the pattern does not fit are passed over.
+    Only stacks and plane files may be given. Names that do not match the pattern are ignored.
     """
     pattern = rules.pattern
     groups: dict[str, list[PlaneFile]] = defaultdict(list)
@@ -217,7 +217,7 @@ def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[F
                 groups[name].append(PlaneFile(path))
         elif match := _match(pattern, name):
             part = match.groupdict()
-            # Were it not in the name, a late or bad plane of one moment would spoil the answer to another.
+            # Without the time in the id, a late or bad plane of one time point would break the answer for another.
             time = "" if part.get("time") is None else f"_t{part['time']}"
             above = part.get(_ABOVE) or "" if _ABOVE in part else parent + slash
             groups[same_name(above + field_of(match) + time)].append(
@@ -234,7 +234,7 @@ _ABOVE = "hpa_above"
 
 
 def _match(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
-    """Match a pattern with a file's own name, or, if it has a slash in it, with the end of its path."""
+    """Match a pattern with the file name, or with the end of the path if the pattern contains a slash."""
     name = re.sub(r"(?i)(\.ome)?\.[^./]*$", "", name)
     if "/" not in pattern.pattern:
         return pattern.fullmatch(name.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Finds the fields that a path means: planes by colour, stacks of microscopes, and what tables name."""
+"""Finds the fields at a path: planes by colour, stacks from microscopes, and the ids of tables."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find_samples(
     rules: FieldRules | None = None,
     trained: Trained | None = None,
 ) -> Iterator[Sample]:
-    """Find the samples that a path means.
+    """Find the samples at a path.
 
     Parameters
     ----------
@@ -47,28 +47,28 @@ def find_samples(
         - a folder: every sample in it, sorted by id within each folder;
         - a table in the Kaggle form (``.csv`` with a column ``Id``): its ids, in the order of the table.
     root : str or os.PathLike, optional
-        Folder in which a table's ids are looked for. Default: ``train/`` beside the table, or its own folder.
+        Folder that contains the planes of a table's ids. Default: ``train/`` next to the table, or the table's folder.
     recursive : bool
-        Search the folders below a folder too, in sorted order; linked ones last, and none twice.
+        Also search the folders below a folder, in sorted order. Linked folders come last, and none is listed twice.
     rules : FieldRules, optional
-        How files are read: names of channels, z, pixel size, pattern of names. Four plain files by colour need none,
-        and stacks beside them are not read without.
+        How files are read: channel names, z, pixel size, pattern of names. Four plain files by colour need no rules.
+        Without rules, stacks next to them are not read.
     trained : Trained, optional
-        The scale to which stacks are brought that are read without rules.
+        The scale for stacks that are read without rules.
 
     Yields
     ------
     Sample
-        Files are PNG, TIFF or JPEG, named ``<id>_<channel>.<extension>``, all four of one format, side by side or in a
-        folder for each colour. A channel whose file is missing is named as it was expected. Where the planes lie there
-        in several formats, see `hpa_sdk.fields.plane_files.choose_planes`. Hidden files, system folders, previews and
-        composites are no data.
+        Files are PNG, TIFF or JPEG, named ``<id>_<channel>.<extension>``, all four of one format, in one folder or in
+        one folder per colour. For a missing channel, the expected file name is given. If the planes exist in several
+        formats, see `hpa_sdk.fields.plane_files.choose_planes`. Hidden files, system folders, previews and composites
+        are ignored.
 
     Raises
     ------
     SampleError
-        Nothing lies at `path`, a file name does not end with a channel, or a folder holds no sample. Where only some
-        of the folders below it can't be listed, this comes last: what the others hold is given first.
+        Nothing exists at `path`, a file name does not end with a channel, or a folder contains no sample. If only some
+        of the folders below it can't be listed, this is raised last, after the samples of the others.
     TableError
         The table has no column ``Id``, or can't be read.
     """
@@ -91,12 +91,12 @@ def find_samples(
             )
         else:
             yield _sample_of_stem(path, rules)
-    except (OSError, ValueError) as error:  # a path that the system refuses, or that names no file
+    except (OSError, ValueError) as error:  # a path that the operating system refuses, or that can't be a file
         raise SampleError(f"the path can't be followed ({error})", where=path, remedy="Check the path.") from error
 
 
 def count_samples(path: str | os.PathLike[str], *, recursive: bool = False, rules: FieldRules | None = None) -> int:
-    """Count the samples that a path means, sooner than `find_samples` gives them all; a stack counts as one.
+    """Count the samples at a path. This is faster than `find_samples`. A stack counts as one.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def count_samples(path: str | os.PathLike[str], *, recursive: bool = False, rule
 
 
 def planes_folder(table: Path) -> Path:
-    """Give the folder in which a table's planes lie: ``train/`` beside it, as in the Kaggle set, or its own."""
+    """Return the folder with a table's planes: ``train/`` next to it, as in the Kaggle set, or its own folder."""
     below = table.parent / "train"
     return below if below.is_dir() else table.parent
 
@@ -176,7 +176,7 @@ class _FolderSearch:
                 yield _made(f"{parent}{stem}", files, self._rules, chosen.note, chosen.problem)
 
     def _folders(self) -> Iterator[Folder]:
-        """Give folders that hold whole fields; folders of one colour, and stacks without rules, are put aside."""
+        """Yield folders that contain whole fields. Folders of one colour, and stacks without rules, are set aside."""
         for folder in walk(self._folder, recursive=self._recursive, on_error=self._unlisted.append):
             empty = not self._recursive and not any(map(_is_field_file, folder.names))
             for colour in walk_colours(folder.path) if empty else ():
@@ -271,7 +271,7 @@ def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained
         except TableError as problem:
             yield Sample(f"{table.name} line {row.line}", (table,), problem=problem)
         except (HpaError, OSError, ValueError) as error:
-            # A name that the system refuses, or a folder that can't be listed.
+            # A name that the operating system refuses, or a folder that can't be listed.
             what = error.what if isinstance(error, HpaError) else f"its files can't be looked for ({error})"
             remedy = error.remedy if isinstance(error, HpaError) else "Check its id in the table."
             yield Sample(sample_id, (table,), problem=SampleError(what, where=table, remedy=remedy))
@@ -281,7 +281,7 @@ def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained
 
 
 class _TableFolder:
-    """The files of a folder that ids of a table lead to."""
+    """The files of a folder that the ids of a table refer to."""
 
     def __init__(self, folder: Path) -> None:
         there = walk(folder, recursive=False, on_error=raise_unlistable) if folder.is_dir() else ()
@@ -290,7 +290,7 @@ class _TableFolder:
 
     @cached_property
     def without_zeros(self) -> dict[str, str]:
-        """Names of fields that are numbers, by what is left of them where leading zeros are cut."""
+        """Names of fields that are numbers, by the same names without leading zeros."""
         return {name.lstrip("0"): name for name in self.by_stem if name.isdecimal()}
 
 
@@ -328,7 +328,7 @@ def _sample_of_file(path: Path, rules: FieldRules | None) -> Sample:
     stem, _, extension = split_name(path.name)
     if not path.is_file():
         raise SampleError("no such file", where=path, remedy="Check the path.")
-    # The format of the file that was named is the one that is meant.
+    # The format of the given file decides.
     own = [other for other in EXTENSIONS if FORMATS[other] == FORMATS[extension]]
     names = _find_names(path.with_name(stem), dict.fromkeys((path.suffix, *own)))
     return _sample(same_name(stem), path.with_name(stem), dict.fromkeys((path.name, *names)), rules)
@@ -349,7 +349,7 @@ def _sample(sample_id: str, stem: Path, names: Iterable[str], rules: FieldRules 
     names = list(names)
     chosen = choose_planes(names, stem)
     known = next(iter(chosen.names.values()), names[0] if names else "")
-    extension = os.path.splitext(known)[1] or EXTENSIONS[0]  # noqa: PTH122 - no Path for each
+    extension = os.path.splitext(known)[1] or EXTENSIONS[0]  # noqa: PTH122 - faster than a Path for each
     files = [stem.with_name(chosen.names.get(channel, f"{stem.name}_{channel}{extension}")) for channel in Channel]
     return _made(sample_id, files, rules, "; ".join(filter(None, (chosen.note, note))), chosen.problem)
 
@@ -368,7 +368,7 @@ def _find_names(stem: Path, extensions: Iterable[str]) -> list[str]:
     extensions = tuple(extensions)
     candidates = (f"{stem.name}_{channel}{extension}" for extension in extensions for channel in Channel)
     names = [name for name in candidates if stem.with_name(name).is_file()]
-    # Listing a folder finds names in capitals or other forms of accents too, but takes long in a large one on a share.
+    # Listing a folder also finds names in capitals or other forms of accents, but is slow in a large one on a share.
     if len(names) < len(Channel) and stem.parent.is_dir():
         lower = {extension.lower() for extension in extensions}
         for folder in walk(stem.parent, recursive=False, on_error=raise_unlistable):

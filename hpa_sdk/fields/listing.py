@@ -1,4 +1,4 @@
-"""Lists what lies in folders, by one rule for all commands: what is hidden, thrown away or a preview is no data."""
+"""Lists the content of folders, by the same rule for all commands: hidden, deleted and preview files are ignored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from hpa_sdk.errors import SampleError
 
 OME_ZARR = ".zarr"
-"""Extension of OME-Zarr folders, which are listed as if they were files."""
+"""Extension of OME-Zarr folders, which are listed like files."""
 
-# Folders of systems and of network storage: recycle bins, snapshots, indices, and what a Mac packs into a zip file.
+# Folders of operating systems and network storage: recycle bins, snapshots, indices, and Mac folders in zip files.
 _NO_DATA = frozenset(
     {
         *("__macosx", "$recycle.bin", "system volume information", "lost+found", "recycler"),
@@ -26,16 +26,16 @@ _PREVIEWS = re.compile(r"(?:thumb|thumbs|thumbnails?|previews?)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What lies in one folder.
+    """The content of one folder.
 
     Attributes
     ----------
     prefix : str
-        Its place below the folder that was searched, with slashes and one at the end; empty for that one itself.
+        Its path below the searched folder, with slashes and one at the end. Empty for the searched folder itself.
     path : str
-        Where it lies.
+        Its path.
     names : list of str
-        Names of files, and of OME-Zarr folders, as the disk has them.
+        Names of files and of OME-Zarr folders, as on the disk.
     """
 
     prefix: str
@@ -44,23 +44,23 @@ class Folder:
 
 
 def is_data(name: str) -> bool:
-    """Say whether a name, without folders, can be that of data: not where it is hidden or a system's own."""
+    """Whether a name, without folders, can be that of data: it is neither hidden nor a name of the operating system."""
     return not name.startswith(".") and name.lower() not in _NO_DATA
 
 
 def walk(folder: str | Path, *, recursive: bool, on_error: Callable[[OSError], None]) -> Iterator[Folder]:
-    """List a folder, and those below it in sorted order.
+    """List a folder, and the folders below it in sorted order.
 
-    Linked folders are followed after all others, and each folder is listed once, however many links lead to it.
+    Linked folders are followed after all others, and each folder is listed once, even if several links lead to it.
 
     Parameters
     ----------
     folder : str or pathlib.Path
-        Where to look. What is named is listed whatever its name is.
+        Folder to search. It is always listed, whatever its name.
     recursive : bool
-        List the folders below too. Folders of previews are left out.
+        Also list the folders below. Preview folders are skipped.
     on_error : callable
-        Called with the error of each folder that can't be listed; may raise.
+        Called with the error of each folder that can't be listed. May raise.
 
     Yields
     ------
@@ -96,13 +96,13 @@ def _walk(
             continue
         yield Folder(prefix, path, names)
         if recursive:
-            below.sort(reverse=True)  # the last is the next
+            below.sort(reverse=True)  # the last entry is the next one
             waiting += [(f"{prefix}{name}/", os.path.join(path, name)) for name in below]  # noqa: PTH118
 
 
 def _is_new(path: str, seen: set[tuple[int, int] | str]) -> bool:
-    status = os.stat(path)  # noqa: PTH116 - a text for each folder
-    # Some disks of Windows have no numbers of folders.
+    status = os.stat(path)  # noqa: PTH116 - faster than a Path for each folder
+    # Some Windows disks have no numbers for folders.
     own = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
     if own in seen:
         return False
@@ -118,7 +118,7 @@ def _list(path: str, prefix: str, links: list[tuple[str, str]]) -> tuple[list[st
             name = entry.name
             if not is_data(name):
                 continue
-            # A Path for each name, or an own call of the system, would cost ten times as much.
+            # A Path for each name, or a separate system call, would be ten times slower.
             if not entry.is_dir() or name.lower().endswith(OME_ZARR):
                 names.append(name)
             elif _PREVIEWS.fullmatch(name):
@@ -131,14 +131,14 @@ def _list(path: str, prefix: str, links: list[tuple[str, str]]) -> tuple[list[st
 
 
 def same_name(name: str) -> str:
-    """Give the form in which names are compared: the same for both ways in which Unicode writes an accent."""
+    """Return the form in which names are compared: the same for both ways to write an accent in Unicode."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def existing(path: Path) -> Path:
-    """Give a path as the disk has it: macOS writes accents in another form than most keyboards do.
+    """Return a path as it is on the disk: macOS stores accents in another form than most keyboards type them.
 
-    A path that is not there in any form is given as it is.
+    A path that does not exist in any form is returned unchanged.
     """
     if os.fspath(path).isascii() or path.exists():
         return path
@@ -158,12 +158,12 @@ def _in_other_form(folder: Path, name: str) -> str:
 
 
 def raise_unlistable(error: OSError) -> None:
-    """Raise the error of a folder that can't be listed: what `walk` takes as `on_error`."""
+    """Raise the error of a folder that can't be listed. Can be passed to `walk` as `on_error`."""
     raise unlistable([error]) from error
 
 
 def unlistable(errors: Sequence[OSError]) -> SampleError:
-    """Make the error of folders that can't be listed."""
+    """Make the error for folders that can't be listed."""
     first, *others = errors
     more = f", and neither can {len(others)} more" if others else ""
     return SampleError(

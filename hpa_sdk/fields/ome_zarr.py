@@ -1,6 +1,6 @@
 """Opens OME-Zarr folders as scenes: NGFF 0.4 (Zarr 2) and 0.5 (Zarr 3), single pictures, series and plates.
 
-The keys are those of https://ngff.openmicroscopy.org.
+The metadata keys are those of https://ngff.openmicroscopy.org.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from hpa_sdk.fields.pixel_rules import StoredForm, as_plane
 from hpa_sdk.fields.planes import check_size
 from hpa_sdk.preprocessing import Planes
 
-_FIRST_AXES = ("t", "c", "z", "y", "x")  # of every picture, by 0.1 and 0.2
+_FIRST_AXES = ("t", "c", "z", "y", "x")  # of every picture in versions 0.1 and 0.2
 
 
 @contextmanager
 def open_file(
     path: Path, only: str | None = None, missing_chunks: MissingChunks = "refuse"
 ) -> Iterator[dict[str, Scene]]:
-    """Open an OME-Zarr folder; each picture in it is a scene, named by its place in the folder.
+    """Open an OME-Zarr folder. Each picture in it is a scene, named by its path in the folder.
 
     Parameters
     ----------
     path : pathlib.Path
         The folder.
     only : str, optional
-        The place of the picture that is wanted: the others are not looked at.
+        The path of the wanted picture. The others are not opened.
     missing_chunks : str
         As for `hpa_sdk.fields.ome_zarr_chunks.check_chunks`.
     """
     root = open_root(load("zarr", extra="workstation", path=path), path)
-    # A plate has hundreds of pictures, each of them a field that is read by itself.
+    # A plate has hundreds of pictures, and each of them is a field that is read separately.
     places = places_of(root, path) if only is None else [only]
     yield {place: partial(_channels, root, place, path, missing_chunks) for place in places}
 
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[dict[str, Scene]]:
-    """Refuse an OME-Zarr in a ZIP archive, with the way out."""
+    """Refuse an OME-Zarr in a ZIP archive, and say what to do instead."""
     if not path.is_file():
         raise FileNotFoundError(path)
     raise PlaneError(
@@ -108,7 +108,7 @@ def _array(group: Any, at: str, place: str, path: Path) -> Any:  # noqa: ANN401
             where=path,
             remedy="Copy or export it again, with its picture of full size.",
         ) from error
-    except ValueError as error:  # zarr and numcodecs have no name in common for these
+    except ValueError as error:  # zarr and numcodecs have no common name for these
         reason = str(error)
         if "codec" in reason.lower():
             raise PlaneError(
@@ -129,7 +129,7 @@ def _array(group: Any, at: str, place: str, path: Path) -> Any:  # noqa: ANN401
 
 
 def _axes(scales: dict[str, Any], ome: dict[str, Any], count: int, path: Path) -> list[dict[str, Any]]:
-    """Give the axes in the form of 0.4: 0.3 has their names alone, and before it each picture had the same five."""
+    """Return the axes in the form of 0.4. Version 0.3 has only their names; before it all pictures had these five."""
     version = str(scales.get("version", ome.get("version", "")))
     axes = scales.get("axes", _FIRST_AXES if version in {"0.1", "0.2"} and count == len(_FIRST_AXES) else None)
     if not isinstance(axes, (list, tuple)):
@@ -164,12 +164,12 @@ _TYPES = {"channel": ("C",), "time": ("T",), "space": ("X", "Y", "Z")}
 
 
 def _letter(axis: dict[str, Any]) -> str:
-    """Give the letter of an axis, by its type where it has one of the specification's; else its own name."""
+    """Return the letter of an axis, by its type if that is in the specification, else its own name."""
     name, kind = str(axis["name"]).upper(), str(axis.get("type") or "").lower()
     letters = _TYPES.get(kind, ())
     if name in letters:
         return name
-    # The channels and the time can have any name; which side of space an axis is, and what has no type, its name says.
+    # Channels and time can have any name. A space axis, or an axis without a type, is identified by its name.
     if len(letters) == 1 and not any(name in others for others in _TYPES.values()):
         return letters[0]
     return f"{name} (type {kind})" if kind else name

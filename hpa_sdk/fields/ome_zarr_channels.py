@@ -1,4 +1,4 @@
-"""Says what the channels of an OME-Zarr picture are called and how large its pixels are."""
+"""Finds the channel names and the pixel size of an OME-Zarr picture."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _LENGTHS = {f"{prefix}met{end}": 10.0 ** (power + 6) for prefix, power in _PREFI
     "mile": 1_609_344_000.0,
     "parsec": 3.0856775814913673e22,
 }
-"""Micrometres in each length of UDUNITS-2 that the specification names."""
+"""Micrometres in each unit of length in UDUNITS-2 that the specification names."""
 
 
 def described(root: Any, place: str, path: Path) -> dict[str, Any]:  # noqa: ANN401
-    """Give what ``OME/METADATA.ome.xml`` of bioformats2raw says of one picture; empty where it says nothing.
+    """Return the metadata of one picture in ``OME/METADATA.ome.xml`` of bioformats2raw; empty if there is none.
 
     The file describes pictures in the order of ``series``, or of their numbers.
     """
@@ -50,25 +50,25 @@ def described(root: Any, place: str, path: Path) -> dict[str, Any]:  # noqa: ANN
 
 @lru_cache(maxsize=4)
 def _images(file: Path, _: int) -> list[dict[str, Any]]:
-    # A plate has one such file, and hundreds of pictures.
+    # A plate has one such file for hundreds of pictures.
     if file.stat().st_size > _LARGEST_XML:
         return []
     try:
         ome = load("tifffile", extra="workstation", path=file).xml2dict(file.read_text(encoding="utf-8"))["OME"]
         return [image for image in _listed(ome["Image"]) if isinstance(image, dict)]
-    except (KeyError, SyntaxError, TypeError, ValueError):  # what it would add is not there
+    except (KeyError, SyntaxError, TypeError, ValueError):  # continue without this additional metadata
         return []
 
 
 def channel_names(ome: dict[str, Any], pixels: dict[str, Any], count: int) -> tuple[list[str], tuple[str, ...]]:
-    """Give the name of each channel, and a note where names do not belong to the channels.
+    """Return the name of each channel, and a note if the names do not match the channels.
 
     Parameters
     ----------
     ome : dict
-        The metadata of the picture; those of ``omero`` come first.
+        The metadata of the picture. Those of ``omero`` take precedence.
     pixels : dict
-        What `described` gives, for a picture without.
+        The output of `described`, for a picture without them.
     count : int
         Number of channels.
     """
@@ -81,7 +81,7 @@ def channel_names(ome: dict[str, Any], pixels: dict[str, Any], count: int) -> tu
         source = "OME/METADATA.ome.xml"
     if len(names) == count:
         return names, ()
-    # Nobody can say which of them a channel has.
+    # It is unknown which of them belongs to which channel.
     note = f"{source} names {len(names)} channels, and there are {count}: its names are not used"
     return [""] * count, (note,) if any(names) else ()
 
@@ -98,23 +98,23 @@ def _listed(elements: Any) -> list[Any]:  # noqa: ANN401
 def pixel_size(
     axes: list[dict[str, Any]], levels: tuple[dict[str, Any], ...], pixels: dict[str, Any], path: Path
 ) -> tuple[float | None, tuple[str, ...]]:
-    """Give the size of a pixel in micrometres, and a note where the metadata tell one that can't be used.
+    """Return the pixel size in micrometres, and a note if the metadata give one that can't be used.
 
     Parameters
     ----------
     axes : list of dict
-        The axes, y and x last.
+        The axes, with y and x last.
     levels : tuple of dict
-        What has ``coordinateTransformations``: the picture, and last its level of full size.
+        Elements with ``coordinateTransformations``: the picture, and last its level of full size.
     pixels : dict
-        What `described` gives, for a picture that has no size of its own.
+        The output of `described`, for a picture without its own pixel size.
     path : pathlib.Path
         The folder, for messages.
 
     Raises
     ------
     PlaneError
-        Pixels are not square, or the metadata contradict themselves.
+        The pixels are not square, or the metadata contradict each other.
     """
     scale = _scale(levels, len(axes), path)
     units = [str(axis.get("unit") or "") for axis in axes[-2:]]
@@ -129,7 +129,7 @@ def pixel_size(
 
 
 def _scale(levels: tuple[dict[str, Any], ...], count: int, path: Path) -> tuple[float, float] | None:
-    """Multiply the scales of all levels; None where one of them is not told."""
+    """Multiply the scales of all levels; None if one of them is not given."""
     steps = np.ones(count)
     scaled = False
     for level in levels:
@@ -137,7 +137,7 @@ def _scale(levels: tuple[dict[str, Any], ...], count: int, path: Path) -> tuple[
             if transform.get("type") == "scale" or "scale" in transform:
                 given = transform.get("scale")
                 if not isinstance(given, list):
-                    return None  # in a file of its own
+                    return None  # stored in a separate file
                 if len(given) != count:
                     raise PlaneError(
                         f"its metadata scale {len(given)} axes, and there are {count}", where=path, remedy=EXPORT
@@ -158,5 +158,5 @@ def _square(sides: tuple[float | None, float | None], units: list[str], path: Pa
 
 
 def _length(unit: str, path: Path) -> float | None:
-    """Give how many micrometres a unit is, by the specification's names or by those of other files."""
+    """Return the micrometres in a unit, by the names in the specification or in other file formats."""
     return _LENGTHS.get(unit.strip().lower()) or micrometres((1.0, 1.0), unit, path)

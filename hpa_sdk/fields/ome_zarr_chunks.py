@@ -1,4 +1,4 @@
-"""Checks the chunks of an OME-Zarr picture: none is too large, and those that are not there are no black by chance."""
+"""Checks the chunks of an OME-Zarr picture: none may be too large, and a missing one must not silently become black."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.planes import MAX_PIXELS
 
 MissingChunks = Literal["refuse", "fill"]
-"""What to do with a chunk that is not there: refuse its picture, or take it for the fill value."""
+"""What to do with a missing chunk: refuse its picture, or use the fill value."""
 
 _LARGEST = 4 * MAX_PIXELS
 _MOST = 1_000_000
@@ -21,8 +21,8 @@ _MOST = 1_000_000
 def check_chunks(array: Any, path: Path, missing: MissingChunks) -> tuple[str, ...]:  # noqa: ANN401
     """Check the chunks of an array before any is decoded.
 
-    By the specification of Zarr, a chunk that is not there has the fill value everywhere. Nothing tells it from one
-    that was not copied, so a folder that is half copied would be answered with black tiles.
+    By the Zarr specification, a missing chunk has the fill value everywhere. It looks the same as a chunk that was not
+    copied, so an incomplete copy of a folder would be predicted with black tiles.
 
     Parameters
     ----------
@@ -31,17 +31,17 @@ def check_chunks(array: Any, path: Path, missing: MissingChunks) -> tuple[str, .
     path : pathlib.Path
         The OME-Zarr folder.
     missing : str
-        What to do with a chunk that is not there.
+        What to do with a missing chunk.
 
     Returns
     -------
     tuple of str
-        A note that counts the chunks that are filled.
+        A note with the number of chunks that are filled.
 
     Raises
     ------
     PlaneError
-        Chunks are too large or too many; or one is not there, and `missing` or the array do not say what it is.
+        Chunks are too large or too many; or one is missing, and `missing` or the array does not give its value.
     """
     sides = [ceil(length / side) for length, side in zip(array.shape, array.shards or array.chunks, strict=True)]
     if prod(array.chunks) > _LARGEST:

@@ -9,14 +9,14 @@ from typing import Any
 from hpa_sdk.errors import PlaneError
 
 EXPORT = "Export it as OME-Zarr 0.4 or 0.5."
-"""The remedy for metadata that are not those of the specification."""
+"""The remedy for metadata that do not follow the specification."""
 
 _UNUSABLE = (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError)
 _MOST_NAMED = 5
 
 
 def open_root(zarr: Any, path: Path) -> Any:  # noqa: ANN401 - packages without types
-    """Open the group that an OME-Zarr folder is.
+    """Open the root group of an OME-Zarr folder.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def open_root(zarr: Any, path: Path) -> Any:  # noqa: ANN401 - packages without 
         There is no such folder.
     """
     try:
-        # Consolidated metadata are a copy, which can be older than what it is of.
+        # Consolidated metadata are a copy, which can be outdated.
         return zarr.open_group(path, mode="r", use_consolidated=False)
     except (zarr.errors.ContainsArrayError, zarr.errors.GroupNotFoundError) as error:
         if isinstance(error, zarr.errors.ContainsArrayError) or (path / ".zarray").is_file():
@@ -41,16 +41,16 @@ def open_root(zarr: Any, path: Path) -> Any:  # noqa: ANN401 - packages without 
 
 
 def ome_of(node: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Give the OME metadata of a group: those of 0.5 under their key, and those of 0.4, which have none."""
+    """Return the OME metadata of a group. Version 0.5 stores them under a key of their own, version 0.4 does not."""
     attributes: dict[str, Any] = node.attrs.asdict()
     ome = attributes.get("ome")
     return {**attributes, **ome} if isinstance(ome, dict) else attributes
 
 
 def places_of(root: Any, path: Path) -> list[str]:  # noqa: ANN401
-    """List the pictures of a folder by their places in it.
+    """List the pictures of a folder by their paths in it.
 
-    A picture that is listed and is not there has a place too: it fails when it is read, and costs no other its answer.
+    A picture that is listed but missing is included. It fails when it is read, and does not affect the others.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def places_of(root: Any, path: Path) -> list[str]:  # noqa: ANN401
 
 
 def listed_series(root: Any) -> list[str]:  # noqa: ANN401
-    """List the pictures in the order in which ``OME/METADATA.ome.xml`` describes them; empty where nothing says it."""
+    """List the pictures in the order of ``OME/METADATA.ome.xml``; empty if no order is given."""
     try:
         series = ome_of(root["OME"])["series"]
     except _UNUSABLE:
@@ -82,7 +82,7 @@ def group_at(root: Any, place: str, path: Path) -> Any:  # noqa: ANN401
     Raises
     ------
     PlaneError
-        It is not there, or has no metadata.
+        It is missing, or has no metadata.
     """
     if not place:
         return root
@@ -103,7 +103,7 @@ def check_picture(group: Any, place: str, path: Path) -> None:  # noqa: ANN401
     Raises
     ------
     PlaneError
-        It does not; the message says what it is instead.
+        It does not. The message says what it is instead.
     """
     ome = ome_of(group)
     what, remedy = "it describes no picture ('multiscales' is missing)", EXPORT
@@ -124,7 +124,7 @@ def check_picture(group: Any, place: str, path: Path) -> None:  # noqa: ANN401
 
 
 def is_picture(root: Any, place: str) -> bool:  # noqa: ANN401
-    """Say whether a group is there and describes a picture."""
+    """Whether a group exists and describes a picture."""
     try:
         return "multiscales" in ome_of(root[place])
     except _UNUSABLE:
@@ -140,7 +140,7 @@ def _places_in_plate(root: Any, plate: Any, path: Path) -> Iterator[str]:  # noq
 
 
 def _well(plate: dict[str, Any], well: Any) -> str:  # noqa: ANN401
-    """Give the place of a well: its path, or what the names of its row and column make; empty where neither is told."""
+    """Return the path of a well: as given, or made from the names of its row and column; empty without either."""
     try:
         if "path" in well:
             return str(well["path"])
@@ -150,7 +150,7 @@ def _well(plate: dict[str, Any], well: Any) -> str:  # noqa: ANN401
 
 
 def _images(root: Any, well: str) -> list[str]:  # noqa: ANN401
-    """List the fields of a well; the well itself where nothing tells them, so that it fails when it is read."""
+    """List the fields of a well; the well itself if no fields are given, so that it fails when it is read."""
     inside = f"{well}/" if well else ""
     try:
         group = root[well] if well else root

@@ -1,4 +1,4 @@
-"""Reads the one plane of a picture file; the first bytes of the file say which format it is."""
+"""Reads the plane of a single-picture file. The first bytes of the file decide its format."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ORIENTATION = 274
 
 
 def read_picture(path: Path, channel: Channel | None = None) -> Reading:
-    """Read a plane, and say what was done to its pixels.
+    """Read a plane, and report what was done to its pixels.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def read_picture(path: Path, channel: Channel | None = None) -> Reading:
     numpy.ndarray
         uint8 or uint16 of shape (H, W).
     tuple of str
-        What was done to the stored pixels, such as to turn them upright.
+        What was done to the stored pixels, such as rotating them upright.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _read_png(file: io.BufferedReader, path: Path, _: Channel | None) -> Reading
     if size > most:
         raise damaged("the file is longer than its pixels need", path)
     file.seek(0)
-    # Read once, so that the bytes that were checked are those that are decoded.
+    # Read only once, so that the checked bytes are the decoded bytes.
     content = file.read(size)
     check_chunks(content, path)
     with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
@@ -82,7 +82,7 @@ def _read_png(file: io.BufferedReader, path: Path, _: Channel | None) -> Reading
 
 
 def _read_jpeg(file: io.BufferedReader, path: Path, channel: Channel | None) -> Reading:
-    # Without its name: Pillow would map whatever file of that name the working folder has.
+    # Without its name: Pillow would map any file of that name in the working folder.
     with JpegImagePlugin.JpegImageFile(file) as image:
         check_size(*image.size, path)
         if channel is None or image.mode != "RGB":
@@ -102,14 +102,14 @@ def _grey(image: Image.Image, path: Path) -> Reading:
 
 
 def upright(plane: Planes, image: Image.Image, path: Path | None = None) -> Reading:
-    """Turn the plane of an open picture as its Exif data say, and say whether it was turned.
+    """Rotate the plane of an open picture as its Exif data say, and report whether it was rotated.
 
     Parameters
     ----------
     plane : numpy.ndarray
         uint8 or uint16 of shape (H, W), as stored.
     image : PIL.Image.Image
-        The picture, whose pixels were read.
+        The picture, after its pixels were read.
     path : pathlib.Path, optional
         The file, for messages.
 
@@ -123,9 +123,9 @@ def upright(plane: Planes, image: Image.Image, path: Path | None = None) -> Read
     Raises
     ------
     PlaneError
-        The orientation is none of the eight that Exif defines.
+        The orientation is not one of the eight that Exif defines.
     """
-    # After the pixels: a PNG can have its Exif behind them.
+    # After the pixels, because a PNG can have its Exif data after them.
     form = StoredForm(orientation=check_orientation(image.getexif().get(_ORIENTATION), path))
     return as_plane(plane, form), form.notes
 

@@ -1,4 +1,4 @@
-"""States once, for every format and every reader, how the numbers that a file stores become a plane."""
+"""Defines, for all formats and readers, how the stored numbers of a file become a plane."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.preprocessing import Planes
 
 DEPTHS = (8, 16)
-"""Bits a pixel that are read."""
+"""Supported bits per pixel."""
 
 _UPRIGHT = 1
-# The values of the Orientation tag of TIFF 6.0 and Exif: (transpose, flip rows, flip columns), in this order.
+# Values of the Orientation tag of TIFF 6.0 and Exif: (transpose, flip rows, flip columns), in this order.
 _TURNS = {
     1: (False, False, False),
     2: (False, False, True),
@@ -45,16 +45,16 @@ _EXPORT_GREY = "Export each channel as one grey picture of unsigned numbers, wit
 
 @dataclass(frozen=True, slots=True)
 class StoredForm:
-    """What a file says of the numbers that it stores.
+    """How a file stores its numbers.
 
     Attributes
     ----------
     inverted : bool
-        Whether 0 is white (the PhotometricInterpretation 0 of TIFF), so that a low number means much light.
+        Whether 0 is white (PhotometricInterpretation 0 of TIFF), so that a low number means much light.
     orientation : int
-        The Orientation tag of TIFF or Exif; 1 for upright.
+        The Orientation tag of TIFF or Exif. 1 is upright.
     why_inverted : str
-        What of the file says so.
+        The metadata of the file that says so.
     """
 
     inverted: bool = False
@@ -63,7 +63,7 @@ class StoredForm:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What `as_plane` does to the pixels."""
+        """How `as_plane` changes the pixels."""
         notes = []
         if self.inverted:
             notes.append(f"the file stores 0 as white ({self.why_inverted}); the plane is inverted")
@@ -73,14 +73,14 @@ class StoredForm:
 
 
 def as_plane(pixels: Planes, form: StoredForm) -> Planes:
-    """Give the plane that stored pixels stand for: bright where there is much light, upright, in native byte order.
+    """Convert stored pixels to a plane: bright where there is much light, upright, in native byte order.
 
     Parameters
     ----------
     pixels : numpy.ndarray
         uint8 or uint16 of shape (H, W), as stored.
     form : StoredForm
-        What the file says of them.
+        How the file stores them.
 
     Returns
     -------
@@ -103,12 +103,12 @@ def as_plane(pixels: Planes, form: StoredForm) -> Planes:
 
 
 def check_orientation(orientation: object, path: Path | None) -> int:
-    """Check the value of an Orientation tag; None, for a file without one, is upright.
+    """Check the value of an Orientation tag. None, for a file without the tag, is upright.
 
     Raises
     ------
     PlaneError
-        It is none of the eight that TIFF and Exif define.
+        It is not one of the eight that TIFF and Exif define.
     """
     if orientation is None:
         return _UPRIGHT
@@ -122,9 +122,9 @@ def check_orientation(orientation: object, path: Path | None) -> int:
 
 
 def check_planar(samples: int, photometric: int | None, path: Path) -> bool:
-    """Check whether planar samples are channels, each a grey plane, and say whether their pixels are inverted.
+    """Check whether planar samples are channels, each a grey plane, and return whether their pixels are inverted.
 
-    Grey samples are, and so are more of them than a colour picture has: some writers call four channels RGB with alpha.
+    Grey samples are channels, and so are four or more samples: some writers call four channels RGB with alpha.
 
     Raises
     ------
@@ -137,12 +137,12 @@ def check_planar(samples: int, photometric: int | None, path: Path) -> bool:
 
 
 def check_palette(colours: tuple[int, ...], bits: int, path: Path) -> bool:
-    """Check that the colour table of a palette picture says no more than that it is grey, and say whether inverted.
+    """Check that the colour table of a palette picture is only grey, and return whether it is inverted.
 
     Raises
     ------
     PlaneError
-        The table is missing, has colours, or greys that are not in proportion to the stored numbers.
+        The table is missing, has colours, or has greys that are not proportional to the stored numbers.
     """
     size = 2**bits
     if len(colours) != _COLOURS * size:
@@ -150,7 +150,7 @@ def check_palette(colours: tuple[int, ...], bits: int, path: Path) -> bool:
     red, green, blue = (np.array(colours[at * size : (at + 1) * size]) for at in range(_COLOURS))
     if not ((red == green) & (green == blue)).all():
         raise not_grey("a palette picture in colour", path)
-    # 8 bits become 16 by 257, or by 256 in writers that shift.
+    # 8 bits become 16 by a factor of 257, or of 256 in writers that shift the bits.
     for factor in {2 ** (_TABLE_BITS - bits), (2**_TABLE_BITS - 1) // (size - 1)}:
         ramp = np.arange(size) * factor
         if (red == ramp).all():
@@ -164,7 +164,7 @@ _TABLE_BITS = 16
 
 
 def check_photometric(photometric: int | None, path: Path) -> bool:
-    """Check the PhotometricInterpretation tag of a TIFF, and say whether the pixels are inverted.
+    """Check the PhotometricInterpretation tag of a TIFF, and return whether the pixels are inverted.
 
     Raises
     ------
@@ -183,21 +183,21 @@ def check_photometric(photometric: int | None, path: Path) -> bool:
 
 
 def check_samples(bits: tuple[int, ...], formats: tuple[int, ...], path: Path) -> np.dtype[np.uint8 | np.uint16]:
-    """Check what the numbers of a pixel are, and give their type.
+    """Check the number format of the pixels, and return their type.
 
     Parameters
     ----------
     bits : tuple of int
         Bits of each sample of a pixel.
     formats : tuple of int
-        The SampleFormat tag of TIFF; empty where there is none.
+        The SampleFormat tag of TIFF. Empty if it is missing.
     path : pathlib.Path
         The file, for messages.
 
     Raises
     ------
     PlaneError
-        They are not one unsigned number of 8 or 16 bits. The message has the true name of what they are.
+        They are not one unsigned number of 8 or 16 bits. The message names what they are.
     """
     if len(bits) != 1:
         raise not_grey(f"a picture of {len(bits)} samples a pixel", path)
@@ -213,7 +213,7 @@ def check_samples(bits: tuple[int, ...], formats: tuple[int, ...], path: Path) -
 
 
 def not_grey(what: str, path: Path) -> PlaneError:
-    """Make the error of a sound file whose pixels are not one unsigned number of 8 or 16 bits."""
+    """Make the error for an undamaged file whose pixels are not one unsigned number of 8 or 16 bits."""
     return PlaneError(
         f"the plane is {what}, not grey of 8 or 16 bits",
         where=path,

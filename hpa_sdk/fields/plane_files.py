@@ -1,4 +1,4 @@
-"""Reads from the names of plane files which channel of which field they are, and chooses the planes of a field."""
+"""Reads the field and channel of plane files from their names, and chooses the planes of a field."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.samples import Channel
 
 EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
-"""Extensions of files that hold one plane each."""
+"""Extensions of files that contain one plane each."""
 
 FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-"""Their formats. Where all planes of a field lie there in several, the first counts: a PNG or JPEG beside a TIFF is its
-preview."""
+"""Their formats. If all planes of a field exist in several formats, the first one is used: a PNG or JPEG next to a TIFF
+is its preview."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenPlanes:
-    """The planes of a field among all files of its name.
+    """The planes of a field, chosen from all files of its name.
 
     Attributes
     ----------
     names : dict of Channel to str
-        Names of files; a channel that is not there is missing.
+        Names of files. A missing channel is not included.
     note : str
-        What was left out, if all planes lie there in several formats.
+        What was left out, if all planes exist in several formats.
     problem : HpaError or None
-        Why none can be chosen.
+        Why no planes can be chosen.
     """
 
     names: Mapping[Channel, str]
@@ -40,20 +40,20 @@ class ChosenPlanes:
 
 
 def choose_planes(names: Sequence[str], where: str | os.PathLike[str]) -> ChosenPlanes:
-    """Choose the planes of a field: all of one format, never one of this and one of that.
+    """Choose the planes of a field: all of one format, never a mixture.
 
     Parameters
     ----------
     names : sequence of str
-        Names of files, without folders, that differ in channel and extension alone.
+        Names of files, without folders, that differ only in channel and extension.
     where : str or os.PathLike
-        What they have in common, with its folder, for messages.
+        Their common path, for messages.
 
     Returns
     -------
     ChosenPlanes
-        The only format in which all four planes are there; of several such the first of TIFF, PNG and JPEG, with a
-        note. Nothing where the planes are spread over several formats, or a channel has two files of one format.
+        The planes of the only format in which all four exist. If there are several such formats, the first of TIFF, PNG
+        and JPEG, with a note. Empty if the planes are spread over several formats, or a channel has two files of one.
     """
     by_format: dict[str, dict[Channel, str]] = {}
     for name in names:
@@ -79,13 +79,13 @@ def _refused(names: Sequence[str], what: str, where: str | os.PathLike[str]) -> 
 
 
 def names_by_stem(names: Iterable[str]) -> dict[str, list[str]]:
-    """Group the names of planes by what they have in common, in the form of `same_name`.
+    """Group the names of planes by their common part, in the form of `same_name`.
 
     Parameters
     ----------
     names : iterable of str
-        Names of files, without folders. Those of other files are ignored, and so are composites, whose names have
-        several colours in a row, and previews.
+        Names of files, without folders. Other files are ignored, and so are previews and composites (whose names
+        contain several colours in a row).
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -96,9 +96,9 @@ def names_by_stem(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def split_name(name: str) -> tuple[str, Channel | None, str]:
-    """Split the name of a plane into what its field's planes share, its channel, and its extension in small letters.
+    """Split the name of a plane into the common part of its field, its channel, and its extension in lower case.
 
-    The channel is None, and the extension empty, for the name of another file.
+    For other files, the channel is None and the extension is empty.
     """
     parts = _PLANE.fullmatch(name)
     if parts is None or _NO_FIELD.search(parts[1]):
@@ -106,7 +106,7 @@ def split_name(name: str) -> tuple[str, Channel | None, str]:
     return parts[1], _COLOURS[parts[2].lower()], parts[3].lower()
 
 
-# One match and no Path for a name: there are 400,000 of them in a folder of 100,000 fields.
+# One match per name and no Path: a folder of 100,000 fields has 400,000 names.
 _COLOURS = {channel.value: channel for channel in Channel}
 _PLANE = re.compile(
     rf"(.+)_({'|'.join(_COLOURS)})(?:\.ome(?=\.tiff?$))?({'|'.join(map(re.escape, EXTENSIONS))})",

@@ -1,4 +1,4 @@
-"""Holds what every reader of planes shares: the limits of a plane, and one error for whatever a decoder raises."""
+"""Shared by all readers of planes: the size limits of a plane, and one error type for all exceptions of decoders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_PIXELS = 64 * 1024 * 1024
 """Largest plane that is decoded: 8192 x 8192. The largest confocal fields are 4096 x 4096."""
 
 MIN_SIDE = 16
-"""Shortest side of a plane in pixels; below it there is no picture of a cell."""
+"""Shortest side of a plane in pixels. A smaller picture can't show a cell."""
 
 COPY_AGAIN = "Copy or export the file again; if it still fails, leave the field out."
 """The remedy for a damaged file."""
@@ -41,13 +41,13 @@ def check_size(width: int, height: int, path: Path) -> None:
 
 
 def damaged(reason: object, path: Path) -> PlaneError:
-    """Make the error of a damaged file."""
+    """Make the error for a damaged file."""
     return PlaneError(f"the plane is damaged ({reason})", where=path, remedy=COPY_AGAIN)
 
 
 @contextmanager
 def plane_errors(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into a `PlaneError` that names the file.
+    """Convert any exception of a decoder to a `PlaneError` that names the file.
 
     Raises
     ------
@@ -63,5 +63,5 @@ def plane_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise PlaneError(f"the plane can't be read ({reason})", where=path, remedy=COPY_AGAIN) from error
-    except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
+    except Exception as error:  # for a damaged file, a decoder can raise anything
         raise damaged(error, path) from error

@@ -1,4 +1,4 @@
-"""Checks the checksum of each chunk of a PNG file; decoders pass over that of the pixels."""
+"""Checks the checksum of each chunk of a PNG file. Decoders ignore the checksum of the pixel data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of every PNG file."""
 
 HEADER_SIZE = 33
-"""Bytes from the start to the end of the chunk IHDR."""
+"""Bytes from the start of the file to the end of the chunk IHDR."""
 
 _FRAME = 12  # length, type and checksum
 _MOST_CHUNKS = 2**18
@@ -21,7 +21,7 @@ _SPARE = 2**24
 
 
 def most_bytes(header: bytes, path: Path) -> int:
-    """Check the size of a PNG, and give the most bytes that its file can sensibly have.
+    """Check the size of a PNG, and return the largest plausible size of its file in bytes.
 
     Parameters
     ----------
@@ -33,25 +33,25 @@ def most_bytes(header: bytes, path: Path) -> int:
     Raises
     ------
     PlaneError
-        The file ends in its header, or the plane is too large or too small.
+        The file ends within its header, or the plane is too large or too small.
     """
     if len(header) < HEADER_SIZE or header[12:16] != b"IHDR":
         raise damaged("it has no header", path)
     width, height, bits, colours = struct.unpack_from(">IIBB", header, 16)
     check_size(width, height, path)
-    # What does not compress is stored as it is, with a byte a row; text and profiles take little.
+    # Incompressible data are stored unchanged, with one byte per row. Text and profiles are small.
     return int(1.1 * height * (1 + width * bits * _SAMPLES.get(colours, 4) / 8)) + _SPARE
 
 
 def check_chunks(content: bytes, path: Path) -> None:
-    """Check that a PNG is whole and each of its chunks as it was written.
+    """Check that a PNG is complete and that no chunk is damaged.
 
-    The Adler-32 inside of the pixels' Deflate stream adds nothing: the chunks' checksums cover it and all it covers.
+    The Adler-32 of the pixels' Deflate stream is not checked: the checksums of the chunks cover the same data.
 
     Raises
     ------
     PlaneError
-        A checksum does not fit its chunk, or the file ends before its last chunk.
+        A checksum does not match its chunk, or the file ends before its last chunk.
     """
     view = memoryview(content)
     at = len(SIGNATURE)

@@ -1,4 +1,4 @@
-"""Takes a plane out of a JPEG pseudocoloured in its channel's colour, as the Human Protein Atlas publishes planes."""
+"""Extracts a plane from a JPEG in the pseudocolour of its channel, as the Human Protein Atlas publishes planes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.samples import Channel
 
 MIN_SIDE = 256
-"""Shortest side in pixels that counts as a published field and not as a preview or a placeholder."""
+"""Shortest side in pixels of a published field. Smaller pictures are previews or placeholders."""
 
 MAX_ASPECT = 1.1
-"""Longest side over shortest side of a field; the microscope's fields are square."""
+"""Largest ratio of the longest to the shortest side of a field. The microscope's fields are square."""
 
 MAX_STRAY = 3.0
-"""Mean grey levels, over 16 x 16 blocks, that a colour may have in a picture of another channel.
+"""Largest mean grey level, over blocks of 16 x 16, of a colour in a picture of another channel.
 
-Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 planes of the Kaggle set pseudocoloured in their colours; the
-composites of 71 fields of HPA cells have at least 4.8.
+Rounding in a JPEG of quality 50 leaves at most 1.1 in 120 pseudocoloured planes of the Kaggle set. Composites of 71
+fields of HPA cells have at least 4.8.
 """
 
 MIN_YELLOW_SHARE = 0.5
-"""Least mean of the weaker of red and green, over the stronger, in a yellow picture."""
+"""Smallest ratio of the means of red and green, weaker over stronger, in a yellow picture."""
 
 _COLOURS: dict[Channel, tuple[int, ...]] = {
     Channel.RED: (0,),
@@ -37,18 +37,18 @@ _COLOURS: dict[Channel, tuple[int, ...]] = {
 
 _BLOCK = 16
 
-# ITU-T T.871 (JFIF), section 7. Applied to means of blocks, before anything is clipped to 0..255: a colour that is
-# absent then comes out as 0 on average, whereas decoded pixels keep the positive half of the rounding noise.
+# ITU-T T.871 (JFIF), section 7. Applied to block means, before values are clipped to 0..255: an absent colour then is
+# 0 on average, whereas decoded pixels keep the positive half of the rounding noise.
 _RGB_FROM_YCBCR = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
 def check_is_field(width: int, height: int, where: Path | None = None) -> None:
-    """Check that a published picture has the size of a field of view, before it is decoded.
+    """Check, before it is decoded, that a published picture has the size of a field of view.
 
     Raises
     ------
     PlaneError
-        A side is shorter than `MIN_SIDE`, or the picture is further from a square than `MAX_ASPECT`.
+        A side is shorter than `MIN_SIDE`, or the ratio of the sides is above `MAX_ASPECT`.
     """
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
         raise PlaneError(
@@ -59,13 +59,13 @@ def check_is_field(width: int, height: int, where: Path | None = None) -> None:
 
 
 def plane_of_pseudocolour(image: Image.Image, channel: Channel, where: Path | None = None) -> npt.NDArray[np.uint8]:
-    """Take the plane out of a pseudocoloured picture.
+    """Extract the plane from a pseudocoloured picture.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        A JPEG of mode RGB of which no pixel has been decoded, in the pseudocolour of its channel: red in R, green in G,
-        blue in B, yellow in R and G alike.
+        A JPEG of mode RGB whose pixels are not decoded yet, in the pseudocolour of its channel: red in R, green in G,
+        blue in B, yellow equally in R and G.
     channel : Channel
         The channel that the picture should show.
     where : pathlib.Path, optional
@@ -79,7 +79,7 @@ def plane_of_pseudocolour(image: Image.Image, channel: Channel, where: Path | No
     Raises
     ------
     PlaneError
-        The picture has not the size of a field, or other colours carry signal too.
+        The picture does not have the size of a field, or other colours contain signal too.
     """
     check_is_field(*image.size, where)
     image.draft("YCbCr", None)

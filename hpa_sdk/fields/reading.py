@@ -1,4 +1,4 @@
-"""Reads the four planes of a sample safely: size and form are checked before a pixel is decoded."""
+"""Reads the four planes of a sample safely: size and form are checked before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from hpa_sdk.preprocessing import Planes
 
 
 def read_field(sample: Sample) -> FieldPlanes:
-    """Read the four planes of a sample, and say of which files, as they were then.
+    """Read the four planes of a sample, and record the state of the files.
 
     Parameters
     ----------
     sample : Sample
-        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits, or a JPEG in its channel's colour; or a
-        source that reads others.
+        Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits, or a JPEG in its channel's pseudocolour;
+        or a source that reads other files.
 
     Raises
     ------
     PlaneError
-        A plane is missing, empty, damaged, not grey, too large or too small, the four differ in size or depth, or a
+        A plane is missing, empty, damaged, not grey, too large or too small, the four differ in size or bit depth, or a
         file was changed while the field was read.
     """
     if sample.problem is not None:
@@ -64,14 +64,14 @@ def read_planes(sample: Sample) -> Planes:
 
 @contextmanager
 def unchanged(files: Iterable[Path]) -> Iterator[tuple[FileState, ...]]:
-    """Give the files as they are, and make sure that they still are when the block has read them.
+    """Yield the state of the files, and check after the block that it is unchanged.
 
-    A file that is not there, or can't be looked at, is left for the block to complain of.
+    A file that is missing or whose status can't be read is left to the block to report.
 
     Raises
     ------
     PlaneError
-        A file was written, replaced or removed meanwhile: what was read may be of two moments.
+        A file was written, replaced or removed meanwhile, so the data may be from two different times.
     """
     files = tuple(files)
     before = settled(files)
@@ -82,12 +82,12 @@ def unchanged(files: Iterable[Path]) -> Iterator[tuple[FileState, ...]]:
 
 
 def settled(files: Sequence[Path]) -> tuple[FileState | None, ...]:
-    """Look at files when every change from then on shows in their stamps; None for one that can't be looked at.
+    """Return the state of files once every later change would show in their stamps; None for an unreadable one.
 
     Raises
     ------
     PlaneError
-        A file is written again and again.
+        A file is still being written.
     """
     states: tuple[FileState | None, ...] = ()
     for _ in range(_LOOKS):
@@ -111,14 +111,14 @@ _WHEN_DONE = "Predict the field again when nobody writes to it any more."
 
 
 def missing_plane(channel: Channel, where: Path | str) -> PlaneError:
-    """Make the error that tells which plane of a field is not where it should be."""
+    """Make the error for a missing plane of a field."""
     return PlaneError(
         f"the {channel} plane is missing", where=where, remedy="A field needs its four planes side by side."
     )
 
 
 def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
-    """Put the four planes of a field together.
+    """Stack the four planes of a field.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
     Raises
     ------
     PlaneError
-        They differ in size or depth.
+        They differ in size or bit depth.
     """
     if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
         forms = ", ".join(
@@ -153,15 +153,15 @@ def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
 def read_plane(path: Path, channel: Channel | None = None) -> Planes:
     """Read one plane.
 
-    Where a file has checksums, they are checked: PNG, and TIFF compressed by Deflate or LZMA. A plane that is stored
-    inverted (min-is-white) or not upright (Orientation) is read as it is meant: see `hpa_sdk.fields.pixel_rules`.
+    Checksums in the file are verified: in PNG, and in TIFF compressed by Deflate or LZMA. A plane that is stored
+    inverted (min-is-white) or not upright (Orientation) is corrected: see `hpa_sdk.fields.pixel_rules`.
 
     Parameters
     ----------
     path : pathlib.Path
-        A grey PNG, JPEG or single-plane TIFF of 8 or 16 bits a pixel. Its first bytes count, not its extension.
+        A grey PNG, JPEG or single-plane TIFF of 8 or 16 bits per pixel. Its first bytes decide, not its extension.
     channel : Channel, optional
-        What the plane shows. Where it is known, a JPEG in the pseudocolour of the channel is read too, as the Human
+        The channel of the plane. If it is given, a JPEG in the pseudocolour of the channel is read too, as the Human
         Protein Atlas publishes planes.
 
     Returns

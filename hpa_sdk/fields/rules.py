@@ -1,4 +1,4 @@
-"""Says how the files of fields are read: names of channels, z, white level, pixel size and scale of training."""
+"""Defines how the files of fields are read: channel names, z, white level, pixel size and scale of training."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from hpa_sdk.fields.samples import Channel
 
 PATTERNS = {
     "hpa": r"(?P<field>.+)_(?P<channel>(?i:red|green|blue|yellow))",
-    # LAS X adds words such as RAW: those behind z and behind the channel go on with the name of the field.
+    # LAS X adds words such as RAW. Those after z and after the channel belong to the name of the field.
     "leica": r"(?P<field>.+?)(?:(?:--|_)[Tt](?P<time>\d+))?"
     r"(?:(?:--|_)[Zz](?P<z>\d+)(?P<field_word>(?:(?:--|_)(?![TtZzC]\d)(?!ch\d)[^\W_]+)*))?"
     r"(?:--C|_ch)(?P<channel>\d+)(?P<field_suffix>(?:_(?i:sv|raw|lng|lvcc|crop\d*|processed\d*|s\d+))*)",
 }
-"""Patterns of file names that have a name of their own."""
+"""Named patterns of file names."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Index = Annotated[int, msgspec.Meta(ge=0)]
 Alias = Annotated[str, msgspec.Meta(min_length=1)] | Index
-# A tuple of fixed length beside a number with a limit makes msgspec 0.22 read memory that is not its own.
+# A tuple of fixed length next to a number with a limit makes msgspec 0.22 read memory out of bounds.
 WhiteLevels = Annotated[tuple[Positive, ...], msgspec.Meta(min_length=len(Channel), max_length=len(Channel))]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of a station file: a key that it does not know is an error."""
+    """A table of a station file. An unknown key is an error."""
 
 
 class Files(Table, frozen=True, kw_only=True):
-    """What the microscope writes.
+    """The files that the microscope writes.
 
     Attributes
     ----------
     pattern : str or None
-        Key of `PATTERNS`, or a regular expression with the groups ``field`` and ``channel``, and ``z`` and ``time``
-        where names tell them, that fits a file name without its extension; each time is a field of its own. A position
-        belongs into ``field``. None: each file is a stack.
+        Key of `PATTERNS`, or a regular expression that matches a file name without its extension. It has the groups
+        ``field`` and ``channel``, and ``z`` and ``time`` if names contain them. Each time point is a separate field. A
+        position belongs in ``field``. None: each file is a stack.
     recursive : bool
-        Whether the folders below the watched one count too.
+        Whether to include the folders below the watched one.
     z : str or int
-        ``"max"`` for the brightest value along z, ``"middle"``, or a plane counted from 0, in the order of the numbers
-        in file names.
+        ``"max"`` for the maximum along z, ``"middle"``, or the index of a plane from 0, in the order of the numbers in
+        file names.
     white : optional
         As for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     pixel_size : float or None
-        Micrometres a pixel, in place of what files say.
+        Micrometres per pixel. Overrides the value in files.
     missing_chunks : str
-        ``"refuse"`` an OME-Zarr picture with chunks that are not there, or ``"fill"`` them with the fill value.
+        ``"refuse"`` an OME-Zarr picture with missing chunks, or ``"fill"`` them with the fill value.
     """
 
     pattern: str | None = None
@@ -63,7 +63,7 @@ class Files(Table, frozen=True, kw_only=True):
 
 
 class ChannelNames(Table, frozen=True, kw_only=True):
-    """What each channel is called in files: names whatever their capitals, or numbers."""
+    """The names of each channel in files, in any letter case, or their numbers."""
 
     red: tuple[Alias, ...] = ("red",)
     green: tuple[Alias, ...] = ("green",)
@@ -72,7 +72,7 @@ class ChannelNames(Table, frozen=True, kw_only=True):
 
 
 class Without(Table, frozen=True, kw_only=True):
-    """What takes the place of a channel that a field does not have: nothing, a black plane, or another channel."""
+    """The replacement for each channel that a field does not have: none, a black plane, or another channel."""
 
     red: Literal["empty", "green", "blue", "yellow"] | None = None
     green: Literal["empty", "red", "blue", "yellow"] | None = None
@@ -81,12 +81,12 @@ class Without(Table, frozen=True, kw_only=True):
 
 
 class Trained(Table, frozen=True, kw_only=True):
-    """The fields that a model was trained on.
+    """Size and scale of the fields that a model was trained on.
 
     Attributes
     ----------
     pixel_size : float
-        Micrometres a pixel.
+        Micrometres per pixel.
     side : int
         Height and width in pixels.
     """
@@ -101,13 +101,13 @@ class FieldRules(Table, frozen=True, kw_only=True):
     Attributes
     ----------
     files : Files
-        What the microscope writes.
+        The files that the microscope writes.
     channels : ChannelNames
-        What it calls the channels.
+        Its channel names.
     without : Without
-        How to do without a channel.
+        The replacements for missing channels.
     trained : Trained or None
-        The fields that the model was trained on, in place of what its card says; if neither does, nothing is rescaled.
+        Size and scale of the training fields. Overrides the model card. If neither gives them, nothing is rescaled.
     """
 
     files: Files = Files()
@@ -129,21 +129,21 @@ class FieldRules(Table, frozen=True, kw_only=True):
         without: Mapping[str, str] | None = None,
         **files: object,
     ) -> FieldRules:
-        """Make rules of plain values.
+        """Make rules from plain values.
 
         Parameters
         ----------
         channels : mapping of str to str, int or sequence of these, optional
-            What files call ``red``, ``green``, ``blue`` and ``yellow``: names whatever their capitals, or numbers.
+            The names of ``red``, ``green``, ``blue`` and ``yellow`` in files, in any letter case, or their numbers.
         without : mapping of str to str, optional
-            What takes the place of a channel that fields do not have: ``"empty"`` or another channel.
+            The replacement for a channel that fields do not have: ``"empty"`` or another channel.
         **files
             Attributes of `Files`: ``z``, ``pixel_size``, ``pattern``, ``white``, ``recursive``.
 
         Raises
         ------
         SettingError
-            A value can't be used; the message names it.
+            A value can't be used. The message names it.
         """
         listed = {
             channel: [names] if isinstance(names, (str, int)) else list(names)
@@ -157,12 +157,12 @@ class FieldRules(Table, frozen=True, kw_only=True):
         return rules
 
     def check(self) -> None:
-        """Check what the types of the values do not.
+        """Check what the types can't express.
 
         Raises
         ------
         ValueError
-            The pattern is no regular expression with the groups that it needs, or one name stands for two channels.
+            The pattern is not a regular expression with the required groups, or one name is used for two channels.
         """
         _check_pattern(self)
         _check_channels(self)
@@ -188,5 +188,5 @@ def _check_channels(rules: FieldRules) -> None:
 
 
 def fold(alias: str | int) -> str | int:
-    """Bring a channel's name to the form in which names are compared: without outer spaces and capitals."""
+    """Normalize a channel name for comparison: without surrounding spaces, in one letter case."""
     return alias.strip().casefold() if isinstance(alias, str) else alias

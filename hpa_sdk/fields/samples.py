@@ -1,4 +1,4 @@
-"""Says what a field of view is: its id, its files, and its planes once they are read."""
+"""Defines a field of view: its id, its files, and its planes after reading."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Channel(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldPlanes:
-    """The planes of one field as they were read.
+    """The planes of one field, as they were read.
 
     Attributes
     ----------
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
     files : tuple of FileState
-        The files that they were read from, as they were then; empty for planes that never lay in a file.
+        The files that they were read from, with their state at that time. Empty for planes from memory.
     notes : tuple of str
         What was done to the planes, and what is unknown.
     stretched : bool
-        Whether their white level was taken from them and brought to the highest value of their type.
+        Whether they were scaled by their own white level, so that it is the highest value of their type.
     """
 
     planes: npt.NDArray[np.uint8 | np.uint16]
@@ -46,7 +46,7 @@ class FieldPlanes:
 
 
 class PlaneSource(Protocol):
-    """Reads the planes of a field whose channels do not lie as four plain pictures, such as a stack of a microscope."""
+    """Reads the planes of a field that is not four plain pictures, such as a stack from a microscope."""
 
     def read(self) -> FieldPlanes:
         """Read the planes."""
@@ -56,22 +56,22 @@ class PlaneSource(Protocol):
 class Sample:
     """One field of view and the files of its four channels.
 
-    A sample says where planes should be. Whether they are there, and can be read, shows when they are read: so one
-    incomplete field is one failure among the answers and does not stop a batch.
+    A sample gives the expected paths of the planes. Whether they exist and can be read shows only when they are read.
+    So an incomplete field is one failure among the answers and does not stop a batch.
 
     Attributes
     ----------
     id : str
-        What the four file names have in common, with the folder below the searched one in front, if any.
+        The common part of the four file names. Starts with the path below the searched folder, if any.
     files : tuple of pathlib.Path
         The four planes in the order of `Channel`: red, green, blue, yellow. With a `source`, the files that it reads,
-        one at least. Absolute where `find_samples` gives them, so that they stay the same files in another folder.
+        at least one. `find_samples` gives absolute paths, so that a change of the working folder has no effect.
     source : PlaneSource, optional
-        What reads the planes, where they are no four plain pictures.
+        Reads the planes, if they are not four plain pictures.
     note : str
-        What is to be known of how it was found; can be empty.
+        A remark on how it was found. Can be empty.
     problem : HpaError or None
-        Why its planes can't be chosen among those that lie there. Reading such a sample raises it.
+        Why its planes can't be chosen from the existing files. Reading such a sample raises this error.
     """
 
     id: str

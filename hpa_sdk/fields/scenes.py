@@ -1,4 +1,4 @@
-"""Opens the files of microscopes, whatever their format, as scenes: the channels of one field, plane by plane."""
+"""Opens microscope files of any format as scenes: the channels of one field, plane by plane."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hpa_sdk.fields.picture_file import read_picture
 from hpa_sdk.fields.planes import plane_errors
 
 PICTURES = (".png", ".jpg", ".jpeg")
-"""Extensions of files that hold one plane each."""
+"""Extensions of files that contain one plane each."""
 
 TIFF = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".stk", ".lsm")
-"""Extensions of TIFF files: those of the OME-TIFF specification for BigTIFF too, MetaMorph's and Zeiss's."""
+"""Extensions of TIFF files: of the OME-TIFF specification, including BigTIFF, and of MetaMorph and Zeiss."""
 
 OME_ZARR = ".zarr"
 """Extension of OME-Zarr folders."""
@@ -33,26 +33,26 @@ Given = TypeVar("Given")
 def open_scenes(
     path: Path, only: str | None = None, missing_chunks: MissingChunks = "refuse", *, one_plane: bool = False
 ) -> Iterator[dict[str, Scene]]:
-    """Open a file and give its scenes by name, one at least.
+    """Open a file and return its scenes by name, at least one.
 
     Parameters
     ----------
     path : pathlib.Path
-        A file or folder; its extension tells the format.
+        A file or folder. Its extension decides the format.
     only : str, optional
-        Name of the scene that is wanted: a format that can find it without the others looks at no other.
+        Name of the wanted scene. If a format can find it directly, no other scene is opened.
     missing_chunks : str
-        What to do with chunks of an OME-Zarr that are not there: see `hpa_sdk.fields.rules.Files`.
+        What to do with missing chunks of an OME-Zarr: see `hpa_sdk.fields.rules.Files`.
     one_plane : bool
-        Whether a file of one plane is that plane alone, though it describes itself as part of a larger field.
+        Whether a file of one plane is only that plane, even if it describes itself as part of a larger field.
 
     Raises
     ------
     PartError
-        All planes of the file belong to the field of another file; so do the scenes.
+        All planes of the file belong to the field of another file. Scenes raise this too.
     PlaneError
-        The file is missing, damaged or of no known format, or a package that reads it is not installed; so do the
-        scenes and what they give.
+        The file is missing, damaged or of an unknown format, or a package to read it is not installed. Scenes and their
+        channels raise this too.
     """
     with ExitStack() as opened:
         opener = _opener(path)
@@ -86,9 +86,9 @@ def _open_picture(path: Path) -> Iterator[dict[str, Scene]]:
 
 
 def extension_of(name: str) -> str:
-    """Give the extension that says the format of a file, in small letters: the last, or both of ``.zarr.zip``."""
+    """Return the extension that decides the format of a file, in lower case: the last, or both of ``.zarr.zip``."""
     lower = name.lower()
-    return _ZARR_ZIP if lower.endswith(_ZARR_ZIP) else os.path.splitext(lower)[1]  # noqa: PTH122 - no Path for each
+    return _ZARR_ZIP if lower.endswith(_ZARR_ZIP) else os.path.splitext(lower)[1]  # noqa: PTH122 - faster than a Path
 
 
 _ZARR_ZIP = ".zarr.zip"
@@ -111,7 +111,7 @@ OPENERS: dict[str, _Opener] = {
     **dict.fromkeys((".ozx", _ZARR_ZIP), ome_zarr.open_zip),
     **dict.fromkeys((".nd2", ".czi", ".lif"), vendors.open_file),
 }
-"""What opens a file, by its extension."""
+"""The function that opens a file, by its extension."""
 
 STACKS = tuple(extension for extension in OPENERS if extension not in PICTURES)
-"""Extensions of files and folders that can hold all channels of a field."""
+"""Extensions of files and folders that can contain all channels of a field."""

@@ -1,4 +1,4 @@
-"""Turns whatever can be predicted into fields, one after the other."""
+"""Converts all kinds of input for a prediction to fields, one after the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import Planes
 
 Source = str | os.PathLike[str] | Sample | Planes
-"""What can be predicted: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""
+"""Input for a prediction: a path in any form of `find_samples`, a sample, or an array of shape (4, H, W)."""
 
 _ONE_FIELD = 3  # dimensions of (4, H, W)
 
@@ -40,7 +40,7 @@ class FoundField:
 
     @property
     def where(self) -> Path | str:
-        """Where it lies, for messages."""
+        """The path of the field, for messages."""
         return self.source.files[0] if isinstance(self.source, Sample) else f"array {self.id}"
 
     def read(self) -> FieldPlanes:
@@ -62,26 +62,26 @@ def find_fields(
     rules: FieldRules | None = None,
     trained: Trained | None = None,
 ) -> Iterator[FoundField | Failure]:
-    """Find the fields that sources name, lazily and in order.
+    """Find the fields of the sources, lazily and in order.
 
-    What is found stays what it is until it is read, however late: relative paths start at the folder that was the
-    working one at the beginning, and arrays are copied, since a camera writes its next field into the same memory.
+    Later changes have no effect until a field is read: relative paths refer to the working folder at the start, and
+    arrays are copied, because a camera writes its next field to the same memory.
 
     Parameters
     ----------
     sources : Source or iterable of Source
-        One source or several; a folder or table stands for all its samples.
+        One source or several. A folder or table stands for all its samples.
     recursive : bool
-        Search the folders below a folder too.
+        Also search the folders below a folder.
     root : str or os.PathLike, optional
-        Folder in which the ids of a table are looked for. Default: as for `find_samples`.
+        Folder that contains the planes of a table's ids. Default: as for `find_samples`.
     rules, trained : optional
         As for `find_samples`.
 
     Yields
     ------
     FoundField or Failure
-        A failure where a path leads to no sample. An array has its position among the sources as its id.
+        A failure if a path leads to no sample. The id of an array is its position among the sources.
     """
     if isinstance(sources, (str, os.PathLike, Sample)) or (
         isinstance(sources, np.ndarray) and sources.ndim == _ONE_FIELD
@@ -101,19 +101,19 @@ def find_fields(
             except HpaError as error:
                 yield Failure(os.fspath(source), error)
         else:
-            # What is no array is refused when its turn comes.
+            # An item that is not an array is refused when its turn comes.
             yield FoundField(str(position), source.copy() if isinstance(source, np.ndarray) else source)
 
 
 def _working_folder() -> Path:
     try:
         return Path.cwd()
-    except OSError:  # it was removed; absolute paths need none
+    except OSError:  # it was removed. Absolute paths do not need it
         return Path()
 
 
 def _placed(sample: Sample, here: Path) -> Sample:
-    """Make the files of a sample absolute; those of a source are its own affair, and can be addresses."""
+    """Make the files of a sample absolute. Those of a source are not changed, because they can be addresses."""
     if sample.source is not None or all(file.is_absolute() for file in sample.files):
         return sample
     return replace(sample, files=tuple(here / file for file in sample.files))

@@ -1,4 +1,4 @@
-"""Finds the fields in a folder that a microscope writes to, as samples that a predictor takes."""
+"""Finds the fields in a folder that a microscope writes to, as samples for a predictor."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from hpa_sdk.files.file_state import escaped
 def find_fields(rules: FieldRules, folder: Path) -> Iterator[Sample]:
     """Find the fields of a folder, sorted by id.
 
-    A field that can't be read is found all the same, and fails when it is read.
+    An unreadable field is included, and fails when it is read.
 
     Parameters
     ----------
     rules : FieldRules
-        What the microscope writes.
+        The files that the microscope writes.
     folder : pathlib.Path
-        Where to look.
+        The folder to search.
 
     Yields
     ------
     Sample
-        With a source, so that `hpa_sdk.fields.reading.read_planes` and a predictor take it.
+        With a source, so that `hpa_sdk.fields.reading.read_planes` and a predictor accept it.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def find_fields(rules: FieldRules, folder: Path) -> Iterator[Sample]:
 
 
 def fields_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
-    """Give the samples in a group of files as `samples_of` does, and none for a part of another file's field."""
+    """Return the samples in a group of files, like `samples_of`, or none for a part of another file's field."""
     try:
         return samples_of(rules, group)
     except PartError:
@@ -53,16 +53,16 @@ def fields_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
 
 
 def samples_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
-    """Give the samples in a group of files: one, or in a stack of several scenes one each.
+    """Return the samples in a group of files: one, or one per scene in a stack of several scenes.
 
-    The id of a scene ends with ``#1``, ``#2``, ..., or for a field of a plate with its well and field, ``#A/1/0``: so
-    a scene keeps its id whatever else is in the file. A stack is opened to list its scenes. One that can't be opened is
-    one sample, and fails when it is read.
+    The id of a scene ends with ``#1``, ``#2``, ..., or for a field of a plate with its well and field, ``#A/1/0``. So
+    a scene has the same id whatever else is in the file. A stack is opened to list its scenes. A stack that can't be
+    opened is one sample, and fails when it is read.
 
     Raises
     ------
     PartError
-        All planes of the file belong to the field of another one.
+        All planes of the file belong to the field of another file.
     """
     name = UNSAFE.sub("_", group.id)
     scenes = _scenes_of(group)
@@ -73,14 +73,14 @@ def samples_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
 
 
 def scene_of(samples: Sequence[Sample], name: str) -> Sample | None:
-    """Find the sample that an id names among those of one group of files; None where there is none any more.
+    """Find the sample with a given id among those of one group of files; None if it does not exist any more.
 
     Parameters
     ----------
     samples : sequence of Sample
-        What `samples_of` gives.
+        The output of `samples_of`.
     name : str
-        The id of a result, made below whatever folder.
+        The id in a result, made from any folder.
     """
     if len(samples) == 1 and not _group(samples[0]).is_stack:
         return samples[0]
@@ -93,7 +93,7 @@ def scene_of(samples: Sequence[Sample], name: str) -> Sample | None:
     return None
 
 
-_HASH = re.compile(r"-[0-9a-f]{12}$")  # what a hot folder adds to ids that would be equal otherwise
+_HASH = re.compile(r"-[0-9a-f]{12}$")  # a hot folder adds this to ids that would otherwise be equal
 
 
 def _group(sample: Sample) -> FileGroup:
@@ -113,25 +113,25 @@ def _suffixes(scenes: Sequence[str | None]) -> list[str]:
 def _label(scene: str, *, alone: bool) -> str:
     if scene.isdecimal():
         return "" if alone else str(int(scene) + 1)
-    # What a plate calls its wells must lead nowhere else.
+    # The names of wells in a plate must not lead to another folder.
     parts = [UNSAFE.sub("_", part).replace("#", "_") for part in scene.split("/")]
     return "/".join(parts) if scene else ""
 
 
 def _scenes_of(group: FileGroup) -> dict[str | None, tuple[Path, ...]]:
-    """List the scenes of a group, each with the further files that it is read from.
+    """List the scenes of a group, each with the additional files that it is read from.
 
     Raises
     ------
     PartError
-        The file is only a part of another one's field.
+        The file is only a part of another file's field.
     """
     if not group.is_stack:
         return {None: ()}
     (path,) = group.files
     try:
         with open_scenes(path) as scenes:
-            # Other formats are never spread over several files, and a plate has hundreds of scenes.
+            # Fields in other formats never have several files, and a plate has hundreds of scenes.
             spread = extension_of(path.name) in TIFF
             return {name: _further_files(scene) if spread else () for name, scene in scenes.items()}
     except PartError:
@@ -145,5 +145,5 @@ def _further_files(scene: Scene) -> tuple[Path, ...]:
         return tuple(dict.fromkeys(Path(file.path) for channel in scene() for file in channel.further))
     except PartError:
         raise
-    except HpaError:  # which reading it tells
+    except HpaError:  # it is raised again when the scene is read
         return ()

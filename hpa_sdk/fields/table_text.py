@@ -1,4 +1,4 @@
-"""Reads the records of a text table as spreadsheets and people save it: encodings, line ends, quotes."""
+"""Reads the records of a text table in the variants that spreadsheets and people save: encodings, line ends, quotes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import IO
 from hpa_sdk.errors import TableError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""What can separate cells, and its name for messages."""
+"""The possible cell separators, with their names for messages."""
 
 OTHER_ENCODING = "cp1252"
-"""Encoding of a line that is not UTF-8: that of spreadsheets on Windows in Western Europe and America."""
+"""Encoding of lines that are not UTF-8: that of spreadsheets on Windows in Western Europe and America."""
 
-_LONGEST = 100  # lines of one record: a quote that is never closed would swallow the rest of the table
-_EDGES = " \t\r\n\v\f\x1a\xa0\u200b\u200e\u200f\u2007\u202f\u3000\ufeff"  # spaces, marks of order, DOS's end of a file
+_LONGEST = 100  # lines of one record, because a quote that is never closed would include the rest of the table
+_EDGES = " \t\r\n\v\f\x1a\xa0\u200b\u200e\u200f\u2007\u202f\u3000\ufeff"  # spaces, direction marks, BOM, DOS end mark
 _NOTHING = f'{_EDGES}"{"".join(SEPARATORS)}'
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _BOMS = (
@@ -32,7 +32,7 @@ _BOMS = (
 
 
 def encoding_of(start: bytes) -> str:
-    """Find the Unicode encoding of a text by its first bytes: its byte order mark, or where its zero bytes are.
+    """Find the Unicode encoding of a text from its first bytes: by its byte order mark, or the positions of zero bytes.
 
     Parameters
     ----------
@@ -42,19 +42,19 @@ def encoding_of(start: bytes) -> str:
     for mark, encoding in _BOMS:
         if start.startswith(mark):
             return encoding
-    # A header starts with a letter, a quote or a space: one byte of UTF-8, two of UTF-16.
+    # A header starts with a letter, a quote or a space: one byte in UTF-8, two in UTF-16.
     if start[1:2] == b"\0" and start[:1] != b"\0":
         return "utf-16-le"
     return "utf-16-be" if start[:1] == b"\0" and start[1:2] not in {b"", b"\0"} else "utf-8"
 
 
 def open_text(path: Path) -> IO[str]:
-    """Open a text, with its line ends as they are; bytes that are not of its encoding cost only their own line.
+    """Open a text with its line ends unchanged. Bytes that are not in its encoding affect only their own line.
 
     Raises
     ------
     TableError
-        The file is the workbook of a spreadsheet.
+        The file is a spreadsheet workbook.
     OSError
         The file can't be read.
     """
@@ -71,14 +71,14 @@ def open_text(path: Path) -> IO[str]:
 
 
 def clean(cell: str) -> str:
-    """Give what a cell says: without spaces and invisible marks around, or the quotes of ``="0007"``."""
+    """Return the content of a cell: without surrounding spaces and invisible marks, or the quotes of ``="0007"``."""
     cell = cell.strip(_EDGES)
-    # How people keep a spreadsheet from cutting leading zeros.
+    # People write this so that a spreadsheet does not remove leading zeros.
     return cell[2:-1].strip(_EDGES) if cell.startswith('="') and cell.endswith('"') and len(cell) > 2 else cell  # noqa: PLR2004
 
 
 def is_empty(cells: Iterable[str]) -> bool:
-    """Whether nothing is said in any cell: spreadsheets write such rows where a sheet was used once."""
+    """Whether all cells are empty: spreadsheets write such rows for parts of the sheet that were used before."""
     return not any(cell.strip(_NOTHING) for cell in cells)
 
 
@@ -91,11 +91,11 @@ class Record:
     line : int
         Number of its last line in the file, from 1.
     cells : list of str
-        What it says.
+        Their content.
     problem : str
-        Why it can't be used; empty where it can.
+        Why it can't be used. Empty if it can.
     note : str
-        How it was read, where that is not as UTF-8 says.
+        How it was read, if not as UTF-8.
     """
 
     line: int
@@ -105,16 +105,16 @@ class Record:
 
 
 class Records:
-    """The records of a text, one after the other; one that is broken costs no other.
+    """The records of a text, one after the other. A broken record does not affect the others.
 
     Parameters
     ----------
     lines : iterable of str
         The lines, with their ends.
     separator : str
-        What separates cells.
+        The cell separator.
     line : int
-        How many lines of the file stand before them.
+        How many lines of the file come before them.
     """
 
     def __init__(self, lines: Iterable[str], separator: str, *, line: int = 0) -> None:
@@ -151,7 +151,7 @@ class Records:
         return self._lines.number
 
     def give_back(self) -> None:
-        """Read the lines of the last record but for its first again, each as the begin of a record of its own."""
+        """Read the lines of the last record again, except its first, each as the start of its own record."""
         self._lines.give_back()
 
     def _reader(self, lines: Iterable[str], *, strict: bool = True) -> Iterator[list[str]]:
@@ -160,7 +160,7 @@ class Records:
     def _cells_of_line(self, line: tuple[str, str]) -> list[str]:
         try:
             return next(self._reader([line[0]], strict=False), [])
-        except csv.Error:  # a cell without end
+        except csv.Error:  # a cell that does not end
             return []
 
 
@@ -168,12 +168,12 @@ _NOTE = f"its row in the table is not UTF-8, and was read as {OTHER_ENCODING.rep
 
 
 class _Lines:
-    """The lines of a text, decoded one by one, some of which can be read again.
+    """The lines of a text, decoded one by one. Some of them can be read again.
 
     Attributes
     ----------
     record : list of tuple of str
-        The lines that were read since it was cleared, each with what was wrong with it.
+        The lines that were read since it was cleared, each with its problem.
     number : int
         How many lines were read.
     """
@@ -196,19 +196,19 @@ class _Lines:
         return line[0]
 
     def give_back(self) -> None:
-        """Take all lines of `record` back, but for the first."""
+        """Put back all lines of `record`, except the first."""
         self.number -= len(self.record) - 1
         self._again.extendleft(reversed(self.record[1:]))
         del self.record[1:]
 
 
 def _decoded(line: str) -> tuple[str, str]:
-    """Give a line as text, and what is to be known of its encoding."""
+    """Return a line as text, and a remark on its encoding."""
     if line.isascii():
         return line, ""
     try:
         line.encode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8 were escaped as surrogates
+    except UnicodeEncodeError:  # bytes that are not UTF-8 were escaped as surrogates
         try:
             return line.encode(errors="surrogateescape").decode(OTHER_ENCODING), _NOTE
         except UnicodeDecodeError:

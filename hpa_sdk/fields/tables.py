@@ -1,4 +1,4 @@
-"""Reads named columns and labels of a text table, with errors that name the line."""
+"""Reads named columns and labels of a text table. Errors give the line number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _NAMES_IN_MESSAGE = 12
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\r\n" ])"?[\s,;|]*', re.IGNORECASE)
 
-_LONGEST = 100  # digits of a label, which may begin with zeros
+_LONGEST = 100  # digits of a label, which may start with zeros
 _NAME_SEPARATORS = re.compile(r"[;,|]")
 _STARTS_WITH_A_NAME = re.compile(r"[;,|\s]*[^\W\d_]")
 
@@ -31,11 +31,11 @@ class Row:
     line : int
         Number of its last line in the file, from 1, for messages.
     values : tuple of str
-        One value for each column that was asked for, without spaces around.
+        One value for each requested column, without surrounding spaces.
     note : str
-        How it was read, where its text is not UTF-8.
+        How it was read, if its text is not UTF-8.
     problem : TableError or None
-        Why it can't be used. Where there is none, no value is empty.
+        Why it can't be used. If it is None, no value is empty.
     """
 
     line: int
@@ -45,14 +45,14 @@ class Row:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a path is that of a table, by its extension; a spreadsheet is one, and is refused when it is read."""
+    """Whether a path is that of a table, by its extension. A spreadsheet counts, and is refused when it is read."""
     suffix = path.suffix.lower()
-    # "Unicode text" of Excel ends with .txt, and so can what the names of four planes share.
+    # "Unicode text" of Excel ends with .txt, but so can the common part of the names of four planes.
     return suffix in (*_TABLES, *_SPREADSHEETS) or (suffix == ".txt" and path.is_file())
 
 
 def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Read some columns of a table, row by row, of which each has to be whole.
+    """Read some columns of a table, row by row. Every row must be valid.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, .
     line : int
         Number of the row's last line in the file, from 1, for messages.
     values : tuple of str
-        One value for each of `columns`, without spaces around; never empty.
+        One value for each of `columns`, without surrounding spaces; never empty.
 
     Raises
     ------
@@ -78,15 +78,15 @@ def read_columns(table: Path, *columns: str) -> Iterator[tuple[int, tuple[str, .
 
 
 def read_rows(table: Path, *columns: str) -> Iterator[Row]:
-    """Read some columns of a table, row by row. A row that can't be used costs no other; an empty one is no row.
+    """Read some columns of a table, row by row. An invalid row does not affect the others. Empty rows are skipped.
 
     Parameters
     ----------
     table : pathlib.Path
-        A text file with a header line, in the encoding of UTF-8, UTF-16 or, line by line, Windows-1252. Cells are
-        separated by commas, semicolons, tabs or vertical bars, or by what a first line ``sep=`` names.
+        A text file with a header line, encoded in UTF-8, UTF-16 or, line by line, Windows-1252. The separators are
+        commas, semicolons, tabs or vertical bars, or the character in a first line ``sep=``.
     *columns : str
-        The columns to read, as the header names them; letter case and spaces around do not count.
+        The columns to read, as the header names them. Letter case and surrounding spaces are ignored.
 
     Yields
     ------
@@ -96,7 +96,7 @@ def read_rows(table: Path, *columns: str) -> Iterator[Row]:
     Raises
     ------
     TableError
-        The table is missing or no text, a column is missing or there twice, or there is no row.
+        The table is missing or not text, a column is missing or exists twice, or there is no row.
     """
     empty = True
     try:
@@ -118,14 +118,14 @@ def read_rows(table: Path, *columns: str) -> Iterator[Row]:
 
 
 def read_header(text: IO[str], columns: Sequence[str], table: Path) -> tuple[list[str], Records, str]:
-    """Read the header of a table, by the separator under which it names the columns.
+    """Read the header of a table, with the separator that gives the requested columns.
 
     Parameters
     ----------
     text : file
         The table, as `open_text` opens it.
     columns : sequence of str
-        The columns that are wanted.
+        The requested columns.
     table : pathlib.Path
         For messages.
 
@@ -136,7 +136,7 @@ def read_header(text: IO[str], columns: Sequence[str], table: Path) -> tuple[lis
     records : Records
         The records after it.
     separator : str
-        The one that was found; where some columns are under none, the one with most cells.
+        The separator that was found. If no separator gives all columns, the one with the most cells.
     """
     named = _SEPARATOR_LINE.fullmatch(text.readline())
     best: tuple[int, str] | None = None
@@ -161,7 +161,7 @@ def _header(text: IO[str], separator: str, *, skip: bool) -> tuple[list[str], Re
 
 
 def _find(column: str, header: Sequence[str]) -> list[int]:
-    """Give where the header names a column: as it is written, or else whatever its letter case."""
+    """Return the positions of a column in the header: as written, or else in any letter case."""
     exact = [place for place, name in enumerate(header) if name == column]
     return exact or [place for place, name in enumerate(header) if name.casefold() == column.casefold()]
 
@@ -178,7 +178,7 @@ def _place(column: str, header: Sequence[str], separator: str, table: Path) -> i
 
 
 def missing_column(column: str, header: Sequence[str], separator: str, table: Path) -> TableError:
-    """Make the error for a column that is missing: it names those that there are, and what separates them."""
+    """Make the error for a missing column: it lists the existing columns and their separator."""
     if any(not (character.isprintable() or character.isspace()) for name in header for character in name):
         return TableError("this is no text table", where=table, remedy="Name a CSV file, in UTF-8.")
     names = ", ".join(repr(name[:_LONGEST]) for name in header[:_NAMES_IN_MESSAGE])
@@ -208,11 +208,11 @@ def _row(
         return Row(record.line, values, record.note)
     what, remedy, line = record.problem, "Correct the row or delete it.", record.line
     if not what and any("\n" in value or "\r" in value for value in values):
-        # No id has line ends. What a quote that is not closed has swallowed are rows of their own.
+        # An id contains no line ends. If a quote is not closed, the lines that it includes are separate rows.
         records.give_back()
         line = records.line
         what = "has a quote that is not closed in its line"
-    elif not what and any("\0" in value for value in values):  # of a write that was cut off by a loss of power
+    elif not what and any("\0" in value for value in values):  # from a write that a power failure interrupted
         what = "has a zero byte in it"
     elif not what and not is_empty(cells[len(header) :]):
         what = f"has {len(cells)} cells, and the header names {len(header)}"
@@ -224,12 +224,12 @@ def _row(
 
 
 def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
-    """Read a cell of the column ``Target``, in the Kaggle set's form or in the Human Protein Atlas's own.
+    """Read a cell of the column ``Target``, in the form of the Kaggle set or of the Human Protein Atlas.
 
     Parameters
     ----------
     target : str
-        Class indices with spaces between, or HPA names with ``;``, ``,`` or ``|`` between.
+        Class indices separated by spaces, or HPA names separated by ``;``, ``,`` or ``|``.
     line : int
         Its line, for messages.
     table : pathlib.Path
@@ -238,7 +238,7 @@ def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
     Raises
     ------
     TableError
-        A label is none of 0 to 27, and the name of none of these classes or of several.
+        A label is not one of 0 to 27, and not the name of exactly one of these classes.
     """
     if not _STARTS_WITH_A_NAME.match(target):
         return parse_indices(target, line, table)
@@ -253,7 +253,7 @@ def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
 
 
 def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
-    """Read a cell of class indices with spaces between.
+    """Read a cell of class indices separated by spaces.
 
     Parameters
     ----------
@@ -267,10 +267,10 @@ def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
     Raises
     ------
     TableError
-        A label is none of 0 to 27.
+        A label is not one of 0 to 27.
     """
     for label in target.split():
-        # Python itself refuses numbers of some thousand digits.
+        # Python itself refuses numbers of several thousand digits.
         if not label.isdecimal() or len(label) > _LONGEST or int(label) >= len(Label):
             raise TableError(
                 f"line {line} has the label {label!r}",
@@ -281,12 +281,12 @@ def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
 
 
 def parse_names(target: str) -> tuple[tuple[Label, ...], tuple[str, ...]]:
-    """Read a cell of HPA names with ``;``, ``,`` or ``|`` between.
+    """Read a cell of HPA names separated by ``;``, ``,`` or ``|``.
 
     Returns
     -------
     known : tuple of Label
-        The labels that are meant, in their order.
+        The labels that were found, in their order.
     unknown : tuple of str
         Names of none of the 28 classes, or of several.
     """
@@ -297,5 +297,5 @@ def parse_names(target: str) -> tuple[tuple[Label, ...], tuple[str, ...]]:
             known.append(Label.from_name(name))
         except TableError:
             unknown.append(name)
-    # A target of nothing but separators names no label at all.
+    # A target that contains only separators has no label at all.
     return tuple(sorted(set(known))), tuple(unknown) if known or unknown else (target,)

@@ -1,4 +1,4 @@
-"""Reads the tags of a TIFF or BigTIFF picture within bounds, so that all readers go by the same ones.
+"""Reads the tags of a TIFF or BigTIFF picture within bounds, so that all readers use the same tags.
 
 https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf, section 2; BigTIFF has wider counts and offsets.
 """
@@ -55,15 +55,15 @@ class Directory:
     Attributes
     ----------
     byte_order : {"<", ">"}
-        Byte order of the file, as `struct` and NumPy write it.
+        Byte order of the file, in the notation of `struct` and NumPy.
     numbers : dict
-        Values of the tags that hold numbers.
+        Values of the numeric tags.
     texts : dict
-        Values of those that hold bytes, the description cut to its start.
+        Values of the byte and text tags. Only the start of the description is read.
     following : int
-        Where the directory of the next picture is; 0 for none.
+        Offset of the directory of the next picture; 0 for none.
     planes : int
-        How many planes follow each other behind this one directory, as ImageJ, MetaMorph and SGI write stacks.
+        How many planes follow each other after this single directory, as in stacks of ImageJ, MetaMorph and SGI.
     file_size : int
         Bytes in the file.
     """
@@ -77,12 +77,12 @@ class Directory:
 
     @property
     def planar_samples(self) -> int:
-        """How many planes lie one behind the other as samples of one picture (PlanarConfiguration 2); 1 for others."""
+        """Number of planes stored as separate samples of one picture (PlanarConfiguration 2); 1 for other pictures."""
         samples = self.one(SAMPLES) or 1
         return samples if self.one(PLANAR) == _PLANAR else 1
 
     def one(self, tag: int) -> int | None:
-        """Give the first value of a tag; None where it is absent."""
+        """Return the first value of a tag; None if it is absent."""
         values = self.numbers.get(tag)
         return values[0] if values else None
 
@@ -97,7 +97,7 @@ def read_directory(file: io.BufferedReader, path: Path, offset: int | None = Non
     path : pathlib.Path
         The file, for messages.
     offset : int, optional
-        Where its directory is. Default: that of the first picture.
+        Offset of its directory. Default: that of the first picture.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def read_directory(file: io.BufferedReader, path: Path, offset: int | None = Non
 
 
 class _Bounded:
-    """Reads pieces of a file, and only such as lie in it."""
+    """Reads pieces of a file, and only pieces inside it."""
 
     def __init__(self, file: io.BufferedReader, size: int, path: Path) -> None:
         self.file = file
@@ -165,7 +165,7 @@ def _read(file: _Bounded, order: Literal["<", ">"], offset: int, *, big: bool) -
         if value_length <= value_size:
             value = inline[:value_length]
         else:
-            # Of a description, which can be long, the start says enough.
+            # A description can be long, and its start is enough.
             read = min(value_length, _MOST_TEXT) if tag in _BYTES else value_length
             value = file.read(struct.unpack(order + link_form, inline)[0], read)
         if tag in _BYTES:
@@ -178,7 +178,7 @@ def _read(file: _Bounded, order: Literal["<", ">"], offset: int, *, big: bool) -
 
 
 def _planes_by_description(text: bytes) -> int:
-    """Say of how many planes ImageJ or tifffile wrote only the first directory."""
+    """Return the number of planes for which ImageJ or tifffile wrote only the first directory."""
     imagej = _IMAGEJ.match(text)
     if imagej:
         return int(imagej[1])

@@ -1,4 +1,4 @@
-"""Decodes a plane of a TIFF file by its layout, and checks each checksum that its compression has."""
+"""Decodes a plane of a TIFF file from its layout, and verifies every checksum that its compression has."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def read_tiff(file: BufferedReader, path: Path) -> tuple[Planes, tuple[str, ...]
 def decode(layout: Layout, file: BufferedReader, path: Path) -> Planes:
     """Decode a plane.
 
-    Uncompressed, Deflate and LZMA planes are decoded here, so that the Adler-32 of Deflate and the checksum of LZMA are
-    checked whoever reads the file; LZW, JPEG, PackBits and ZSTD by Pillow; others by imagecodecs, if it is installed.
+    Uncompressed, Deflate and LZMA planes are decoded here, so that the checksums of Deflate (Adler-32) and LZMA are
+    always verified. Pillow decodes LZW, JPEG, PackBits and ZSTD, and imagecodecs, if it is installed, decodes others.
 
     Parameters
     ----------
     layout : Layout
-        Where the plane lies.
+        The position of the plane in the file.
     file : binary file
         The open file.
     path : pathlib.Path
@@ -86,7 +86,7 @@ def decode(layout: Layout, file: BufferedReader, path: Path) -> Planes:
     Raises
     ------
     PlaneError
-        The plane is damaged, or its compression can't be read; the message names it.
+        The plane is damaged, or its compression is not supported. The message names the compression.
     """
     pixels: npt.NDArray[np.generic] | None
     codecs = _imagecodecs() if layout.compression in {*_DEFLATE, _ZSTD} else None
@@ -95,13 +95,13 @@ def decode(layout: Layout, file: BufferedReader, path: Path) -> Planes:
     elif layout.compression == UNCOMPRESSED:
         pixels = _join(layout, file, path, lambda content, _: content)
     elif codecs is not None:
-        # Both decoders check the same checksum as those below, and stop at the size that is given.
+        # Both decoders verify the same checksum as those below, and stop at the given size.
         decompress = codecs.zstd_decode if layout.compression == _ZSTD else codecs.deflate_decode
         pixels = _join(layout, file, path, lambda content, most: decompress(content, out=most))
     elif layout.compression in _DEFLATE:
         pixels = _join(layout, file, path, lambda content, most: _whole(zlib.decompressobj(), content, most, path))
     elif layout.compression == _LZMA:
-        make = import_module("lzma").LZMADecompressor  # some builds of Python have none
+        make = import_module("lzma").LZMADecompressor  # some builds of Python do not have it
         pixels = _join(
             layout, file, path, lambda content, most: _whole(make(memlimit=_LZMA_MEMORY), content, most, path)
         )
@@ -150,7 +150,7 @@ def _read_piece(layout: Layout, file: BufferedReader, path: Path) -> npt.NDArray
 def _join(
     layout: Layout, file: BufferedReader, path: Path, decompress: Callable[[bytes, int], bytes | bytearray]
 ) -> npt.NDArray[np.generic]:
-    """Decompress strips or tiles one by one, and put them in their places."""
+    """Decompress strips or tiles one by one, and copy them to their positions."""
     pixels = np.empty((layout.height, layout.width), layout.dtype.newbyteorder("="))
     across = -(-layout.width // layout.part_width)
     most = layout.part_height * layout.part_width * layout.dtype.itemsize
@@ -170,7 +170,7 @@ def _join(
 
 
 def _imagecodecs() -> ModuleType | None:
-    """Give imagecodecs, if it is installed: it is faster than zlib and NumPy."""
+    """Return imagecodecs if it is installed. It is faster than zlib and NumPy."""
     try:
         return import_module("imagecodecs")
     except ImportError:
@@ -194,11 +194,11 @@ def _sum_rows(differences: npt.NDArray[np.generic]) -> None:
 
 
 def _whole(decompressor: _Decompressor, content: bytes, most: int, path: Path) -> bytes | bytearray:
-    """Decompress a stream to its end, where its checksum is, and never to more than it may hold."""
+    """Decompress a stream to its end, where its checksum is, and never to more than its size limit."""
     if most <= _PIECE:
         pixels: bytes | bytearray = decompressor.decompress(content, most + 1)
     else:
-        # Piece by piece: in one go, what comes out is copied each time that it outgrows its place.
+        # Piece by piece: in one call, the output is copied each time that it outgrows its buffer.
         pixels, stream = bytearray(), memoryview(content)
         for at in range(0, len(content), _PIECE):
             pixels += decompressor.decompress(stream[at : at + _PIECE], most + 1 - len(pixels))

@@ -1,4 +1,4 @@
-"""Has imagecodecs decode strips and tiles in the compressions that Pillow does not bring along."""
+"""Decodes strips and tiles with imagecodecs, for compressions that Pillow does not support."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _REMEDY = "Save it uncompressed, or compressed by Deflate or LZW."
 
 
 def decode_by_imagecodecs(layout: Layout, parts: Sequence[bytes], path: Path) -> npt.NDArray[np.generic]:
-    """Decode the strips or tiles of a plane, none to more than its size.
+    """Decode the strips or tiles of a plane, each only up to its size.
 
     Parameters
     ----------
     layout : Layout
-        How the plane lies in its file.
+        The layout of the plane in its file.
     parts : sequence of bytes
         The compressed strips or tiles.
     path : pathlib.Path
@@ -65,7 +65,7 @@ def decode_by_imagecodecs(layout: Layout, parts: Sequence[bytes], path: Path) ->
     Raises
     ------
     PlaneError
-        A part is damaged, imagecodecs is not installed, or it does not know the compression.
+        A part is damaged, imagecodecs is not installed, or it does not support the compression.
     """
     what = f"the plane is compressed by {_NAMES.get(layout.compression, 'a method of another kind')}"
     what = f"{what} (Compression {layout.compression})"
@@ -90,7 +90,7 @@ def decode_by_imagecodecs(layout: Layout, parts: Sequence[bytes], path: Path) ->
         rows = layout.size_of(number) // layout.dtype.itemsize // layout.part_width
         if layout.compression in _JPEG_2000:
             _check_code_streams(content, (rows, layout.part_width), path)
-        # A picture of another size or depth than this array is refused before it is decoded.
+        # A picture of another size or type than this array is refused before it is decoded.
         part = np.empty((rows, layout.part_width), pixels.dtype)
         if is_picture:
             decompress(content, out=part, **tables)
@@ -106,7 +106,7 @@ def decode_by_imagecodecs(layout: Layout, parts: Sequence[bytes], path: Path) ->
 
 
 def _check_code_streams(content: bytes, shape: tuple[int, int], path: Path) -> None:
-    """Check the size that JPEG 2000 gives: its decoder looks at the array that it is given after it has decoded."""
+    """Check the size in the JPEG 2000 header: the decoder compares it with the given array only after decoding."""
     for found in _CODE_STREAM.finditer(content):
         right, bottom, left, top = (int.from_bytes(part, "big") for part in found.groups())
         if (bottom - top, right - left) != shape:

@@ -1,4 +1,4 @@
-"""Says how one plane lies in a TIFF file, and refuses what is no plane before a pixel of it is read."""
+"""Finds how one plane is stored in a TIFF file, and refuses anything else before any pixel is read."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from hpa_sdk.fields.planes import COPY_AGAIN, MAX_PIXELS, check_size, damaged
 from hpa_sdk.fields.tiff_directory import Directory
 
 UNCOMPRESSED = 1
-"""The value of the Compression tag for plain pixels."""
+"""The value of the Compression tag for uncompressed pixels."""
 
 _HEADER = 8
 _MOST_SAMPLES = 99
 _PALETTE = 3
 _BYTE = 8
-# JPEG, JPEG 2000, PNG, JPEG XR and JPEG XL: a picture in itself.
+# JPEG, JPEG 2000, PNG, JPEG XR and JPEG XL: each part is a complete picture.
 _PICTURE_COMPRESSIONS = (7, 22610, 33003, 33004, 33005, 33007, 34712, 34892, 34933, 34934, 50002, 52546)
 _PREDICTORS = (1, 2)
 _FILL_ORDERS = (1, 2)
@@ -38,30 +38,30 @@ _FILL_ORDERS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one plane lies in a TIFF file.
+    """How one plane is stored in a TIFF file.
 
     Attributes
     ----------
     height, width : int
-        Of the plane, as stored.
+        Size of the plane, as stored.
     dtype : numpy.dtype
-        Of a pixel, in the byte order of the file.
+        Type of a pixel, in the byte order of the file.
     form : StoredForm
-        What the numbers mean.
+        The meaning of the numbers.
     compression : int
-        The tag of this name.
+        The value of the Compression tag.
     differences : bool
         Whether each pixel is stored as its difference from the one on its left (Predictor 2).
     reversed_bits : bool
-        Whether the bits of each byte are stored in reverse (FillOrder 2).
+        Whether the bits of each byte are stored in reverse order (FillOrder 2).
     tiled : bool
-        Whether the parts are tiles, which are stored whole at the border too, and not strips.
+        Whether the parts are tiles, which have their full size at the border too, and not strips.
     part_height, part_width : int
-        Of a strip or tile.
+        Size of a strip or tile.
     parts : tuple of (int, int)
         Offset and length of each strip or tile in the file.
     jpeg_tables : bytes or None
-        The tables that the parts share, for JPEG.
+        The JPEG tables that all parts share.
     """
 
     height: int
@@ -79,11 +79,11 @@ class Layout:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the plane once it is decompressed."""
+        """Size of the decompressed plane in bytes."""
         return self.height * self.width * self.dtype.itemsize
 
     def size_of(self, part: int) -> int:
-        """Give the bytes of a strip or tile once it is decompressed."""
+        """Return the size of a decompressed strip or tile in bytes."""
         rows = self.part_height
         if not self.tiled:
             rows = min(rows, self.height - part * rows)
@@ -91,7 +91,7 @@ class Layout:
 
 
 def layout_of(directory: Directory, path: Path, sample: int | None = None) -> Layout:
-    """Check the form of a plane, before a pixel of it is read.
+    """Check the form of a plane before any of its pixels is read.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def layout_of(directory: Directory, path: Path, sample: int | None = None) -> La
     path : pathlib.Path
         The file, for messages.
     sample : int, optional
-        Which of the planar samples the plane is. Default: the picture is to have one plane.
+        The index of the plane among the planar samples. Default: the picture must have a single plane.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _form(directory: Directory, path: Path, sample: int | None) -> tuple[np.dtyp
     else:
         inverted = check_photometric(photometric, path)
     if directory.one(tags.COMPRESSION) in _PICTURE_COMPRESSIONS and len(bits) == 1 and _BYTE < bits[0] < 2 * _BYTE:
-        bits = (2 * _BYTE,)  # 10 or 12 bits are not packed there: a decoder gives 16
+        bits = (2 * _BYTE,)  # 10 or 12 bits are not packed in these formats: a decoder returns 16
     orientation = check_orientation(directory.one(tags.ORIENTATION), path)
     return check_samples(bits, formats, path), StoredForm(inverted, orientation, why)
 
@@ -192,7 +192,7 @@ def _parts(directory: Directory, needed: int, path: Path, sample: int) -> tuple[
             )
         if not _HEADER <= offset <= directory.file_size - count:
             raise damaged(f"{kind} {number} lies outside the file", path)
-    # Parts never share bytes, so that a small file can't stand for a large amount of data to decode.
+    # Parts never share bytes, so a small file can't expand to a large amount of data.
     if sum(count for _, count in parts) > directory.file_size:
         raise damaged(f"its {kind}s overlap", path)
     return parts

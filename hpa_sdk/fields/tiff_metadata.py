@@ -1,4 +1,4 @@
-"""Takes names of channels and the size of a pixel from what programs write into TIFFs, other than OME-XML."""
+"""Reads channel names and the pixel size from metadata in TIFF files, other than OME-XML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from hpa_sdk.fields.channel_stack import ChannelName, micrometres, pixel_size
 
-# What Bio-Formats, ZEISS and others write into ImageJ's "Info": "Series 0 Channel 1 Name = DAPI".
+# Bio-Formats, ZEISS and others write this into ImageJ's "Info": "Series 0 Channel 1 Name = DAPI".
 _NAME = re.compile(
     r"^[^=\n]*\bchannel\b\|?[ _:#]*(\d*)[ _:|]*name\b[ _:#]*(\d*)[ ]*[=:][ ]*(\S[^\n]*)$", re.IGNORECASE | re.MULTILINE
 )
@@ -20,14 +20,14 @@ _SMALLEST, _LARGEST = 0.01, 2.0
 
 
 def channel_names(tiff: Any, count: int) -> list[ChannelName]:  # noqa: ANN401 - a package without types
-    """Give the names of channels: ImageJ's labels and Info, those of LSM, and of a MetaMorph stack its own.
+    """Return the channel names: from ImageJ's labels and Info, or from LSM or MetaMorph metadata.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
         The open file.
     count : int
-        How many channels there are.
+        The number of channels.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def channel_names(tiff: Any, count: int) -> list[ChannelName]:  # noqa: ANN401 -
 def _of_labels(metadata: dict[str, Any], count: int) -> list[str]:
     labels = metadata.get("Labels") or []
     labels = [str(label).partition("\n")[0] for label in ([labels] if isinstance(labels, str) else labels)]
-    # A label for each channel, or for each plane: which is the first of a channel, the order says.
+    # One label for each channel, or for each plane. The order of the planes gives the first one of each channel.
     order = str(metadata.get("order", "czt")).lower()
     step = 1
     for axis in order:
@@ -69,12 +69,12 @@ def _of_info(info: str, count: int) -> list[str]:
 
 
 def size_of_pixel(tiff: Any, path: Path) -> tuple[float | None, tuple[str, ...]]:  # noqa: ANN401
-    """Give micrometres a pixel, as `hpa_sdk.fields.channel_stack.pixel_size` does.
+    """Return micrometres per pixel, as `hpa_sdk.fields.channel_stack.pixel_size` does.
 
-    Taken from ImageJ's unit, from LSM and MetaMorph, or else from the resolution of the TIFF, if that is in inches or
-    centimetres and means 0.01 to 2 um a pixel: what printers and screens are given (72 or 300 to an inch) does not.
+    From ImageJ's unit, from LSM or MetaMorph metadata, or else from the resolution of the TIFF, if it is in inches or
+    centimetres and means 0.01 to 2 um per pixel. Resolutions for printers and screens (72 or 300 dpi) are outside.
     """
-    across, down = tiff.pages.first.resolution  # pixels a unit
+    across, down = tiff.pages.first.resolution  # pixels per unit
     sizes = (down and 1 / down, across and 1 / across)
     metadata = tiff.imagej_metadata or {}
     if unit := _unit(metadata.get("unit")):

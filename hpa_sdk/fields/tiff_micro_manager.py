@@ -1,7 +1,7 @@
-"""Finds the planes of Micro-Manager's own TIFFs by their index: image stacks (MMStack) and NDTiff.
+"""Finds the planes of Micro-Manager's TIFF files by their index: image stacks (MMStack) and NDTiff.
 
 https://micro-manager.org/Micro-Manager_File_Formats, https://github.com/micro-manager/NDTiffStorage. The OME-XML of an
-image stack names the pictures of all positions, whatever lies in the file; its index says what does.
+image stack lists the pictures of all positions, even those that are not in the file. Its index lists what is there.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def is_micro_manager(tiff: Any) -> bool:  # noqa: ANN401 - a package without typ
 
 
 def scenes(tiff: Any, path: Path, others: Others) -> dict[str, Look]:  # noqa: ANN401
-    """Give the positions whose first plane is in a file, by number.
+    """Return the positions whose first plane is in a file, by number.
 
     Raises
     ------
     PlaneError
-        It belongs to an NDTiff whose index is not there, or all of its planes to the field of another file.
+        It belongs to an NDTiff without its index, or all of its planes belong to the field of another file.
     """
     summary = _summary(tiff)
     if tiff.is_mmstack:
@@ -97,14 +97,14 @@ def _look(
 
 
 def _is_flat(places: Mapping[tuple[int, int], Place], channel: int, depth: int) -> bool:
-    """Whether a channel was taken at the middle of z alone, as Micro-Manager does if its z-stack is switched off."""
+    """Whether a channel has only the middle plane, as in Micro-Manager if its z-stack is switched off."""
     there = [z for at, z in places if at == channel]
     counts = Counter(at for at, _ in places)
     return len(there) == 1 and there[0] in {depth // 2, (depth - 1) // 2} and depth in counts.values()
 
 
 def _absent(tiff: Any, path: Path) -> str:  # noqa: ANN401
-    """Name the files of the same position that the description names and that are not there."""
+    """Name the files of the same position that the description names and that are missing."""
     stem = path.name.split(".")[0]
     named = {part.partition('"')[0] for part in (tiff.ome_metadata or "").split('FileName="')[1:]}
     absent = sorted(name for name in named if name.startswith(stem) and not (path.parent / Path(name).name).is_file())
@@ -116,23 +116,23 @@ def _number(value: object) -> int:
 
 
 def _pixel_size(summary: Mapping[str, Any], tiff: Any, path: Path) -> float | None:  # noqa: ANN401
-    page = tiff.pages.first.tags.valueof(51123)
-    told = page if isinstance(page, dict) else {}
-    for value in (summary.get("PixelSize_um"), told.get("PixelSizeUm"), told.get("PixelSize_um")):
+    page_metadata = tiff.pages.first.tags.valueof(51123)
+    page = page_metadata if isinstance(page_metadata, dict) else {}
+    for value in (summary.get("PixelSize_um"), page.get("PixelSizeUm"), page.get("PixelSize_um")):
         if isinstance(value, (int, float)) and value > 0:
             return micrometres((value, value), "um", path)
     return None
 
 
 def _image_stack(tiff: Any, path: Path, others: Others) -> dict[int, dict[_Key, Place]]:  # noqa: ANN401
-    """Give the planes of each position in an image stack, with those in the files that go on with it."""
+    """Return the planes of each position in an image stack, including those in its continuation files."""
     metadata = tiff.micromanager_metadata
     found = _indexed(metadata["IndexMap"], path)
     summary = _summary(tiff)
     count = _number(summary.get("Frames")) * _number(summary.get("Slices")) * _number(summary.get("Channels"))
     short = {position for position, planes in found.items() if len(planes) < count}
     if short and _STACK in path.name:
-        # At 4 GB Micro-Manager goes on in a further file.
+        # At 4 GB Micro-Manager continues in another file.
         start = path.name.partition(_STACK)[0] + _STACK
         for other in sorted(path.parent.iterdir()):
             if other == path or not other.name.startswith(start) or other.suffix.lower() != ".tif":
@@ -154,7 +154,7 @@ def _indexed(index: Iterable[Any], path: Path) -> dict[int, dict[_Key, Place]]:
 
 
 def _index_of(path: Path, summary: object) -> Any:  # noqa: ANN401
-    """Read the index of another file of the same acquisition; None where it is of another."""
+    """Read the index of another file of the same acquisition; None if it belongs to a different one."""
     with path.open("rb") as file:
         try:
             read = load("tifffile", extra="workstation", path=path).read_micromanager_metadata
@@ -165,7 +165,7 @@ def _index_of(path: Path, summary: object) -> Any:  # noqa: ANN401
 
 
 def _ndtiff(path: Path, others: Others) -> tuple[dict[int, dict[_Key, Place]], list[str]]:
-    """Give the planes of each position of an NDTiff, and the names of channels if its index has them."""
+    """Return the planes of each position of an NDTiff, and the channel names if its index has them."""
     index = path.parent / _INDEX
     if not index.is_file():
         raise PlaneError(
@@ -198,7 +198,7 @@ def _ndtiff(path: Path, others: Others) -> tuple[dict[int, dict[_Key, Place]], l
 
 
 def _in_order(values: Iterable[str | int]) -> dict[str | int, int]:
-    """Give the place of each value along an axis: numbers in their order, names as they come."""
+    """Return the position of each value along an axis: numbers in numeric order, names in order of appearance."""
     there = list(dict.fromkeys(values))
     if all(isinstance(value, int) for value in there):
         there.sort(key=int)

@@ -1,4 +1,4 @@
-"""Finds the planes that an OME-TIFF describes, in its own file and in those beside it.
+"""Finds the planes that an OME-TIFF describes, in its own file and in other files of the same folder.
 
 https://docs.openmicroscopy.org/ome-model/latest/ome-tiff/specification.html
 """
@@ -31,7 +31,7 @@ _WHOLE = "Copy all files of the field into one folder, or export it as one file.
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """A page of a file, as the description names it: by UUID and file name; neither for the file itself."""
+    """A page of a file, as the description names it: by UUID and file name. Both are empty for the file itself."""
 
     uuid: str | None
     name: str
@@ -39,7 +39,7 @@ class _Address:
 
 
 class OmeFile:
-    """An OME-TIFF and what it describes.
+    """An OME-TIFF and its description.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class OmeFile:
     path : pathlib.Path
         Its path.
     others : Others
-        Where further files that are read are to be remembered.
+        Collects the additional files that are read.
     """
 
     def __init__(self, tiff: Any, path: Path, others: Others) -> None:  # noqa: ANN401 - a package without types
@@ -76,12 +76,12 @@ class OmeFile:
         self._uuids = {element.text for element in root.iter() if _tag(element) == "UUID"}
 
     def scenes(self, *, one_plane: bool) -> dict[str, Look]:
-        """Give the pictures whose first plane is in this file, by number.
+        """Return the pictures whose first plane is in this file, by number.
 
         Parameters
         ----------
         one_plane : bool
-            Whether a file of one page is that plane alone, whatever it is a part of.
+            Whether a file of one page is only that plane, even if it is part of a larger field.
         """
         alone = one_plane and len(self._tiff.pages) == 1
         own, parts = [], []
@@ -146,7 +146,7 @@ class OmeFile:
                 )
             for sample, place in _samples(Place(path, offsets[address.page])).items():
                 places[channel + sample, z] = place
-        places[min(places)].layout()  # of a picture in colour, that is the reason, and not that planes are missing
+        places[min(places)].layout()  # refuses a colour picture here, before its planes count as missing
         wanted = set(product(range(sizes["C"]), range(sizes["Z"])))
         if lacking := sorted(wanted - places.keys()):
             raise PlaneError(
@@ -164,18 +164,18 @@ class OmeFile:
             return False
         if address.name.casefold() == self._path.name.casefold():
             return True
-        # One file is named, and it is this one under another name, unless that one is there.
+        # A single file is named. It is this one under another name, unless a file of that name exists.
         return len(self._uuids) == 1 and self._beside(address) is None
 
     def _find(self, address: _Address) -> Path | None:
-        """Find the file of a page: under its name, if that has its UUID, or under another one in the same folder."""
+        """Find the file of a page: by its name, if that file has the UUID, or under another name in the same folder."""
         if self._is_own(address):
             return self._path
         if str(address.uuid) not in self._found:
             found = self._beside(address)
             if found is not None:
                 self._others.add(found)
-                if self._beside(address) != found:  # it was replaced before its state was known
+                if self._beside(address) != found:  # it was replaced before its state was recorded
                     found = None
             self._found[str(address.uuid)] = found
         return self._found[str(address.uuid)]
@@ -188,7 +188,7 @@ class OmeFile:
         return next((file for file in _tiffs(folder) if file != self._path and _uuid_of(file) == address.uuid), None)
 
     def _offsets(self, path: Path) -> list[int]:
-        """Give where the tags of each page of a file are."""
+        """Return the offsets of the tags of each page of a file."""
         if path not in self._pages:
             if path == self._path:
                 self._pages[path] = [int(page.offset) for page in self._tiff.pages]
@@ -219,7 +219,7 @@ class OmeFile:
 
 
 def _text(path: Path) -> str:
-    """Read a description: a file of its own, or that of another OME-TIFF."""
+    """Read a description: from a separate file, or from another OME-TIFF."""
     with path.open("rb") as file:
         content = file.read(_MOST_TEXT)
     if content[:2] not in {b"II", b"MM"}:
@@ -230,7 +230,7 @@ def _text(path: Path) -> str:
 
 def _parse(text: str, path: Path) -> ET.Element:
     try:
-        return ET.fromstring(text)  # noqa: S314 - expat limits what entities expand to
+        return ET.fromstring(text)  # noqa: S314 - expat limits the expansion of entities
     except ET.ParseError as error:
         raise damaged(f"its OME-XML is broken: {error}", path) from error
 
@@ -261,13 +261,13 @@ def _sizes(pixels: ET.Element) -> dict[str, int]:
 
 
 def _planes(image: ET.Element, own_pages: int) -> dict[tuple[int, int, int], _Address]:
-    """Say where the plane of each time, z and channel is: of channels that are samples of one page, the first."""
+    """Return the address of the plane of each time, z and channel; if channels are samples of one page, the first."""
     pixels = _pixels(image)
     sizes = _sizes(pixels)
     channel = _child(pixels, "Channel")
     samples = int(channel.get("SamplesPerPixel", 1)) if channel is not None else 1
     steps = {"C": max(samples, 1), "Z": 1, "T": 1}
-    # The first letter counts fastest.
+    # The first letter varies fastest.
     order = [axis for axis in pixels.get("DimensionOrder", "XYCZT") if axis in steps]
     slots = [
         dict(zip(reversed(order), at, strict=True))
@@ -292,7 +292,7 @@ def _planes(image: ET.Element, own_pages: int) -> dict[tuple[int, int, int], _Ad
 
 
 def _samples(place: Place) -> dict[int, Place]:
-    """Give the planes of a page: one, or its planar samples."""
+    """Return the planes of a page: one, or its planar samples."""
     count = place.tags().planar_samples
     if count == 1:
         return {0: place}
@@ -301,7 +301,7 @@ def _samples(place: Place) -> dict[int, Place]:
 
 def _names(pixels: ET.Element) -> list[str]:
     return [
-        # An ID says something where a program has not numbered it.
+        # An ID has information if a program has not just numbered it.
         ChannelName(channel.get("Name", ""), channel.get("Fluor", ""), _NUMBERED.sub("", channel.get("ID", "")))
         for channel in _children(pixels, "Channel")
     ]
@@ -334,7 +334,7 @@ def _tiffs(folder: Path) -> list[Path]:
 
 
 def _uuid_of(path: Path) -> str | None:
-    """Give the UUID that an OME-TIFF says is its own; None where it has none, and empty where it is no TIFF."""
+    """Return the UUID of an OME-TIFF; None if it has none, and empty if it is not a TIFF."""
     tifffile = load("tifffile", extra="workstation", path=path)
     try:
         with tifffile.TiffFile(path) as tiff:

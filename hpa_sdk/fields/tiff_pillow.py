@@ -1,7 +1,7 @@
-"""Has Pillow decode strips and tiles in the compressions that it brings along, without its own reading of the tags.
+"""Decodes strips and tiles with Pillow, in the compressions that it supports, without its own reading of the tags.
 
-Pillow inverts some min-is-white pictures and not others, turns pictures by their Orientation, and maps whatever file
-has the name that it is given. So it gets the compressed bytes alone, under tags that leave nothing to interpret.
+Pillow inverts some min-is-white pictures and not others, rotates pictures by their Orientation, and maps any file that
+has the given name. So it only gets the compressed bytes, with tags that leave nothing to interpret.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ def decode_by_pillow(layout: Layout, parts: Iterable[bytes]) -> npt.NDArray[np.g
     Parameters
     ----------
     layout : Layout
-        How the plane lies in its file.
+        The layout of the plane in its file.
     parts : iterable of bytes
-        The compressed strips or tiles, as long as the layout has them.
+        The compressed strips or tiles, each of the length in the layout.
 
     Returns
     -------
     numpy.ndarray or None
-        The stored pixels, of shape (H, W); None for a compression that Pillow does not know, such as JPEG of 12 bits.
+        The stored pixels, of shape (H, W); None for a compression that Pillow does not support, such as 12-bit JPEG.
     """
     if layout.compression not in _KNOWN or (layout.compression == JPEG and layout.dtype.itemsize > 1):
         return None
     head = _head(layout)
     file = io.BytesIO()
     file.seek(len(head) + sum(length for _, length in layout.parts) - 1)
-    file.write(b"\0")  # the whole size at once, so that nothing is copied as it grows
+    file.write(b"\0")  # allocates the whole size at once, so that nothing is copied as it grows
     file.seek(0)
     file.write(head)
     for part in parts:
@@ -59,7 +59,7 @@ def decode_by_pillow(layout: Layout, parts: Iterable[bytes]) -> npt.NDArray[np.g
 
 
 def _head(layout: Layout) -> bytes:
-    """Make the header and the directory of a file whose strips or tiles follow behind them."""
+    """Make the header and the directory of a file. Its strips or tiles are written after them."""
     order = ">" if layout.dtype.str.startswith(">") else "<"
     lengths = [length for _, length in layout.parts]
     offsets_tag, lengths_tag = (
@@ -89,7 +89,7 @@ def _head(layout: Layout) -> bytes:
         for kind, numbers in fields.values()
         if (size := len(numbers) * struct.calcsize(_FORMS[kind])) > _VALUE_SIZE
     )
-    # Offsets count to 4 GiB: `struct` refuses what lies beyond.
+    # Offsets are limited to 4 GiB: `struct` refuses larger ones.
     fields[offsets_tag] = (_LONG, [values_at + values_size + before for before in accumulate([0, *lengths[:-1]])])
     entries, values = b"", b""
     for tag, (kind, numbers) in sorted(fields.items()):

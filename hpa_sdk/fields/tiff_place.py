@@ -1,4 +1,4 @@
-"""Says where each plane of a field lies in TIFF files."""
+"""Records the position of each plane of a field in TIFF files."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _MOST_PLANES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a plane lies.
+    """The position of a plane.
 
     Attributes
     ----------
     path : pathlib.Path
         The file.
     directory : int
-        Offset of its tags.
+        Offset of its tags in the file.
     sample : int or None
-        Which of the planar samples of that picture it is.
+        Its index among the planar samples of that picture.
     pixels : int or None
-        Offset of its pixels, if the tags are those of another plane: the planes of some stacks follow each other
-        without tags of their own. None: where the tags say.
+        Offset of its pixels, if the tags are those of another plane: in some stacks, planes follow each other without
+        their own tags. None: as the tags say.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Place:
         Raises
         ------
         PlaneError
-            They are not there, or damaged.
+            They are missing or damaged.
         """
         if not self.directory:
             raise PlaneError("a page of it is not there", where=self.path, remedy=COPY_AGAIN)
@@ -63,7 +63,7 @@ class Place:
         layout = layout_of(tags, self.path, self.sample)
         if self.pixels is None:
             return layout
-        # Planes without tags have no gaps, whatever parts the first is said to have.
+        # Planes without tags have no gaps, regardless of the parts in the tags of the first.
         if layout.compression != UNCOMPRESSED or self.pixels + layout.nbytes > tags.file_size:
             raise damaged("its planes do not follow each other in the file", self.path)
         parts = ((self.pixels, layout.nbytes),)
@@ -72,18 +72,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Where the planes of a scene lie, and what is known of them.
+    """The positions of the planes of a scene, and its metadata.
 
     Attributes
     ----------
     places : mapping of (int, int) to Place
-        Where the plane of each channel and z lies.
+        The position of the plane of each channel and z.
     names : sequence of str
-        Names of the channels; they count for nothing if they are fewer or more than channels.
+        Names of the channels. They are not used if their number differs from the number of channels.
     pixel_size : float or None
-        Micrometres a pixel.
+        Micrometres per pixel.
     notes : tuple of str
-        What is to be noted of the file.
+        Remarks about the file.
     """
 
     places: Mapping[tuple[int, int], Place]
@@ -93,16 +93,16 @@ class Picture:
 
 
 Look = Callable[[], Picture]
-"""Looks for the planes of one scene; raises `PlaneError` where its form is not that of a field."""
+"""Finds the planes of one scene. Raises `PlaneError` if the scene does not have the form of a field."""
 
 
 def check_count(count: int, path: Path) -> None:
-    """Check how many planes a description gives, before anything is done for each of them.
+    """Check the number of planes in a description, before any of them is processed.
 
     Raises
     ------
     PlaneError
-        They are more than any file of a field has.
+        There are more planes than any file of a field has.
     """
     if count > _MOST_PLANES:
         raise damaged(f"its description gives {count} planes", path)
@@ -129,26 +129,26 @@ class PartError(PlaneError):
 
 
 class Others:
-    """Remembers the state of further files that a field is read from, so that a change meanwhile is noticed."""
+    """Records the state of additional files that a field is read from, to detect changes while it is read."""
 
     def __init__(self) -> None:
         self._states: dict[Path, FileState] = {}
         self._descriptions: set[Path] = set()
 
     def add(self, path: Path, *, describes: bool = False) -> None:
-        """Remember a file as it is now, before it is read.
+        """Record the state of a file, before it is read.
 
         Parameters
         ----------
         path : pathlib.Path
             The file.
         describes : bool
-            Whether it says where planes are, and so belongs to all fields that are described there.
+            Whether it gives the positions of planes, and so belongs to all fields that it describes.
 
         Raises
         ------
         PlaneError
-            It is not there, or is being written.
+            It is missing, or is being written.
         """
         if describes:
             self._descriptions.add(path)
@@ -160,11 +160,11 @@ class Others:
         self._states[path] = state
 
     def of_field(self, planes_in: Iterable[Path]) -> tuple[FileState, ...]:
-        """Give those of a field whose planes are in some files, as they were when they were added, sorted by path."""
+        """Return the recorded states of the files of a field, given the files of its planes, sorted by path."""
         return tuple(self._states[path] for path in sorted(self._states.keys() & {*planes_in, *self._descriptions}))
 
     def check(self) -> None:
-        """Make sure that all are as they were.
+        """Check that all files are unchanged.
 
         Raises
         ------

@@ -27,7 +27,7 @@ from hpa_sdk.fields.tiff_ome import OmeFile
 from hpa_sdk.fields.tiff_place import Look, Others, Picture, Place, check_count
 from hpa_sdk.preprocessing import Planes
 
-# tifffile's letters for what a file counts along without a word of what it is.
+# tifffile's letters for axes of unknown meaning.
 _UNNAMED = "QI"
 _RGB = 2
 _MOST_ERRORS = 100
@@ -35,11 +35,11 @@ _MOST_ERRORS = 100
 
 @contextmanager
 def open_file(path: Path, *, one_plane: bool = False) -> Iterator[dict[str, Scene]]:
-    """Open a TIFF file; each of its pictures is a scene.
+    """Open a TIFF file. Each of its pictures is a scene.
 
-    Of a field that is spread over several files of a folder, the file with the first plane gives the whole, and the
-    others raise `hpa_sdk.fields.tiff_place.PartError`. Where a file is opened as that of one plane, it is that plane
-    alone, whatever it is described as a part of: names of files can say which channel it is.
+    If a field has several files in a folder, the file with its first plane returns the whole field, and the others
+    raise `hpa_sdk.fields.tiff_place.PartError`. With `one_plane`, a file of one plane is only that plane, even if it
+    is described as part of a larger field: its channel can come from the file name.
     """
     tifffile = load("tifffile", extra="workstation", path=path)
     load("imagecodecs", extra="workstation", path=path)
@@ -50,7 +50,7 @@ def open_file(path: Path, *, one_plane: bool = False) -> Iterator[dict[str, Scen
         elif tiff.is_ome:
             scenes = OmeFile(tiff, path, others).scenes(one_plane=one_plane)
         else:
-            series = tiff.series[:1] if tiff.is_lsm else tiff.series  # the others of LSM are its previews
+            series = tiff.series[:1] if tiff.is_lsm else tiff.series  # the other series of LSM files are previews
             scenes = {str(at): partial(_look, tiff, one, path) for at, one in enumerate(series)}
         check()
         yield {name: partial(_channels, look, path, others) for name, look in scenes.items()}
@@ -59,9 +59,9 @@ def open_file(path: Path, *, one_plane: bool = False) -> Iterator[dict[str, Scen
 
 @contextmanager
 def _strict(path: Path) -> Iterator[Callable[[], None]]:
-    """Raise, when called and at the end, what tifffile only logs.
+    """Raise, when called and at the end, errors that tifffile only logs.
 
-    Of a damaged file it gives what it still understands, such as the pages without their channels' names.
+    For a damaged file, tifffile returns what it can read, such as pages without their channel names.
     """
     errors = _Errors()
     logger = logging.getLogger("tifffile")
@@ -95,7 +95,7 @@ class _Errors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread:
             self.messages.append(record.getMessage())
-            # A small file can name millions of damaged parts, and tifffile tells of each.
+            # A small file can name millions of damaged parts, and tifffile logs an error for each.
             if len(self.messages) > _MOST_ERRORS:
                 raise ValueError(self.messages[0])
 
@@ -134,7 +134,7 @@ def _look(tiff: Any, series: Any, path: Path) -> Picture:  # noqa: ANN401 - with
             "its pages are no single planes (ImageDepth)", where=path, remedy="Export each plane as a page of its own."
         )
     samples = tags.planar_samples
-    # Planar samples are channels; of one picture they lie behind each other, whatever else the file counts along.
+    # Planar samples are channels. Those of one picture follow each other, whatever other axes the file has.
     letters = tuple("C" if axis == "S" and samples > 1 else axis for axis in series.get_axes(squeeze=False))
     axes = name_axes(letters, series.get_shape(squeeze=False), _UNNAMED, path)
     paged = {axis: size for axis, size in axes.items() if axis not in ("YXC" if samples > 1 else "YXS")}
@@ -152,6 +152,6 @@ def _look(tiff: Any, series: Any, path: Path) -> Picture:  # noqa: ANN401 - with
 
 def _place(series: Any, index: int, sample: int | None, first: Place) -> Place:  # noqa: ANN401
     if series.is_truncated:
-        # The planes follow each other behind the tags of the first, as ImageJ writes large stacks.
+        # The planes follow each other after the tags of the first one, as ImageJ writes large stacks.
         return replace(first, pixels=int(series.dataoffset) + index * first.layout().nbytes)
     return Place(first.path, int(series[index].offset), sample)

@@ -1,4 +1,4 @@
-"""Brings planes to the scale of a model's training, so that cells appear as large as they did there."""
+"""Rescales planes to the scale of a model's training data, so that cells have the same size as there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Planes, White
 
-_DETAIL = 1.5  # pixels this many times as large as those of training lack detail that the network looks for
+_DETAIL = 1.5  # pixels larger than those of training by this factor lack detail that the network looks for
 _WHOLE = 0.99
 
 
@@ -23,22 +23,22 @@ Rules = TypeVar("Rules", bound=FieldRules)
 
 
 def at_scale_of(card: ModelCard, rules: Rules) -> Rules:
-    """Give the rules with the scale of training that the model's card has, unless they have their own."""
+    """Return the rules with the training scale from the model card, unless they have their own."""
     trained = rules.trained or trained_of(card)
     return msgspec.structs.replace(rules, trained=trained)
 
 
 def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rules | None:
-    """Give rules that fit a model and a white level.
+    """Return rules that match a model and a white level.
 
     Parameters
     ----------
     card : ModelCard
-        Has the scale of training, for rules that have none.
+        Has the training scale, for rules that have none.
     rules : FieldRules or None
-        None, where files are read as they are.
+        None if files are read without rules.
     white : optional
-        The predictor's. Where that is each plane's percentile, the rules take it, before planes are cut or framed.
+        The predictor's setting. If it is ``"percentile"``, the rules apply it before planes are cropped or padded.
     """
     if rules is None:
         return None
@@ -48,7 +48,7 @@ def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rule
 
 
 def trained_of(card: ModelCard) -> Trained | None:
-    """Give the scale that the model's card tells; None where it tells none."""
+    """Return the training scale from the model card; None if it has none."""
     pixel_size, side = card.training.pixel_size, card.training.field_side
     return None if pixel_size is None or side is None else Trained(pixel_size=pixel_size, side=side)
 
@@ -58,18 +58,18 @@ def to_trained_scale(
 ) -> tuple[Planes, tuple[str, ...]]:
     """Bring planes to the pixel size and the extent of the fields that a model was trained on.
 
-    A network sees every field resized to 299 pixels, whatever it spans: cells of a field twice as wide would appear
-    half as large as any in training. So the planes are cut around their centre to the extent of training, brought to
-    its pixel size (area average where that is coarser, as in the making of the training planes, bilinear where it is
-    finer), and framed in black where they span less. What lies outside the cut is not seen: fields much larger than
-    those of training should be cut into several at the microscope. Nothing is stretched to fill a frame.
+    A network sees every field resized to 299 pixels, whatever its extent: cells in a field twice as wide would appear
+    half as large as in training. So the planes are cropped around their centre to the extent of training, resized to
+    its pixel size (area average if that is coarser, as for the training planes; bilinear if it is finer), and padded
+    with black if they cover less. The network does not see what is cropped: split fields that are much larger than
+    those of training into several at the microscope. Nothing is stretched to fill a frame.
 
     Parameters
     ----------
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W).
     pixel_size : float or None
-        Micrometres a pixel.
+        Micrometres per pixel.
     trained : Trained or None
         The fields that the model was trained on.
     where : pathlib.Path
@@ -78,14 +78,14 @@ def to_trained_scale(
     Returns
     -------
     planes : numpy.ndarray
-        Of the same type, of shape (4, side, side); as they were where `pixel_size` or `trained` is unknown.
+        Of the same type, of shape (4, side, side). Unchanged if `pixel_size` or `trained` is unknown.
     notes : tuple of str
-        What was done, or why nothing.
+        What was done, or why nothing was done.
 
     Raises
     ------
     PlaneError
-        The planes span too little for a picture at the scale of training.
+        The planes cover too little for a picture at the scale of training.
     """
     if trained is None:
         return planes, ("the pixel size of the model's training is unknown, so nothing is rescaled",)
@@ -111,9 +111,9 @@ def to_trained_scale(
 
 
 def _cut(side: int, wanted: float) -> slice:
-    kept = min(side, max(1, round(wanted)))
-    start = (side - kept) // 2
-    return slice(start, start + kept)
+    cropped = min(side, max(1, round(wanted)))
+    start = (side - cropped) // 2
+    return slice(start, start + cropped)
 
 
 def _notes(planes: Planes, cut: Planes, filled: float, factor: float) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Opens vendors' own files (ND2, CZI, LIF) as scenes, through bioio."""
+"""Opens vendor formats (ND2, CZI, LIF) as scenes, through bioio."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from hpa_sdk.fields.planes import check_size
 from hpa_sdk.preprocessing import Planes
 
 _READERS = {".czi": ("bioio_czi", "czi"), ".lif": ("bioio_lif", "bioio"), ".nd2": ("bioio_nd2", "bioio")}
-"""The package that reads each format, and the extra that brings it."""
+"""The package that reads each format, and the extra that installs it."""
 
 _EXPORT = "Copy it again; if it still fails, export it as OME-TIFF."
 
 
 @contextmanager
 def open_file(path: Path) -> Iterator[dict[str, Scene]]:
-    """Open a vendor's file; each of bioio's scenes is one."""
+    """Open a vendor's file. Each of its scenes in bioio is a scene here."""
     reader, extra = _READERS[path.suffix.lower()]
     bioio = load("bioio", extra=extra, path=path)
     unsupported = load("bioio_base.exceptions", extra=extra, path=path).UnsupportedFileFormatError
@@ -36,7 +36,7 @@ def open_file(path: Path) -> Iterator[dict[str, Scene]]:
         try:
             image = bioio.BioImage(path)
         except unsupported as error:
-            load(reader, extra=extra, path=path)  # bioio does not say whether it lacks the reader
+            load(reader, extra=extra, path=path)  # bioio does not report that the reader is missing
             raise PlaneError(
                 f"bioio can't read it: its reader {reader} takes it for no file of its format",
                 where=path,
@@ -49,7 +49,7 @@ def open_file(path: Path) -> Iterator[dict[str, Scene]]:
 
 @contextmanager
 def _bioio_errors(path: Path) -> Iterator[None]:
-    """Say that bioio failed: its readers raise whatever comes, for damaged files and for those of unknown forms."""
+    """Convert exceptions of bioio, whose readers raise anything for damaged or unknown files."""
     try:
         yield
     except (HpaError, OSError):
@@ -62,7 +62,7 @@ def _bioio_errors(path: Path) -> Iterator[None]:
 
 
 def _check_scenes(image: Any, named: int, path: Path) -> None:  # noqa: ANN401
-    """Check that a CZI lists all scenes that its pixels are of: bioio-czi counts those that its metadata name."""
+    """Check that a CZI lists all scenes of its pixels: bioio-czi counts only those in the metadata."""
     if not type(image.reader).__module__.startswith("bioio_czi"):
         return
     there = _scenes_of_pixels(path)
@@ -75,7 +75,7 @@ def _check_scenes(image: Any, named: int, path: Path) -> None:  # noqa: ANN401
 
 
 def _scenes_of_pixels(path: Path) -> int | None:
-    """Count the scenes in the blocks of pixels of a CZI; None where neither of the libraries of bioio-czi is there."""
+    """Count the scenes in the pixel blocks of a CZI; None if neither of the libraries of bioio-czi is installed."""
     try:
         czi = import_module("pylibCZIrw.czi")
     except ImportError:
@@ -105,7 +105,7 @@ def _channels(image: Any, scene: int, path: Path) -> tuple[ChannelStack, ...]:  
             return as_plane(np.asarray(image.get_image_dask_data("YX", T=0, C=channel, Z=z)), StoredForm())
 
     fit = len(names) == sizes["C"]
-    # Nobody can say which of them a channel has.
+    # It is unknown which of them belongs to which channel.
     note = f"the file names {len(names)} channels, and there are {sizes['C']}: its names are not used"
     return tuple(
         ChannelStack(
@@ -122,10 +122,10 @@ def _channels(image: Any, scene: int, path: Path) -> tuple[ChannelStack, ...]:  
 
 
 def _check_own_axes(image: Any, path: Path) -> None:  # noqa: ANN401
-    """Check the axes that the format's reader gives: along one that bioio does not know, it takes the first place."""
+    """Check the axes of the format's reader: bioio takes index 0 along an axis that it does not know."""
     own = image.reader.dims
     sizes = dict(zip(own.order, own.shape, strict=True))
-    # Blocks of a CZI say where they lie. Of a LIF, tiles are put side by side, whatever their overlap is.
+    # Blocks of a CZI have positions. Tiles of a LIF are placed next to each other without regard to their overlap.
     joined = "M" not in image.dims.order and path.suffix.lower() == ".czi"
     if sizes.get("M", 1) > 1 and not joined:
         raise PlaneError(
@@ -133,5 +133,5 @@ def _check_own_axes(image: Any, path: Path) -> None:  # noqa: ANN401
             where=path,
             remedy="Export each tile as a picture of its own, or the merged mosaic cut into fields of view.",
         )
-    kept = [axis for axis in own.order if axis != "M"]
-    name_axes(kept, [sizes[axis] for axis in kept], "", path)
+    order = [axis for axis in own.order if axis != "M"]
+    name_axes(order, [sizes[axis] for axis in order], "", path)

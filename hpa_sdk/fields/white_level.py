@@ -1,4 +1,4 @@
-"""Takes the white level of a field from its own pixels before anything is cut from them or framed in black."""
+"""Takes the white level of a field from its own pixels, before they are cropped or padded with black."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ Levels = tuple[float, ...]
 
 
 def stretch(planes: Planes, white: White | None) -> tuple[Planes, Levels | None]:
-    """Stretch 16-bit planes whose white is their percentile, so that it becomes the highest value of their type.
+    """Stretch 16-bit planes whose white level is their percentile, so that it becomes the highest value of their type.
 
-    A predictor that took the percentile later would take it of the planes with their black frame, and so too low. It
-    has to be loaded with ``white="dtype"`` for these; `hpa_sdk.workstation.station_setup.load_predictor` does.
+    If a predictor took the percentile later, it would include the black padding and be too low. For these planes it has
+    to be loaded with ``white="dtype"``, as `hpa_sdk.workstation.station_setup.load_predictor` does.
 
     Parameters
     ----------
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W).
     white : optional
-        As for `hpa_sdk.preprocessing.Preprocessing.white_levels`; all but ``"percentile"`` leaves the planes as they
-        are, and so do 8 bits.
+        As for `hpa_sdk.preprocessing.Preprocessing.white_levels`. Values other than ``"percentile"`` leave the planes
+        unchanged, and 8-bit planes are never changed.
 
     Returns
     -------
     planes : numpy.ndarray
         Of the same type and shape.
     levels : tuple of float or None
-        What was white in the planes that were given; None where that is for the predictor to say.
+        The white level of the given planes; None if the predictor determines it.
     """
     if white != "percentile" or planes.dtype != np.uint16:
         return planes, None
@@ -42,6 +42,6 @@ def stretch(planes: Planes, white: White | None) -> tuple[Planes, Levels | None]
 
 
 def white_notes(levels: Levels | None) -> tuple[str, ...]:
-    """Tell what white was, where it was taken from the planes."""
-    told = ", ".join(f"{level:g}" for level in levels or ())
-    return (f"white is the {PERCENTILE:g}th percentile of each plane: {told}",) if told else ()
+    """Describe the white level, if it was taken from the planes."""
+    listed = ", ".join(f"{level:g}" for level in levels or ())
+    return (f"white is the {PERCENTILE:g}th percentile of each plane: {listed}",) if listed else ()

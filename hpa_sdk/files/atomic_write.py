@@ -1,4 +1,4 @@
-"""Lets a file appear whole or not at all, so that an interrupted run leaves no half result."""
+"""Writes a file completely or not at all, so that an interrupted run leaves no partial result."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from pathlib import Path
 from hpa_sdk.errors import OutputError
 
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""The numbers of an `OSError` that mean that there is no room left."""
+"""The `OSError` numbers for a full disk."""
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a partial file to write; move it to its place when the block ends well.
+    """Yield a partial file to write to. Move it to the final path if the block succeeds.
 
-    The partial file lies beside the final one (a move within one folder is atomic on POSIX and on NTFS), starts with a
-    dot and keeps the final suffix. When the block raises, it is removed and the final path is left as it was.
+    The partial file is in the same folder as the final one (a move within one folder is atomic on POSIX and on NTFS).
+    Its name starts with a dot and has the final suffix. If the block raises, the partial file is removed and the final
+    path is unchanged.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Where the file is to appear. Its folder must exist.
+        The final path. Its folder must exist.
 
     Yields
     ------
@@ -35,7 +36,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        The folder is missing or not writable, the path is a folder, a pipe or a device, or the disk filled up.
+        The folder is missing or not writable, the path is a folder, a pipe or a device, or the disk is full.
     """
     final = Path(path)
     if final.is_dir():
@@ -47,7 +48,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if final.exists():
             if not final.is_file():
                 raise OutputError("this is a pipe or a device, not a file", where=final, remedy="Name a file to write.")
-            # Windows lets nobody replace a file that another program holds: better known now than after hours.
+            # Windows can't replace a file that another program has open. Better to fail now than after hours.
             final.open("r+b").close()
         partial.touch(exist_ok=False)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Lets one process at a time hold a thing, by a lock file beside it."""
+"""Locks something for one process at a time, with a lock file next to it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from hpa_sdk.errors import OutputError
 def hold_lock(
     lock_file: Path, *, busy: Callable[[], OutputError], no_lock: Callable[[Exception], OutputError]
 ) -> Iterator[None]:
-    """Hold a lock file during the block, and wait for nobody.
+    """Hold a lock file during the block. Fail at once if another process holds it.
 
-    The system itself lets go of the lock when its process ends, however it ends. The file stays: whoever removed it
-    could take it from a process that is just starting.
+    The operating system releases the lock when its process ends, for any reason. The lock file stays: removing it
+    could break the lock of a process that is just starting.
 
     Parameters
     ----------
     lock_file : pathlib.Path
-        The file to lock; its folder has to be there.
+        The file to lock. Its folder must exist.
     busy : callable
-        Gives the error to raise where another process holds it.
+        Returns the error to raise if another process holds the lock.
     no_lock : callable
-        Gives the error to raise where it can't be locked, from what the system raised.
+        Returns the error to raise if the file can't be locked, from the error of the operating system.
 
     Raises
     ------
     OutputError
-        One of the two.
+        One of these two errors.
     """
     lock = FileLock(lock_file, timeout=0)
     try:

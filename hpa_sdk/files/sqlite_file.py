@@ -1,4 +1,4 @@
-"""Opens an SQLite file of this project's own, so that its errors, versions and transactions are the same everywhere."""
+"""Opens an SQLite file of this project, with the same handling of errors, versions and transactions everywhere."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from hpa_sdk.errors import OutputError
 
 
 class SqliteFile:
-    """One SQLite file with tables of a known form. For any thread.
+    """One SQLite file with known tables. Thread-safe.
 
-    Every method raises `OutputError` where the file can't be read or written, as on a full disk; nothing is half
-    written then.
+    Every method raises `OutputError` if the file can't be read or written, for example on a full disk. A write is then
+    undone completely.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; made where it is missing.
+        The file. It is created if it is missing.
     tables : str
-        The statements that make its tables.
+        The SQL statements that create its tables.
     application : int
-        The number by which the file tells what it is.
+        The number that identifies the file type.
     version : int
-        The version of its tables.
+        The version of the tables.
     upgrades : mapping of int to str, optional
-        By the version that a file was written by: the statements that make it one of the next version.
+        For each older version: the SQL statements that upgrade a file to the next version.
     patience : float or None
-        Seconds that another process may take to write. None: the file belongs to this process alone until it is
-        closed; the system itself lets go of it when the process ends, however it ends.
+        Seconds to wait while another process writes. None: this process locks the file until it is closed. The
+        operating system releases the lock when the process ends, for any reason.
 
     Raises
     ------
     OutputError
-        The file can't be opened, is none of these, was written by another version, or is another process's.
+        The file can't be opened, is of another type or version, or is locked by another process.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Let what is written in the block count whole or not at all; other processes wait meanwhile."""
+        """Write everything in the block, or nothing. Other processes wait until the block ends."""
         with self._lock, self._typed_errors():
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -89,25 +89,25 @@ class SqliteFile:
                 raise
 
     def rows(self, statement: str, *values: object) -> list[Any]:
-        """Execute a statement, and give the rows that it finds."""
+        """Execute a statement and return the rows that it finds."""
         with self._lock, self._typed_errors():
             return self._database.execute(statement, values).fetchall()
 
     def add_rows(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Execute a statement for each of several rows, all or none."""
+        """Execute a statement for each row, all or none."""
         with self.transaction():
             self._database.executemany(statement, rows)
 
     def _open(self, tables: str, form: tuple[int, int], upgrades: Mapping[int, str]) -> None:
-        # A commit then needs no wait for the disk, and readers never wait. After a power failure the last entries may
-        # be missing, and are made again. Where the disk can't do it, SQLite stays with its slower, older way.
+        # With these settings a commit does not wait for the disk, and readers never wait. A power failure may lose the
+        # last entries, which are then made again. If the disk does not support WAL, SQLite stays in its slower mode.
         if self._form() in {None, form, *((form[0], version) for version in upgrades)}:
             self.rows("PRAGMA journal_mode = WAL")
             self.rows("PRAGMA synchronous = NORMAL")
         with self.transaction():
             if self._form() is None:
                 self._make(tables, form)
-            # One version after the other, all or none: a killed upgrade leaves the file as it was.
+            # One version at a time, all or none: an interrupted upgrade leaves the file unchanged.
             while (found := self._form()) is not None and found[0] == form[0] and found[1] in upgrades:
                 self._make(upgrades[found[1]], (form[0], found[1] + 1))
         if self._form() != form:
@@ -124,8 +124,8 @@ class SqliteFile:
         self.rows(f"PRAGMA user_version = {form[1]}")
 
     def _form(self) -> tuple[int, int] | None:
-        told = self.rows("PRAGMA application_id")[0][0], self.rows("PRAGMA user_version")[0][0]
-        return None if told == (0, 0) and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1") else told
+        form = self.rows("PRAGMA application_id")[0][0], self.rows("PRAGMA user_version")[0][0]
+        return None if form == (0, 0) and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1") else form
 
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Keeps what a runtime made of a model between starts, where making it takes longer than reading it."""
+"""Caches compiled models between starts, if compiling takes longer than reading the result."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from hpa_sdk.models.onnx_file import file_sha256
 Opened = TypeVar("Opened")
 
 FOLDER_VARIABLE = "HPA_CACHE"
-"""Environment variable that names another folder for the cache; empty, nothing is kept."""
+"""Environment variable for another cache folder. If it is empty, nothing is cached."""
 
 MOST_CACHED = 12
-"""Entries of the cache; the one that was not used for longest goes first."""
+"""Most entries in the cache. The least recently used entry is removed first."""
 
-# Killed starts leave their partial files, of which `atomic_write` says the form.
+# Interrupted starts leave partial files, named as in `atomic_write`.
 _OWN = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9a-f]{32}(\.\w+)?")
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _log = logging.getLogger("hpa_sdk")
 
 
 def cache_folder() -> Path | None:
-    """Give the folder of the cache, which need not exist; None where nothing is to be kept."""
+    """Return the cache folder, which need not exist; None if nothing is cached."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named is None:
         return platformdirs.user_cache_path("hpa-sdk", appauthor=False)
@@ -42,21 +42,21 @@ def cache_folder() -> Path | None:
 
 
 def cached_path(model: ModelContent, made_by: Mapping[str, str], suffix: str) -> Path | None:
-    """Give the place of what a runtime made of a model.
+    """Return the cache path for a compiled model.
 
     Parameters
     ----------
     model : ModelContent
-        The model; every byte counts.
+        The model. Every byte counts.
     made_by : mapping of str to str
-        All else that decides: the runtime's version, the processor or card, and the settings.
+        Everything else that the result depends on: the runtime version, the processor or GPU, and the settings.
     suffix : str
-        Ending of the name; empty for a folder.
+        Suffix of the name. Empty for a folder.
 
     Returns
     -------
     pathlib.Path or None
-        A place that nothing else has, in the user's own cache folder. None where nothing is to be kept.
+        A unique path in the user's cache folder. None if nothing is cached.
     """
     folder = cache_folder()
     if folder is None:
@@ -65,68 +65,70 @@ def cached_path(model: ModelContent, made_by: Mapping[str, str], suffix: str) ->
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
 
-def open_cached(kept: Path | None, *, read: Callable[[bytes], Opened], make: Callable[[Path | None], Opened]) -> Opened:
-    """Open what was kept; or make it, and keep it for the next start.
+def open_cached(
+    cached: Path | None, *, read: Callable[[bytes], Opened], make: Callable[[Path | None], Opened]
+) -> Opened:
+    """Open a cached model, or make it and cache it for the next start.
 
-    What is kept ends in its SHA-256. What was damaged or can't be opened is made again, and a cache that can't be
-    written costs a line in the log and nothing else.
+    A cached file ends with its SHA-256. A file that is damaged or can't be opened is made again. If the cache can't be
+    written, the only effect is a line in the log.
 
     Parameters
     ----------
-    kept : pathlib.Path or None
-        Where it is kept.
+    cached : pathlib.Path or None
+        Path of the cached file.
     read : callable
-        Opens the content that was kept; may raise anything.
+        Opens the cached content. May raise any exception.
     make : callable
-        Makes it from the model, and writes it to the file that it is given, if any.
+        Makes it from the model, and writes it to the given file, if any.
     """
-    if kept is not None and kept.is_file():
+    if cached is not None and cached.is_file():
         try:
-            opened = read(_checked_content(kept))
-            os.utime(kept)
-        except Exception as error:  # noqa: BLE001 - of a damaged file comes whatever comes, and it is made again
-            _log.info("%s is made again (%s)", kept, error)
+            opened = read(_checked_content(cached))
+            os.utime(cached)
+        except Exception as error:  # noqa: BLE001 - a damaged file can raise anything, and it is made again
+            _log.info("%s is made again (%s)", cached, error)
         else:
             return opened
-    if kept is not None:
+    if cached is not None:
         try:
-            _make_room(kept.parent)
-            with atomic_write(kept) as partial:
+            _make_room(cached.parent)
+            with atomic_write(cached) as partial:
                 opened = make(partial)
                 digest = bytes.fromhex(file_sha256(partial))
                 with partial.open("ab") as file:
                     file.write(digest)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the model itself comes again below
-            _log.info("Nothing is kept for the next start (%s)", error)
+        except Exception as error:  # noqa: BLE001 - an error of the model itself is raised again below
+            _log.info("Nothing is cached for the next start (%s)", error)
         else:
             return opened
     return make(None)
 
 
-def _checked_content(kept: Path) -> bytes:
-    stored = kept.read_bytes()
+def _checked_content(cached: Path) -> bytes:
+    stored = cached.read_bytes()
     content = stored[:-_DIGEST_SIZE]
     if hashlib.sha256(content).digest() != stored[-_DIGEST_SIZE:]:
-        raise ModelFileError("the kept file is damaged", where=kept, remedy="It is made again.")
+        raise ModelFileError("the cached file is damaged", where=cached, remedy="It is made again.")
     return content
 
 
 def make_cache_folder(folder: Path) -> bool:
-    """Make a folder in the cache that a runtime fills itself, or note that it was used now; False where it can't be."""
+    """Make a cache folder that a runtime fills, or record that it was used now; False if that fails."""
     try:
         if not folder.is_dir():
             _make_room(folder.parent)
-            folder.mkdir(exist_ok=True)  # another start may be as far
+            folder.mkdir(exist_ok=True)  # another process may create it at the same time
         os.utime(folder)
     except OSError as error:
-        _log.info("Nothing is kept for the next start (%s)", error)
+        _log.info("Nothing is cached for the next start (%s)", error)
         return False
     return True
 
 
 def _make_room(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    # The folder may be one that the user named, with files of others in it.
+    # The user may have named this folder, so it can contain other files.
     own = [entry for entry in folder.iterdir() if _OWN.fullmatch(entry.name)]
     entries = sorted(own, key=lambda entry: entry.stat().st_mtime, reverse=True)
     for old in entries[MOST_CACHED - 1 :]:

@@ -1,6 +1,6 @@
-"""Reads what a container grants its processes: less time of the cores and less memory than the machine has.
+"""Reads the limits of a container: it may allow less CPU time and less memory than the machine has.
 
-As of Linux' control groups, https://docs.kernel.org/admin-guide/cgroup-v2.html; elsewhere nothing is limited so.
+Uses Linux control groups, https://docs.kernel.org/admin-guide/cgroup-v2.html. On other systems there is no limit.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ _OWN = Path("/proc/self/cgroup")
 
 
 def granted_cores() -> int | None:
-    """Give the cores whose time this process may use up, rounded up; None without a limit."""
+    """Return how many cores' time this process may use, rounded up; None without a limit."""
     granted = [quota / period for quota, period in _quotas() if quota > 0 and period > 0]
     return max(1, math.ceil(min(granted))) if granted else None
 
 
 def granted_memory() -> int | None:
-    """Give the bytes that this process and its neighbours in the container can still take; None without a limit.
+    """Return how many bytes all processes of the container together can still use; None without a limit.
 
-    What the system holds of files and could drop counts as free.
+    File caches that the system could drop count as free.
     """
     free = []
     for folder, limit, used in (
@@ -40,14 +40,14 @@ def _quotas() -> Iterator[tuple[int, int]]:
         quota, _, period = _text(group / "cpu.max").partition(" ")
         if quota.isdecimal() and period.isdecimal():
             yield int(quota), int(period)
-    # Version 1, where a container sees its own group as the topmost.
+    # Version 1, in which a container sees its own group as the top one.
     older = [_number(_GROUPS / "cpu" / f"cpu.cfs_{part}_us") for part in ("quota", "period")]
     if older[0] is not None and older[1] is not None:
         yield older[0], older[1]
 
 
 def _own_groups() -> Iterator[Path]:
-    """Give the folders of this process's group and of those around it, whose limits count too."""
+    """Yield the folders of this process's group and of its parent groups, whose limits apply too."""
     for line in _text(_OWN).splitlines():
         if line.startswith("0::/"):
             own = PurePosixPath(line.removeprefix("0::/"))
@@ -56,9 +56,9 @@ def _own_groups() -> Iterator[Path]:
 
 
 def _droppable(statistics: Path) -> int:
-    told = dict(line.split(" ", 1) for line in _text(statistics).splitlines() if " " in line)
-    # Version 1 tells those of the groups below apart, version 2 counts them in.
-    return sum(int(told.get(f"total_{kind}", told.get(kind, 0))) for kind in ("inactive_file", "active_file"))
+    counters = dict(line.split(" ", 1) for line in _text(statistics).splitlines() if " " in line)
+    # Version 1 counts the child groups separately, version 2 includes them.
+    return sum(int(counters.get(f"total_{kind}", counters.get(kind, 0))) for kind in ("inactive_file", "active_file"))
 
 
 def _number(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Opens a model on the device that was asked for, or on the best one that really works."""
+"""Opens a model on the requested device, or on the best device that really works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpa_sdk.inference.session import ASK_DOCTOR, BATCH_SIZE, Session, SessionSe
 from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.models.model_content import ModelContent
 
-# The smallest ONNX file with the contract's names: a 1x1 convolution, so that cuDNN is asked for too, and a Relu.
+# The smallest ONNX file with the contract's names: a 1x1 convolution, so that cuDNN is used too, and a Relu.
 _PROBE = base64.b64decode(
     "CAg60QEKHwoFaW1hZ2UKAXcSDXByb2JhYmlsaXRpZXMiBENvbnYKIAoNcHJvYmFiaWxpdGllcxIJZW1iZWRkaW5nIgRSZWx1EgVw"
     "cm9iZSoTCAEIAQgBCAEQAUIBd0oEAACAP1ogCgVpbWFnZRIXChUIARIRCgMSAU4KAggBCgIIAQoCCAFiKAoNcHJvYmFiaWxpdGll"
@@ -30,25 +30,25 @@ _said: set[str] = set()
 
 
 def open_session(model: Path | ModelContent, device: str, settings: SessionSettings | None = None) -> Session:
-    """Open a model on a named device, or on the best one that really works.
+    """Open a model on a named device, or on the best device that really works.
 
     Parameters
     ----------
     model : pathlib.Path or ModelContent
-        An ONNX file or its content.
+        An ONNX file, or its content.
     device : str
-        ``"auto"``, or the name of a device. ``"auto"`` says in one line, once a process, why it took no better one.
+        ``"auto"``, or the name of a device. ``"auto"`` logs once per process why no better device is used.
     settings : SessionSettings, optional
-        How to use it.
+        How to use the device.
 
     Raises
     ------
     DeviceError
-        A device that was asked for by name can't be had.
+        A device that was requested by name is not available.
     ModelFileError
         The runtime can't open the model.
     SettingError
-        A number is out of its range, or the batch is larger than memory.
+        A number is out of range, or the batch does not fit in memory.
     """
     settings = settings or SessionSettings()
     model = ModelContent.of(model)
@@ -76,7 +76,7 @@ def try_device(device: Device) -> None:
     Raises
     ------
     DeviceError
-        The device can't be used; the message says why.
+        The device can't be used. The message says why.
     """
     _try(ModelContent.of(_PROBE), device, SessionSettings(batch_size=1, threads=1)).run(
         np.zeros((1, 1, 1, 1), np.float32)
@@ -126,18 +126,18 @@ def _notices(device: Device, settings: SessionSettings) -> Iterator[str]:
 def _check_memory(model: ModelContent, device: Device, settings: SessionSettings, batch_size: int) -> None:
     tried_on, plan = device, ThreadPlan.for_one(device.kind, settings.threads)
     if device.kind in NVIDIA:
-        # TensorRT would build an engine for minutes, and what CUDA takes is the more careful answer.
+        # A TensorRT engine takes minutes to build, and the memory that CUDA uses is the safer estimate.
         tried_on = replace(device, kind="cuda")
-        kept = {
+        options = {
             name: value
             for name, value in settings.options.items()
             if not name.startswith("trt_") and name != "enable_cuda_graph"
         }
-        settings, plan = replace(settings, options=kept), replace(plan, parallel_runs=1)
+        settings, plan = replace(settings, options=options), replace(plan, parallel_runs=1)
     tried = Session(model, tried_on, settings, batch_size=TRIED_FIELDS, fixed_shape=False, plan=plan)
     empty = tried.empty_field()
     if device.kind in NVIDIA:
-        tried.run([empty])  # brings what a card holds once, such as cuDNN
+        tried.run([empty])  # loads what a GPU holds only once, such as cuDNN
     check_batch(
         device,
         batch_size,

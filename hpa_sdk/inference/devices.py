@@ -1,4 +1,4 @@
-"""Finds out which devices can run a model here, and why the others can't."""
+"""Finds out which devices can run a model on this machine, and why the others can't."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from types import ModuleType
 from hpa_sdk.errors import DeviceError
 
 KINDS = ("tensorrt", "cuda", "openvino", "cpu")
-"""Every kind of device, fastest first. OpenVINO runs on the processor, but is a runtime of its own."""
+"""Every kind of device, fastest first. OpenVINO runs on the CPU, but is a separate runtime."""
 
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-"""The provider of onnxruntime for each kind of device that it serves."""
+"""The onnxruntime provider for each kind of device that it supports."""
 
 AUTOMATIC = ("cuda", "cpu")
-"""What ``device="auto"`` tries, best first. The others take long to start or a wheel of their own: by name only."""
+"""What ``device="auto"`` tries, best first. Other devices start slowly or need an extra wheel, so only by name."""
 
 NVIDIA = ("tensorrt", "cuda")
-"""The kinds that are GPUs."""
+"""The kinds that are NVIDIA GPUs."""
 
 _EXTRAS = {"tensorrt": "gpu", "cuda": "gpu", "cpu": "cpu"}
 _WINDOWS = sys.platform == "win32"
@@ -43,14 +43,14 @@ _TENSORRT = ("nvinfer_10.dll", "nvonnxparser_10.dll") if _WINDOWS else ("libnvin
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A kind of device and, where a machine can have several, which one.
+    """A kind of device and, if a machine can have several, its number.
 
     Attributes
     ----------
     kind : str
         One of `KINDS`.
     index : int
-        Number of the device of its kind, from 0.
+        Number among the devices of its kind, from 0.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Device:
         Raises
         ------
         DeviceError
-            There is no such kind of device, or no such number of it.
+            There is no such kind of device, or no device with this number.
         """
         kind, separator, number = name.partition(":")
         if kind not in KINDS or (separator and (kind not in NVIDIA or not number.isdecimal())):
@@ -72,7 +72,7 @@ class Device:
 
     @property
     def provider(self) -> str:
-        """Name of the onnxruntime provider that serves this device; a key error for ``"openvino"``."""
+        """Name of the onnxruntime provider for this device. Raises a `KeyError` for ``"openvino"``."""
         return PROVIDERS[self.kind]
 
     def __str__(self) -> str:
@@ -81,14 +81,14 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An NVIDIA GPU as the driver knows it.
+    """An NVIDIA GPU, as the driver identifies it.
 
     Attributes
     ----------
     driver : ctypes.CDLL
-        The driver's library, started.
+        The driver's library, initialized.
     handle : ctypes.c_int
-        Its name for the card.
+        The driver's handle of the GPU.
     """
 
     driver: ctypes.CDLL
@@ -101,7 +101,7 @@ def load_onnxruntime() -> ModuleType:
     Raises
     ------
     DeviceError
-        It is not installed or can't start. The message prints the install line.
+        It is not installed or can't start. The message contains the install command.
     """
     try:
         onnxruntime = importlib.import_module("onnxruntime")
@@ -125,7 +125,7 @@ def load_openvino() -> ModuleType:
     Raises
     ------
     DeviceError
-        It is not installed or can't start. The message prints the install line.
+        It is not installed or can't start. The message contains the install command.
     """
     try:
         return importlib.import_module("openvino")
@@ -136,17 +136,17 @@ def load_openvino() -> ModuleType:
 
 
 def obstacles(device: Device) -> tuple[str, ...]:
-    """Say what keeps a device from running a model here.
+    """Say why a device can't run a model on this machine.
 
     Parameters
     ----------
     device : Device
-        The device in question.
+        The device.
 
     Returns
     -------
     tuple of str
-        Each obstacle in a few words, the first to overcome first; empty where none is known.
+        Each obstacle in a few words, in the order in which to remove them. Empty if none is known.
     """
     if device.kind == "openvino":
         try:
@@ -169,16 +169,16 @@ def obstacles(device: Device) -> tuple[str, ...]:
 
 
 def gpu_name(index: int) -> str:
-    """Give the name of an NVIDIA GPU, such as ``"NVIDIA H200"``; empty where the driver does not tell."""
-    card = open_card(index)
-    if card is None:
+    """Return the name of an NVIDIA GPU, such as ``"NVIDIA H200"``; empty if the driver does not report it."""
+    gpu = open_card(index)
+    if gpu is None:
         return ""
     name = ctypes.create_string_buffer(256)
-    return "" if card.driver.cuDeviceGetName(name, len(name), card.handle) else name.value.decode(errors="replace")
+    return "" if gpu.driver.cuDeviceGetName(name, len(name), gpu.handle) else name.value.decode(errors="replace")
 
 
 def open_card(index: int) -> Card | None:
-    """Reach an NVIDIA GPU by way of the driver; None where there is no driver or no such card."""
+    """Open an NVIDIA GPU through the driver; None if there is no driver or no such GPU."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
@@ -196,23 +196,23 @@ def _driver_obstacle(index: int) -> str | None:
         return f"no NVIDIA driver ({DRIVER} is missing)"
     status = driver.cuInit(0)
     if status:
-        return f"the NVIDIA driver finds no usable card (cuInit answers {status})"
+        return f"the NVIDIA driver finds no usable GPU (cuInit answers {status})"
     count = ctypes.c_int()
     driver.cuDeviceGetCount(ctypes.byref(count))
-    return None if index < count.value else f"there is no card number {index}; the driver finds {count.value}"
+    return None if index < count.value else f"there is no GPU number {index}; the driver finds {count.value}"
 
 
 def _missing_libraries(onnxruntime: ModuleType) -> list[str]:
-    # preload_dlls tells what it can't find by printing it, and by nothing else.
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
+    # preload_dlls reports missing libraries only by printing them.
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         onnxruntime.preload_dlls()
-    missing = [re.split(r"[\\/]", path)[-1] for path in _NOT_LOADED.findall(told.getvalue())]
+    missing = [re.split(r"[\\/]", path)[-1] for path in _NOT_LOADED.findall(printed.getvalue())]
     return sorted({*missing, *([] if _loads(_CUDNN) else [_CUDNN])})
 
 
 def _missing_tensorrt() -> list[str]:
-    # preload_dlls leaves these out. Once loaded from where pip puts them, they are found by their names.
+    # preload_dlls does not load these. Once they are loaded from the folder of the wheel, they are found by name.
     wheel = importlib.util.find_spec("tensorrt_libs")
     folders = [Path(folder) for folder in (wheel and wheel.submodule_search_locations) or ()]
     return [name for name in _TENSORRT if not any(_loads(folder / name) for folder in folders) and not _loads(name)]
@@ -227,7 +227,7 @@ def _loads(library: str | Path) -> bool:
 
 
 def installed_runtime() -> str | None:
-    """Name the installed onnxruntime wheel and its version, such as ``"onnxruntime-gpu 1.31.1"``; None without one."""
+    """Return the installed onnxruntime wheel and version, such as ``"onnxruntime-gpu 1.31.1"``; None without one."""
     try:
         onnxruntime = load_onnxruntime()
     except DeviceError:
@@ -236,7 +236,7 @@ def installed_runtime() -> str | None:
 
 
 def installed_openvino() -> str | None:
-    """Give the version of OpenVINO; None where it is not installed."""
+    """Return the version of OpenVINO; None if it is not installed."""
     try:
         return str(load_openvino().__version__)
     except DeviceError:

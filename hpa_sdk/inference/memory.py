@@ -1,4 +1,4 @@
-"""Refuses a batch that memory can't hold before it is tried, and names one that fits."""
+"""Refuses a batch that does not fit in memory before it is run, and reports a batch size that fits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hpa_sdk.inference.container_limits import granted_memory
 from hpa_sdk.inference.devices import NVIDIA, Device, open_card
 
 TRIED_FIELDS = 8
-"""Fields that are run to see what a field takes."""
+"""Number of fields that are run to measure the memory per field."""
 
-_RESERVE = 1.5  # intermediate results of a larger batch are laid out less tightly, and the next batches are read too
+_RESERVE = 1.5  # larger batches use memory less efficiently, and the next batches are read meanwhile
 _MEBIBYTE = 2**20
 
 
@@ -25,9 +25,9 @@ class Memory:
     Attributes
     ----------
     free : int
-        That can still be had.
+        That are still available.
     taken : int
-        That is in use: by this process in the machine's memory, by all processes in a card's.
+        That are in use: by this process in the machine's memory, by all processes in a GPU's memory.
     """
 
     free: int
@@ -35,10 +35,10 @@ class Memory:
 
 
 def memory_of(device: Device) -> Memory | None:
-    """Read the memory of a device; None where it can't be told."""
+    """Return the memory of a device; None if it can't be determined."""
     if device.kind in NVIDIA:
         return _card_memory(device.index)
-    # Imported here: hardly any start needs it.
+    # Imported here because most starts do not need it.
     psutil = importlib.import_module("psutil")
     available = psutil.virtual_memory().available
     granted = granted_memory()
@@ -48,31 +48,31 @@ def memory_of(device: Device) -> Memory | None:
 def check_batch(
     device: Device, batch_size: int, *, parallel_runs: int, field_bytes: int, run: Callable[[], object]
 ) -> None:
-    """Refuse a batch that memory can't hold.
+    """Refuse a batch that does not fit in memory.
 
     Parameters
     ----------
     device : Device
-        Where it is to run.
+        Where it will run.
     batch_size : int
-        Fields a run.
+        Fields per run.
     parallel_runs : int
-        Runs at once.
+        Number of simultaneous runs.
     field_bytes : int
-        Bytes of one field as the model takes it: no batch takes less.
+        Bytes of one field in the model's input. No batch needs less per field.
     run : callable
         Runs `TRIED_FIELDS` fields once.
 
     Raises
     ------
     SettingError
-        It is too large; the message names the largest that fits.
+        The batch is too large. The message gives the largest size that fits.
     """
     before = memory_of(device)
     if before is None:
         return
     _refuse(batch_size, field_bytes * parallel_runs, before.free)
-    # Twice, since arenas grow once more on the second run.
+    # Twice, because memory arenas grow again in the second run.
     for _ in range(2):
         run()
     after = memory_of(device) or before
@@ -90,13 +90,13 @@ def _refuse(batch_size: int, a_field: int, free: int) -> None:
 
 
 def _card_memory(index: int) -> Memory | None:
-    card = open_card(index)
+    gpu = open_card(index)
     context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
-    # The runtime's own context of the card, retained for the question alone.
-    if card is None or card.driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), card.handle):
+    # Uses the runtime's own context of the GPU, retained only for this query.
+    if gpu is None or gpu.driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), gpu.handle):
         return None
-    card.driver.cuCtxPushCurrent_v2(context)
-    told = card.driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
-    card.driver.cuCtxPopCurrent_v2(ctypes.byref(context))
-    card.driver.cuDevicePrimaryCtxRelease_v2(card.handle)
-    return None if told else Memory(free.value, total.value - free.value)
+    gpu.driver.cuCtxPushCurrent_v2(context)
+    status = gpu.driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+    gpu.driver.cuCtxPopCurrent_v2(ctypes.byref(context))
+    gpu.driver.cuDevicePrimaryCtxRelease_v2(gpu.handle)
+    return None if status else Memory(free.value, total.value - free.value)

@@ -1,4 +1,4 @@
-"""Chooses onnxruntime's options for each device; only dictionaries, so that they can be read without a card."""
+"""Chooses onnxruntime's options for each device. Returns only dictionaries, so it can be tested without a GPU."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hpa_sdk.inference.runtime_session import RuntimeSettings
 _GIB = 2**30
 
 
-# A thread that waits in a loop answers sooner on an idle machine, and takes the cores of others on a shared one.
+# Threads that spin while they wait are faster on an idle machine, but take CPU time from others on a shared one.
 SESSION_ENTRIES = {"session.intra_op.allow_spinning": "0"}
-"""Configuration of every session: nothing that depends on the processor."""
+"""Configuration of every session, independent of the processor."""
 
 EXACT_INT8 = {"session.x64quantprecision": "1"}
-"""What makes onnxruntime sum products of int8 in 32 bits on processors without VNNI too."""
+"""Makes onnxruntime sum products of int8 in 32 bits on processors without VNNI too."""
 
 
 def provider_options(device: Device, settings: RuntimeSettings) -> dict[str, str]:
-    """Give the options of the device's provider; the caller's own go before ours."""
+    """Return the options of the device's provider. The caller's options override ours."""
     chosen: dict[str, str] = {}
-    # Named, the first card is looked for among plugins too, and that none is found is printed at each start.
+    # If GPU 0 is named, onnxruntime also looks for it among plugins, and prints at each start that it found none.
     if device.kind in NVIDIA and device.index:
         chosen["device_id"] = str(device.index)
     if device.kind == "cuda":
         chosen |= {
             "cudnn_conv_algo_search": "HEURISTIC",
             "arena_extend_strategy": "kSameAsRequested",
-            # Left to itself, CUDA takes TF32 for fp32 where the card has it: 10 bits of a product instead of 23.
+            # By default, CUDA uses TF32 for fp32 on GPUs that have it: 10 mantissa bits instead of 23.
             "use_tf32": "0",
         }
         if settings.gpu_memory is not None:
@@ -39,20 +39,20 @@ def provider_options(device: Device, settings: RuntimeSettings) -> dict[str, str
 def engine_options(
     folder: Path | None, name: str, shape: tuple[int | str, ...], precision: str = "fp32"
 ) -> dict[str, str]:
-    """Give the options by which TensorRT builds an engine for batches of one field or of all, and keeps it.
+    """Return TensorRT's options to build an engine for batches of one field up to all, and to cache it.
 
     Parameters
     ----------
     folder : pathlib.Path or None
-        Where engines and timings are kept: a folder of its own for each model and versions.
+        Where engines and timings are cached: a separate folder for each combination of model and versions.
     name : str
-        Of the model's input.
+        Name of the model's input.
     shape : tuple of int or str
-        Of a full batch; a str where a dimension stays open, and the engine is built for the shapes that come.
+        Shape of a full batch. A str marks an open dimension, and the engine is then built for the shapes that occur.
     precision : str
-        ``"fp16"`` where the file computes in it.
+        ``"fp16"`` if the file computes in it.
     """
-    # Of these options onnxruntime reads "True" and "False" alone, while CUDA's may be "1" and "0".
+    # For these options onnxruntime accepts only "True" and "False". CUDA's options also accept "1" and "0".
     options = {"trt_fp16_enable": "True"} if precision == "fp16" else {}
     if all(isinstance(length, int) for length in shape):
         ends = {"min": (1, *shape[1:]), "opt": shape, "max": shape}

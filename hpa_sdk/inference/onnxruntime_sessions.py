@@ -1,4 +1,4 @@
-"""Opens a model in onnxruntime, on a processor or an NVIDIA GPU."""
+"""Opens a model in onnxruntime, on a CPU or an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _log = logging.getLogger("hpa_sdk")
 def open_onnxruntime_sessions(
     model: ModelContent, device: Device, settings: RuntimeSettings
 ) -> Sequence[OnnxRuntimeSession | ThreadedRuntimeSession]:
-    """Open a model; whatever onnxruntime raises comes out.
+    """Open a model. Exceptions of onnxruntime are not converted.
 
-    On a processor all runs share one session, whose runs take the thread that asks for them. On a card each has a
-    session, and so a stream, of its own, so that one copies while another computes.
+    On a CPU all runs share one session, and each runs on the calling thread. On a GPU each parallel run has its own
+    session, and so its own stream, so that one can copy data while another computes.
     """
     if device.kind == "cpu":
         return [OnnxRuntimeSession(_open_on_cpu(model, settings))] * settings.parallel_runs
@@ -48,7 +48,7 @@ class OnnxRuntimeSession:
     runtime : onnxruntime.InferenceSession
         The session.
     batch_sizes : tuple of int
-        The only numbers of fields that it takes, if they are not open.
+        The only batch sizes that it accepts, if the batch dimension is fixed.
     """
 
     def __init__(self, runtime: Any, batch_sizes: tuple[int, ...] = ()) -> None:  # noqa: ANN401 - onnxruntime has no types
@@ -65,16 +65,16 @@ class OnnxRuntimeSession:
 
 
 class BoundRuntimeSession(OnnxRuntimeSession):
-    """A session whose input and outputs lie in fixed buffers on the device, one set for each batch size.
+    """A session with fixed buffers for input and outputs on the device, one set for each batch size.
 
     Parameters
     ----------
     runtime : onnxruntime.InferenceSession
-        With an input of one shape.
+        The session, whose input has one fixed shape.
     device : Device
         Where it runs.
     batch_sizes : tuple of int
-        Fields of a run.
+        Numbers of fields in a run.
     """
 
     def __init__(self, runtime: Any, device: Device, batch_sizes: tuple[int, ...]) -> None:  # noqa: ANN401 - as above
@@ -87,7 +87,7 @@ class BoundRuntimeSession(OnnxRuntimeSession):
 
 
 class _BoundBuffers:
-    """Where the input and the outputs of one batch size lie, as a CUDA graph needs them."""
+    """Buffers on the device for the input and outputs of one batch size. A CUDA graph needs fixed buffers."""
 
     def __init__(self, runtime: Any, device: Device, taken: ModelInput, batch_size: int) -> None:  # noqa: ANN401 - as above
         onnxruntime = load_onnxruntime()
@@ -105,21 +105,21 @@ class _BoundBuffers:
         for name, output in zip(OUTPUTS, self._outputs, strict=True):
             self._binding.bind_ortvalue_output(name, output)
         self._options = onnxruntime.RunOptions()
-        # Where CUDA graphs are on, each shape has a graph of its own.
+        # With CUDA graphs enabled, each shape has its own graph.
         self._options.add_run_config_entry("gpu_graph_id", str(batch_size))
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         self._fields.update_inplace(fields)
         self._runtime.run_with_iobinding(self._binding, self._options)
-        # A copy: on a processor this is the device's own memory, which the next run overwrites.
+        # A copy: on a CPU this is the session's own memory, which the next run overwrites.
         return [np.array(output.numpy()) for output in self._outputs]
 
 
 class ThreadedRuntimeSession:
-    """A session whose runs all take place on one thread of its own.
+    """A session with its own thread, on which all of its runs execute.
 
-    onnxruntime keeps handles, work space and graphs of a card for each thread that runs a session, and a graph is
-    replayed where it was recorded.
+    onnxruntime creates handles, work space and graphs on a GPU for each thread that runs a session, and replays a graph
+    only on the thread that recorded it.
     """
 
     def __init__(self, session: OnnxRuntimeSession) -> None:
@@ -152,19 +152,19 @@ def _session_on_gpu(model: ModelContent, device: Device, settings: RuntimeSettin
 def _open_on_cpu(model: ModelContent, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
     onnxruntime = load_onnxruntime()
     made_by = {"runtime": f"onnxruntime {onnxruntime.__version__}"}
-    # Where sums are exact without help, a graph is made as fast as it is read and its hash is checked.
+    # If sums are exact without help, optimizing the graph is as fast as reading the cached one and checking its hash.
     slow = settings.precision == "int8" and int8_overflows() is not False
-    kept = cached_path(model, made_by, ".onnx") if slow else None
+    cached = cached_path(model, made_by, ".onnx") if slow else None
 
     def make(partial: Path | None) -> Any:  # noqa: ANN401 - as above
         if partial is not None:
-            # Without the layout of this very processor's registers, which is chosen anew at each start.
+            # Without the memory layout for this processor's registers, which is chosen again at each start.
             extended = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
             _open(model.model, ("CPUExecutionProvider", {}), settings, level=extended, save_to=partial)
             return _open(partial.read_bytes(), ("CPUExecutionProvider", {}), settings)
         return _open(model.model, ("CPUExecutionProvider", {}), settings)
 
-    return open_cached(kept, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
+    return open_cached(cached, read=lambda content: _open(content, ("CPUExecutionProvider", {}), settings), make=make)
 
 
 def _open_on_gpu(model: ModelContent, device: Device, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
@@ -173,7 +173,7 @@ def _open_on_gpu(model: ModelContent, device: Device, settings: RuntimeSettings)
         return _open(model.model, (device.provider, options), settings)
     if model.identity.path is not None:
         options = _engine_options(model, device, settings) | options
-    # What TensorRT does not know runs on the same card by CUDA, else it would on the processor.
+    # Operators that TensorRT does not support run on the same GPU through CUDA, not on the CPU.
     behind = Device("cuda", device.index)
     return _open(
         model.model,
@@ -196,7 +196,7 @@ def _engine_options(model: ModelContent, device: Device, settings: RuntimeSettin
     if folder is None or not any(folder.glob("*.engine")):
         _log.warning(
             "TensorRT builds an engine for this model, which takes minutes%s.",
-            "" if folder is None else "; it is kept for the next start",
+            "" if folder is None else "; it is cached for the next start",
         )
     ((name, form),) = describe_onnx(memoryview(model.model), model.identity.where).inputs.items()
     return engine_options(folder, name, (settings.batch_size, *form.shape[1:]), settings.precision)
@@ -225,10 +225,10 @@ def _open(
         model,
         options,
         providers=[provider] if behind is None else [provider, behind],
-        # Left on, it would move a failing session to another provider with a line on stdout and no error.
+        # The default would move a failing session to another provider, with a line on stdout and no error.
         enable_fallback=0,
     )
-    # Kept for such a move alone: hundreds of megabytes for as long as the session lives.
+    # Needed only for such a move. It takes hundreds of megabytes for the life of the session.
     runtime._model_bytes = None  # noqa: SLF001 - there is no other way
     return runtime
 

@@ -1,4 +1,4 @@
-"""Opens a model in OpenVINO, which runs it faster than onnxruntime on many processors."""
+"""Opens a model in OpenVINO, which is faster than onnxruntime on many CPUs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ELEMENT_TYPES: dict[str, type[np.float32 | np.uint8]] = {"f32": np.float32, "u8
 
 
 def open_openvino_sessions(model: ModelContent, settings: RuntimeSettings) -> Sequence[OpenVinoSession]:
-    """Open a model; whatever OpenVINO raises comes out."""
+    """Open a model. Exceptions of OpenVINO are not converted."""
     core = load_openvino().Core()
     settled = runtime_options(settings)
     made_by = {
         "runtime": f"openvino {load_openvino().__version__}",
         "processor": core.get_property(_PROCESSOR, "FULL_DEVICE_NAME"),
-        # Virtual machines give one name to several processors.
+        # Virtual machines use the same name for different processors.
         "capabilities": " ".join(core.get_property(_PROCESSOR, "OPTIMIZATION_CAPABILITIES")),
         "batch": str(settings.batch_size if settings.fixed_shape else 0),
         **{name: value for name, value in settled.items() if name not in _CHOSEN_AT_EACH_START},
@@ -46,13 +46,13 @@ def open_openvino_sessions(model: ModelContent, settings: RuntimeSettings) -> Se
 
 
 def runtime_options(settings: RuntimeSettings) -> dict[str, str]:
-    """Give OpenVINO's options; the caller's own go before ours."""
+    """Return OpenVINO's options. The caller's options override ours."""
     return {
-        # Left to itself, OpenVINO takes bf16 where the processor has it, and label sets change.
+        # By default, OpenVINO uses bf16 on processors that have it, and label sets change.
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": str(settings.threads * settings.parallel_runs),
         "NUM_STREAMS": str(settings.parallel_runs),
-        # Pinned to the first cores, two processes would share these and leave the others idle.
+        # Pinned to the first cores, two processes would share them and leave the other cores idle.
         "ENABLE_CPU_PINNING": "NO",
         **settings.options,
     }
@@ -62,7 +62,7 @@ _CHOSEN_AT_EACH_START = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PIN
 
 
 class OpenVinoSession:
-    """A request to a compiled model; see `hpa_sdk.inference.runtime_session.RuntimeSession`."""
+    """An inference request to a compiled model. See `hpa_sdk.inference.runtime_session.RuntimeSession`."""
 
     def __init__(self, compiled: Any, settings: RuntimeSettings) -> None:  # noqa: ANN401 - OpenVINO's types are incomplete
         taken = compiled.input(0)
@@ -84,7 +84,7 @@ class OpenVinoSession:
 def _read(core: Any, model: ModelContent, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
     read = core.read_model(model.model)
     shape = read.input(0).partial_shape
-    # Planes of open size run in batches of as many as memory can hold, so theirs stays open too.
+    # Planes of any size run in batches limited by memory, so their batch size is not fixed either.
     if settings.fixed_shape and all(length.is_static for length in list(shape)[1:]):
         shape[0] = settings.batch_size
         read.reshape(shape)

@@ -1,4 +1,4 @@
-"""Reads ahead on threads and runs in batches on the same threads, with order kept and memory bounded."""
+"""Reads ahead and runs batches on the same threads, in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def run_in_batches(
     workers: int,
     parallel_runs: int = 1,
 ) -> Generator[Answer | Failure]:
-    """Prepare items on threads, and run each batch on the thread that prepares the last of it.
+    """Prepare items on threads, and run each batch on the thread that prepares its last item.
 
-    So a core that has read a field runs it, and nothing is handed over. Batches are drawn as long as few wait for their
-    turn: a consumer that is slow, or stops, stops the reading too. When the generator is closed or raises, no thread is
-    left.
+    A core that has read a field also runs it, without a hand-over. Only a few batches are prepared ahead: if the
+    consumer is slow or stops, the reading stops too. When the generator is closed or raises, all threads are
+    finished.
 
     Parameters
     ----------
     items : iterator
-        What to work on; drawn in the consumer's thread, a few batches ahead of the answers.
+        The items to process. They are drawn in the consumer's thread, a few batches ahead of the answers.
     prepare : callable
-        Makes one item ready. A `Failure` that it returns keeps its place and takes no part in the run.
+        Prepares one item. If it returns a `Failure`, that is the answer for this item, and the item is not run.
     run : callable
-        Answers what was prepared of a batch, which can be empty; called by at most `parallel_runs` threads at once.
+        Runs the prepared items of a batch, which can be empty. At most `parallel_runs` threads call it at once.
     batch_size : int
-        Items a batch.
+        Items per batch.
     workers : int
-        Threads.
+        Number of threads.
     parallel_runs : int
-        Runs at once.
+        Number of simultaneous runs.
 
     Yields
     ------
@@ -55,15 +55,15 @@ def run_in_batches(
     Raises
     ------
     Exception
-        Whatever `items`, `prepare` or `run` raise, when all answers before it have been given. When the consumer is
-        interrupted while it waits, the answers that are ready come before the interruption does.
+        Any exception of `items`, `prepare` or `run`, after all earlier answers. If the consumer is interrupted while it
+        waits, the answers that are ready come before the interruption.
     """
     batches = _batches(items, batch_size)
     most = parallel_runs + 1 + -(-workers // batch_size)
-    places = threading.BoundedSemaphore(parallel_runs)
+    slots = threading.BoundedSemaphore(parallel_runs)
 
     def run_in_turn(prepared: list[Prepared]) -> Sequence[Answer | Failure]:
-        with places:
+        with slots:
             return run(prepared)
 
     waiting: deque[Future[list[Answer | Failure]]] = deque()
@@ -74,7 +74,7 @@ def run_in_batches(
                     waiting.append(_begin(pool, drawn, prepare, run_in_turn))
                 if not waiting:
                     return
-                # Left in its place until it is known: an interrupted wait loses no batch.
+                # Removed only when its result is known: an interrupted wait loses no batch.
                 answers = waiting[0].result()
                 waiting.popleft()
                 yield from answers
@@ -85,12 +85,12 @@ def run_in_batches(
 
 
 def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item] | Exception]:
-    """Cut items into batches; what the iterator raises comes last, behind the items that it gave before."""
+    """Split items into batches. An exception of the iterator comes last, after the items before it."""
     while True:
         batch: list[Item] = []
         try:
             batch.extend(islice(items, size))
-        except Exception as error:  # noqa: BLE001 - raised again at its turn
+        except Exception as error:  # noqa: BLE001 - raised again when its turn comes
             yield from (batch, error) if batch else (error,)
             return
         if not batch:
@@ -124,7 +124,7 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 class _Batch(Generic[Item, Prepared, Answer]):
-    """Items that are prepared each for itself, and run when the last of them is ready."""
+    """Items that are prepared one by one, and run together when the last one is ready."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class _Batch(Generic[Item, Prepared, Answer]):
         self._lock = threading.Lock()
 
     def work(self, at: int) -> None:
-        """Prepare one item; the last to do so runs them all."""
+        """Prepare one item. The call that prepares the last item also runs the batch."""
         try:
             self._ready[at] = self._prepare(self._items[at])
             with self._lock:
@@ -149,8 +149,8 @@ class _Batch(Generic[Item, Prepared, Answer]):
                 last = not self._left
             if last:
                 self.answers.set_result(self._answer())
-        except BaseException as error:  # noqa: BLE001 - raised again where the answers are awaited
-            # Two items of a batch can go wrong.
+        except BaseException as error:  # noqa: BLE001 - raised again when the answers are awaited
+            # Two items of a batch can fail.
             with suppress(InvalidStateError):
                 self.answers.set_exception(error)
 

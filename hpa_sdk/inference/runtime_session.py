@@ -1,4 +1,4 @@
-"""Says what every runtime gives: sessions, each of which runs one batch at a time."""
+"""Defines the interface of every runtime: sessions, each of which runs one batch at a time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy.typing as npt
 from hpa_sdk.inference.devices import Device
 
 Fields = npt.NDArray[np.float32 | np.uint8]
-"""What the model takes: images, float32 of shape (N, 299, 299, 3); or planes, uint8 of shape (N, 4, H, W)."""
+"""The model's input: images, float32 of shape (N, 299, 299, 3); or planes, uint8 of shape (N, 4, H, W)."""
 
 OUTPUTS = ("probabilities", "embedding")
-"""The outputs of every model, in the order in which a session gives them."""
+"""The outputs of every model, in the order in which a session returns them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """Form of the model's one input.
+    """Form of the model's single input.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class ModelInput:
     dtype : type
         NumPy's type of its elements.
     shape : tuple of int or None
-        Of one field, without the batch; None where a dimension is open.
+        Shape of one field, without the batch dimension. None if a dimension is open.
     """
 
     name: str
@@ -49,19 +49,19 @@ class RuntimeSettings:
     Attributes
     ----------
     parallel_runs : int
-        How many.
+        Number of sessions.
     threads : int
-        Processor threads that a run takes.
+        CPU threads per run.
     batch_size : int
-        Fields of every run, where the runtime is told one shape.
+        Fields per run, if the runtime is given a fixed shape.
     fixed_shape : bool
         Whether every run has exactly `batch_size` fields.
     gpu_memory : float or None
-        GiB of a GPU's memory that the CUDA provider may take, for all sessions together.
+        GiB of GPU memory that the CUDA provider may use, for all sessions together.
     options : mapping of str to str
-        Options of the runtime by its own names; they go before ours.
+        Options of the runtime by its own names. They override ours.
     precision : str
-        Of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``, whose graph onnxruntime takes long to optimize.
+        Precision of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``. onnxruntime optimizes an int8 graph slowly.
     """
 
     parallel_runs: int = 1
@@ -79,13 +79,13 @@ class RuntimeSession(Protocol):
     Attributes
     ----------
     device : Device
-        Read back from the runtime.
+        The device, as the runtime reports it.
     providers : tuple of str
-        Parts of the runtime in use, read back from it, first choice first.
+        Parts of the runtime in use, as it reports them, first choice first.
     input : ModelInput
-        What the model takes.
+        Form of the model's input.
     batch_sizes : tuple of int
-        The only numbers of fields that a run takes, ascending; empty where any will do.
+        The only numbers of fields that a run accepts, ascending. Empty if any number is accepted.
     """
 
     device: Device
@@ -94,4 +94,4 @@ class RuntimeSession(Protocol):
     batch_sizes: tuple[int, ...]
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
-        """Run the model; whatever the runtime raises comes out. Gives `OUTPUTS`, which belong to the caller."""
+        """Run the model and return `OUTPUTS`, which the caller owns. Exceptions of the runtime are not converted."""

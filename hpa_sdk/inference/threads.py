@@ -1,4 +1,4 @@
-"""Shares a machine's cores between reading files and running the model, without asking for more than there are."""
+"""Divides the cores between reading files and running the model, without using more than there are."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from hpa_sdk.inference.container_limits import granted_cores
 from hpa_sdk.inference.devices import NVIDIA
 
 GPU_RUNS = 2
-"""Batches in flight on a GPU: one computes while the next is copied to it."""
+"""Parallel runs on a GPU: one computes while the next batch is copied to the GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadPlan:
-    """Who uses the cores.
+    """How the cores are shared.
 
     Attributes
     ----------
     workers : int
-        Threads that read files, and then run what they read.
+        Threads that read files and then run the model on them.
     parallel_runs : int
-        Runs at once.
+        Number of simultaneous runs.
     threads_a_run : int
-        Processor threads of the runtime that one run takes.
+        CPU threads of the runtime per run.
     """
 
     workers: int
@@ -34,14 +34,14 @@ class ThreadPlan:
 
     @classmethod
     def for_one(cls, kind: str, threads: int | None) -> ThreadPlan:
-        """Plan for the soonest answer to one field: all cores work on it.
+        """Plan for the fastest answer to one field: all cores work on it.
 
         Parameters
         ----------
         kind : str
             Kind of device, such as ``"cpu"``.
         threads : int, optional
-            Cores to use. Default: all that this process may use.
+            Number of cores. Default: all that this process may use.
 
         Raises
         ------
@@ -52,23 +52,23 @@ class ThreadPlan:
         if cores < 1:
             raise SettingError(f"threads={threads} is too small", remedy="Give 1 or more, or leave it out.")
         if kind in NVIDIA:
-            # A thread that waits for the card uses no core, so each lane has one beside those that read.
+            # A thread that waits for the GPU uses no core, so the parallel runs get threads in addition to the readers.
             return cls(workers=cores + GPU_RUNS, parallel_runs=GPU_RUNS, threads_a_run=1)
         return cls(workers=cores, parallel_runs=1, threads_a_run=cores)
 
     @classmethod
     def for_many(cls, kind: str, threads: int | None) -> ThreadPlan:
-        """Plan for the most fields a second.
+        """Plan for the highest throughput.
 
-        On processors each core reads and runs a field of its own: nothing waits for anything, and no core is asked for
-        twice. As for `for_one` on GPUs.
+        On CPUs each core reads and runs its own field: nothing waits, and no core is used twice. On GPUs this is the
+        same as `for_one`.
         """
         one = cls.for_one(kind, threads)
         return one if kind in NVIDIA else cls(workers=one.workers, parallel_runs=one.workers, threads_a_run=1)
 
 
 def usable_cores() -> int:
-    """Count the cores that this process may use, which can be fewer than the machine has, in a container above all."""
+    """Count the cores that this process may use. In a container these can be fewer than the machine has."""
     if sys.version_info >= (3, 13):
         cores = os.process_cpu_count() or 1
     elif sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""Makes a field of napari's image layers, without napari and without a screen."""
+"""Classifies fields from napari's image layers; needs neither napari nor a screen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hpa_sdk.workstation.station import read_station
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A prediction, and what was done to the planes on the way.
+    """A prediction, and what was done to the planes before it.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class Classified:
 
 
 def usual_names() -> ChannelNames:
-    """Give the names of channels that the station file to start from has."""
+    """Return the channel names of the station file template."""
     text = resources.files("hpa_sdk.workstation").joinpath("station.toml").read_bytes()
     return msgspec.convert(msgspec.toml.decode(text)["channels"], ChannelNames)
 
 
 def names_of(station: Path | None) -> ChannelNames:
-    """Give the names of channels of a station file, or the usual ones.
+    """Return the channel names of a station file, or the usual ones.
 
     Raises
     ------
@@ -57,20 +57,20 @@ def names_of(station: Path | None) -> ChannelNames:
 def guess_channels(layers: Sequence[str], names: ChannelNames) -> dict[Channel, str | None]:
     """Guess which layer is which channel.
 
-    A layer is a channel if its name is one of the channel's, or, where none is, holds one as a word of its own, as in
-    ``"field-1 [DAPI]"``. What several layers could be, or one layer could be twice, is left open.
+    A layer matches a channel if its name is one of the channel's names or, if no layer's is, contains one as a separate
+    word, as in ``"field-1 [DAPI]"``. Channels with several matches, and layers that match two channels, are left open.
 
     Parameters
     ----------
     layers : sequence of str
         Names of the layers.
     names : ChannelNames
-        What the channels are called.
+        Names of the channels.
 
     Returns
     -------
     dict of Channel to str or None
-        A layer for each channel; None where it is open.
+        A layer for each channel; None if it is open.
     """
     fitting = {channel: _fitting(layers, getattr(names, channel)) for channel in Channel}
     taken = [found[0] for found in fitting.values() if len(found) == 1]
@@ -88,7 +88,7 @@ def _fitting(layers: Sequence[str], aliases: Sequence[str | int]) -> list[str]:
 
 
 def white_of(text: str) -> White | None:
-    """Read a white level that somebody typed.
+    """Parse a white level that the user typed.
 
     Parameters
     ----------
@@ -115,13 +115,13 @@ def white_of(text: str) -> White | None:
 
 
 class LoadedModel:
-    """The predictor that was loaded last, for as long as its file and the device stay the same."""
+    """The predictor that was loaded last, reused while its file and the device stay the same."""
 
     def __init__(self) -> None:
         self._loaded: tuple[Path, str, Predictor] | None = None
 
     def predictor(self, model: Path, device: str) -> Predictor:
-        """Load a model, unless it is the one that is loaded.
+        """Load a model, unless it is already loaded.
 
         Raises
         ------
@@ -138,12 +138,12 @@ class LoadedModel:
 def classify(
     predictor: Predictor, planes: Planes, *, white: White | None, pixel_size: float | None, name: str
 ) -> Classified:
-    """Classify a field, at the scale of the model's training where that is known.
+    """Classify a field, at the scale of the model's training if that is known.
 
     Parameters
     ----------
     predictor : Predictor
-        What answers.
+        The predictor.
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W).
     white : optional
@@ -151,7 +151,7 @@ def classify(
     pixel_size : float or None
         Micrometres a pixel.
     name : str
-        What to call the field in messages.
+        Name of the field in messages.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def classify(
     DeviceError
         The device failed.
     """
-    # Before anything is framed in black, which would lower a percentile.
+    # Before padding with black, which would lower a percentile.
     levels = predictor.card.preprocessing.white_levels(planes, white=white, where=name)
     scaled, notes = to_trained_scale(planes, pixel_size, trained_of(predictor.card), Path(name))
     (prediction,) = predictor.predict_planes(scaled[None], white=levels.tolist())

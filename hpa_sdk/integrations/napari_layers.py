@@ -1,4 +1,4 @@
-"""Takes the planes that a napari viewer shows of four image layers, without napari and without a screen."""
+"""Extracts the planes that a napari viewer shows of four image layers; needs neither napari nor a screen."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PLANE = 2  # dimensions of (H, W)
 _EQUAL_SIZES = 0.01
 
 
-_SHIFT = 0.5  # pixels that two layers may lie apart
+_SHIFT = 0.5  # pixels by which two layers may be shifted
 _COUPLED = 1e-3
 
 
 class ImageLayer(Protocol):
-    """What is needed of a napari image layer."""
+    """The part of a napari image layer that is used here."""
 
     name: str
     data: Any
@@ -36,7 +36,7 @@ class ImageLayer(Protocol):
     units: tuple[Any, ...]
 
     def world_to_data(self, position: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401 - napari's own signature
-        """Turn a position in the world, in the layer's own units, into one in its pixels."""
+        """Convert a position in the world, in the layer's own units, to pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class View:
     Attributes
     ----------
     point : tuple of float
-        Where its sliders are, in the world, as ``viewer.dims.point``.
+        Positions of its sliders in the world, as ``viewer.dims.point``.
     displayed : tuple of int
         The axes that are shown.
     units : tuple or None
-        The units of the world, one an axis; None where the viewer has none.
+        The units of the world, one per axis; None if the viewer has none.
     thick : bool
         Whether several planes are shown as one.
     """
@@ -62,25 +62,25 @@ class View:
 
 
 def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldPlanes:
-    """Put the planes that are shown of four layers together.
+    """Combine the planes that are shown of four layers.
 
     Parameters
     ----------
     layers : mapping of Channel to ImageLayer or None
         The layer of each channel.
     view : View
-        What is shown: of a layer with more than two dimensions the plane that napari shows is taken.
+        What is shown: for a layer with more than two dimensions, the plane that napari shows is used.
 
     Returns
     -------
     FieldPlanes
-        With a note for each layer that has several planes, which of them it is.
+        With a note on the plane that is used, for each layer that has several.
 
     Raises
     ------
     PlaneError
         A channel has no layer, two have the same one, a layer is in colour or not of 8 or 16 bits, the viewer shows no
-        plane of it, or the planes differ in size or depth, or lie differently over each other.
+        plane of it, or the planes differ in size or depth, or don't coincide.
     """
     open_channels = [channel for channel in Channel if layers.get(channel) is None]
     if open_channels:
@@ -117,7 +117,7 @@ def _data_of(layer: ImageLayer) -> Any:  # noqa: ANN401 - arrays of any library
 
 
 def _position(layer: ImageLayer, shape: Sequence[int], view: View) -> tuple[int, ...]:
-    """Give the indices of the plane that napari shows of a layer, along all axes but the last two."""
+    """Return the indices of the plane that napari shows of a layer, along all axes except the last two."""
     last = {len(view.point) - _PLANE, len(view.point) - 1}
     if set(view.displayed) != last or view.thick:
         raise PlaneError(
@@ -138,7 +138,7 @@ def _position(layer: ImageLayer, shape: Sequence[int], view: View) -> tuple[int,
                 where=layer.name,
                 remedy="Reset the layer's affine transform.",
             )
-    # As napari does it: a half goes to the even neighbour.
+    # As in napari: a half is rounded to the even neighbour.
     position = tuple(int(at) for at in np.round(own))
     if any(not 0 <= at < length for at, length in zip(position, shape, strict=False)):
         raise PlaneError(
@@ -163,7 +163,7 @@ def _factor(unit: Any, own: Any, layer: ImageLayer) -> float:  # noqa: ANN401 - 
         return 1.0
     try:
         return float((1 * unit).to(own).magnitude)
-    except Exception as error:  # pint's own, which this module does without
+    except Exception as error:  # pint's own errors, which this module does not import
         raise PlaneError(
             f"the layer is in {own}, and the viewer in {unit}",
             where=layer.name,
@@ -172,13 +172,13 @@ def _factor(unit: Any, own: Any, layer: ImageLayer) -> float:  # noqa: ANN401 - 
 
 
 def _check_overlay(layers: Sequence[ImageLayer], view: View, size: Sequence[int]) -> None:
-    """Check that the same pixels of the four layers lie over each other."""
+    """Check that the pixels of the four layers coincide."""
     first, *others = (_plane_map(layer, view) for layer in layers)
-    # Transforms are linear: what holds in three corners holds between them.
+    # Transforms are linear: a bound at three corners holds between them.
     corners = np.array([(0, 0, 1), (size[0], 0, 1), (0, size[1], 1)], np.float64).T
-    places = np.linalg.solve(first, corners)
+    positions = np.linalg.solve(first, corners)
     for layer, transform in zip(layers[1:], others, strict=True):
-        apart = float(abs(transform @ places - corners).max())
+        apart = float(abs(transform @ positions - corners).max())
         if not apart <= _SHIFT:
             raise PlaneError(
                 f"it lies up to {apart:.3g} pixels off the layer {layers[0].name!r}: their scales or places differ",
@@ -188,7 +188,7 @@ def _check_overlay(layers: Sequence[ImageLayer], view: View, size: Sequence[int]
 
 
 def _plane_map(layer: ImageLayer, view: View) -> npt.NDArray[np.float64]:
-    """Give the matrix that turns a place in the shown plane of the world into pixels, in homogeneous coordinates."""
+    """Return the matrix from positions in the shown plane of the world to pixels, in homogeneous coordinates."""
     ends = []
     for shift in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):
         point = [*view.point[:-_PLANE], *shift]
@@ -199,7 +199,7 @@ def _plane_map(layer: ImageLayer, view: View) -> npt.NDArray[np.float64]:
 
 
 def common_pixel_size(layers: Sequence[ImageLayer]) -> float | None:
-    """Give micrometres a pixel of the layers of a field; None where one does not say it, or they differ."""
+    """Return micrometres per pixel of the layers of a field; None if a layer does not give it, or they differ."""
     sizes = [pixel_size_of(layer) for layer in layers]
     known = sorted(size for size in sizes if size is not None)
     same = all(after / before - 1 <= _EQUAL_SIZES for before, after in pairwise(known))
@@ -207,7 +207,7 @@ def common_pixel_size(layers: Sequence[ImageLayer]) -> float | None:
 
 
 def pixel_size_of(layer: ImageLayer) -> float | None:
-    """Give micrometres a pixel of a layer; None where its unit is no length, or its pixels are not square."""
+    """Return micrometres per pixel of a layer; None if its unit is not a length, or its pixels are not square."""
     matrix = _plane_map(layer, View(point=(0.0,) * layer.ndim, displayed=()))[:2, :2]
     height, width = (float(side) for side in np.linalg.norm(np.linalg.inv(matrix), axis=0))
     unit, other = map(str, layer.units[-2:])

@@ -1,4 +1,4 @@
-"""The widget in napari that says in which organelles the protein of the shown field sits."""
+"""The napari widget that shows in which organelles the protein of the shown field sits."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         return row
 
     def list_layers(self, _: object = None) -> None:
-        """List the image layers anew: what was chosen stays, by whatever name, and what is open is guessed."""
+        """List the image layers again: chosen layers stay chosen, also when renamed, and open channels are guessed."""
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
         self._follow(layers)
         names = [layer.name for layer in layers]
@@ -133,13 +133,13 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             return
         for channel, box in self.channels.items():
             before, guess = box.currentData(), guessed[channel]
-            kept = [at for at, layer in enumerate(layers) if layer is before]
+            chosen = [at for at, layer in enumerate(layers) if layer is before]
             with QSignalBlocker(box):
                 box.clear()
                 box.addItem(_NO_LAYER, None)
                 for layer in layers:
                     box.addItem(layer.name, layer)
-                box.setCurrentIndex(1 + (kept[0] if kept else -1 if guess is None else names.index(guess)))
+                box.setCurrentIndex(1 + (chosen[0] if chosen else -1 if guess is None else names.index(guess)))
         self._follow_pixel_size()
 
     def _follow(self, layers: Sequence[Any]) -> None:
@@ -175,7 +175,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         )
 
     def classify(self) -> None:
-        """Classify the field; the answer comes when it is there."""
+        """Classify the field in the background; the answer is shown when it is ready."""
         chosen = {channel: box.currentData() for channel, box in self.channels.items()}
         try:
             field = planes_of(chosen, self._view(chosen.values()))
@@ -200,7 +200,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.button.setEnabled(False)
         self.message.setText("Classifying ...")
         parts = {"returned": self._show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
-        # Errors are told here; napari would raise each once more.
+        # Errors are shown here; napari would also raise them.
         create_worker(work, _connect=parts, _ignore_errors=True)
 
     def _fail(self, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Spreads prediction over a Ray cluster: fields as a dataset, one actor a GPU or group of cores."""
+"""Distributes prediction over a Ray cluster: fields as a dataset, one actor per GPU or group of cores."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
 FIELDS_A_CALL = 64
-"""Fields that an actor gets at once: what is done again when its node dies."""
+"""Fields that an actor gets at once; they are repeated if its node dies."""
 
 CALLS_A_DATASET = 800
-"""Calls of one dataset of `RayPredictor.stream`, so that the driver's memory is bounded."""
+"""Calls of one dataset of `RayPredictor.stream`, which bounds the driver's memory."""
 
 _FILE = pa.struct(
     [
@@ -56,9 +56,9 @@ SCHEMA = pa.schema(
         ("notes", pa.list_(pa.string())),
     ]
 )
-"""The columns of answers: a field that failed has its reason in error, where and remedy, and nulls else.
+"""The columns of answers: a field that failed has its reason in error, where and remedy, and nulls elsewhere.
 
-Each of a field's files has its path, and its stamp as `hpa_sdk.files.file_state.FileStamp` has it.
+Each of a field's files has its path, and its stamp with the fields of `hpa_sdk.files.file_state.FileStamp`.
 """
 
 
@@ -71,38 +71,39 @@ def predict_dataset(
     ----------
     fields : ray.data.Dataset
         With the columns id, and files: the four planes of a field in the order red, green, blue, yellow, each a path
-        that every node can read or an address such as ``s3://bucket/0007_red.png``; text, or bytes where it is none.
+        that every node can read or an address such as ``s3://bucket/0007_red.png``; text, or bytes if it is not valid
+        text.
     options : mapping of str to object
-        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read. Every actor holds
-        the file to the SHA-256 ``sha256``. Default: the one that a node reads there now.
+        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read. Every actor checks
+        the file against the SHA-256 ``sha256``. Default: that of the file that a node reads now.
     actors : int, optional
-        How many predict at the same time. Default: as many as the cluster has room for.
+        How many predict at the same time. Default: as many as the cluster has resources for.
     cpus : int
-        Cores of an actor; one for a GPU has a card too.
+        Cores of an actor; an actor for a GPU also gets one GPU.
 
     Returns
     -------
     ray.data.Dataset
-        With the columns of `SCHEMA`, in the order of `fields`. Whatever dies on the way is done again.
+        With the columns of `SCHEMA`, in the order of `fields`. Work that is lost with a node is repeated.
 
     Raises
     ------
     SettingError
-        No node of the cluster has room for an actor.
+        No node of the cluster has the resources for an actor.
     """
-    room = _room(options, cpus)
-    most = actors or _places(room)
-    # An actor that starts hours later must not take what lies there then.
+    resources = _resources(options, cpus)
+    most = actors or _count_slots(resources)
+    # An actor that starts hours later must not load another file.
     options = {**options, "sha256": options.get("sha256") or ray.get(ray.remote(_sha256).remote(options["model"]))}
     answers = fields.map_batches(
         _FieldActor,
         batch_size=FIELDS_A_CALL,
         batch_format="pyarrow",
         fn_constructor_args=(dict(options),),
-        # One is enough to go on: the others come back as soon as there is room.
+        # One actor is enough to continue: the others return as soon as there are resources.
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
-        num_cpus=room["CPU"],
-        num_gpus=room["GPU"],
+        num_cpus=resources["CPU"],
+        num_gpus=resources["GPU"],
     )
     answers.context.execution_options.preserve_order = True
     return answers
@@ -147,7 +148,7 @@ class RayPredictor:
         threads: int | None = None,
         **options: Any,  # noqa: ANN401 - those of Predictor.load, each of its own type
     ) -> RayPredictor:
-        """Open a model on the cluster, which is the one that Ray's own settings name, else one of this machine.
+        """Open a model on the cluster that Ray's own settings name, or else on a cluster of this machine.
 
         Parameters
         ----------
@@ -163,15 +164,15 @@ class RayPredictor:
         Raises
         ------
         HpaError
-            As for `Predictor.load`, from the node that tried it first; or no node has room for an actor.
+            As for `Predictor.load`, from the node that tried it first; or no node has the resources for an actor.
         """
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         cpus = threads or 1
         options |= {"threads": cpus, "model": str(model.resolve())}
-        room = _room(options, cpus)
-        _places(room)
-        look = ray.remote(num_cpus=room["CPU"], num_gpus=room["GPU"])(_look)
+        resources = _resources(options, cpus)
+        _count_slots(resources)
+        look = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"])(_look)
         try:
             card, thresholds, device, sha256 = ray.get(look.remote(options))
         except ray.exceptions.RayTaskError as error:
@@ -221,12 +222,12 @@ class RayPredictor:
 
 
 class _FieldActor:
-    """Holds a session of its own for as long as it lives: sessions can't be sent."""
+    """Has its own session for its whole lifetime, because sessions can't be sent."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         try:
             self._predictor: Predictor | ModelFileError = Predictor.load(**options)
-        except ModelFileError as error:  # such as another file in the place of the model: its fields fail
+        except ModelFileError as error:  # such as another file under the model's path: its fields fail
             self._predictor = error
 
     def __call__(self, fields: pa.Table) -> pa.Table:
@@ -249,21 +250,21 @@ def _sha256(model: str) -> str:
     return file_sha256(Path(model))
 
 
-def _room(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
-    on_card = str(options.get("device", "auto")).partition(":")[0] in {"cuda", "tensorrt"}
-    return {"CPU": cpus, "GPU": int(on_card)}
+def _resources(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
+    on_gpu = str(options.get("device", "auto")).partition(":")[0] in {"cuda", "tensorrt"}
+    return {"CPU": cpus, "GPU": int(on_gpu)}
 
 
-def _places(room: Mapping[str, int]) -> int:
-    """Count the actors that the nodes have room for; Ray would wait for ever for the first."""
+def _count_slots(resources: Mapping[str, int]) -> int:
+    """Count the actors that the nodes have resources for; Ray would wait without end for the first."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    places = sum(min(int(node.get(kind, 0) // need) for kind, need in room.items() if need) for node in nodes)
-    if not places:
+    slots = sum(min(int(node.get(kind, 0) // need) for kind, need in resources.items() if need) for node in nodes)
+    if not slots:
         raise SettingError(
-            f"no node of the cluster has room for an actor ({room['CPU']} cores, {room['GPU']} GPUs)",
+            f"no node of the cluster has room for an actor ({resources['CPU']} cores, {resources['GPU']} GPUs)",
             remedy="Start a node that has, or ask for fewer --threads or another --device.",
         )
-    return places
+    return slots
 
 
 def _to_row(sample: Sample) -> dict[str, Any]:
@@ -273,7 +274,7 @@ def _to_row(sample: Sample) -> dict[str, Any]:
         files, stamp = sample.source.addresses, sample.source.expected
     elif sample.source is not None:
         source = pickle.dumps(sample.source)
-    # As bytes: a file name on Linux need be no Unicode, which a column of text refuses with all its rows.
+    # As bytes: a file name on Linux may not be valid Unicode, and a column of text would refuse all of its rows.
     return {
         "id": os.fsencode(sample.id),
         "files": list(map(os.fsencode, files)),
@@ -294,11 +295,11 @@ def _to_sample(row: Mapping[str, Any]) -> Sample:
 
 
 def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
-    sample_id = escaped(answer.id)  # as a file of answers has it
+    sample_id = escaped(answer.id)  # as in a file of answers
     if isinstance(answer, Failure):
         error = answer.error
-        told = {"error": error.what, "where": error.where, "remedy": error.remedy}
-        return {"id": sample_id} | {name: text and escaped(text) for name, text in told.items()}
+        parts = {"error": error.what, "where": error.where, "remedy": error.remedy}
+        return {"id": sample_id} | {name: text and escaped(text) for name, text in parts.items()}
     return {
         "id": sample_id,
         "labels": [label.hpa_name for label in answer],

@@ -1,4 +1,4 @@
-"""Stands before the page: lets in whom the operator means, and no more than the computer can bear."""
+"""Access control: refuses requests of unknown clients, and limits the size and the number of requests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hpa_sdk.live.records import Problem
 
 STATIC = Path(__file__).parent / "static"
-"""The files of the page: the only ones that are served as they are."""
+"""The files of the page: the only ones that are served unchanged."""
 
 MOST_AT_ONCE = 32
-"""Requests with fields that are in work at once; one more is asked to come again."""
+"""Maximum number of parallel requests with fields; one more is asked to retry."""
 
 RETRY_SECONDS = 2
 _LONGEST_NUMBER = 18  # digits
-_PATIENCE = 30.0  # seconds for the next piece of a body
+_BODY_TIMEOUT = 30.0  # seconds for the next piece of a body
 
 _HEADERS = {
     b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
@@ -37,15 +37,15 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Whom and what a guard lets in.
+    """Which requests a guard accepts.
 
     Attributes
     ----------
     hosts : frozenset of str or None
-        The names by which a browser may call this computer, so that no other site's name can be pointed at it; None
-        for any, where a token is asked for.
+        The host names that browsers may use for this computer, which prevents DNS rebinding; None for any, if a token
+        is required.
     token : str or None
-        What everybody has to show.
+        The token that every client needs.
     largest_body : int
         Bytes of a request.
     """
@@ -56,7 +56,7 @@ class Rules:
 
 
 class Guard:
-    """Wraps an application; every request and every response passes here."""
+    """Wraps an application; every request and every response passes through it."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app = app
@@ -69,7 +69,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = HTTPConnection(scope)
-        refusal = self._stranger(request) or self._without_token(request) or self._too_large(request)
+        refusal = self._foreign_request(request) or self._without_token(request) or self._too_large(request)
         counted = scope["method"] == "POST" and refusal is None
         if counted and self._in_work >= MOST_AT_ONCE:
             refusal, counted = _busy(), False
@@ -83,7 +83,7 @@ class Guard:
         finally:
             self._in_work -= counted
 
-    def _stranger(self, request: HTTPConnection) -> Response | None:
+    def _foreign_request(self, request: HTTPConnection) -> Response | None:
         host = request.headers.get("host", "")
         if self._rules.hosts is not None and _name(host) not in self._rules.hosts:
             return problem(
@@ -92,7 +92,7 @@ class Guard:
                 f"Use one of: {', '.join(sorted(self._rules.hosts))}.",
             )
         origin = request.headers.get("origin")
-        # A link from elsewhere may lead here; nothing else of another site may.
+        # Another site may link here, and nothing else.
         site, mode = request.headers.get("sec-fetch-site"), request.headers.get("sec-fetch-mode")
         linked = mode == "navigate" and request.scope["method"] == "GET"
         elsewhere = site in {"cross-site", "same-site"} and not linked
@@ -104,7 +104,7 @@ class Guard:
         token, path = self._rules.token, request.scope["path"]
         if token is None or path.startswith("/static/"):
             return None
-        # Cookies know no ports: two pages on one computer have two tokens.
+        # Cookies ignore ports: two pages on one computer need two cookies.
         cookie = f"hpa-token-{request.scope['server'][1]}"
         shown = request.query_params.get("token")
         if path == "/" and shown is not None:
@@ -122,12 +122,13 @@ class Guard:
         return problem(401, "this server asks for a token", remedy, {"WWW-Authenticate": "Bearer"})
 
     def _too_large(self, request: HTTPConnection) -> Response | None:
-        told, limit = request.headers.get("content-length", "0"), self._rules.largest_body
-        return _large(limit) if len(told) > _LONGEST_NUMBER or (told.isdecimal() and int(told) > limit) else None
+        length, limit = request.headers.get("content-length", "0"), self._rules.largest_body
+        too_large = len(length) > _LONGEST_NUMBER or (length.isdecimal() and int(length) > limit)
+        return _large(limit) if too_large else None
 
 
 def problem(status: int, what: str, remedy: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Make the answer to a request that is refused."""
+    """Create the response to a request that is refused."""
     return JSONResponse(asdict(Problem(what=what, remedy=remedy)), status, headers)
 
 
@@ -135,7 +136,7 @@ _TOO_LARGE = "the request is larger than the {:,} bytes that are read"
 
 
 def _large(limit: int) -> JSONResponse:
-    # Closed, or the rest would have to be read all the same.
+    # Closed, because otherwise the rest would have to be read.
     headers = {"Connection": "close"}
     return problem(413, _TOO_LARGE.format(limit), "Send one field at a time, cut to one field of view.", headers)
 
@@ -152,7 +153,7 @@ def _busy() -> JSONResponse:
 def _name(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname
-    except ValueError:  # half an address of version 6
+    except ValueError:  # an incomplete IPv6 address
         return None
 
 
@@ -161,15 +162,15 @@ def _same(given: str, token: str) -> bool:
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
-    """Read no more than so many bytes of a body, and wait for none of them too long."""
+    """Limit the bytes of a body, and the time to wait for each part of it."""
     length, whole = 0, False
 
     async def receive_bounded() -> Message:
         nonlocal length, whole
         if whole:
-            return await receive()  # how the client's leaving is told
+            return await receive()  # reports that the client has disconnected
         try:
-            message = await asyncio.wait_for(receive(), _PATIENCE)
+            message = await asyncio.wait_for(receive(), _BODY_TIMEOUT)
         except TimeoutError as error:
             raise HTTPException(408, "the request did not come to its end", {"Connection": "close"}) from error
         length += len(message.get("body", b""))
@@ -182,15 +183,15 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 
 
 def _with_headers(send: Send, path: str) -> Send:
-    # What says nothing itself: a browser would guess how long it may keep it, and could put scripts of two versions
-    # together. A reason for a refusal is one of this moment.
-    kept = b"no-cache" if path.startswith("/static/") else b"no-store"
+    # For responses without a caching rule: a browser would guess how long it may cache them, and could combine scripts
+    # of two versions. The reason for a refusal is only valid at the time.
+    caching = b"no-cache" if path.startswith("/static/") else b"no-store"
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", []))
             if not any(name.lower() == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", kept))
+                headers.append((b"cache-control", caching))
             message["headers"] = [*headers, *_HEADERS.items()]
         await send(message)
 

@@ -1,4 +1,4 @@
-"""Says whether files that were just read are still those that a result was answered from."""
+"""Checks whether files that were just read are still those that a result was answered from."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hpa_sdk.results.result import Result
 
 
 class ChangedError(HpaError):
-    """What was asked for is there no more as it was: files were changed, or a field was answered again."""
+    """The requested state no longer exists: files were changed, or a field was answered again."""
 
 
 def check_unchanged(result: Result, read: Sequence[FileState]) -> None:
-    """Check that files are those of a result, as they were when it was answered.
+    """Check that the files of a result are unchanged since it was answered.
 
     Parameters
     ----------
     result : Result
         The result. One without stamps, as earlier versions wrote it, can't be checked and passes.
     read : sequence of FileState
-        The files that its planes were just read from, as they were then.
+        The files that its planes were just read from, in their state at that time.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def check_unchanged(result: Result, read: Sequence[FileState]) -> None:
     """
     if not result.stamps:
         return
-    # The files may have been read by another name of their folder.
+    # The files may have been read through another name of their folder.
     answered = _by_path((os.path.realpath(path) for path in result.files), result.stamps)
     found = _by_path((os.path.realpath(file.path) for file in read), [file.stamp for file in read])
     if answered is None or found is None or not _same(answered, found):
@@ -43,7 +43,7 @@ def check_unchanged(result: Result, read: Sequence[FileState]) -> None:
 
 
 def resembles(result: Result, read: Sequence[FileState]) -> bool:
-    """Say whether files of the same names, wherever they lie, have the sizes and times that those of a result had.
+    """Return whether files of the same names, in any folder, have the sizes and times of a result's files.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _same(answered: dict[str, FileStamp], found: dict[str, FileStamp]) -> bool:
 
 
 def _by_path(paths: Iterable[str], stamps: Sequence[FileStamp]) -> dict[str, FileStamp] | None:
-    """Join paths with their stamps; None where they are not one stamp for each of different paths."""
+    """Map paths to their stamps; None unless all paths differ and each has one stamp."""
     listed = list(paths)
     return dict(zip(listed, stamps, strict=True)) if len(set(listed)) == len(listed) == len(stamps) else None
 

@@ -1,4 +1,4 @@
-"""Puts the page and the interface for programs together, with a description of it at /openapi.json."""
+"""Assembles the page and the HTTP interface for programs, with a description of it at /openapi.json."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hpa_sdk.live.service import Service, no_such_result
 _MOST_ROWS = 500
 _NO_LIMIT = 2**63 - 1  # the largest number that SQLite takes
 _EVENT = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,18})")
-_DRAWN_AT_ONCE = 2  # pictures; the cores belong to the predictor
+_DRAWN_AT_ONCE = 2  # pictures; the predictor needs the cores
 _DESCRIPTION = (
     "Says in which of 28 organelles a protein sits. The same predictor, results and files as those of 'hpa watch'."
     " Where the server asks for a token, send it in the header Authorization: Bearer TOKEN."
@@ -45,7 +45,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         409: "The results are those of another store, or a field or its files changed since it was answered.",
         413: "The request is too large.",
         422: "The files are not those of a field that can be read, or a value is none.",
-        503: "Busy, or a disk or the device fails; the header Retry-After tells when to come again.",
+        503: "Busy, or a disk or the device fails; the header Retry-After says when to send the request again.",
     }.items()
 }
 
@@ -55,22 +55,22 @@ Store = Annotated[str | None, Query(description="The store that the number is of
 
 
 def make_app(service: Service, rules: Rules, stopping: Stopping) -> ASGIApp:
-    """Make the application.
+    """Create the application.
 
     Parameters
     ----------
     service : Service
-        What does the work.
+        Handles the requests.
     rules : Rules
-        Whom to let in.
+        Which requests are accepted.
     stopping : callable
-        Says whether the server is to end, so that open streams of events end with it.
+        Returns whether the server is to end, so that open event streams end with it.
     """
     app = FastAPI(
         title="hpa-sdk live page",
         version=__version__,
         description=_DESCRIPTION,
-        # The usual pages for these load their scripts from elsewhere.
+        # The default documentation pages load scripts from other sites.
         docs_url=None,
         redoc_url=None,
         responses=_PROBLEMS,
@@ -79,9 +79,9 @@ def make_app(service: Service, rules: Rules, stopping: Stopping) -> ASGIApp:
     _add_pictures(app, service)
     _add_page(app, service, stopping)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_exception_handler(HpaError, _tell_error)
-    app.add_exception_handler(HTTPException, _tell_refusal)
-    app.add_exception_handler(RequestValidationError, _tell_invalid)
+    app.add_exception_handler(HpaError, _error_response)
+    app.add_exception_handler(HTTPException, _refusal_response)
+    app.add_exception_handler(RequestValidationError, _invalid_response)
     return Guard(app, rules)
 
 
@@ -118,7 +118,7 @@ def _add_results(app: FastAPI, service: Service) -> None:
 
     @app.get("/health")
     def health() -> Status:
-        """Tell how things stand: model, device, number of results and of each label, and what is wrong."""
+        """Return the status: model, device, number of results and of each label, and current problems."""
         return service.status()
 
 
@@ -143,10 +143,10 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
                 png = await run_in_threadpool(service.picture, name, view, side, store=store, number=number)
         except (SampleError, PlaneError) as error:
             raise HTTPException(404, error.what) from error
-        # Only with both does an address mean one result for ever; an id has another one whenever it is answered again.
+        # Only with both does a URL always mean the same result; an id gets a new result whenever it is answered again.
         lasting = store is not None and number is not None
-        kept = "private, max-age=86400" if lasting else "no-store"
-        return Response(png, media_type="image/png", headers={"Cache-Control": kept})
+        caching = "private, max-age=86400" if lasting else "no-store"
+        return Response(png, media_type="image/png", headers={"Cache-Control": caching})
 
 
 def _add_page(app: FastAPI, service: Service, stopping: Stopping) -> None:
@@ -154,13 +154,13 @@ def _add_page(app: FastAPI, service: Service, stopping: Stopping) -> None:
     def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    # Endless, so no part of the description, which is of questions that have an answer.
+    # An endless stream, so not in the description, which is of requests with one response.
     @app.get("/events", include_in_schema=False)
     async def events(request: Request, after: Number = 0, store: Store = None) -> StreamingResponse:
         number = after if store in {None, service.view.store} else 0
         if last := request.headers.get("last-event-id"):
             event = _EVENT.fullmatch(last)
-            # The number of another store says nothing here: all results of this one are new to who comes with it.
+            # A number of another store has no meaning here: all results of this store are new to the client.
             number = int(event[2]) if event and event[1] == service.view.store else 0
         stream = follow(service, number, stopping)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
@@ -171,10 +171,10 @@ def _json(form: bytes, rows: list[Row]) -> Response:
     return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-# Names of files, not their folders: who sends a field need not know where it is kept.
+# Names of files without their folders: a client need not know where its fields are stored.
 
 
-def _tell_error(_: Request, error: Exception) -> JSONResponse:
+def _error_response(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HpaError):
         raise error
     status = 409 if isinstance(error, ChangedError) else 503 if isinstance(error, (DeviceError, OutputError)) else 422
@@ -182,15 +182,15 @@ def _tell_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(asdict(Problem(what=error.what, where=where, remedy=error.remedy)), status)
 
 
-def _tell_refusal(_: Request, error: Exception) -> JSONResponse:
+def _refusal_response(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     headers = None if error.headers is None else dict(error.headers)
     return problem(error.status_code, error.detail, "GET /openapi.json describes what can be asked for.", headers)
 
 
-def _tell_invalid(_: Request, error: Exception) -> JSONResponse:
+def _invalid_response(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return problem(422, told, "GET /openapi.json describes what can be asked for.")
+    message = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return problem(422, message, "GET /openapi.json describes what can be asked for.")

@@ -1,4 +1,4 @@
-"""Tells an open page what is new, as server-sent events that go on after a restart of the server."""
+"""Sends new results and the status to open pages as server-sent events, which resume after a server restart."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from hpa_sdk.live.result_view import Row
 from hpa_sdk.live.service import Service
 
 SECONDS_A_LOOK = 0.2
-"""From one look for new results to the next."""
+"""Seconds between two checks for new results."""
 
 Stopping = Callable[[], bool]
-"""Says whether the server is to end."""
+"""Returns whether the server is to end."""
 
 _ROWS_A_LOOK = 100
 _LOOKS_A_STATUS = 5
-_LOOKS_A_SIGN = 75  # a sign of life, by which a dead connection shows
+_LOOKS_A_SIGN = 75  # a keep-alive message, which reveals a dead connection
 
 
 async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIterator[bytes]:
-    """Give events without end: the status, each result after a number, and the status again whenever it changed.
+    """Yield events without end: the status, each result after a number, and the status again whenever it changed.
 
-    The id of an event is the store and the number of its result, so a browser that comes again says where it was, to
-    this server or the next. The status comes first: it names the store that all that follows is of.
+    The id of an event is the store and the number of its result. A browser that reconnects sends the last id, so that
+    this server, or the next, resumes there. The status comes first: it names the store of all that follows.
 
     Parameters
     ----------
     service : Service
-        Knows the results.
+        Provides the results.
     number : int
         The last number that the client has.
     stopping : callable
@@ -67,5 +67,5 @@ async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIter
 def _new_rows(service: Service, number: int) -> list[Row]:
     try:
         return service.view.after(number, _ROWS_A_LOOK)
-    except OutputError:  # the status tells of it
+    except OutputError:  # the status reports it
         return []

@@ -1,4 +1,4 @@
-"""Finds the field that files are, by the rules of the station or, where these do not fit, in its plainest forms."""
+"""Finds the field of some files, by the rules of the station or, if these do not match, in the common formats."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hpa_sdk.workstation.station import Station
 
 
 def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sample]:
-    """Give the samples of files that lie together: one, or one for each scene of a stack.
+    """Return the samples of files of one field: one, or one for each scene of a stack.
 
     Parameters
     ----------
     station : Station
-        The rules. Files that they don't fit can still be one stack, or ``<id>_red``, ``_green``, ``_blue`` and
+        The rules. Files that don't match them can still be one stack, or ``<id>_red``, ``_green``, ``_blue`` and
         ``_yellow``.
     root : pathlib.Path
         A folder.
@@ -56,19 +56,19 @@ def sample_of(result: Result, station: Station, roots: Sequence[Path]) -> Sample
     station : Station
         The rules by which it was read.
     roots : sequence of pathlib.Path
-        The folders that it may lie in; nothing outside them is ever opened.
+        The folders that it may be in; nothing outside them is ever opened.
 
     Raises
     ------
     SampleError
-        Its files lie elsewhere, or are no field any more.
+        Its files are elsewhere, or are not a field any more.
     """
     files = [os.path.realpath(file) for file in result.files]
     for root in roots:
         folder = os.path.realpath(root)
         if files and all(file.startswith(folder + os.sep) for file in files):
             names = [os.path.relpath(file, folder).replace(os.sep, "/") for file in files]
-            # A stack comes first, and the further files that it was read from behind it.
+            # A stack comes first, followed by the further files that it was read from.
             own = names[:1] if _is_stack(station, Path(folder), names[0]) else names
             return _scene(samples_in(station, Path(folder), own), result)
     raise SampleError(

@@ -1,4 +1,4 @@
-"""Keeps the last warnings of this process, for a page to show them beside the terminal."""
+"""Collects the last warnings of this process, which a page shows in addition to the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Notice:
     time : str
         ISO 8601 in UTC.
     text : str
-        What it says.
+        The message.
     """
 
     time: str
@@ -29,18 +29,18 @@ class Notice:
 
     @classmethod
     def now(cls, text: str) -> Notice:
-        """Make a notice of this moment."""
+        """Create a notice with the present time."""
         return cls(datetime.now(UTC).isoformat(timespec="seconds"), text)
 
 
-class _Keeper(logging.Handler):
+class _Collector(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.notices: deque[Notice] = deque(maxlen=_MOST)
 
     def emit(self, record: logging.LogRecord) -> None:
         notice = Notice.now(record.getMessage())
-        # The folder and the page can have the same to say; once is enough, as of the last time.
+        # The folder and the page can log the same message; only the last one is listed.
         for said in [said for said in self.notices if said.text == notice.text]:
             self.notices.remove(said)
         self.notices.append(notice)
@@ -48,14 +48,14 @@ class _Keeper(logging.Handler):
 
 @contextmanager
 def kept_notices() -> Iterator[deque[Notice]]:
-    """Keep what hpa_sdk warns of in the block, each once, the newest last; it goes to stderr as before."""
-    keeper, terminal = _Keeper(), logging.StreamHandler()
+    """Collect the warnings of hpa_sdk during the block, each once, the newest last; they still go to stderr."""
+    collector, terminal = _Collector(), logging.StreamHandler()
     logger = logging.getLogger("hpa_sdk")
-    handlers = [keeper] if logger.hasHandlers() else [keeper, terminal]
+    handlers = [collector] if logger.hasHandlers() else [collector, terminal]
     for handler in handlers:
         logger.addHandler(handler)
     try:
-        yield keeper.notices
+        yield collector.notices
     finally:
         for handler in handlers:
             logger.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Puts page, predictor, results and hot folder of one workstation together, and takes them down in order."""
+"""Starts the page, the predictor, the results and the hot folder of one workstation, and stops them in order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(
     host, port : str, int
         The address.
     token : str or None
-        What everybody has to show.
+        The token that every client needs.
     watches : bool
         Whether to watch the folder.
     existing : str
@@ -55,12 +55,12 @@ def run(
     stop : threading.Event
         Ends it.
     on_url : callable
-        Called with the address of the page when it is served: with port 0, the system chooses.
+        Called with the URL of the page when it is served: with port 0, the system chooses the port.
 
     Raises
     ------
     SettingError
-        The address can't be had, or needs a token.
+        The address is not available, or needs a token.
     HpaError
         As for `ResultStore`, `Predictor.load` and `HotFolder`.
     """
@@ -99,7 +99,7 @@ def _check_folders(station: Station, *, watches: bool) -> None:
 
 
 def _publish_until(stop: threading.Event, store: ResultStore) -> None:
-    """Write files and rows of results as they come; a hot folder does so by itself."""
+    """Write files and rows of results as they arrive; a hot folder does so by itself."""
     trouble = ""
     while not stop.wait(_SECONDS_A_PUBLICATION):
         try:

@@ -1,4 +1,4 @@
-"""Draws what the page shows of a field: its colour composite, or one plane in the tint of its channel."""
+"""Draws the pictures of a field for the page: its colour composite, or one plane in the tint of its channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says what the interface for programs answers, so that its description and its answers are the same."""
+"""Response types of the HTTP interface, from which its description is made too, so that both are the same."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class NumberedResult(Result):
     Attributes
     ----------
     number : int
-        Grows from result to result; a field that is answered again gets a new one.
+        Increases from result to result; a field that is answered again gets a new one.
     store : str
-        The identity of the store that the number is of. Another store numbers its results anew.
+        The identity of the store that the number belongs to. Another store has its own numbers.
     """
 
     number: int
@@ -33,9 +33,9 @@ class ResultPage:
     results : list of NumberedResult
         The results.
     next : int or None
-        What to give as `before` for those that follow; None where there are no more.
+        The value of `before` for the results that follow; None if there are no more.
     store : str
-        The identity of the store, to be given as `store` with `before`.
+        The identity of the store, to be sent as `store` with `before`.
     """
 
     results: list[NumberedResult]
@@ -45,7 +45,7 @@ class ResultPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """What became of the fields that were sent: one, or one for each scene of a stack."""
+    """The results of the fields that were sent: one, or one for each scene of a stack."""
 
     results: list[NumberedResult]
 
@@ -57,7 +57,7 @@ class Problem:
     Attributes
     ----------
     what : str
-        What was wrong, as a clause without a full stop.
+        The problem, as a clause without a full stop.
     where : str or None
         The file or folder it was found in.
     remedy : str
@@ -76,7 +76,7 @@ class Model:
     Attributes
     ----------
     name, architecture, precision : str
-        As its card has them; the precision with the way to compute where it is another than usual.
+        From its card; the precision includes the way to compute if it is not the usual one.
     sha256 : str
         SHA-256 of its file when it was loaded, in hexadecimal.
     """
@@ -89,18 +89,18 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How things stand.
+    """The status of the server.
 
     Attributes
     ----------
     status : str
-        ``"ok"``, or ``"trouble"`` where `troubles` has an entry.
+        ``"ok"``, or ``"trouble"`` if `troubles` has an entry.
     version : str
         Of hpa_sdk.
     model : Model
         The model that answers.
     device : str
-        The device that runs it, as the runtime tells it.
+        The device that runs it, as the runtime reports it.
     providers : tuple of str
         onnxruntime's providers in use.
     watching : str or None
@@ -108,19 +108,19 @@ class Status:
     labels : tuple of str
         HPA names of the 28 classes.
     label_counts : tuple of int
-        In how many results each label is.
+        Number of results with each label.
     results, failed : int
         Number of results, and of those that failed.
     newest : int
-        Number of the newest result, 0 where there is none.
+        Number of the newest result, 0 if there is none.
     store : str
         The identity of the store that the results are in.
     troubles : tuple of str
-        What is wrong now.
+        The current problems.
     notices : tuple of Notice
         The last warnings since the start, oldest first.
     largest_upload : int
-        Bytes that one request may send.
+        Maximum bytes of one request.
     """
 
     status: str

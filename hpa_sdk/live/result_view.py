@@ -1,4 +1,4 @@
-"""Reads a result store for those who only look: page by page, what is new, and how often each label was found."""
+"""Read-only access to a result store: results page by page, new results, and how often each label was found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.results.result import Result, ResultError
 from hpa_sdk.results.result_ledger import IDENTITY
 
-_REST = 10  # times as long as a count took
+_REST = 10  # pause between counts, in multiples of the time that a count took
 _INDICES = (
     "json_each(CASE WHEN json_valid(CAST(content AS TEXT)) THEN CAST(content AS TEXT) ELSE '{}' END, '$.indices')"
 )
@@ -27,20 +27,20 @@ SELECT number, id, content FROM results WHERE number < :before
 AND (:failed IS NULL OR failed = :failed)
 AND (:label IS NULL OR EXISTS (SELECT 1 FROM {_INDICES} WHERE value = :label))
 ORDER BY number DESC LIMIT :count
-"""  # noqa: S608 - our own words
-_LABELS = f"SELECT value, count(*) FROM results, {_INDICES} GROUP BY value"  # noqa: S608 - our own words
+"""  # noqa: S608 - no user input
+_LABELS = f"SELECT value, count(*) FROM results, {_INDICES} GROUP BY value"  # noqa: S608 - no user input
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A result, its number, which grows and is never used again, and the identity of the store that counts so."""
+    """A result, its number, which increases and is never reused, and the identity of the store of this number."""
 
     number: int
     result: Result
     store: str
 
     def to_json(self) -> bytes:
-        """Write all of it as one JSON object."""
+        """Return all of it as one JSON object."""
         return b'{"number":%d,"store":"%b",%b' % (self.number, self.store.encode(), self.result.to_json()[1:])
 
 
@@ -55,9 +55,9 @@ class Tally:
 
 
 class ResultView:
-    """A ledger, opened for reading only. For any thread; never waits for those who write.
+    """A ledger, opened for reading only. For any thread; never waits for writers.
 
-    Every method raises `OutputError` where the ledger can't be read.
+    Every method raises `OutputError` if the ledger can't be read.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class ResultView:
         Parameters
         ----------
         before, count : int
-            Those with a number below this, and so many of them at most.
+            Only results with a lower number, and their maximum count.
         failed, label : optional
             Only those that failed or did not, and only those with the label of this index.
         """
@@ -116,9 +116,9 @@ class ResultView:
         return self._rows(statement, number=number, count=count)
 
     def tally(self) -> Tally:
-        """Count the results; where they are many and change all the time, at most a tenth of the time goes into it.
+        """Count the results; if they are many and change all the time, this takes at most a tenth of the time.
 
-        Only the newest number is always that of this moment.
+        Only the newest number is always up to date.
         """
         with self._lock, self._typed_errors():
             version = self._one("PRAGMA data_version")
@@ -162,5 +162,5 @@ class ResultView:
             raise OutputError(
                 f"the results can't be read ({error})",
                 where=self._path,
-                remedy="Check that the disk of the ledger is there; the page goes on as soon as it is.",
+                remedy="Check that the disk of the ledger is there; the page resumes as soon as it is.",
             ) from error

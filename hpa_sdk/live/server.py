@@ -1,4 +1,4 @@
-"""Runs the page's server on a thread, beside whatever the program itself does."""
+"""Runs the page's server on a thread, in parallel with the rest of the program."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hpa_sdk.live.access_control import Rules
 from hpa_sdk.live.service import LARGEST_UPLOAD
 
 _SHORTEST_TOKEN = 16
-_GRACE = 5  # seconds for requests that are in work at the end
+_GRACE = 5  # seconds to finish open requests at shutdown
 
 
 def rules_for(host: str, token: str | None) -> Rules:
-    """Say whom to let in at an address.
+    """Return the access rules for an address.
 
     Parameters
     ----------
     host : str
         The address to listen on.
     token : str or None
-        What everybody has to show; needed where others than this computer can reach the address.
+        The token that every client needs; required if other computers can reach the address.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def rules_for(host: str, token: str | None) -> Rules:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take an address in the block.
+    """Bind an address during the block.
 
     Raises
     ------
     SettingError
-        It can't be had.
+        The address is not available.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -79,15 +79,15 @@ def serving(app: ASGIApp, taken: socket.socket, stop: threading.Event) -> Iterat
     app : ASGI application
         What to serve.
     taken : socket.socket
-        Where.
+        The socket to serve on.
     stop : threading.Event
-        Is set if the server ends by itself, and at the end of the block.
+        Set if the server ends by itself, and at the end of the block.
     """
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             log_config=None,
-            access_log=False,  # it would tell tokens
+            access_log=False,  # it would log tokens
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
@@ -111,7 +111,7 @@ def serving(app: ASGIApp, taken: socket.socket, stop: threading.Event) -> Iterat
 
 
 def url_of(taken: socket.socket) -> str:
-    """Give the address of the page."""
+    """Return the URL of the page."""
     host, port = taken.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 

@@ -1,4 +1,4 @@
-"""Does what the page and programs ask for, with the predictor, the rules and the results of one workstation."""
+"""Handles the requests of the page and of programs, with the predictor, rules and results of one workstation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 
 LARGEST_UPLOAD = 512 * 2**20
-"""Bytes that one request may send: a field of 4096 x 4096 pixels, 16 bits and four z planes."""
+"""Maximum bytes of one request: a field of 4096 x 4096 pixels, 16 bits and four z planes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Received:
 
 
 class Service:
-    """What page and programs can ask for. For any thread; everything but `ask` may wait for the disk.
+    """The requests of the page and of programs. For any thread; every method except `ask` may wait for the disk.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Service:
     predictor : Predictor
         Loaded from the station's model.
     store : ResultStore
-        Where results are and go.
+        The results.
     view : ResultView
         Reads them.
     stream : SharedStream
@@ -96,7 +96,7 @@ class Service:
         )
 
     def receive(self, files: Sequence[tuple[str, IO[bytes]]]) -> Received:
-        """Keep the files of one field that a client sent.
+        """Store the files of one field that a client sent.
 
         Raises
         ------
@@ -113,16 +113,16 @@ class Service:
             raise
 
     def ask(self, sample: Sample) -> Future[Answer]:
-        """Ask about a field; the future gives the answer."""
+        """Submit a field; the future returns the answer."""
         return self._stream.ask(sample)
 
     def finish(self, received: Received, answers: Sequence[Answer]) -> list[Row]:
-        """Add the answers to the results, and give them as they are there.
+        """Add the answers to the results, and return the rows that were added.
 
         Raises
         ------
         HpaError
-            None of the fields could be answered; nothing of them is kept.
+            None of the fields could be answered; nothing of them is stored.
         OutputError
             The results can't be written.
         """
@@ -135,7 +135,7 @@ class Service:
         return [row for result in results if (row := self.view.get(result.id))]
 
     def check_store(self, store: str | None) -> None:
-        """Check that the store a client speaks of is the one that is open here.
+        """Check that the store a client refers to is the one that is open here.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Service:
         view, side
             As for `hpa_sdk.live.pictures.draw`.
         store, number : optional
-            The store and the number of the result that is meant.
+            The store and the number of the expected result.
 
         Raises
         ------
@@ -181,16 +181,16 @@ class Service:
                 remedy="Ask for the result again, and for its picture with its number.",
             )
         field = read_field(sample_of(row.result, self._station, (self._uploads.folder, self._station.watch)))
-        # Of the bytes that were just read: a look at the files before or after could be of others.
+        # Checks the bytes that were just read: the files could be others before or after.
         check_unchanged(row.result, field.files)
         return draw(field.planes, view, side=side)
 
     def status(self) -> Status:
-        """Tell how things stand."""
+        """Return the status."""
         troubles = []
         if not self._predictor.model.is_on_disk():
             troubles.append(
-                "The model file was replaced or removed. The model that was loaded from it goes on answering;"
+                "The model file was replaced or removed. The model that was loaded from it stays in use;"
                 " start again to use the file that is there now."
             )
         tally = Tally()
@@ -227,5 +227,5 @@ class Service:
 
 
 def no_such_result(name: str) -> SampleError:
-    """Make the refusal for an id that has no result."""
+    """Create the error for an id that has no result."""
     return SampleError(f"no result has the id {name!r}", remedy="GET /results gives those that there are.")

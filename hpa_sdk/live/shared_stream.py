@@ -1,4 +1,4 @@
-"""Lets many clients share one predictor: their fields go through it as one stream, and so in common batches."""
+"""Shares one predictor between many clients: their fields form one stream, and so common batches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 
 Answer = Prediction | Failure
-"""What a predictor gives for one field."""
+"""What a predictor returns for one field."""
 
 
 @dataclass(slots=True)
@@ -26,15 +26,15 @@ class _Asked:
 
 
 class SharedStream:
-    """Answers the fields of many clients on a thread of its own, in the order in which they came.
+    """Answers the fields of many clients on a separate thread, in the order in which they arrived.
 
-    As long as fields are waiting, they are one stream of the predictor: files are read ahead, and whoever asks
-    meanwhile joins it. How many wait is bounded by those who ask.
+    While fields are waiting, they form one stream of the predictor: files are read ahead, and new requests join the
+    stream. The clients bound the number of waiting fields.
 
     Parameters
     ----------
     predictor : Predictor
-        What answers.
+        The predictor.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -53,7 +53,7 @@ class SharedStream:
         self._thread.join()
 
     def ask(self, sample: Sample) -> Future[Answer]:
-        """Ask about a field; the future gives the answer, or raises what the predictor raised."""
+        """Submit a field; the future returns the answer, or raises what the predictor raised."""
         asked = _Asked(sample)
         self._waiting.put(asked)
         return asked.answer
@@ -74,7 +74,7 @@ class SharedStream:
         try:
             for answer in self._predictor.stream(samples()):
                 asked.popleft().answer.set_result(answer)
-        except Exception as error:  # noqa: BLE001 - raised again where it was asked, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error is raised again in the client
             for one in asked:
                 one.answer.set_exception(error)
 
@@ -86,4 +86,4 @@ class SharedStream:
                 following = self._waiting.get_nowait()
             except queue.Empty:
                 return
-        self._waiting.put(None)  # the end, which `_work` has to see
+        self._waiting.put(None)  # the end marker, which `_work` has to see

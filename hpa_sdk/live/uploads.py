@@ -1,4 +1,4 @@
-"""Keeps the files that clients send: below the results, under names of theirs that can do no harm, up to a limit."""
+"""Stores the files that clients send below the results, under checked names and up to a size limit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ UPLOADS = "hpa-uploads"
 """Name of the folder below the results."""
 
 MOST_FILES = 256
-"""Files a field at most: four channels of 64 z planes."""
+"""Maximum number of files of a field: four channels of 64 z planes."""
 
 KEPT_BYTES = 4 * 2**30
-"""So much is kept of the planes that were sent, the newest; results stay all the same."""
+"""Maximum bytes of sent planes that are stored: the oldest are removed first, and results are never removed."""
 
 _LONGEST_NAME = 120
-# A path, what Windows allows in no name, and the names that it keeps for itself.
+# Paths, characters that Windows does not allow in names, and its reserved names.
 _REFUSED = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f]|[. ]$|^\.|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
 
 
@@ -36,13 +36,13 @@ class Uploads:
     output : pathlib.Path
         The folder for results.
     kept : int
-        Bytes of planes that are kept.
+        Maximum bytes of planes that are stored.
     """
 
     def __init__(self, output: Path, *, kept: int = KEPT_BYTES) -> None:
         self.folder = output / UPLOADS
         self._output = output
-        self._kept = kept
+        self._limit = kept
         self._lock = threading.Lock()
         self._fields = deque((folder, _length(folder)) for folder in _folders(self.folder))
         self._bytes = sum(length for _, length in self._fields)
@@ -63,7 +63,7 @@ class Uploads:
         Raises
         ------
         SampleError
-            There are none or too many, or one has a name that no plane has.
+            There are none or too many, or one has a name that is not allowed.
         OutputError
             They can't be written.
         """
@@ -78,7 +78,7 @@ class Uploads:
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise OutputError(
-                f"what was sent can't be kept ({error.strerror})",
+                f"the files that were sent can't be stored ({error.strerror})",
                 where=self.folder,
                 remedy="Check that the folder for results is there and writable, and its disk not full.",
             ) from error
@@ -89,11 +89,11 @@ class Uploads:
         return [f"{UPLOADS}/{moment}/{name}" for name, _ in files]
 
     def discard(self, names: Sequence[str]) -> None:
-        """Remove files that `keep` wrote and that are no field."""
+        """Remove files that `keep` wrote and that are not a field."""
         shutil.rmtree(self._output.joinpath(names[0]).parent, ignore_errors=True)
 
     def _remove_oldest(self) -> None:
-        while self._bytes > self._kept and len(self._fields) > 1:
+        while self._bytes > self._limit and len(self._fields) > 1:
             folder, length = self._fields.popleft()
             for plane in _planes(folder):
                 plane.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Lets a model file prove that it is as it was exported."""
+"""Checks that a model file is unchanged since its export."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpa_sdk.models.onnx_file import graph_sha256
 CHECKSUM_KEY = "hpa_file_sha256"
 """Key of the checksum, the last entry of the file's ``metadata_props``."""
 
-# One entry of metadata_props on the wire: field 14, its length, then the key and the 64 digits with theirs.
+# One entry of metadata_props in wire format: field 14, its length, then the key and the 64 digits with their lengths.
 _DIGITS = 64
 _START = bytes(
     [0x72, 2 + len(CHECKSUM_KEY) + 2 + _DIGITS, 0x0A, len(CHECKSUM_KEY), *CHECKSUM_KEY.encode(), 0x12, _DIGITS]
@@ -21,9 +21,9 @@ _EXPORT_AGAIN = "Get the file again from where it was made, or export it again."
 
 
 def add_checksum(model: bytes) -> bytes:
-    """Add the SHA-256 of a whole serialized model to its end, as an entry of ``metadata_props``.
+    """Append the SHA-256 of a whole serialized model to it, as an entry of ``metadata_props``.
 
-    A protobuf message with an entry behind it is the message that has the entry, so no byte before it changes.
+    In protobuf, appending an encoded entry to a message adds the entry, so no earlier byte changes.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def add_checksum(model: bytes) -> bytes:
 
 
 def checksum_matches(model: memoryview) -> bool | None:
-    """Say whether a file is as its checksum says, byte by byte.
+    """Whether every byte of a file matches its checksum.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def checksum_matches(model: memoryview) -> bool | None:
     Returns
     -------
     bool or None
-        None where it has no checksum.
+        None if it has no checksum.
     """
     content, start, digits = model[: -len(_START) - _DIGITS], model[-len(_START) - _DIGITS : -_DIGITS], model[-_DIGITS:]
     if start != _START:
@@ -58,14 +58,14 @@ def checksum_matches(model: memoryview) -> bool | None:
 
 
 def check_checksum(model: memoryview, where: Path) -> None:
-    """Refuse a file that is not as it was exported.
+    """Refuse a file that was changed since its export.
 
-    This finds damage and careless edits. It does not find a forger, who can compute the checksum again.
+    The checksum detects damage and accidental edits. It does not protect against deliberate forgery.
 
     Raises
     ------
     ModelFileError
-        A byte of the file was changed, or it has no checksum to check it by.
+        A byte of the file was changed, or the file has no checksum.
     """
     holds = checksum_matches(model)
     if holds is None:
@@ -79,30 +79,30 @@ def check_checksum(model: memoryview, where: Path) -> None:
 
 
 def weights_match(model: memoryview, card: ModelCard) -> bool | None:
-    """Say whether a file's graph, with its weights, is the one that a card was written for.
+    """Whether a file's graph, with its weights, is the one that its card describes.
 
     Parameters
     ----------
     model : memoryview
         The whole file.
     card : ModelCard
-        Names the graph's SHA-256.
+        The card with the SHA-256 of the graph.
 
     Returns
     -------
     bool or None
-        None where the card names none.
+        None if the card has no SHA-256.
     """
     return graph_sha256(model) == card.weights_sha256 if card.weights_sha256 else None
 
 
 def check_weights(model: memoryview, card: ModelCard, where: Path) -> None:
-    """Refuse a file whose graph, with its weights, is not the one that the card was written for.
+    """Refuse a file if its graph, with its weights, is not the one that the card describes.
 
     Raises
     ------
     ModelFileError
-        It is another graph.
+        It is a different graph.
     """
     if weights_match(model, card) is False:
         raise ModelFileError(

@@ -1,4 +1,4 @@
-"""Holds a model file to the contract that training, export and this package share."""
+"""Checks a model file against the contract that training, export and this package share."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from hpa_sdk.models.onnx_file import OnnxFile, TensorForm, describe_onnx, read_o
 from hpa_sdk.preprocessing import Preprocessing
 
 OPSET = 18
-"""Version of the standard ONNX operators that exported files use."""
+"""Version of the standard ONNX operators in exported files."""
 
 EMBEDDING_SIZE = 512
 """Width of the dense layer before the last."""
 
 RUN_NETWORK, RUN_CARD, RUN_RECORD = "network.keras", "card.json", "run.json"
-"""What a finished run folder holds for the export: the fitted network, its card, and where its data lies."""
+"""Files of a finished run folder that the export needs: the fitted network, its card, and the path of its data."""
 
 BATCH, HEIGHT, WIDTH = "N", "H", "W"
 """Names of the open dimensions."""
 
 LARGEST_IMAGE = 4096
-"""Longest side of the image, in pixels, that a card can ask for: a stranger's could ask for all of the memory."""
+"""Longest side in pixels that a card may set for the image. An untrusted card could otherwise use all memory."""
 
 
 def image_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
@@ -34,9 +34,9 @@ def image_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
 
 
 def inputs(preprocessing: Preprocessing) -> dict[str, TensorForm]:
-    """Give the inputs of a model with this preprocessing, by name.
+    """Return the inputs of a model with this preprocessing, by name.
 
-    An image where the host does the preprocessing, planes of any size where the graph does.
+    An image if the host does the preprocessing, planes of any size if the graph does.
     """
     if preprocessing.place == "host":
         return {"image": TensorForm("float32", (BATCH, *image_shape(preprocessing)))}
@@ -44,7 +44,7 @@ def inputs(preprocessing: Preprocessing) -> dict[str, TensorForm]:
 
 
 def outputs() -> dict[str, TensorForm]:
-    """Give the outputs of every model, by name, in order."""
+    """Return the outputs of every model, by name, in order."""
     return {
         "probabilities": TensorForm("float32", (BATCH, len(Label))),
         "embedding": TensorForm("float32", (BATCH, EMBEDDING_SIZE)),
@@ -52,21 +52,21 @@ def outputs() -> dict[str, TensorForm]:
 
 
 def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tuple[OnnxFile, ModelCard]:
-    """Read what a model says of itself, and hold it to the contract.
+    """Read the metadata of a model, and check it against the contract.
 
     Parameters
     ----------
     model : pathlib.Path or ModelContent
         The file, or its content.
     card : ModelCard, optional
-        For a file that carries none; checked too.
+        For a file that has no card. It is checked too.
 
     Raises
     ------
     ModelFileError
-        The file is missing, no ONNX model, or not of this contract.
+        The file is missing, not an ONNX model, or not of this contract.
     ModelCardError
-        The file has no card and none is given, or its card can't be used.
+        The file has no card and none is given, or the card can't be used.
     """
     file = read_onnx(model) if isinstance(model, Path) else describe_onnx(memoryview(model.model), model.identity.where)
     card = card or read_card(file)
@@ -76,28 +76,28 @@ def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tup
 
 
 def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:
-    """Check a model in full, and give its card.
+    """Check a model completely, and return its card.
 
     Parameters
     ----------
     model : pathlib.Path or ModelContent
         The file, or its content.
     card : ModelCard, optional
-        For a file that carries none; checked too.
+        For a file that has no card. It is checked too.
     verify : bool
-        Read the whole file and refuse one that is not as it was exported: see `hpa_sdk.models.checksum`.
+        Read the whole file and refuse one that was changed since its export. See `hpa_sdk.models.checksum`.
 
     Raises
     ------
     ModelFileError
-        The file is missing, no ONNX model, not of this contract, or not as it was exported.
+        The file is missing, not an ONNX model, not of this contract, or changed since its export.
     ModelCardError
-        The file has no card and none is given, or its card can't be used.
+        The file has no card and none is given, or the card can't be used.
     """
     if not verify:
         return read_model(model, card)[1]
     content = ModelContent.of(model)
-    # First of all: a damaged file is better reported as such than by whatever the damage makes it say.
+    # First, so that a damaged file is reported as damaged, and not by an error that the damage causes later.
     check_checksum(memoryview(content.model), content.identity.where)
     _, card = read_model(content, card)
     check_weights(memoryview(content.model), card, content.identity.where)
@@ -105,12 +105,12 @@ def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, ve
 
 
 def read_card(file: OnnxFile) -> ModelCard:
-    """Read the card that a model file carries.
+    """Read the card in a model file.
 
     Raises
     ------
     ModelCardError
-        The file has none, or one that can't be used.
+        The file has no card, or a card that can't be used.
     """
     text = file.metadata.get(METADATA_KEY)
     if text is None:
@@ -123,14 +123,14 @@ def read_card(file: OnnxFile) -> ModelCard:
 
 
 def check_contract(file: OnnxFile, card: ModelCard) -> None:
-    """Check that a file has the inputs and outputs that its card promises, with the same dimensions open.
+    """Check that a file has the inputs and outputs that its card requires, with the same open dimensions.
 
     Raises
     ------
     ModelFileError
-        An input or output is missing or of another form, or there is another input.
+        An input or output is missing or of another form, or there is an additional input.
     ModelCardError
-        The card asks for images larger than `LARGEST_IMAGE`.
+        The card sets an image size above `LARGEST_IMAGE`.
     """
     if card.preprocessing.size > LARGEST_IMAGE:
         raise ModelCardError(
@@ -145,9 +145,9 @@ def check_contract(file: OnnxFile, card: ModelCard) -> None:
         more_inputs = role == "input" and set(found) != set(expected)
         for name, form in expected.items():
             if more_inputs or name not in found or not _fits(found[name], form):
-                told = ", ".join(f"{name} {form}" for name, form in found.items())
+                listed = ", ".join(f"{name} {form}" for name, form in found.items())
                 raise ModelFileError(
-                    f"the model needs the {role} {name} {form}, and has {told}",
+                    f"the model needs the {role} {name} {form}, and has {listed}",
                     where=file.path,
                     remedy="Export it with python -m export onnx.",
                 )

@@ -1,4 +1,4 @@
-"""Holds all that a model says about itself, and reads and writes it as the JSON inside the model file."""
+"""Defines the model card, the metadata of a model, and reads and writes it as the JSON inside the model file."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ METADATA_KEY = "hpa_model_card"
 """Key of the card in the ONNX file's ``metadata_props``."""
 
 VariantKind = Literal["fp16", "int8", "winograd"]
-"""What can be made of an fp32 file: a lower precision, or another way to compute in the same."""
+"""Variants of an fp32 file: a lower precision, or another algorithm in the same precision."""
 
 SCHEMA_MAJOR = 1
-"""The card's major schema version that this package reads. A minor version may add fields, never change one."""
+"""The card's major schema version that this package reads. A minor version may add fields, but never change one."""
 
 STUDY_THRESHOLD = 0.2
-"""The probability from which the study's closing comparison counts a class as present."""
+"""The threshold in the final comparison of the study: from this probability on, a class counts as present."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Where the weights come from.
+    """Origin of the weights.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class Training:
     code_revision : str
         Git revision of the training code, or ``"unknown"``.
     pixel_size : float or None
-        Micrometres a pixel of the planes; None where nobody said.
+        Micrometres per pixel of the planes; None if it is not known.
     field_side : int or None
-        Height and width in pixels of the planes that `pixel_size` is of.
+        Height and width in pixels of the planes to which `pixel_size` applies.
     """
 
     recipe: str
@@ -72,18 +72,18 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """How the network did on data it was not fitted on, at the card's thresholds.
+    """Performance of the network on held-out data, at the card's thresholds.
 
     Attributes
     ----------
     data : str
-        Name of the data and of the part of it.
+        Name of the data and of the subset.
     fields : int
         Number of fields.
     micro_f1, macro_f1 : float
-        F1 over all decisions, and the mean of `class_f1` over the classes that occur.
+        F1 over all decisions, and the mean of `class_f1` over the classes that occur in the data.
     class_f1 : tuple of float or None
-        F1 of each class; None where the class does not occur.
+        F1 of each class; None if the class does not occur.
     support : tuple of int
         Number of fields that have each class.
     """
@@ -98,17 +98,17 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How far the probabilities are from frequencies, and the temperature that brings them closer.
+    """How much the probabilities differ from observed frequencies, and the temperature that reduces this.
 
-    For a reader who wants calibrated numbers: sigmoid(logit(probability) / temperature). Neither a model's output
-    `probabilities` nor the card's thresholds are changed by it.
+    The calibrated probability is sigmoid(logit(probability) / temperature). It changes neither the model's output
+    `probabilities` nor the card's thresholds.
 
     Attributes
     ----------
     temperature : float
-        Above 0; more than 1 where the network is too sure of itself.
+        Above 0. More than 1 if the network is overconfident.
     fields : int
-        Number of fields that it was fitted on.
+        Number of fields for the fit.
     error_before, error_after : float
         Expected calibration error on these fields, 0 to 1, at temperature 1 and at `temperature`.
     """
@@ -121,16 +121,16 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """How far the exported file is from the network it was made of.
+    """How much the exported file differs from the original network.
 
     Attributes
     ----------
     samples : int
-        Fields that both answered.
+        Number of fields that both predicted.
     max_difference, mean_difference : float
-        Of the probabilities, absolute.
+        Absolute difference of the probabilities.
     same_label_sets : float
-        Share of the fields with the same label set, 0 to 1.
+        Fraction of the fields with the same label set, 0 to 1.
     """
 
     samples: int
@@ -141,29 +141,29 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """How far a file of lower precision or other arithmetic is from the fp32 file it was made of, and what that cost.
+    """How much a variant differs from the fp32 file that it was made from, and the loss of accuracy.
 
     Attributes
     ----------
     kind : str or None
-        ``"fp16"``, ``"int8"``, or ``"winograd"``: fp32 by fewer multiplications, for CPUs. None in cards before 1.2.
+        ``"fp16"``, ``"int8"``, or ``"winograd"``: fp32 with fewer multiplications, for CPUs. None in cards before 1.2.
     parent_sha256 : str
         The parent's `ModelCard.weights_sha256`.
     settings : dict of str to str
-        What was chosen in making it, such as the signedness of int8, and the measurements that decided.
+        The settings used to make it, such as the signedness of int8, and the measurements behind them.
     data : str
-        Name of the data that both files answered.
+        Name of the data that both files predicted.
     fields : int
         Number of fields.
     max_difference, mean_difference : float
-        Of the probabilities, absolute.
+        Absolute difference of the probabilities.
     same_label_sets : float
-        Share of the fields with the same label set, 0 to 1.
+        Fraction of the fields with the same label set, 0 to 1.
     micro_f1, macro_f1, parent_micro_f1, parent_macro_f1 : float or None
-        F1 of the file and of its parent on these fields at the card's thresholds; None where the data has no labels.
+        F1 of the file and of its parent on these fields at the card's thresholds; None if the data has no labels.
     shortfalls : tuple of str
-        The gates that the file did not pass, each in words. It was written all the same because somebody insisted;
-        empty for a file that passed.
+        Each acceptance test that the file failed, in words. The file was written only because the user forced it.
+        Empty for a file that passed.
     """
 
     parent_sha256: str
@@ -183,32 +183,32 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """All that a model says about itself.
+    """All metadata of a model.
 
     Attributes
     ----------
     name, architecture : str
-        What the model is called, and the network: ``"inception_resnet_v2"`` or ``"vgg16"``.
+        Name of the model, and the network: ``"inception_resnet_v2"`` or ``"vgg16"``.
     training : Training
-        Where the weights come from.
+        Origin of the weights.
     created : str
         Time of the fit or export, ISO 8601 in UTC.
     labels : tuple of str
         The HPA names of the outputs, in order.
     thresholds : tuple of float
-        The probability from which each class counts as present, 0 to 1.
+        For each class, the probability from which it counts as present, 0 to 1.
     preprocessing : Preprocessing
         How planes become the network's input.
     precision : str
         ``"fp32"``, ``"fp16"`` or ``"int8"``.
     metrics : Metrics, optional
-        How the network did on held-out fields.
+        Performance of the network on held-out fields.
     calibration : Calibration, optional
-        How far its probabilities are from frequencies.
+        How much its probabilities differ from observed frequencies.
     parity : Parity, optional
-        How far the file, or its fp32 parent, is from the network it was made of.
+        How much the file, or its fp32 parent, differs from the original network.
     variant : Variant, optional
-        How far a file of lower precision or other arithmetic is from its fp32 parent.
+        How much a variant differs from its fp32 parent.
     weights_sha256 : str
         SHA-256, in hexadecimal, of the serialized graph with its weights; empty until exported.
     licence, citation : str
@@ -236,12 +236,12 @@ class ModelCard:
 
     @property
     def winograd(self) -> bool:
-        """Whether the file computes in fp32 by fewer multiplications, which pays by onnxruntime on processors alone."""
+        """Whether the file computes in fp32 with fewer multiplications, which is faster only in onnxruntime on CPUs."""
         return self.variant is not None and self.variant.kind == "winograd"
 
     @property
     def computation(self) -> str:
-        """The precision in words, with the way to compute where it is another than usual."""
+        """The precision as text, with the algorithm if it is not the usual one."""
         return f"{self.precision} by Winograd's way" if self.winograd else self.precision
 
     def to_json(self) -> str:
@@ -250,20 +250,20 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str | None = None) -> ModelCard:
-        """Read a card.
+        """Parse a card.
 
         Parameters
         ----------
         text : str or bytes
-            The JSON. Fields that this version does not know are passed over.
+            The JSON. Unknown fields are ignored.
         where : str, optional
             Name of the file it comes from, for messages.
 
         Raises
         ------
         ModelCardError
-            The text is no card, its major schema version is unknown, its labels are not the 28 classes in order, or
-            there is not one threshold between 0 and 1 for each of them.
+            The text is not a card, its major schema version is unknown, its labels are not the 28 classes in order, or
+            it does not have one threshold between 0 and 1 for each of them.
         """
         try:
             version = msgspec.json.decode(text, type=_Version).schema_version
@@ -282,7 +282,7 @@ class ModelCard:
         return card
 
     def check(self, where: str | None = None) -> None:
-        """Check what the types can't: labels, thresholds, metrics and preprocessing.
+        """Check what the types can't express: labels, thresholds, metrics and preprocessing.
 
         Raises
         ------

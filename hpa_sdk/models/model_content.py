@@ -1,4 +1,4 @@
-"""Reads a model file once, so that whatever is opened, checked and recorded of it are the same bytes."""
+"""Reads a model file once, so that the same bytes are opened, checked and recorded."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from hpa_sdk.models.onnx_file import check_model_size, model_file_errors
 
 
 class ModelIdentity:
-    """Which bytes a model is, without the bytes.
+    """Identifies the bytes of a model without holding them.
 
     Parameters
     ----------
     sha256 : str or concurrent.futures.Future of str
         SHA-256 of the file, in hexadecimal.
     path : pathlib.Path, optional
-        Where it was read from, absolute.
+        Absolute path that it was read from.
     stamp : FileStamp, optional
-        What the file was then.
+        State of the file at that time.
 
     Attributes
     ----------
     path : pathlib.Path or None
-        As above; None for a model that never lay in a file.
+        As above. None for a model from memory.
     """
 
     def __init__(self, sha256: str | Future[str], path: Path | None = None, stamp: FileStamp | None = None) -> None:
@@ -45,11 +45,11 @@ class ModelIdentity:
 
     @property
     def where(self) -> Path:
-        """Where it lay, for messages."""
+        """Where the model was read from, for messages."""
         return self.path or Path("model")
 
     def is_on_disk(self) -> bool:
-        """Whether the file still is what it was, by its stamp; true where there never was a file."""
+        """Whether the file is unchanged, according to its stamp. True if there never was a file."""
         if self.path is None or self._stamp is None:
             return True
         try:
@@ -60,14 +60,14 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelContent:
-    """The bytes of one model, and which they are.
+    """The bytes of a model, and their identity.
 
     Attributes
     ----------
     identity : ModelIdentity
-        Where they were read from, and their SHA-256.
+        The path that they were read from, and their SHA-256.
     model : bytes
-        The serialized ONNX model: the file itself, or what a bioimage.io package holds.
+        The serialized ONNX model: the file itself, or the content of a bioimage.io package.
     """
 
     identity: ModelIdentity
@@ -75,12 +75,12 @@ class ModelContent:
 
     @classmethod
     def of(cls, model: Path | bytes | ModelContent) -> ModelContent:
-        """Take a model in any of its forms.
+        """Read a model given in any form.
 
         Raises
         ------
         ModelFileError
-            As for `read`; or a package holds no ONNX file that can be read.
+            As for `read`, or a package contains no readable ONNX file.
         """
         if isinstance(model, ModelContent):
             return model
@@ -90,13 +90,13 @@ class ModelContent:
 
     @classmethod
     def read(cls, path: Path) -> ModelContent:
-        """Read a model file, or the one that a package holds.
+        """Read a model file, or the one inside a package.
 
         Raises
         ------
         ModelFileError
-            The file is missing, empty, can't be read, is larger than an ONNX file can be, or was written to while it
-            was read; or it is a package without one ONNX file that can be read.
+            The file is missing, empty, can't be read, is larger than an ONNX file can be, or was changed while it was
+            read; or it is a package that does not contain exactly one readable ONNX file.
         """
         with model_file_errors(path):
             check_model_size(path)
@@ -119,7 +119,7 @@ def _content(data: bytes, identity: ModelIdentity) -> ModelContent:
 
 
 def _hash_in_background(data: bytes) -> Future[str]:
-    # A fifth of a second for the larger of the two networks, which a runtime needs anyway to open it.
+    # Takes a fifth of a second for the larger of the two networks. The runtime needs that time anyway to open it.
     thread = ThreadPoolExecutor(1, thread_name_prefix="hpa-sha256")
     digest = thread.submit(lambda: hashlib.sha256(data).hexdigest())
     thread.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""Takes the ONNX file out of a bioimage.io package, so that a package loads like the bare file."""
+"""Extracts the ONNX file from a bioimage.io package, so that a package loads like the bare file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import BinaryIO
 from hpa_sdk.errors import ModelFileError
 
 LARGEST_MODEL = 2**31 - 1
-"""Longest model in bytes that is unpacked: what one protobuf message can hold."""
+"""Size limit in bytes of an unpacked model: the maximum of one protobuf message."""
 
 LARGEST_INFLATION = 20
-"""How many times its packed length a model can have. Weights hardly shrink: a factor of 1.1 is usual."""
+"""Largest allowed ratio of unpacked to packed size. Weights hardly compress: a factor of 1.1 is usual."""
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ENCRYPTED = 0x1
@@ -21,25 +21,25 @@ _REMEDY = "Name a package made by python -m export bioimageio, or the .onnx file
 
 
 def read_packed_model(file: BinaryIO, where: Path) -> bytes | None:
-    """Read the one ONNX file of a package into memory; nothing is written to the disk.
+    """Read the only ONNX file of a package into memory. Nothing is written to the disk.
 
     Parameters
     ----------
     file : BinaryIO
-        Any file, opened for reading. Its first bytes tell a package, not its extension.
+        Any file, opened for reading. A package is recognized by its first bytes, not by its extension.
     where : pathlib.Path
         Its path, for messages.
 
     Returns
     -------
     bytes or None
-        The content of the package's only ``.onnx`` file, its checksum checked; None where the file is no zip file.
+        The content of the package's only ``.onnx`` file, with its checksum verified; None if the file is not a zip.
 
     Raises
     ------
     ModelFileError
-        The package holds no ONNX file or several, is cut short or damaged, or its ONNX file is encrypted, packed in
-        another way than zip's own two, or unpacks to more than `LARGEST_MODEL` or `LARGEST_INFLATION` allow.
+        The package contains no ONNX file or several, is truncated or damaged, or its ONNX file is encrypted, uses a
+        compression other than the two standard ones of zip, or exceeds `LARGEST_MODEL` or `LARGEST_INFLATION`.
     OSError
         The file can't be read.
     """
@@ -47,7 +47,7 @@ def read_packed_model(file: BinaryIO, where: Path) -> bytes | None:
         return None
     try:
         with zipfile.ZipFile(file) as package:
-            # The decoder gives no more bytes than the size that was checked.
+            # The decoder returns no more bytes than the size that was checked.
             return package.read(_only_model(package, where))
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise ModelFileError(

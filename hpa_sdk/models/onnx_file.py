@@ -1,7 +1,7 @@
-"""Reads what an ONNX file says of itself, without a runtime and without touching its weights.
+"""Reads the metadata of an ONNX file, without a runtime and without reading its weights.
 
-A file of hundreds of megabytes is understood in milliseconds, and one that this package does not run is refused before
-a runtime opens it.
+A file of hundreds of megabytes takes milliseconds. A file that this package can't run is refused before a runtime
+opens it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MOST_DIMENSIONS = 16
 _PLAIN_EXPORT = "Export it as one file of standard operators: python -m export onnx."
 
 
-# Where tensors lie in a graph and in an operator's attribute, whole and as the parts of sparse ones.
+# Where tensors are in a graph and in an operator's attributes: dense ones, and the parts of sparse ones.
 _IN_GRAPH = ((Graph.INITIALIZER,), (Graph.SPARSE_INITIALIZER,))
 _IN_ATTRIBUTE = ((Attribute.TENSOR, Attribute.TENSORS), (Attribute.SPARSE_TENSOR, Attribute.SPARSE_TENSORS))
 
@@ -56,7 +56,7 @@ class TensorForm:
     dtype : str
         NumPy's name of the element type.
     shape : tuple of int or str
-        The dimensions; a str where the dimension is open.
+        The dimensions. A str is an open dimension.
     """
 
     dtype: str
@@ -68,14 +68,14 @@ class TensorForm:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """What a model file says of itself.
+    """The metadata of a model file.
 
     Attributes
     ----------
     path : pathlib.Path
         The file.
     size : int
-        Its length in bytes.
+        Its size in bytes.
     opset : int
         Version of the standard operator set.
     producer : str
@@ -85,9 +85,9 @@ class OnnxFile:
     inputs, outputs : dict of str to TensorForm
         By name, in order.
     operators : dict of str to int
-        How often each operator occurs, commonest first.
+        Number of occurrences of each operator, most common first.
     weights : dict of str to int
-        Bytes of the file that weights and other constants take, by their element type, largest first.
+        Bytes of the file used by weights and other constants, for each element type, largest first.
     """
 
     path: Path
@@ -102,27 +102,27 @@ class OnnxFile:
 
 
 def read_onnx(path: str | Path) -> OnnxFile:
-    """Read what a model file says of itself.
+    """Read the metadata of a model file.
 
     Raises
     ------
     ModelFileError
-        The file is missing or no ONNX model, keeps weights in other files, defines functions, needs operators beyond
-        the standard ones, or holds something absurdly large beside its weights.
+        The file is missing or not an ONNX model, has weights in other files, defines functions, needs non-standard
+        operators, or contains something extremely large apart from its weights.
     """
     path = Path(path)
     return describe_onnx(map_file(path), path)
 
 
 def describe_onnx(model: memoryview, path: Path) -> OnnxFile:
-    """Read what a model says of itself.
+    """Read the metadata of a model.
 
     Parameters
     ----------
     model : memoryview
         The whole serialized model.
     path : pathlib.Path
-        Where it was read from, for messages.
+        The path that it was read from, for messages.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def describe_onnx(model: memoryview, path: Path) -> OnnxFile:
 
 
 def map_file(path: Path) -> memoryview:
-    """Map a model file into memory, without reading it yet; or read the one that a bioimage.io package holds.
+    """Map a model file into memory without reading it yet; or read the one inside a bioimage.io package.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def check_model_size(path: Path) -> None:
     ModelFileError
         It is larger than an ONNX model can be.
     OSError
-        It can't be looked at.
+        Its status can't be read.
     """
     if path.stat().st_size > LARGEST_MODEL:
         raise ModelFileError("the file is larger than an ONNX model can be", where=path, remedy=_NAME_A_MODEL)
@@ -166,7 +166,7 @@ def check_model_size(path: Path) -> None:
 
 @contextmanager
 def model_file_errors(path: Path) -> Iterator[None]:
-    """Turn what reading a model file raises into a `ModelFileError`; a `ValueError` means that it is empty."""
+    """Convert exceptions of reading a model file to a `ModelFileError`. A `ValueError` means that it is empty."""
     try:
         yield
     except FileNotFoundError as error:
@@ -180,13 +180,13 @@ def model_file_errors(path: Path) -> Iterator[None]:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a whole file: SHA-256 in hexadecimal."""
+    """Return the SHA-256 of a whole file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def runtime_source(path: Path) -> str | bytes:
-    """Give what onnxruntime opens: the path of a model file, or the content of the one that a package holds.
+    """Return what onnxruntime opens: the path of a model file, or the content of the one inside a package.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def runtime_source(path: Path) -> str | bytes:
 
 
 def graph_sha256(model: bytes | memoryview) -> str:
-    """Hash the serialized graph of a model: its operators and weights, not its card.
+    """Return a hash of a model's serialized graph: its operators and weights, not its card.
 
     Parameters
     ----------

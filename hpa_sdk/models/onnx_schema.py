@@ -1,4 +1,4 @@
-"""Numbers the fields of an ONNX file as https://github.com/onnx/onnx/blob/main/onnx/onnx.proto does."""
+"""Field numbers of an ONNX file, from https://github.com/onnx/onnx/blob/main/onnx/onnx.proto."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Model(IntEnum):
-    """Of ModelProto."""
+    """Fields of ModelProto."""
 
     PRODUCER_NAME = 2
     PRODUCER_VERSION = 3
@@ -17,21 +17,21 @@ class Model(IntEnum):
 
 
 class Opset(IntEnum):
-    """Of OperatorSetIdProto."""
+    """Fields of OperatorSetIdProto."""
 
     DOMAIN = 1
     VERSION = 2
 
 
 class Entry(IntEnum):
-    """Of StringStringEntryProto."""
+    """Fields of StringStringEntryProto."""
 
     KEY = 1
     VALUE = 2
 
 
 class Graph(IntEnum):
-    """Of GraphProto."""
+    """Fields of GraphProto."""
 
     NODE = 1
     INITIALIZER = 5
@@ -41,7 +41,7 @@ class Graph(IntEnum):
 
 
 class Node(IntEnum):
-    """Of NodeProto."""
+    """Fields of NodeProto."""
 
     OPERATOR = 4
     ATTRIBUTE = 5
@@ -49,7 +49,7 @@ class Node(IntEnum):
 
 
 class Attribute(IntEnum):
-    """Of AttributeProto."""
+    """Fields of AttributeProto."""
 
     TENSOR = 5
     GRAPH = 6
@@ -60,14 +60,14 @@ class Attribute(IntEnum):
 
 
 class SparseTensor(IntEnum):
-    """Of SparseTensorProto."""
+    """Fields of SparseTensorProto."""
 
     VALUES = 1
     INDICES = 2
 
 
 class Tensor(IntEnum):
-    """Of TensorProto."""
+    """Fields of TensorProto."""
 
     ELEMENT_TYPE = 2
     EXTERNAL_DATA = 13
@@ -75,33 +75,33 @@ class Tensor(IntEnum):
 
 
 class Value(IntEnum):
-    """Of ValueInfoProto."""
+    """Fields of ValueInfoProto."""
 
     NAME = 1
     TYPE = 2
 
 
 class ValueType(IntEnum):
-    """Of TypeProto."""
+    """Fields of TypeProto."""
 
     TENSOR = 1
 
 
 class TensorType(IntEnum):
-    """Of TypeProto.Tensor."""
+    """Fields of TypeProto.Tensor."""
 
     ELEMENT_TYPE = 1
     SHAPE = 2
 
 
 class Shape(IntEnum):
-    """Of TensorShapeProto."""
+    """Fields of TensorShapeProto."""
 
     DIMENSION = 1
 
 
 class Dimension(IntEnum):
-    """Of TensorShapeProto.Dimension."""
+    """Fields of TensorShapeProto.Dimension."""
 
     NUMBER = 1
     NAME = 2

@@ -1,7 +1,7 @@
-"""Walks the wire format of a protobuf message without copying it, for messages too large to parse whole.
+"""Iterates over the wire format of a protobuf message without copying it, for messages too large to parse completely.
 
-The format is that of https://protobuf.dev/programming-guides/encoding: a varint key (field number and wire type), then
-a varint, eight bytes, four bytes, or a varint length and that many bytes.
+The format is described at https://protobuf.dev/programming-guides/encoding: a varint key (field number and wire type),
+then a varint, eight bytes, four bytes, or a varint length and that many bytes.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ _VARINT_BITS, _VARINT_MORE, _VARINT_LONGEST = 7, 0x80, 10
 
 
 class MalformedMessageError(ValueError):
-    """The bytes are no protobuf message."""
+    """The bytes are not a protobuf message."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Walk the fields of a message in file order.
+    """Iterate over the fields of a message in file order.
 
     Yields
     ------
     number : int
         The field's number.
     value : int or memoryview
-        Its integer, or its bytes as a view into `message`.
+        Its integer value, or its bytes as a view into `message`.
 
     Raises
     ------
     MalformedMessageError
-        The bytes are no message, or are cut short.
+        The bytes are not a message, or are truncated.
     """
     position = 0
     while position < len(message):
@@ -52,7 +52,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
-    """Give the sub-messages (or strings) at a path of field numbers, in file order."""
+    """Yield the sub-messages (or strings) at a path of field numbers, in file order."""
     number, *below = path
     for found, value in fields(message):
         if found == number and isinstance(value, memoryview):
@@ -63,7 +63,7 @@ def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
 
 
 def messages_by_number(message: memoryview) -> Mapping[int, list[memoryview]]:
-    """Give all sub-messages and strings by their field number, in one walk; an empty list for what is not there."""
+    """Return all sub-messages and strings by field number, in one pass; an empty list for a missing number."""
     found: defaultdict[int, list[memoryview]] = defaultdict(list)
     for number, value in fields(message):
         if isinstance(value, memoryview):
@@ -72,20 +72,20 @@ def messages_by_number(message: memoryview) -> Mapping[int, list[memoryview]]:
 
 
 def text(message: memoryview, number: int) -> str:
-    """Give a string field, or the empty string where it is not set. Of several values the last counts."""
+    """Return a string field, or the empty string if it is not set. Of several values, the last one counts."""
     last = deque(messages(message, number), maxlen=1)
     return str(last[0], "utf-8", "replace") if last else ""
 
 
 def integer(message: memoryview, number: int) -> int:
-    """Give an integer field, or 0 where it is not set. Of several values the last counts."""
+    """Return an integer field, or 0 if it is not set. Of several values, the last one counts."""
     last = deque((value for found, value in fields(message) if found == number and isinstance(value, int)), maxlen=1)
     return last[0] if last else 0
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
     if position < len(message) and message[position] < _VARINT_MORE:
-        return message[position], position + 1  # nearly all, and an ONNX file has some hundred thousand
+        return message[position], position + 1  # the usual case: an ONNX file has some hundred thousand varints
     value = 0
     for offset, byte in enumerate(message[position : position + _VARINT_LONGEST]):
         value |= (byte & ~_VARINT_MORE) << (_VARINT_BITS * offset)

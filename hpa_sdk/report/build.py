@@ -1,4 +1,4 @@
-"""Makes a report of results: the way from a file of results to a page."""
+"""Creates a report from a file of results: a page, a contact sheet, or both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hpa_sdk.results.results_file import read_results
 from hpa_sdk.workstation.station import Station
 
 LARGEST = 50.0
-"""Size of a report in MB that its pictures are chosen for."""
+"""Default maximum size of a report in MB; its pictures are scaled to fit."""
 
 _BYTES = 1e6
 _BYTES_OF_A_FIELD = 1500  # its names and numbers
@@ -37,19 +37,19 @@ _log = logging.getLogger("hpa_sdk")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a report is made of.
+    """The inputs of a report.
 
     Attributes
     ----------
     results : pathlib.Path
         As for `read_results`.
     planes : sequence of pathlib.Path
-        Where fields are looked for by their ids, if the files that were answered are gone; see `PlaneFinder`. Default:
-        where ``hpa predict`` says that it found them.
+        Where fields are searched by their ids, if the files that were answered are gone; see `PlaneFinder`. Default:
+        the paths in the provenance of ``hpa predict``.
     truth : pathlib.Path, optional
         A table of labels; see `read_truth`.
     model : pathlib.Path, optional
-        The model file that made the results: its card and thresholds are told. Default: as for `planes`.
+        The model file that made the results: its card and thresholds are shown. Default: as for `planes`.
     threshold : float or "card", optional
         The threshold that the results were made with. Default: as for `planes`, else the card's.
     station : Station, optional
@@ -72,11 +72,11 @@ def make_report(
     Parameters
     ----------
     sources : Sources
-        What it is made of.
+        Its inputs.
     page, contact_sheet : pathlib.Path, optional
         The HTML file and the PNG file.
     size : float
-        MB that the page may have: planes are shown as large as they then can be.
+        Maximum MB of the page: planes are shown as large as they can be within it.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def make_report(
 def _places(sources: Sources, origin: Origin | None) -> Places:
     if sources.planes or origin is None:
         return Places(paths=sources.planes)
-    # Earlier versions wrote neither stamps nor where relative paths begin: shown as they always were, with a caption.
+    # Earlier versions wrote neither stamps nor the base of relative paths: shown as before, with a caption.
     return Places(paths=origin.places(), named_by_user=False, show_unchecked=origin.working_folder is None)
 
 
@@ -182,18 +182,18 @@ def _log_pictures(fields: Sequence[Field], pictures: Sequence[Picture | Failure]
 
 def _provenance(sources: Sources, results: Sequence[Result], origin: Origin | None) -> dict[str, str]:
     files = {"results": sources.results, "truth": sources.truth, "model": sources.model}
-    told = {name: _file(path) for name, path in files.items() if path is not None}
+    facts = {name: _file(path) for name, path in files.items() if path is not None}
     for name, values in (
         ("made by model", {result.model_sha256 for result in results}),
         ("device", {result.device for result in results}),
     ):
         if known := sorted(values - {""}):
-            told[name] = ", ".join(known)
+            facts[name] = ", ".join(known)
     if times := sorted(result.time for result in results if result.time):
-        told["answered"] = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
+        facts["answered"] = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
     if sources.planes:
-        told["planes"] = ", ".join(map(str, sources.planes))
-    return told if origin is None else told | origin.facts()
+        facts["planes"] = ", ".join(map(str, sources.planes))
+    return facts if origin is None else facts | origin.facts()
 
 
 def _file(path: Path) -> str:

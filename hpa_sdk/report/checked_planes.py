@@ -1,4 +1,4 @@
-"""Reads the planes of a result for its picture, and makes sure that they are those that were answered, or says so."""
+"""Reads the planes of a result for its picture, and checks whether they are those that were answered."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from hpa_sdk.preprocessing import Planes
 from hpa_sdk.report.finder import PlanesOfResult
 
 LIKE = "found by name: same size and time as what was answered"
-"""Caption of a picture of files that have the names, sizes and times of those that were answered, at another place."""
+"""Caption of a picture of files at another path with the names, sizes and times of those that were answered."""
 
 UNCHECKED = "found by name, not checked"
-"""Caption of a picture of which nobody can say whether it is of what was answered."""
+"""Caption of a picture that can't be verified to show what was answered."""
 
 OTHER = f"{UNCHECKED}: size or time is not that of what was answered"
-"""Caption of a picture of files that the user named, and that are no faithful copies of those that were answered."""
+"""Caption of a picture of files that the user named, and that differ from those that were answered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedPlanes:
-    """Planes, and how surely they are those that were answered.
+    """Planes, and whether they are verified to be those that were answered.
 
     Attributes
     ----------
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W).
     caption : str
-        What a reader has to know of the picture; empty where the files are those that were answered.
+        What a reader has to know of the picture; empty if the files are those that were answered.
     """
 
     planes: Planes
@@ -38,7 +38,7 @@ class CheckedPlanes:
 
 
 def read_checked(found: PlanesOfResult) -> CheckedPlanes:
-    """Read the planes of a result: where its files lie, else where a field of its name lies.
+    """Read the planes of a result: from its own files, or else from a field of its name.
 
     Raises
     ------
@@ -63,11 +63,11 @@ def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
 
 
 def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
-    """Read a faithful copy of files that are there no more as they were."""
+    """Read a faithful copy of files that have changed or are gone."""
     try:
         field = read_field(sample)
     except HpaError:
-        return None  # the own files have a reason
+        return None  # the reason of the own files is reported
     return CheckedPlanes(field.planes, LIKE) if resembles(found.result, field.files) else None
 
 

@@ -15,7 +15,7 @@ from hpa_sdk.report.fields import Field, in_order_of_interest
 from hpa_sdk.report.pictures import THUMBNAIL, Picture
 
 FIELDS = 100
-"""Fields on a sheet at most."""
+"""Maximum number of fields on a sheet."""
 
 _GAP, _LINE, _NOTE_LINE, _TITLE = 12, 17, 15, 40
 _CAPTION_LINES = 4
@@ -35,7 +35,7 @@ def write_contact_sheet(
     pictures : sequence of Picture or Failure
         Their pictures.
     path : pathlib.Path
-        The file; it appears whole or not at all.
+        The file; it appears complete or not at all.
     title : str
         Of the sheet.
 
@@ -52,8 +52,8 @@ def write_contact_sheet(
     pen = ImageDraw.Draw(sheet)
     first = "worst mistakes first" if any(field.wrongness for field in fields) else "least sure first"
     pen.text((_GAP, _GAP), f"{title}: {len(chosen)} of {len(fields)} fields, {first}", _INK, ImageFont.load_default(18))
-    for place, at in enumerate(chosen):
-        row, column = divmod(place, columns)
+    for position, at in enumerate(chosen):
+        row, column = divmod(position, columns)
         corner = _GAP + column * tile[0], _TITLE + _GAP + row * tile[1]
         _draw_picture(sheet, pictures[at], corner)
         _draw_note(pen, fields[at], pictures[at], corner)
@@ -71,7 +71,7 @@ def _draw_picture(sheet: Image.Image, picture: Picture | Failure, corner: tuple[
 
 
 def _draw_note(pen: ImageDraw.ImageDraw, field: Field, picture: Picture | Failure, corner: tuple[int, int]) -> None:
-    """Write over a picture what a reader has to know of it, or in its place why there is none."""
+    """Write over a picture what a reader has to know of it, or the reason why there is none."""
     if isinstance(picture, Failure):
         text = "" if field.result.error is not None else f"no picture: {picture.error.what}"
     else:
@@ -109,12 +109,12 @@ def _draw_caption(pen: ImageDraw.ImageDraw, field: Field, corner: tuple[int, int
 def _labels(field: Field) -> list[tuple[str, str]]:
     if field.truth is None:
         return [(str(label), _INK) for label in sorted(field.labels)] or [("no label", _SOFT)]
-    told = [
+    predicted = [
         (str(label) if label in field.truth else f"wrong: {label}", _INK if label in field.truth else _WRONG)
         for label in sorted(field.labels)
     ]
     missed: list[Label] = sorted(field.truth - field.labels)
-    return [*told, *((f"missed: {label}", _WRONG) for label in missed)]
+    return [*predicted, *((f"missed: {label}", _WRONG) for label in missed)]
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -1,4 +1,4 @@
-"""Says in plain records all that the page of a report tells."""
+"""Collects the content of the report page in plain records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def page_content(
     card: ModelCard | None,
     provenance: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Give all that the page tells, but for the pictures themselves.
+    """Return all content of the page except the pictures.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ def _classes(fields: Sequence[Field], figures: Sequence[ClassFigures] | None) ->
 
 def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[float, ...]]) -> dict[str, Any]:
     result = field.result
-    told = {
+    record = {
         "id": result.id,
-        "labels": list(result.indices),  # also where there is none
+        "labels": list(result.indices),  # also if there are none
         "p": [round(probability, _DIGITS) for probability in result.probabilities] or None,
         "t": thresholds.index(field.thresholds) if field.thresholds else None,
         "certainty": field.certainty,
@@ -96,7 +96,7 @@ def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[
         "time": result.time,
         "device": result.device,
     }
-    return {name: value for name, value in told.items() if value not in (None, "", ())}
+    return {name: value for name, value in record.items() if value not in (None, "", ())}
 
 
 def _picture(picture: Picture | Failure) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes a report as one HTML file from which no request can leave."""
+"""Writes a report as one HTML file that can't send any request."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PROGRAM = ("page.js", "summary.js", "grid.js", "large.js")
 
 
 def write_document(content: Mapping[str, Any], pictures: Sequence[Picture | Failure], path: Path) -> None:
-    """Write the file, whole or not at all.
+    """Write the file, complete or not at all.
 
-    Pictures stand behind the page's own program, as text that a browser neither runs nor reads before it is needed.
+    Pictures follow the page's own program, as text that a browser neither runs nor reads before it is needed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sets each result beside its thresholds and its truth, so that page and contact sheet tell the same of it."""
+"""Joins each result with its thresholds and its truth, so that page and contact sheet show the same."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hpa_sdk.results.result import Result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A result, and what is known beside it.
+    """A result, with its thresholds and truth.
 
     Attributes
     ----------
     result : Result
         The result.
     thresholds : tuple of float
-        Those that its labels come from; empty where nobody told.
+        Those that its labels come from; empty if they are not known.
     truth : frozenset of Label or None
-        Its labels in truth; None where they are not known.
+        Its true labels; None if they are not known.
     repeats_id : bool
-        Whether there is truth for its id, and other results have the id too, so that nobody can say whose truth it is.
+        Whether there is truth for its id and other results have the id too, so that the truth can't be assigned.
     """
 
     result: Result
@@ -55,7 +55,7 @@ class Field:
 
     @property
     def wrongness(self) -> float | None:
-        """How wrong the labels are, 0 where all are right; None where truth, thresholds or labels are missing."""
+        """How wrong the labels are, 0 if all are right; None if truth, thresholds or labels are missing."""
         if self.certainty is None or self.truth is None:
             return None
         return wrongness(margins(self.result.probabilities, self.thresholds), self.labels, self.truth)
@@ -64,16 +64,16 @@ class Field:
 def make_fields(
     results: Iterable[Result], *, thresholds: Sequence[float], truth: Mapping[str, Labels] | None
 ) -> list[Field]:
-    """Put results, thresholds and truth together.
+    """Join results, thresholds and truth.
 
     Parameters
     ----------
     results : iterable of Result
         The results.
     thresholds : sequence of float
-        For results that don't tell theirs; empty where they are not known.
+        For results without their own; empty if they are not known.
     truth : mapping of str to frozenset of Label, optional
-        The labels of fields by id. They count for no result where several have the id.
+        The labels of fields by id. They count for no result if several have the id.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Finds the planes of results again, and refuses to guess where two fields could be meant."""
+"""Finds the planes of results, and refuses to guess if the match is ambiguous."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _NAME_PLACES = "Name with --planes what was given to hpa predict: the same folde
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where fields of the names of results are looked for.
+    """Where fields are searched by the names of results.
 
     Attributes
     ----------
     paths : sequence of pathlib.Path
-        In any form that ``hpa predict`` takes; folders with those below them.
+        In any form that ``hpa predict`` takes; folders include those below them.
     named_by_user : bool
-        Whether the user named them. If not, they are what a run noted, and one that is there no more is ignored.
+        Whether the user named them. If not, they come from the provenance of a run, and missing ones are ignored.
     show_unchecked : bool
-        Whether to show what lies there also where nothing says that it is what was answered.
+        Whether to show a field from there even if nothing confirms that it is what was answered.
     """
 
     paths: Sequence[Path] = ()
@@ -44,18 +44,18 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanesOfResult:
-    """Where the planes of a result may lie.
+    """Where the planes of a result may be.
 
     Attributes
     ----------
     result : Result
         The result.
     own : Sample or None
-        The very files that the result names; None where they are gone.
+        The files that the result names; None if they are gone.
     by_name : Sample or HpaError
         A field of the result's name elsewhere, or why there is none.
     may_be_unchecked : bool
-        Whether that one is shown also where nothing says that it is what was answered.
+        Whether that one is shown even if nothing confirms that it is what was answered.
     """
 
     result: Result
@@ -64,7 +64,7 @@ class PlanesOfResult:
     may_be_unchecked: bool
 
     def refusal(self) -> SampleError:
-        """Make the error for a field of the same name that is not shown."""
+        """Create the error for a field of the same name that is not shown."""
         return SampleError(
             "its files are gone, and the field of this name that was found is not known to be the same",
             where=self.result.files[0] if self.result.files else None,
@@ -78,18 +78,18 @@ class PlaneFinder:
     Parameters
     ----------
     results : iterable of Result
-        All results: an id that several of them have finds nothing by itself.
+        All results: an id that several of them have finds nothing.
     places : Places
-        Where ids are looked for.
+        Where ids are searched.
     station : Station, optional
         The rules by which ``hpa watch`` read the fields. Default: stacks, and four files ``<id>_red``, ...
 
     Raises
     ------
     SampleError
-        A place that the user named holds no sample.
+        A path that the user named has no sample.
     TableError
-        A table among these places can't be used.
+        A table among these paths can't be used.
     """
 
     def __init__(self, results: Iterable[Result], places: Places, station: Station | None = None) -> None:
@@ -98,7 +98,7 @@ class PlaneFinder:
         self._results = Counter(result.id for result in results)
         self._places = places
         if places.named_by_user:
-            _ = self._samples  # a place without a sample is refused, whether or not it is needed
+            _ = self._samples  # a path without a sample is an error, even if it is not needed
 
     def find(self, result: Result) -> PlanesOfResult:
         """Find the planes of a result.
@@ -106,11 +106,11 @@ class PlaneFinder:
         Raises
         ------
         SampleError
-            They lie nowhere that was named, or two fields could be meant.
+            They are in none of the named paths, or the match is ambiguous.
         """
         own = self._own(result)
         by_name: Sample | HpaError
-        # Looking for names can mean a walk through a share, which few results need.
+        # A search by name can mean listing a whole share, which few results need.
         if own is not None and not self._places.named_by_user:
             by_name = self._not_found(result)
         else:
@@ -147,7 +147,7 @@ class PlaneFinder:
 
     @cached_property
     def _samples(self) -> dict[str, dict[tuple[Path, ...], Sample]]:
-        """The samples of all places by their ids: as found, and as a run over all of these places writes them."""
+        """The samples of all paths by their ids: as found, and as a run over all of these paths writes them."""
         listed = list(self._listed())
         ids = RunIds()
         for sample in listed:
@@ -161,9 +161,9 @@ class PlaneFinder:
         return found
 
     def _listed(self) -> Iterator[Sample]:
-        for place in self._places.paths:
+        for path in self._places.paths:
             try:
-                yield from find_samples(place, recursive=True)
+                yield from find_samples(path, recursive=True)
             except HpaError as error:
                 if self._places.named_by_user:
                     raise
@@ -171,7 +171,7 @@ class PlaneFinder:
 
 
 def _plain_sample(name: str, files: Sequence[Path]) -> Sample | None:
-    """Make the sample of four plain pictures in one folder, as ``hpa predict`` reads them; None for other files."""
+    """Return the sample of four plain pictures in one folder, as ``hpa predict`` reads them; None for other files."""
     stems = names_by_stem(file.name for file in files)
     if len({file.parent for file in files}) > 1 or len(stems) != 1:
         return None

@@ -1,5 +1,5 @@
 /* The grid: a card for each field, filtered and sorted. */
-/* Pictures: text in the file until somebody looks */
+/* Pictures: stored as text until they are shown */
 const loaded = new Promise(done => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", done); else done();
 });
@@ -35,7 +35,7 @@ function score(field, label) {
 function order(field) {
   return field.p.map((_, label) => label).sort((one, other) => field.p[other] - field.p[one]);
 }
-function telling(field) {
+function shownLabels(field) {
   const asked = at("class").value === "" ? [] : [Number(at("class").value)];
   const counted = order(field).filter(label => field.labels.includes(label) || field.truth?.includes(label));
   const first = new Set([...asked, ...counted]);
@@ -66,10 +66,10 @@ function card(field, position) {
   if (field.caption) sight.append(make("span", { className: "caption" }, field.caption));
   const flag = badge(field);
   if (flag) sight.append(make("span", { className: `badge ${flag[1]}` }, flag[0]));
-  const told = make("span", { className: "told" }, make("code", { title: field.id }, field.id),
+  const figures = make("span", { className: "figures" }, make("code", { title: field.id }, field.id),
     field.error ? make("span", { className: "why bad" }, field.error) : chips(field),
-    field.p ? make("span", { className: "scores" }, ...telling(field).flatMap(label => score(field, label))) : null);
-  const open = make("button", { className: "card", type: "button", onclick: () => openField(position) }, sight, told);
+    field.p ? make("span", { className: "scores" }, ...shownLabels(field).flatMap(label => score(field, label))) : null);
+  const open = make("button", { className: "card", type: "button", onclick: () => openField(position) }, sight, figures);
   return make("li", {}, open);
 }
 let chosen = [], drawn = 0;

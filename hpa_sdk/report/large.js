@@ -1,4 +1,4 @@
-/* One field, large: its planes, and all that is known of it. */
+/* One field, large: its planes and all of its data. */
 const dialog = document.querySelector("dialog");
 const look = { position: 0, planes: null, on: [true, true, true, true], four: false, safe: false, gain: 1, real: false };
 async function openField(position) {
@@ -11,7 +11,7 @@ async function openField(position) {
   at("after").disabled = position === chosen.length - 1;
   drawFacts(field);
   at("stage").replaceChildren();
-  document.querySelector("#look > p").textContent = sizeTold(field);
+  document.querySelector("#look > p").textContent = sizeText(field);
   at("caption").textContent = field.caption ? `This picture was ${field.caption}.` : "";
   if (!dialog.open) dialog.showModal();
   look.field = field;
@@ -21,7 +21,7 @@ async function openField(position) {
   look.planes = planes;
   drawStage();
 }
-function sizeTold(field) {
+function sizeText(field) {
   if (!field.size) return "";
   const [width, height] = field.size, [fullWidth, fullHeight] = field.full;
   const size = width === fullWidth ? `${width} × ${height} pixels, full size` : `${width} × ${height} pixels of ${fullWidth} × ${fullHeight}`;
@@ -33,7 +33,7 @@ function readPlanes(image, [width, height]) {
   pen.drawImage(image, 0, 0);
   return CHANNELS.map((_, channel) => pen.getImageData(width * (channel % 2), height * Math.floor(channel / 2), width, height));
 }
-function paint(colours, name) {
+function drawPlanes(colours, name) {
   const { width, height } = look.planes[0];
   const canvas = make("canvas", { width, height, role: "img", "aria-label": name });
   const picture = new ImageData(width, height), out = picture.data;
@@ -53,28 +53,28 @@ function drawStage() {
   for (const button of at("controls").querySelectorAll("button")) button.setAttribute("aria-pressed", button.isPressed());
   if (!look.planes) return;
   const grey = [1, 1, 1], stage = at("stage");
-  const colours = CHANNELS.map((channel, place) => look.safe ? channel.safe : report.colours[place]);
+  const colours = CHANNELS.map((channel, index) => look.safe ? channel.safe : report.colours[index]);
   const alone = look.on.filter(Boolean).length === 1;
   const figures = look.four
-    ? CHANNELS.map((channel, place) => make("figure", {}, paint(CHANNELS.map((_, other) => other === place && grey), channel.name), make("figcaption", {}, channel.name)))
-    : [make("figure", {}, paint(colours.map((colour, place) => look.on[place] && (alone ? grey : colour)), CHANNELS.filter((_, place) => look.on[place]).map(channel => channel.name).join(", ") || "no plane"))];
+    ? CHANNELS.map((channel, index) => make("figure", {}, drawPlanes(CHANNELS.map((_, other) => other === index && grey), channel.name), make("figcaption", {}, channel.name)))
+    : [make("figure", {}, drawPlanes(colours.map((colour, index) => look.on[index] && (alone ? grey : colour)), CHANNELS.filter((_, index) => look.on[index]).map(channel => channel.name).join(", ") || "no plane"))];
   stage.className = `${look.four ? "four" : ""} ${look.real ? "real" : "fit"}`;
   stage.replaceChildren(...figures);
 }
 function control(text, isPressed, act, title = "") {
   return make("button", { type: "button", className: "plain", title, isPressed, onclick: () => { act(); drawStage(); } }, ...[text].flat());
 }
-const toggle = place => { look.four = false; look.on[place] = !look.on[place]; };
+const toggle = index => { look.four = false; look.on[index] = !look.on[index]; };
 at("controls").append(
   control("Composite", () => !look.four && look.on.every(Boolean), () => { look.four = false; look.on.fill(true); }, "c"),
   control("Four planes", () => look.four, () => { look.four = true; }, "f"),
-  ...CHANNELS.map((channel, place) => {
+  ...CHANNELS.map((channel, index) => {
     const dot = make("span", { className: "dot" });
     dot.style.background = channel.dot;
-    return control([dot, channel.name], () => !look.four && look.on[place], () => toggle(place), String(place + 1));
+    return control([dot, channel.name], () => !look.four && look.on[index], () => toggle(index), String(index + 1));
   }),
   control("Actual pixels", () => look.real, () => { look.real = !look.real; }, "a"),
-  control("Magenta–green", () => look.safe, () => { look.safe = !look.safe; }, "Colours that a red-green blind eye tells apart"),
+  control("Magenta–green", () => look.safe, () => { look.safe = !look.safe; }, "Colours for red-green colour blindness"),
   make("label", {}, "Brightness", make("input", { type: "range", min: .5, max: 4, step: .1, value: 1, oninput: event => { look.gain = Number(event.target.value); drawStage(); } })));
 
 function drawFacts(field) {
@@ -88,7 +88,7 @@ function drawFacts(field) {
     field.picture_error ? make("p", { className: "bad" }, field.picture_error) : null,
     field.truth === undefined ? null : make("p", { className: "soft" }, "✓ right   ✗ not in truth   ○ missed"),
     scores ?? null,
-    scores ? make("p", { className: "soft" }, thresholds(field) ? "The line in a bar is the class's threshold." : "The results tell no thresholds; hpa report --model FILE adds them.") : null,
+    scores ? make("p", { className: "soft" }, thresholds(field) ? "The line in a bar is the class's threshold." : "The results contain no thresholds; hpa report --model FILE adds them.") : null,
     facts([["certainty", field.certainty?.toFixed(3)], ["answered", field.time], ["device", field.device],
       ["files", field.files?.join("\n")], ["notes", field.notes?.join("; ")]]),
   ].filter(Boolean));

@@ -36,7 +36,7 @@ def read_truth(table: Path) -> dict[str, Labels]:
 
 
 def margins(probabilities: Sequence[float], thresholds: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Say how far each probability is from its threshold, as a share of the way to certainty.
+    """Return the distance of each probability from its threshold, as a share of the distance to certainty.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def margins(probabilities: Sequence[float], thresholds: Sequence[float]) -> npt.
     found, limit = np.asarray(probabilities), np.asarray(thresholds)
     above = found >= limit
     reach = np.where(above, 1 - limit, limit)
-    # A threshold of 0 or 1 leaves no way to go: whoever is there is as sure as can be.
+    # A threshold of 0 or 1 leaves no distance: a probability there is as sure as can be.
     return np.where(reach > 0, (found - limit) / np.where(reach > 0, reach, 1), np.where(above, 1.0, -1.0))
 
 

@@ -1,5 +1,5 @@
 "use strict";
-/* What all parts of the page share: the results, and small helpers. */
+/* Shared by all parts of the page: the results, and small helpers. */
 const report = JSON.parse(document.getElementById("content").textContent);
 const CHANNELS = [
   { name: "Microtubules", dot: "#ff5b4f", safe: [.75, 0, .75] },
@@ -25,7 +25,7 @@ const count = number => number.toLocaleString("en");
 const digits = value => value === null || value === undefined ? "–" : value.toFixed(3);
 const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
-/* What became of a field */
+/* The state of a field */
 const thresholds = field => field.t === undefined ? null : report.thresholds[field.t];
 const isWrong = field => field.truth !== undefined && !field.error &&
   (field.labels.length !== field.truth.length || field.labels.some(label => !field.truth.includes(label)));

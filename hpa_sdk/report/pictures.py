@@ -1,4 +1,4 @@
-"""Makes the pictures of a report as small as they must be for all of them to fit into one file."""
+"""Draws the pictures of a report, scaled so that all of them fit into one file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TEXT = 4 / 3  # bytes of base64 for a byte of picture
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One field for the eye.
+    """The pictures of one field.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class Picture:
     width, height : int
         Of one of these planes, in pixels.
     full_width, full_height : int
-        Of the planes as they were read.
+        Size of the planes as they were read.
     caption : str
-        What a reader has to know of it; empty where it is of the files that were answered.
+        What a reader has to know of it; empty if it is of the files that were answered.
     """
 
     thumbnail: bytes
@@ -108,7 +108,7 @@ def choose_side(found: Sequence[PlanesOfResult], *, budget: float) -> int:
     Returns
     -------
     int
-        Longest side of a plane in pixels; the smallest of `SIDES` where none fits.
+        Longest side of a plane in pixels; the smallest of `SIDES` if none fits.
     """
     some = found[:: -(-len(found) // _TRIED) or 1]
     tried = [planes for one in some if (planes := _try(one)) is not None]
@@ -124,7 +124,7 @@ def _try(found: PlanesOfResult) -> Planes | None:
     try:
         return read_checked(found).planes
     except HpaError:
-        return None  # reported when its turn comes
+        return None  # reported when it is drawn
 
 
 def draw_all(found: Sequence[PlanesOfResult | Failure], *, side: int) -> Iterator[Picture | Failure]:

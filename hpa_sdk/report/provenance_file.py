@@ -1,4 +1,4 @@
-"""Reads what ``hpa predict`` wrote beside its results: the model, the paths and the threshold that they come from."""
+"""Reads the provenance file of ``hpa predict``: the model, the paths and the threshold of its results."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _log = logging.getLogger("hpa_sdk")
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """A file as it was then."""
+    """A file at the time of the run."""
 
     file: str
     sha256: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``hpa predict`` was asked to do, as far as a report needs it."""
+    """The settings of ``hpa predict`` that a report needs."""
 
     paths: tuple[str, ...]
     root: str | None = None
@@ -36,16 +36,16 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     hpa_sdk, system, started, finished : str
-        By which version, on what and when.
+        The version, the system and the times of the run.
     command : tuple of str
         The command.
     model, output : File
-        The model and the results, as they were then.
+        The model and the results at the time of the run.
     settings : Settings
-        What was asked.
+        The settings of the run.
     working_folder : str or None
-        Where relative paths begin. Earlier versions did not write it: they are taken to begin in the present folder,
-        which may be another one.
+        The base of relative paths. Earlier versions did not write it: the present folder is taken instead, which may be
+        another one.
     """
 
     hpa_sdk: str
@@ -59,12 +59,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     working_folder: str | None = None
 
     def model_file(self) -> Path | None:
-        """Give the model file, where it still is what it was."""
+        """Return the model file if it is unchanged."""
         path = self._at(self.model.file)
         return path if path.is_file() and file_sha256(path) == self.model.sha256 else None
 
     def places(self) -> list[Path]:
-        """Give the places where planes were found, as far as they still are there."""
+        """Return the paths where planes were found, as far as they still exist."""
         named = self.settings.paths if self.settings.root is None else (self.settings.root,)
         local = (self._at(path) for path in named if not is_address(path))
         return [path for path in local if path.exists() or not path.suffix]
@@ -73,7 +73,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         return Path(path) if self.working_folder is None else Path(self.working_folder, path)
 
     def facts(self) -> dict[str, str]:
-        """Give what a reader wants to know of it."""
+        """Return the facts for a reader."""
         return {
             "command": " ".join(self.command),
             "predicted by": f"hpa-sdk {self.hpa_sdk} on {self.system}",
@@ -83,7 +83,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_origin(results: Path) -> Origin | None:
-    """Read where results come from; None where nothing tells it, or it tells of other results."""
+    """Read where results come from; None if there is no provenance, or it is of other results."""
     path = provenance_path(results)
     if not path.is_file():
         return None

@@ -28,14 +28,14 @@ at("tiles").append(...[
 
 const listed = report.names.map((_, label) => label).filter(label => report.classes[label].found || report.classes[label].support);
 function classRow(label) {
-  const told = report.classes[label];
+  const entry = report.classes[label];
   const most = Math.max(...report.classes.map(found => Math.max(found.found, found.support ?? 0)));
   const bar = make("span", { className: "bar on", title: report.judged ? "bar: fields found; line: fields that have it" : "" }, make("i"));
-  bar.firstChild.style.width = `${100 * told.found / most}%`;
-  if (told.support !== undefined) { const mark = make("u"); mark.style.left = `${100 * told.support / most}%`; bar.append(mark); }
+  bar.firstChild.style.width = `${100 * entry.found / most}%`;
+  if (entry.support !== undefined) { const mark = make("u"); mark.style.left = `${100 * entry.support / most}%`; bar.append(mark); }
   const open = make("button", { type: "button", onclick: () => choose({ class: String(label) }) }, report.names[label]);
-  const figures = report.judged ? [count(told.support), digits(told.precision), digits(told.recall), digits(told.f1)] : [];
-  return make("tr", {}, make("td", {}, open), make("td", { className: "share" }, bar), ...[count(told.found), ...figures].map(text => make("td", {}, text)));
+  const figures = report.judged ? [count(entry.support), digits(entry.precision), digits(entry.recall), digits(entry.f1)] : [];
+  return make("tr", {}, make("td", {}, open), make("td", { className: "share" }, bar), ...[count(entry.found), ...figures].map(text => make("td", {}, text)));
 }
 function drawClasses() {
   const heads = ["class", report.judged ? "found | has it" : "found", "found", ...(report.judged ? ["has it", "precision", "recall", "F1"] : [])];
@@ -81,5 +81,5 @@ function cardFacts(card) {
 }
 at("side").append(
   report.card ? panel("Model", true, cardFacts(report.card), panel("The whole card", false, make("pre", {}, JSON.stringify(report.card, null, 2))))
-    : panel("Model", true, make("p", { className: "soft" }, "Not told. hpa report --model FILE adds its card and thresholds.")),
+    : panel("Model", true, make("p", { className: "soft" }, "Not given. hpa report --model FILE adds its card and thresholds.")),
   panel("Where this comes from", false, facts(Object.entries(report.provenance))));

@@ -1,4 +1,4 @@
-"""Says in one record what became of one field, so that files, pages and programs all tell the same."""
+"""The record of one field's result, which is the same for files, pages and programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ResultError:
     Attributes
     ----------
     what : str
-        What was wrong, as a clause without a full stop.
+        The problem, as a clause without a full stop.
     where : str or None
         The file it was found in.
     remedy : str
@@ -40,33 +40,33 @@ class ResultError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one field.
+    """The result of one field.
 
     Attributes
     ----------
     id : str
         The field's id.
     labels : tuple of str
-        HPA names of the classes that count, in the order of `Label`; can be empty, and is for a field that failed.
+        HPA names of the predicted classes, in the order of `Label`; can be empty, and is for a field that failed.
     indices : tuple of int
         Their indices, 0 to 27.
     probabilities, thresholds : tuple of float
         One for each class, 0 to 1, in the order of `Label`; empty for a field that failed.
     error : ResultError or None
-        Why the field failed; None where it was answered.
+        Why the field failed; None if it was answered.
     files : tuple of str
-        The files it was read from, with absolute paths; empty for planes that never lay on a disk.
+        The files it was read from, with absolute paths; empty for planes that were never on a disk.
     stamps : tuple of FileStamp
-        What each of these files was when it was read; empty for a field that failed, and in results of versions that
-        did not keep it.
+        The state of each of these files when it was read; empty for a field that failed, and in results of versions
+        that did not record it.
     model_sha256 : str
         SHA-256 of the model file, in hexadecimal.
     device : str
-        The device that ran the model, as the runtime tells it.
+        The device that ran the model, as the runtime reports it.
     time : str
         When the field was answered: ISO 8601 in UTC.
     notes : tuple of str
-        What was done to the planes on the way, and what else there is to know.
+        What was done to the planes, and further remarks.
     """
 
     id: str
@@ -92,7 +92,7 @@ class Result:
         files: Iterable[str | os.PathLike[str]] = (),
         notes: Iterable[str] = (),
     ) -> Result:
-        """Make the record of an answer, as of now.
+        """Create the record of an answer, with the present time.
 
         Parameters
         ----------
@@ -101,9 +101,9 @@ class Result:
         model_sha256, device
             As the attributes.
         files : iterable of str or os.PathLike
-            The files of a field that failed; a prediction says its own.
+            The files of a field that failed; a prediction has its own.
         notes : iterable of str
-            Notes beside those of the prediction.
+            Notes in addition to those of the prediction.
         """
         read = answer.files if isinstance(answer, Prediction) else ()
         own = answer.notes if isinstance(answer, Prediction) else ()
@@ -125,7 +125,7 @@ class Result:
             result,
             labels=tuple(label.hpa_name for label in answer),
             indices=tuple(map(int, answer)),
-            # By their shortest digits: the float64 nearest to a float32 has a tail of digits that nobody computed.
+            # With the shortest digits: the float64 nearest to a float32 has further digits that were not computed.
             probabilities=tuple(float(str(probability)) for probability in answer.probabilities),
             thresholds=tuple(float(str(threshold)) for threshold in answer.thresholds),
         )
@@ -141,14 +141,14 @@ class Result:
         Raises
         ------
         msgspec.DecodeError
-            The text is no such record.
+            The text is not such a record.
         """
         return msgspec.json.decode(text, type=cls)
 
     def to_row(self) -> list[object]:
-        """Give the record's row in a table with the columns `COLUMNS`.
+        """Return the record's row in a table with the columns `COLUMNS`.
 
-        The columns of `hpa_sdk.results.writers.CsvWriter` in their order and form, then what only a workstation knows.
+        The columns of `hpa_sdk.results.writers.CsvWriter` in their order and format, then those of a workstation.
         """
         return [
             self.id,

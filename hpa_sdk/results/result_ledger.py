@@ -1,4 +1,4 @@
-"""Keeps what became of every field in one SQLite file: the truth that a restart goes by."""
+"""Stores the results of all fields in one SQLite file, from which a restart resumes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hpa_sdk.results.result import Result, ResultError
 
 _APPLICATION = 0x48504131
 _VERSION = 3
-_PATIENCE = 30.0  # seconds that another process may take to write its result
+_PATIENCE = 30.0  # seconds to wait for another process that writes its result
 
 IDENTITY = "identity"
-"""Name of the fact that tells one ledger from every other."""
+"""Name of the fact that identifies a ledger."""
 
 _IDENTITY_INODE = "identity_inode"
 
@@ -44,27 +44,27 @@ _UPGRADES = {2: "ALTER TABLE files ADD COLUMN inode INTEGER; ALTER TABLE files A
 
 
 class Ledger(SqliteFile):
-    """Results, and the files that are done with, in one SQLite file. For any thread, and for several processes.
+    """Results, and the files that were processed, in one SQLite file. For any thread, and for several processes.
 
-    An id has one result: a later one takes the place of the earlier and counts as the newest. Every method raises
-    `OutputError` where the file can't be read or written, as on a full disk; nothing is half written then. A result
-    that was damaged in the file is given as one that failed, with the reason, and costs no other.
+    An id has one result: a later one replaces the earlier one and counts as the newest. Every method raises
+    `OutputError` if the file can't be read or written, as on a full disk; nothing is half written then. A result that
+    is damaged in the file is returned as a failed one, with the reason, and affects no other.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; made where it is missing.
+        The file; created if it is missing.
 
     Attributes
     ----------
     identity : str
-        A random name, made once. Numbers of results mean something only together with it. A copy of the file gets
-        another one when it is opened: from then on the two number their results each for itself.
+        A random name, created once. Numbers of results have a meaning only together with it. A copy of the file gets a
+        new one when it is opened: from then on the two files number their results independently.
 
     Raises
     ------
     OutputError
-        The file can't be opened, is none of these, or was written by another version.
+        The file can't be opened, is not a ledger, or was written by another version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,9 +83,9 @@ class Ledger(SqliteFile):
             raise
 
     def add(self, *results: Result, field: str = "") -> bool:
-        """Add results, and say whether they take the place of earlier ones: of their ids, and all of their field.
+        """Add results, and return whether they replace earlier ones: those of their ids, and all of their field.
 
-        What the field had under other ids, as a stack that had more scenes, is listed by `gone` from then on.
+        Results of the field under other ids, as of a stack that had more scenes, are listed by `gone` from then on.
         """
         earlier = self.rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
         for result in results:
@@ -101,11 +101,11 @@ class Ledger(SqliteFile):
         return bool(earlier)
 
     def gone(self) -> list[str]:
-        """Give the ids that have no result any more, and may still have a file."""
+        """Return the ids that have no result any more, and may still have a file."""
         return [name for (name,) in self.rows("SELECT id FROM gone")]
 
     def forget_gone(self, name: str) -> None:
-        """Note that an id without a result has no file either, or has a result again."""
+        """Record that an id without a result has no file either, or has a result again."""
         self.rows("DELETE FROM gone WHERE id = ?", name)
 
     def get(self, name: str) -> Result | None:
@@ -117,7 +117,7 @@ class Ledger(SqliteFile):
         return [result for _, result in self._results("ORDER BY number DESC LIMIT ?", count)]
 
     def after(self, number: int, count: int) -> list[tuple[int, Result]]:
-        """Give the results after a number, oldest first, with their numbers, which grow and are never used again."""
+        """Return the results after a number, oldest first, with their numbers, which increase and are never reused."""
         return self._results("WHERE number > ? ORDER BY number LIMIT ?", number, count)
 
     def count(self, *, failed: bool = False) -> int:
@@ -133,22 +133,22 @@ class Ledger(SqliteFile):
         return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
 
     def set_has_file(self, number: int) -> None:
-        """Note that a result has its file."""
+        """Record that a result has its file."""
         self.rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
 
     def stamp(self, name: str) -> FileStamp | None:
-        """Give the stamp that a file had when it was done with; None where it never was."""
+        """Return the stamp that a file had when it was processed; None if it never was."""
         rows = self.rows("SELECT size, changed, inode, status_changed FROM files WHERE name = ?", os.fsencode(name))
         return FileStamp(*rows[0]) if rows else None
 
     def files_of(self, field: str) -> list[str]:
-        """Give the names of the files of a field that were done with."""
+        """Return the names of the files of a field that were processed."""
         return [
             os.fsdecode(name) for (name,) in self.rows("SELECT name FROM files WHERE field = ?", os.fsencode(field))
         ]
 
     def set_done(self, field: str, stamps: Mapping[str, FileStamp]) -> None:
-        """Note that files of a field, by their names, are done with as they are."""
+        """Record that files of a field, by their names, are processed in their present state."""
         for name, stamp in stamps.items():
             self.rows(
                 "INSERT OR REPLACE INTO files (name, field, size, changed, inode, status_changed)"
@@ -157,19 +157,19 @@ class Ledger(SqliteFile):
             )
 
     def fact(self, name: str) -> str | int | None:
-        """Give what was noted under a name."""
+        """Return the value stored under a name; None if there is none."""
         rows = self.rows("SELECT value FROM facts WHERE name = ?", name)
         value: str | int | None = rows[0][0] if rows else None
         return value
 
     def set_fact(self, name: str, value: str | int) -> None:
-        """Note something under a name."""
+        """Store a value under a name."""
         self.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
 
     def _own_identity(self) -> str:
         try:
             inode = FileStamp.of_status(self.path.stat()).inode or 0
-        except OSError:  # moved away in this very moment
+        except OSError:  # moved away at this moment
             inode = 0
         found = self._identity(inode)
         if found is None:
@@ -182,12 +182,12 @@ class Ledger(SqliteFile):
         return found
 
     def _identity(self, inode: int) -> str | None:
-        found, noted = self.fact(IDENTITY), self.fact(_IDENTITY_INODE)
-        copied = noted not in {inode, 0} and inode != 0  # 0: the file system has no such numbers
+        found, stored_inode = self.fact(IDENTITY), self.fact(_IDENTITY_INODE)
+        copied = stored_inode not in {inode, 0} and inode != 0  # 0: the file system has no such numbers
         return None if found is None or copied else str(found)
 
     def _results(self, which: str, *values: object) -> list[tuple[int, Result]]:
-        rows = self.rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - our own words
+        rows = self.rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - no user input
         return [(number, self._read(name, content)) for number, name, content in rows]
 
     def _read(self, name: str, content: bytes) -> Result:

@@ -1,7 +1,7 @@
-"""Keeps the results of one workstation, for all who make them and all who show them.
+"""Stores the results of one workstation, for all programs that make or show them.
 
-The ledger is the truth; the JSON file of each field and the table of all are made from it, and made again from it
-wherever a stop at any point left them behind.
+The ledger is the primary record. The JSON file of each field and the table of all fields are derived from it, and are
+written again if an interruption left them outdated.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LEDGER, TABLE = "hpa-results.sqlite", "hpa-results.csv"
 
 _COLUMNS = ",".join(COLUMNS)
 _FILES_AT_ONCE, _ROWS_AT_ONCE = 50, 500
-_LONGEST_NAME, _KEPT = 120, 40
-_NONE, _OUTDATED = -1, -2  # in the place of the table's size
-# What Windows allows in no file name, and the names that it keeps for itself.
+_LONGEST_NAME, _PREFIX = 120, 40
+_NONE, _OUTDATED = -1, -2  # instead of the table's size
+# Characters that Windows does not allow in file names, and its reserved names.
 _REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]|[. ]$|^\.|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as atomic_write names them
@@ -40,20 +40,20 @@ _PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as atomic_write nam
 class ResultStore:
     """The results of one workstation. For any thread, and for several processes on one computer.
 
-    An id has one result; a later one takes the place of the earlier, in the files too. So have the ids of one field:
-    what is added for it takes the place of all that it had.
+    An id has one result; a later one replaces the earlier one, in the files too. The same holds for the ids of one
+    field: results that are added for it replace all that it had.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Where the JSON files, named by id, and the table go. Must exist.
+        Folder for the JSON files, named by id, and for the table. Must exist.
     ledger : pathlib.Path, optional
-        The ledger's file. Default: `LEDGER` in the folder. A folder on a network share wants it on a disk of its own.
+        The ledger's file. Default: `LEDGER` in the folder. If that is a network share, name a file on a local disk.
 
     Raises
     ------
     OutputError
-        There is no such folder, the ledger can't be used, or a table of another ledger is in the folder.
+        The folder does not exist, the ledger can't be used, or the folder contains a table of another ledger.
     """
 
     def __init__(self, folder: Path, *, ledger: Path | None = None) -> None:
@@ -90,7 +90,7 @@ class ResultStore:
         *results : Result
             The results.
         field, files : optional
-            A hot folder's field that is done with these results, and its files as they were read.
+            A hot folder's field that is complete with these results, and its files as they were read.
 
         Raises
         ------
@@ -103,27 +103,27 @@ class ResultStore:
             self.ledger.set_done(field, files or {})
 
     def publish(self) -> None:
-        """Write the JSON files and table rows of all results that have none yet; what can't be written stays for later.
+        """Write the missing JSON files and table rows of all results; what can't be written is left for later.
 
         Raises
         ------
         OutputError
-            Something could not be written; all else was. Nothing is lost: call again.
+            Something could not be written; everything else was. Nothing is lost: call again.
         """
         errors = [*self._remove_files(), *self._write_files(), *self._write_table()]
         if errors:
             raise errors[0]
 
     def remove_partials(self) -> None:
-        """Remove the partial files that a process left when it was killed while it wrote.
+        """Remove the partial files of processes that were killed while they wrote.
 
         Raises
         ------
         OutputError
             The folder or the ledger can't be used.
         """
-        # Nobody writes here outside a transaction, so what lies here inside one is nobody's any more. And whoever was
-        # killed wrote the table, or a result that has no file yet.
+        # All writing happens inside a transaction, so partial files that are found inside one belong to no process any
+        # more. A killed process was writing the table, or a result that has no file yet.
         with self.ledger.transaction():
             folders = {self.folder, *(self.json_path(name).parent for name in self.ledger.ids_without_file())}
             try:
@@ -142,7 +142,7 @@ class ResultStore:
         return self.ledger.newest(count)
 
     def after(self, number: int, count: int = _ROWS_AT_ONCE) -> list[tuple[int, Result]]:
-        """Give the results after a number, oldest first, with their numbers: what is new since the last look."""
+        """Return the results after a number, oldest first, with their numbers: the new ones since the last call."""
         return self.ledger.after(number, count)
 
     def count(self, *, failed: bool = False) -> int:
@@ -150,12 +150,12 @@ class ResultStore:
         return self.ledger.count(failed=failed)
 
     def json_path(self, name: str) -> Path:
-        """Give the place of an id's JSON file, which is in the folder or below it, whatever the id."""
+        """Return the path of an id's JSON file, which is in the folder or below it for every id."""
         parts = [_safe(part) for part in name.split("/")]
         return self.folder.joinpath(*parts[:-1], f"{parts[-1]}.json")
 
-    # Both write inside a transaction: other processes wait, so that no older result lands on a newer one, and what is
-    # interrupted counts as not written and is written again.
+    # These write inside a transaction: other processes wait, so that no older result overwrites a newer one, and an
+    # interrupted write counts as not done and is repeated.
 
     def _remove_files(self) -> list[OutputError]:
         errors: list[OutputError] = []
@@ -183,7 +183,7 @@ class ResultStore:
                     except OutputError as error:
                         errors.append(error)
                         failed += 1
-            # Where none of them can be written, the folder is to blame and not a name.
+            # If none of them can be written, the cause is the folder, not a name.
             if failed == len(batch):
                 return errors
 
@@ -191,7 +191,7 @@ class ResultStore:
         try:
             with self.ledger.transaction():
                 number = int(self.ledger.fact("table_number") or 0)
-                # A version before had other columns.
+                # Earlier versions had other columns.
                 as_left = self.ledger.fact("table_size"), self.ledger.fact("table_columns")
                 if as_left == (_size(self.table), _COLUMNS):
                     if not self.ledger.after(number, 1):
@@ -252,5 +252,5 @@ def _safe(part: str) -> str:
     name = _REFUSED.sub("_", part)
     if name and name == part and len(part.encode()) <= _LONGEST_NAME:
         return name
-    # Names that become equal by this must not become one file.
-    return f"{name[:_KEPT]}-{hashlib.sha256(part.encode()).hexdigest()[:12]}"
+    # Different names that become equal here must not share a file.
+    return f"{name[:_PREFIX]}-{hashlib.sha256(part.encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""Reads results again, whichever command wrote them and in whichever form."""
+"""Reads the results of every command, in each of their formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hpa_sdk.results.result_store import LEDGER, TABLE
 
 _ROWS_AT_ONCE = 500
 _COLUMNS = ("id", "labels", "error")
-_Stamp = tuple[int, int | None, int | None, int | None, str | None]  # all parts, though most have a default
+_Stamp = tuple[int, int | None, int | None, int | None, str | None]  # all parts are required here
 _AGAIN = "Predict this field again, or mend the row."
 
 
@@ -38,12 +38,12 @@ def read_results(path: Path) -> Iterator[Result]:
     Yields
     ------
     Result
-        In the order of the file; of ``hpa watch``, oldest first. A row that can't be used is a result that failed.
+        In the order of the file; of ``hpa watch``, oldest first. A row that can't be used becomes a failed result.
 
     Raises
     ------
     TableError
-        There is no such file, it is of another form, or has no results.
+        The file does not exist, has another format, or has no results.
     OutputError
         The ledger can't be read.
     """
@@ -93,7 +93,7 @@ def _results_of_ledger(path: Path) -> Iterator[Result]:
 def _rows_of_csv(path: Path) -> Iterator[Mapping[str, Any]]:
     with open_text(path) as text:
         header, records, separator = read_header(text, _COLUMNS, path)
-        # A spreadsheet keeps the names of columns; a hand may have written them in capitals.
+        # Spreadsheets preserve column names; someone may have typed them in capitals.
         names = [name.lower() if name.lower() in _COLUMNS and name.lower() not in header else name for name in header]
         missing = [column for column in _COLUMNS if column not in names]
         if missing:
@@ -117,10 +117,10 @@ def _rows_of_json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
     with open_text(path) as text:
         for line in text:
             try:
-                line.encode()  # bytes that are no text came in as surrogates
+                line.encode()  # invalid bytes were read as surrogates
                 if line.strip():
                     yield json.loads(line)
-            except (ValueError, RecursionError) as error:  # of damage, of numbers without end, of lists without end
+            except (ValueError, RecursionError) as error:  # damage, endless numbers, or endless lists
                 yield {"error": f"the line can't be read as JSON ({error})"}
 
 
@@ -143,7 +143,7 @@ def _rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         for group in range(file.num_row_groups):
             try:
                 rows = file.read_row_group(group).to_pylist()
-            except (ValueError, OSError) as error:  # damage is only known of a whole group
+            except (ValueError, OSError) as error:  # damage is only reported for a whole group
                 count = file.metadata.row_group(group).num_rows
                 rows = [{"error": f"its part of the file can't be read ({error})"}] * count
             yield from rows
@@ -157,7 +157,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {
 
 
 def _result(row: Mapping[str, Any], number: int) -> Result:
-    """Make a result of a row: lists as JSON and Parquet have them, or as CSV joins them."""
+    """Convert a row to a result: with lists, as in JSON and Parquet, or joined texts, as in CSV."""
     try:
         error = row.get("error") or None
         files = _paths(row.get("files"))
@@ -187,9 +187,9 @@ def _parts(value: object) -> list[str]:
 
 
 def _paths(value: object) -> tuple[str, ...]:
-    """Read paths: a list, or what `hpa_sdk.results.writers.joined_paths` makes of it."""
+    """Read paths: a list, or the text that `hpa_sdk.results.writers.joined_paths` makes of it."""
     if isinstance(value, str) and value.startswith("["):
-        with suppress(ValueError):  # a table of an earlier version, of files in a folder with such a name
+        with suppress(ValueError):  # a table of an earlier version, with a folder of such a name
             value = json.loads(value)
     paths = tuple(_parts(value))
     if not all(isinstance(path, str) for path in paths):
@@ -198,7 +198,7 @@ def _paths(value: object) -> tuple[str, ...]:
 
 
 def _stamps(value: object, files: tuple[str, ...]) -> tuple[FileStamp, ...]:
-    """Read stamps: each a text that `FileStamp.to_text` wrote, or a list of its parts; none where none are known."""
+    """Read stamps: each a text that `FileStamp.to_text` wrote, or a list of its parts; empty if none are known."""
     stamps = tuple(
         FileStamp.of_text(part) if isinstance(part, str) else FileStamp(*msgspec.convert(part, _Stamp))
         for part in _parts(value)
@@ -209,7 +209,7 @@ def _stamps(value: object, files: tuple[str, ...]) -> tuple[FileStamp, ...]:
 
 
 def _numbers(row: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    """Give a number for each class: from a list, a mapping by HPA name, or columns of these names; else none."""
+    """Return a number for each class: from a list, a mapping by HPA name, or columns of these names; else none."""
     found = row.get(name)
     if found is None and name == "probabilities" and Label(0).hpa_name in row:
         found = row

@@ -1,4 +1,4 @@
-"""Writes answers as they come: CSV, JSON lines, Parquet, or a Kaggle submission."""
+"""Writes answers as they arrive: CSV, JSON lines, Parquet, or a Kaggle submission."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure, Prediction
 
 ORIGIN_COLUMNS = ("files", "notes", "stamps")
-"""Columns of tables: the files that were read, what was done to their planes, and what the files were then."""
+"""Columns of tables: the files that were read, what was done to their planes, and the state of the files then."""
 
 _NAMES = [label.hpa_name for label in Label]
 
@@ -33,10 +33,10 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """One row a field: id, labels, indices, error, the probability of each class under its HPA name, `ORIGIN_COLUMNS`.
+    """One row per field: id, labels, indices, error, probability of each class under its HPA name, `ORIGIN_COLUMNS`.
 
-    Labels and notes are joined with ``;`` and indices with a space. Probabilities are written with the digits that give
-    the same float32 again. Files are those that were read, with absolute paths, and stamps what they were then: see
+    Labels and notes are joined with ``;`` and indices with a space. Probabilities are written with the digits that
+    reproduce the float32. Files are those that were read, with absolute paths, and stamps their state then: see
     `joined_paths` and `joined_stamps`.
     """
 
@@ -58,7 +58,7 @@ class CsvWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object a line: id, labels, probabilities by HPA name, white levels, origin; or id and error."""
+    """One JSON object per line: id, labels, probabilities by HPA name, white levels, origin; or id and error."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -99,11 +99,11 @@ WRITERS: dict[str, Callable[[TextIO], Writer]] = {"csv": CsvWriter, "jsonl": Jso
 """The formats of text by the names that the command line gives them."""
 
 FORMS = (*WRITERS, "parquet")
-"""All formats of files. They are the files' extensions too, but for that of Kaggle."""
+"""All formats of files. They are also the file extensions, except that of Kaggle."""
 
 
 class ParquetWriter:
-    """The columns of `CsvWriter`, then white and embedding; lists are lists, what is absent is null.
+    """The columns of `CsvWriter`, then white and embedding; lists are lists, and missing values are null.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class ParquetWriter:
 
 @contextmanager
 def open_writer(path: Path, form: str) -> Iterator[Writer]:
-    """Open a file of answers, which appears whole when the block ends well, or not at all.
+    """Open a file of answers, which appears complete when the block ends without an error, or not at all.
 
     Parameters
     ----------
@@ -185,20 +185,20 @@ def open_writer(path: Path, form: str) -> Iterator[Writer]:
     Raises
     ------
     OutputError
-        No file can be written there, or not in this form.
+        No file can be written there, or not in this format.
     """
     with atomic_write(path) as partial:
         if form == "parquet":
             with ParquetWriter(partial) as writer:
                 yield writer
         else:
-            # A file name that is no Unicode is written escaped, so that it costs no other field its row.
+            # A file name that is not valid Unicode is written escaped, so that no row is lost.
             with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 yield WRITERS[form](file)
 
 
 def joined_paths(paths: Sequence[str]) -> str:
-    """Join paths with ``;`` for a table; they are a JSON list where one of them has a ``;`` in it."""
+    """Join paths with ``;`` for a table; as a JSON list if one of them contains a ``;``."""
     return json.dumps(paths, ensure_ascii=False) if any(";" in path for path in paths) else ";".join(paths)
 
 
@@ -212,7 +212,7 @@ def _indices(prediction: Prediction) -> str:
 
 
 def _digits(probabilities: npt.NDArray[np.float32]) -> list[str]:
-    # All at once is twice as fast; the few that NumPy writes with an exponent or a bare ".0" are written anew.
+    # All at once is twice as fast; the few with an exponent or a bare ".0" are converted again.
     texts: list[str] = probabilities.astype(str).tolist()
     return [
         np.format_float_positional(probability, trim="-") if "e" in text or text.endswith(".0") else text

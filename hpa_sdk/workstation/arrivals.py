@@ -1,7 +1,6 @@
-"""Tells when a field has arrived: all of its files are there, and nobody writes to them any more.
+"""Detects when a field has arrived: all of its files exist, and no program is still writing them.
 
-It looks at the folder itself, again and again. Events of the system would be quicker, and do not come from network
-shares.
+It polls the folder. Events of the system would be faster, but network shares do not send them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watched_files import is_folder, is_plane_file, list_names, opens, read_stamp
 
 LOOKS_A_ROUND = 32
-"""In how many looks every file that is done with is asked once whether it was written again."""
+"""Number of looks in which every processed file is checked once for a new writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,11 @@ class Arrived:
     stamps : dict of str to FileStamp
         Its files by their names below the watched folder, as they were when they had settled.
     complete : bool
-        Whether each channel has its files and they open; if not, the field has waited for one in vain.
+        Whether each channel has its files and they can be opened; if not, the wait for one of them has timed out.
     again : bool
-        Whether it was given before, and requeued by `Arrivals.requeue`.
+        Whether it was returned before, and requeued by `Arrivals.requeue`.
     notes : tuple of str
-        Which of its files are of an earlier writing than the others.
+        Which of its files belong to an earlier writing than the others.
     """
 
     group: FileGroup
@@ -59,21 +58,21 @@ class _File:
 
 
 class Arrivals:
-    """The fields that arrive in a folder. What it remembers grows with the files that lie there, not with time.
+    """The fields that arrive in a folder. Memory grows with the files in the folder, not with time.
 
     Parameters
     ----------
     station : Station
         What the microscope writes, and when a file counts as written.
     ledger : Ledger
-        The files that are done with.
+        The processed files.
     """
 
     def __init__(self, station: Station, ledger: Ledger) -> None:
         self._station = station
         self._ledger = ledger
         self._done: dict[str, FileStamp] = {}
-        self._passed_over: set[str] = set()
+        self._ignored: set[str] = set()
         self._files: dict[str, _File] = {}
         self._fields: dict[str, set[str]] = {}
         self._given: set[str] = set()
@@ -81,32 +80,32 @@ class Arrivals:
         self._folder_turns = FolderTurns()
 
     def look(self, most: int) -> list[Arrived]:
-        """Look at the folder and give fields that have arrived, each once, in the order in which they were seen.
+        """Look at the folder and return fields that have arrived, each once, in the order in which they were seen.
 
-        A field that was given is not given again before `requeue` or `finish` was called for it.
+        A field that was returned is not returned again before `requeue` or `finish` is called for it.
 
         Parameters
         ----------
         most : int
-            How many to give at most; the others are given later.
+            Maximum number of fields; the others are returned later.
 
         Raises
         ------
         OSError
-            The folder can't be listed, as when a share is away.
+            The folder can't be listed, for example if a share is not available.
         """
         now = time.monotonic()
         try:
             names = list_names(self._station.watch, recursive=self._station.files.recursive)
         except OSError:
-            # Nobody could write to it meanwhile: all that waits begins to wait anew when it is back.
+            # No program could write to it meanwhile: all waiting times start again when it is back.
             self._files.clear()
             self._fields.clear()
             raise
-        self._forget_all_but(names)
-        for name in sorted(names - self._done.keys() - self._passed_over):
+        self._remove_missing(names)
+        for name in sorted(names - self._done.keys() - self._ignored):
             self._see(name, now)
-        self._see_again()
+        self._recheck_done()
         arrived = (self._arrived(field, now) for field in self._fields)
         taken = list(islice((field for field in arrived if field), most))
         for field in taken:
@@ -114,7 +113,7 @@ class Arrivals:
         return taken
 
     def begin(self, *, skip: bool) -> None:
-        """Begin with a new ledger, once and for all: count every file that is there as done with, or none.
+        """Begin with a new ledger, only once: count all existing files as processed, or none.
 
         Raises
         ------
@@ -132,7 +131,7 @@ class Arrivals:
             self._ledger.set_fact("begun", 1)
 
     def requeue(self, arrived: Arrived) -> None:
-        """Let a field that was given arrive once more: its files have to settle again."""
+        """Let a field that was returned arrive again: its files have to settle again."""
         self.finish(arrived)
         now = time.monotonic()
         for name, stamp in arrived.stamps.items():
@@ -141,17 +140,17 @@ class Arrivals:
         self._fields.setdefault(arrived.group.id, set()).update(arrived.stamps)
 
     def finish(self, arrived: Arrived) -> None:
-        """Note that a field that was given is done with, and its files in the ledger."""
+        """Record that a field that was returned is finished, and its files are in the ledger."""
         self._given.discard(arrived.group.id)
 
     def unchanged(self, arrived: Arrived) -> bool:
-        """Say whether the files of a field that was given are there as they were."""
+        """Return whether the files of a field that was returned are unchanged."""
         return all(self._read_stamp(name) == stamp for name, stamp in arrived.stamps.items())
 
     def is_of(self, files: Iterable[FileState], arrived: Arrived) -> bool:
-        """Say whether files that were read are those of a field that was given, as they were when they had settled.
+        """Return whether files that were read are those of a returned field, as they were when they had settled.
 
-        A further file of the same stack has to have settled too, and what is no field's, such as an index, to be as it
+        A further file of the same stack must have settled too, and a file of no field, such as an index, must be as it
         was read.
         """
         own = {str(self._path(name).absolute()): stamp for name, stamp in arrived.stamps.items()}
@@ -165,15 +164,15 @@ class Arrivals:
         return None if self._group(name) else read_stamp(path)
 
     def group_of(self, path: Path) -> str | None:
-        """Give the field that a file is of by its name, as a further file of a stack can be; None where it is of none.
+        """Return the field of a file by its name, as of a further file of a stack; None if it belongs to none.
 
-        It is the field of that file alone, whatever other files are read with it.
+        It is the field of that file only, regardless of the other files that are read with it.
         """
         groups = self._group(self._name(path))
         return groups[0].id if groups else None
 
     def renew(self, path: Path) -> None:
-        """Let a field that is done with arrive once more, since a further file that it is read from was written."""
+        """Let a processed field arrive again, because a further file that it is read from was written."""
         name = self._name(path)
         group = self.group_of(path)
         if name in self._done and group is not None and group not in self._given:
@@ -181,7 +180,7 @@ class Arrivals:
             self._fields.setdefault(group, set()).add(name)
 
     def _name(self, path: Path) -> str:
-        """Give the name that a file has below the watched folder; that of a file elsewhere is none of a field."""
+        """Return the name of a file below the watched folder; for a file elsewhere, a name of no field."""
         try:
             return path.relative_to(self._station.watch.absolute()).as_posix()
         except ValueError:
@@ -191,8 +190,8 @@ class Arrivals:
         file = self._files.get(name)
         groups = [] if file else self._group(name)
         if not file and not groups:
-            # Never looked at again: it can be a folder with a disk full of other things.
-            self._passed_over.add(name)
+            # Never checked again: the folder can contain very many other files.
+            self._ignored.add(name)
             return
         stamp = self._read_stamp(name)
         if stamp is None:
@@ -209,8 +208,8 @@ class Arrivals:
         else:
             self._files[name] = _File(file.field, stamp, now, again=file.again)
 
-    def _see_again(self) -> None:
-        """Look whether files that are done with were written again: at each look some of them, by turns."""
+    def _recheck_done(self) -> None:
+        """Check whether processed files were written again: some of them at each look, in turn."""
         turn = list(islice(self._turns, len(self._done) // LOOKS_A_ROUND + 1))
         if not turn:
             files: list[str] = []
@@ -224,7 +223,7 @@ class Arrivals:
                 self._check_done(name)
 
     def _check_done(self, name: str) -> bool:
-        """Say whether a file that is done with is as it was; if not, the next look sees it as a new one."""
+        """Return whether a processed file is unchanged; if not, the next look sees it as a new one."""
         done = self._done.get(name)
         if done is None or self._read_stamp(name) == done:
             return True
@@ -236,7 +235,7 @@ class Arrivals:
         return group_names(self._station, self._station.watch, [name]) if known else []
 
     def _arrived(self, field: str, now: float) -> Arrived | None:
-        # A plane that comes while the others are being answered belongs to them, as the ledger knows once they are.
+        # A plane that arrives while the others are being answered belongs to them; the ledger shows that once they are.
         if field in self._given:
             return None
         arrival = self._station.arrival
@@ -244,14 +243,14 @@ class Arrivals:
         quiet = now - max(file.since for file in files)
         if quiet < arrival.settle_seconds or min(file.looks for file in files) < arrival.looks:
             return None
-        # A plane that comes late, or again, makes a field with those that were done with before.
+        # A plane that arrives late, or again, forms a field with those that were processed before.
         earlier = [name for name in self._ledger.files_of(field) if name in self._done]
         groups = group_names(self._station, self._station.watch, self._fields[field].union(earlier))
-        # With another pattern than last time, files that were done with may now be of another field.
+        # With another pattern than last time, processed files may now belong to another field.
         group = next(group for group in groups if group.id == field)
         inside = set(group.files)
         names = [name for name in sorted(self._fields[field].union(earlier)) if self._path(name) in inside]
-        # Of files that are done with only some are looked at each time, so these may have been written again unseen.
+        # Each look checks only some of the processed files, so these may have been written again unnoticed.
         if not all(self._check_done(name) for name in names if name not in self._files):
             return None
         stamps = {name: self._files[name].stamp if name in self._files else self._done[name] for name in names}
@@ -269,8 +268,8 @@ class Arrivals:
         for name in self._fields.pop(arrived.group.id):
             del self._files[name]
 
-    def _forget_all_but(self, present: set[str]) -> None:
-        self._passed_over &= present
+    def _remove_missing(self, present: set[str]) -> None:
+        self._ignored &= present
         for name in self._done.keys() - present:
             del self._done[name]
         for name in self._files.keys() - present:

@@ -1,4 +1,4 @@
-"""Tells which files of a field are of an earlier writing than the others, so that no answer joins the two unseen."""
+"""Finds files of a field that belong to an earlier writing than the others, so that no answer mixes them silently."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NAMED = 12
 
 @dataclass(frozen=True, slots=True)
 class EarlierWriting:
-    """What of a field is older than the rest of it.
+    """The part of a field that is older than the rest of it.
 
     Attributes
     ----------
     rewritten : bool
-        Whether the field was answered before and is being written again: its older files may come anew as well.
+        Whether the field was answered before and is being written again: its older files may be written again as well.
     note : str
-        Which files are of the earlier writing, and when they were written; empty where there are none.
+        Which files belong to the earlier writing, and when they were written; empty if there are none.
     """
 
     rewritten: bool = False
@@ -41,11 +41,11 @@ def find_earlier(
     stamps : mapping of str to FileStamp
         The field's files by their names below the watched folder.
     ledger : Ledger
-        The files that are done with, as they were then.
+        The processed files, in their state at that time.
     folder : pathlib.Path
         The watched folder.
     apart_seconds : float
-        How much later a file that was never there before may be written than the others without a note.
+        By how much a new file may be written later than the others without a note.
     """
     known = {name: ledger.stamp(name) for name in stamps}
     again = {name: was for name, was in known.items() if was is not None and not was.matches(stamps[name])}

@@ -1,4 +1,4 @@
-"""Shares out the looks into folders that are done with: what OME-Zarr holds is many files, and each costs a stat."""
+"""Limits the checks of processed folders: an OME-Zarr folder contains many files, and each check costs a stat."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterable, Iterator
 
 SHARE = 0.04
-"""The part of the time that is spent on them, at most."""
+"""Maximum share of the time that is spent on them."""
 
 AT_ONCE = 0.01
-"""Seconds from which on the next folder has to wait for a later look."""
+"""Seconds after which the next folder has to wait for a later look."""
 
 
 class FolderTurns:
-    """Whose turn it is to be looked into, by what the looks before have cost."""
+    """Selects the folders to check next, by the cost of the earlier checks."""
 
     def __init__(self) -> None:
         self._turns: Iterator[str] = iter(())
@@ -21,12 +21,12 @@ class FolderTurns:
         self._rest_until = 0.0
 
     def renew(self, names: Iterable[str]) -> None:
-        """Begin another round, unless one is not yet at its end."""
+        """Begin another round, unless the current one is not finished."""
         if self._ended:
             self._turns, self._ended = iter(tuple(names)), False
 
     def now(self) -> Iterator[str]:
-        """Yield the folders to look into now; what happens between two of them counts as the cost of the first."""
+        """Yield the folders to check now; the time between two of them counts as the cost of the first."""
         began = time.perf_counter()
         if began < self._rest_until:
             return

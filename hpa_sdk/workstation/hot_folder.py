@@ -1,4 +1,4 @@
-"""Answers every field that arrives in a folder, once, whatever is stopped, killed or taken away meanwhile."""
+"""Answers every field that arrives in a folder exactly once, even after stops, kills and lost shares."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watch_lock import lock_ledger
 
 SECONDS_A_LOOK = 0.25
-"""From one look at the folder to the next, at most; a look that costs much is followed by a longer pause."""
+"""Seconds between two looks at the folder, at most; an expensive look is followed by a longer pause."""
 
-_REST = 5  # times as long as the processor was busy with the look
+_REST = 5  # pause after a look, in multiples of its processor time
 _AHEAD = 1000  # fields that wait for the predictor; more wait in the folder
 _log = logging.getLogger("hpa_sdk")
 
@@ -48,7 +48,7 @@ class _Asked:
 
 
 class HotFolder:
-    """Watches a folder: what arrives is predicted, and goes to a result store.
+    """Watches a folder: fields that arrive are predicted, and their results go to a result store.
 
     Parameters
     ----------
@@ -57,16 +57,16 @@ class HotFolder:
     predictor : Predictor
         Loaded by `hpa_sdk.workstation.station_setup.load_predictor`.
     store : ResultStore
-        Where results go; its ledger tells what is done.
+        Where results go; its ledger records what is done.
     existing : str
-        ``"do"`` or ``"skip"``: what to do with the files that lie there when the ledger is new.
+        ``"do"`` or ``"skip"``: what to do with existing files when the ledger is new.
     on_result : callable, optional
-        Called with each result, after it is safe.
+        Called with each result after it is stored.
 
     Raises
     ------
     OutputError
-        Another process watches with this ledger, or the ledger is that of another folder.
+        Another process watches with this ledger, or the ledger belongs to another folder.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class HotFolder:
     def run(self, stop: threading.Event) -> None:
         """Watch until the event is set; fields that are being predicted then are finished first.
 
-        Trouble that may pass, such as a share that is away or a full disk, is logged once and waited for.
+        A temporary problem, such as a lost share or a full disk, is logged once, and the watch waits until it is over.
 
         Raises
         ------
         OutputError
             As for the class.
         DeviceError
-            The device failed. What was not answered is, when the watch starts again.
+            The device failed. Unanswered fields are answered when the watch starts again.
         """
         with lock_ledger(self._store.ledger, self._station.watch):
             self._try("results", self._store.remove_partials)
@@ -111,7 +111,7 @@ class HotFolder:
                 stop.wait(max(0.0, until - time.monotonic()))
 
     def _look(self) -> float:
-        """Look, and say how many seconds to rest from it: a look should cost neither this computer nor a share much."""
+        """Look, and return the seconds to pause after it: looks should cost this computer and a share little."""
         began, busy = time.monotonic(), time.thread_time()
         self._try("folder", self._look_at_folder)
         self._try("model", self._look_at_model)
@@ -130,13 +130,13 @@ class HotFolder:
             raise SampleError(
                 f"the folder can't be listed ({error.strerror})",
                 where=self._station.watch,
-                remedy="The watch goes on as soon as it can be.",
+                remedy="The watch resumes as soon as it can be.",
             ) from error
 
     def _look_at_model(self) -> None:
         if not self._predictor.model.is_on_disk():
             raise SettingError(
-                "the model file was replaced or removed; the model that was loaded from it goes on answering",
+                "the model file was replaced or removed; the model that was loaded from it stays in use",
                 where=self._predictor.model.where,
                 remedy="Start the watch again to use the file that is there now.",
             )
@@ -152,7 +152,7 @@ class HotFolder:
                 except PartError as error:
                     asked.append(_Asked(arrived, [], error.holder))
                     continue
-                asked.append(_Asked(arrived, [_with_id_of_its_own(sample, arrived) for sample in found]))
+                asked.append(_Asked(arrived, [_with_unique_id(sample, arrived) for sample in found]))
                 yield from asked[-1].samples
 
         try:
@@ -166,7 +166,7 @@ class HotFolder:
                 self._arrivals.requeue(unanswered.arrived)
 
     def _finish_answered(self, asked: deque[_Asked]) -> None:
-        """Finish the fields at the front that have all their answers: a part of another file's field has none."""
+        """Finish the fields at the front that have all their answers: a part of another file's field needs none."""
         while asked and len(asked[0].results) == len(asked[0].samples):
             self._finish(asked.popleft())
 
@@ -184,20 +184,20 @@ class HotFolder:
 
     def _finish(self, asked: _Asked) -> None:
         arrived = asked.arrived
-        # Good files fail too, while a share is away or a program pauses in its writing. So only the second time counts,
-        # and what was still incomplete after its wait, and neither where the files are not there as they were.
+        # Good files can fail too, while a share is lost or a program pauses in its writing. So a failure counts only
+        # the second time, or if the field was still incomplete after its wait; and only if the files are unchanged.
         counts = (arrived.again or not arrived.complete) and self._arrivals.unchanged(arrived)
         failed = any(result.error for result in asked.results)
-        # What was read must be what had settled: files that were replaced meanwhile may be of two acquisitions, and the
-        # scenes of one file of two moments.
-        # A part is read by the field of another file, so here it is not known as it was.
+        # The files that were read must be those that had settled: replaced files may belong to two acquisitions, and
+        # the scenes of one file to two moments.
+        # A part is read by the field of another file, so its state at that time is not known here.
         written = asked.holder is not None and not self._arrivals.unchanged(arrived)
         if (failed and not counts) or written or not self._arrivals.is_of(asked.read, arrived):
             self._arrivals.requeue(arrived)
         else:
-            self._try("ledger", lambda: self._keep(asked))
+            self._try("ledger", lambda: self._store_results(asked))
 
-    def _keep(self, asked: _Asked) -> None:
+    def _store_results(self, asked: _Asked) -> None:
         try:
             self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
         except OutputError:
@@ -209,7 +209,7 @@ class HotFolder:
         self._join(asked)
 
     def _join(self, asked: _Asked) -> None:
-        """Keep the fields of files that are read together in step."""
+        """Keep the fields consistent whose files are read together."""
         own = {str(Path(file).absolute()): file for file in asked.arrived.group.files}
         if asked.holder is not None:
             (part,) = own
@@ -220,10 +220,10 @@ class HotFolder:
             field = None if file.path in own else self._arrivals.group_of(Path(file.path))
             if field is not None:
                 self._joined[file.path] = file.stamp
-                self._store.add(field=field)  # it may have failed by itself, before the others were there
+                self._store.add(field=field)  # alone, it may have failed before the others arrived
 
     def _try(self, what: str, attempt: Callable[[], None]) -> None:
-        """Do something that may fail for a while; log each trouble once, and its end."""
+        """Run something that may fail temporarily; log each problem once, and its end."""
         try:
             attempt()
         except HpaError as error:
@@ -235,8 +235,8 @@ class HotFolder:
                 _log.warning("The trouble is over (%s).", what)
 
 
-def _with_id_of_its_own(sample: Sample, arrived: Arrived) -> Sample:
-    # Several names that can't be used come down to one id; they must not take each other's place.
+def _with_unique_id(sample: Sample, arrived: Arrived) -> Sample:
+    # Several names that can't be used are reduced to one id; their results must not replace each other.
     unsafe = UNSAFE.search(arrived.group.id)
     suffix = f"-{hashlib.sha256(os.fsencode(arrived.group.id)).hexdigest()[:12]}" if unsafe else ""
     return replace(sample, id=sample.id + suffix)

@@ -1,4 +1,4 @@
-"""Predicts the fields of a Micro-Manager acquisition while it runs, without holding it up."""
+"""Predicts the fields of a Micro-Manager acquisition while it runs, without delaying it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _log = logging.getLogger("hpa_sdk")
 
 
 class FieldHandler:
-    """Gathers the frames of each field and predicts them on a thread of its own.
+    """Collects the frames of each field and predicts the field on a separate thread.
 
-    For ``core.mda.run(..., output=[handler])``. A field is what has the same position, and the same indices but for
-    channel and z. Each field of which a frame came has one result, with labels or an error, which goes to the store and
-    to the listeners of `answered`. For one acquisition or several, one after the other; closed as a context.
+    For ``core.mda.run(..., output=[handler])``. Frames with the same position, and the same indices except channel and
+    z, are one field. Each field with at least one frame gets one result, with labels or an error, which goes to the
+    store and to the listeners of `answered`. For one acquisition or several, one after the other; closed as a context.
 
     Parameters
     ----------
@@ -50,18 +50,18 @@ class FieldHandler:
     store : ResultStore
         Where results go.
     when_full : str
-        What to do with a field when the queue is full: ``"drop"`` it, which is counted and told, or ``"wait"`` for as
-        long as the predictor goes on answering, with all frames that follow waiting in the memory of pymmcore-plus.
+        What to do with a field when the queue is full: ``"drop"`` it, which is counted and reported, or ``"wait"`` as
+        long as the predictor makes progress, while all following frames wait in the memory of pymmcore-plus.
     waiting : int
         Fields that may wait for the predictor.
     incomplete : int
-        Fields that may wait for frames; of more, the oldest is given up.
+        Fields that may wait for frames; if there are more, the oldest is given up.
     patience : float
-        Seconds without an answer after which the predictor counts as stuck, and nobody waits for it: neither for a
-        place in the queue nor for the last answers. The fields fail with that reason. Has to be longer than a field
+        Seconds without an answer after which the predictor counts as stuck. Nothing waits for it then, neither for
+        space in the queue nor for the last answers, and the fields fail with that reason. Must be longer than a field
         takes.
     run : str, optional
-        What ids start with. Default: the time, so that no acquisition takes the place of another in the store.
+        Prefix of the ids. Default: the time, so that no acquisition replaces another in the store.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class FieldHandler:
     Raises
     ------
     SettingError
-        A number is out of its range, or `when_full` is none of the two.
+        A number is out of its range, or `when_full` is neither of the two.
     """
 
     answered = Signal(Result)
@@ -92,7 +92,7 @@ class FieldHandler:
     ) -> None:
         if when_full not in {"drop", "wait"} or min(waiting, incomplete) < 1 or patience <= 0:
             raise SettingError(
-                f"when_full={when_full!r}, waiting={waiting}, incomplete={incomplete}, patience={patience} don't serve",
+                f"when_full={when_full!r}, waiting={waiting}, incomplete={incomplete}, patience={patience} are invalid",
                 remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a patience above 0 seconds.",
             )
         self.closed = False
@@ -122,7 +122,7 @@ class FieldHandler:
         self.close()
 
     def check(self, events: Iterable[MDAEvent]) -> None:
-        """Check, before the cells get light, that every field of an acquisition will have its channels.
+        """Check, before the cells are exposed to light, that every field of an acquisition will have its channels.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class FieldHandler:
             field.check()
 
     def plan(self, events: Iterable[MDAEvent]) -> dict[FieldKey, str]:
-        """Tell of the frames that will come; an `MDASequence` that is run does so by itself.
+        """Announce the frames of an acquisition; an `MDASequence` that is run does so by itself.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class FieldHandler:
         Returns
         -------
         dict of FieldKey to str
-            The ids of the fields. A field that was planned before, and of which no frame came yet, is the same one.
+            The ids of the fields. A field that was planned before and has no frame yet is the same one.
         """
         fields = self._plan(events)
         for key, field in fields.items():
@@ -157,7 +157,7 @@ class FieldHandler:
 
     @property
     def report(self) -> Report:
-        """What became of the fields so far."""
+        """The state of the fields so far."""
         return Report(
             planned=self._plans.total(),
             answered=self._counts["answered"],
@@ -171,7 +171,7 @@ class FieldHandler:
         )
 
     def close(self) -> None:
-        """Give up fields that lack frames, wait for the answers that are due, save them, and log what went wrong."""
+        """Give up fields that lack frames, wait for the pending answers, save them, and log the problems."""
         if self.closed:
             return
         self.closed = True
@@ -181,32 +181,32 @@ class FieldHandler:
         if not (report := self.report).is_clean:
             _log.warning("%s", report)
 
-    # What pymmcore-plus calls. Whatever these raised would end its relay thread, and with it other handlers' frames.
+    # Called by pymmcore-plus. An exception here would end its relay thread, and with it the frames of other handlers.
 
     def sequenceStarted(self, sequence: MDASequence, _: object) -> None:  # noqa: N802
-        """Learn which frames will come."""
+        """Plan the frames of a sequence."""
         try:
             if sequence.axis_order:  # the stand-in for events from a generator has none, and warns when iterated
                 self.plan(sequence)
         except Exception as error:  # noqa: BLE001 - see above
-            self._note(f"the sequence can't be planned: {error!r}")
+            self._record_trouble(f"the sequence can't be planned: {error!r}")
 
     def frameReady(self, frame: npt.NDArray[Any], event: MDAEvent, metadata: Mapping[str, Any]) -> None:  # noqa: N802
         """Take a frame."""
         try:
             self._take(frame, event, metadata.get("pixel_size_um"))
         except Exception as error:  # noqa: BLE001 - see above
-            self._note(f"a frame was lost: {error!r}")
+            self._record_trouble(f"a frame was lost: {error!r}")
 
     def sequenceFinished(self, _: object) -> None:  # noqa: N802
-        """Give up the fields that lack frames, also where the acquisition was cancelled."""
+        """Give up the fields that lack frames, also if the acquisition was cancelled."""
         self._give_up_begun()
 
     def _plan(self, events: Iterable[MDAEvent]) -> dict[FieldKey, AcquiredField]:
         return plan_fields(events, self._station, run=self._run, times_taken=self._times_taken)
 
     def _times_taken(self, key: FieldKey, stem: str) -> int:
-        # Planned by hand, and again by the run itself: as long as no frame came, it is one and the same.
+        # Planned by hand, and again by the run itself: until a frame arrives, it is one and the same.
         field = self._fields.get(key)
         same = field is not None and field.stem == stem
         untouched = same and field is not None and not field.settled and field.id not in self._begun
@@ -222,7 +222,7 @@ class FieldHandler:
             self._counts["late"] += field.uses(event)
             return
         if not (pixel_size or self._station.files.pixel_size):
-            self._note(_NO_PIXEL_SIZE)
+            self._record_trouble(_NO_PIXEL_SIZE)
         self._begun[field.id] = field
         try:
             field.add(frame, event, pixel_size)
@@ -260,7 +260,7 @@ class FieldHandler:
         self._counts["failed" if isinstance(answer, Failure) else "answered"] += 1
         result = Result.of(answer, model_sha256=self._predictor.model.sha256, device=self._predictor.device)
         self._attempt("results can't be saved", lambda: self._save(result))
-        self._attempt("not everybody was told of a result", lambda: self.answered.emit(result))
+        self._attempt("a listener of a result failed", lambda: self.answered.emit(result))
 
     def _save(self, *results: Result) -> None:
         with self._lock:
@@ -272,10 +272,10 @@ class FieldHandler:
     def _attempt(self, what: str, attempt: Callable[[], None]) -> None:
         try:
             attempt()
-        except Exception as error:  # noqa: BLE001 - recorded; what befell one result must not cost another its own
-            self._note(f"{what}: {error if isinstance(error, HpaError) else repr(error.__cause__ or error)}")
+        except Exception as error:  # noqa: BLE001 - recorded; a problem with one result must not affect another
+            self._record_trouble(f"{what}: {error if isinstance(error, HpaError) else repr(error.__cause__ or error)}")
 
-    def _note(self, trouble: str) -> None:
+    def _record_trouble(self, trouble: str) -> None:
         if trouble not in self._troubles:
             self._troubles[trouble] = None
             _log.warning("%s", trouble)
@@ -291,5 +291,5 @@ def _dropped(field: AcquiredField) -> HpaError:
     return HpaError(
         "the field was dropped: the predictor is behind and its queue full",
         where=field.id,
-        remedy="Use a faster device, take fields more slowly, or give more places or when_full='wait'.",
+        remedy="Use a faster device, take fields more slowly, or give a larger 'waiting' or when_full='wait'.",
     )

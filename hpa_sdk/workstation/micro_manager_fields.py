@@ -1,4 +1,4 @@
-"""Puts the planes of a field together from the frames of an acquisition, as they come."""
+"""Assembles the planes of a field from the frames of an acquisition as they arrive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hpa_sdk.preprocessing import Planes
 from hpa_sdk.workstation.station import Station
 
 FieldKey = tuple[tuple[str, Hashable], ...]
-"""What tells fields apart: the indices of an event without those of channel and z; with its position where these are
+"""What identifies a field: the indices of an event without those of channel and z; with its position if these are
 the same for several positions."""
 
 _Offered = tuple[str, int | None]
@@ -35,38 +35,38 @@ _EQUAL_SIZES = 0.01
 
 
 def field_key(event: MDAEvent) -> FieldKey:
-    """Say which field an event belongs to, by its indices."""
+    """Return the field of an event, by its indices."""
     return tuple(sorted((str(axis), at) for axis, at in event.index.items() if axis not in {"c", "z"}))
 
 
 def position_key(event: MDAEvent) -> FieldKey:
-    """Say which field an event belongs to, by its indices and its position: name and coordinates."""
+    """Return the field of an event, by its indices and its position: name and coordinates."""
     return (*field_key(event), ("position", _position(event)))
 
 
 class AcquiredField:
-    """One field of an acquisition: the frames that are planned for it, and the planes that came.
+    """One field of an acquisition: the frames that are planned for it, and the planes that arrived.
 
-    Frames along z are projected as they come, so that a field holds one plane a channel at most. A
-    `hpa_sdk.fields.samples.PlaneSource` once it is complete.
+    Frames along z are projected as they arrive, so that a field holds at most one plane per channel. Once it is
+    complete, it is a `hpa_sdk.fields.samples.PlaneSource`.
 
     Attributes
     ----------
     id : str
         The field's id.
     stem : str
-        The id without what tells apart the times that it was taken.
+        The id without the suffix that distinguishes repeated acquisitions.
     settled : bool
-        Whether no more frames count: it was handed to the predictor, or given up.
+        Whether further frames are ignored: it was passed to the predictor, or given up.
 
     Parameters
     ----------
     stem, times_taken
-        What makes the id.
+        The parts of the id.
     station : Station
         The rules.
     fault : str
-        Why the frames that are planned for it can't be told from those of another field; empty where they can.
+        Why its planned frames can't be distinguished from those of another field; empty if they can.
     """
 
     def __init__(self, stem: str, station: Station, *, times_taken: int = 0, fault: str = "") -> None:
@@ -96,8 +96,8 @@ class AcquiredField:
         Raises
         ------
         PlaneError
-            A channel is missing or ambiguous, has too few z planes, or other ones than the others; or an event can be
-            of several positions or depths.
+            A channel is missing or ambiguous, has too few z planes, or other ones than the others; or an event can
+            belong to several positions or depths.
         """
         if self._fault:
             raise PlaneError(self._fault, where=self.id, remedy="Give the events of each position their own index p.")
@@ -109,26 +109,26 @@ class AcquiredField:
             self._wanted_z(channel)
 
     def uses(self, event: MDAEvent) -> bool:
-        """Say whether a frame is one of the four channels, as far as is known."""
+        """Return whether a frame belongs to one of the four channels, as far as is known."""
         return not self._found or _channel_of(event) in self._found.values()
 
     def add(self, frame: npt.NDArray[Any], event: MDAEvent, pixel_size: float | None) -> None:
-        """Add a frame; one of a channel that is none of the four is ignored.
+        """Add a frame; a frame of another channel than the four is ignored.
 
         Parameters
         ----------
         frame : numpy.ndarray
-            uint8 or uint16 of shape (H, W). Copied, since a camera may write its next frame into the same memory.
+            uint8 or uint16 of shape (H, W). Copied, because a camera may write its next frame into the same memory.
         event : useq.MDAEvent
-            What it was taken by.
+            The event of the frame.
         pixel_size : float or None
-            Micrometres a pixel by the core.
+            Micrometres per pixel, from the core.
 
         Raises
         ------
         PlaneError
-            The frame is no such array or one too many, or of another pixel size than those before, or the plan is none
-            for a field.
+            The frame is not such an array, is one too many, or has another pixel size than those before; or the plan is
+            not valid for a field.
         """
         if not self._found:
             self.check()
@@ -151,12 +151,12 @@ class AcquiredField:
 
     @property
     def complete(self) -> bool:
-        """Whether all frames of the four channels came."""
+        """Whether all frames of the four channels arrived."""
         return bool(self._found) and not self.missing
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The channels that lack a frame, by our name and the acquisition's."""
+        """The channels that lack a frame, with our name and that of the acquisition."""
         return tuple(
             f"{channel} ({offered[0]!r})"
             for channel, offered in self._found.items()
@@ -164,7 +164,7 @@ class AcquiredField:
         )
 
     def incomplete_error(self) -> PlaneError:
-        """Make the error of a field that is given up."""
+        """Create the error of a field that is given up."""
         return PlaneError(
             f"frames are missing: {', '.join(self.missing)}",
             where=self.id,
@@ -173,7 +173,7 @@ class AcquiredField:
         )
 
     def read(self) -> FieldPlanes:
-        """Give the planes at the scale of training, and what was done to them.
+        """Return the planes at the scale of training, with notes on what was done to them.
 
         Raises
         ------
@@ -199,7 +199,7 @@ class AcquiredField:
         return FieldPlanes(scaled, notes=notes)
 
     def release(self) -> None:
-        """Let go of the planes."""
+        """Release the planes from memory."""
         self._planes.clear()
 
     def _take_pixel_size(self, pixel_size: float | None) -> None:
@@ -213,7 +213,7 @@ class AcquiredField:
         self._pixel_size = before or size
 
     def _check_depths(self) -> None:
-        """Check that a place along z is the same in all channels."""
+        """Check that the z positions are the same in all channels."""
         for channel in self._found.values():
             if len(self._depths[channel]) > 1:
                 raise PlaneError(
@@ -271,23 +271,23 @@ class AcquiredField:
 def plan_fields(
     events: Iterable[MDAEvent], station: Station, *, run: str, times_taken: Callable[[FieldKey, str], int]
 ) -> dict[FieldKey, AcquiredField]:
-    """Make the fields that events will take frames of.
+    """Create the fields that events will take frames of.
 
-    Events with the same indices but for channel and z are one field; where they are of several positions, as events
-    made by hand without an index p, each position is one, and its key is a `position_key`.
+    Events with the same indices except channel and z are one field; if they have several positions, as events made by
+    hand without an index p, each position is one, and its key is a `position_key`.
 
     Parameters
     ----------
     events : iterable of useq.MDAEvent
-        All events of the fields that they belong to.
-    station : Station
+        All events of their fields.
+        station : Station
         The rules.
     run : str
-        What ids start with.
+        Prefix of the ids.
     times_taken : callable
-        Tells how often a field, by its key and the stem of its id, was taken before; its id tells that apart.
+        Returns how often a field, by its key and the stem of its id, was taken before; its id gets a suffix by that.
     """
-    # Others focus, or do what only their engine knows.
+    # Other events focus, or are specific to their engine.
     taken = [event for event in events if isinstance(event.action, (AcquireImage, type(None)))]
     positions: dict[FieldKey, list[_Position]] = defaultdict(list)
     for event in taken:
@@ -317,7 +317,7 @@ def _position(event: MDAEvent) -> _Position:
 
 
 def _known(positions: Iterable[_Position]) -> list[set[Hashable]]:
-    """Give the names, and the coordinates along x and y, that positions have."""
+    """Return the names, and the coordinates along x and y, that positions have."""
     return [{one for one in column if one is not None} for column in zip(*positions, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Lets what is seen in an acquisition decide what it takes next, and always lets it end."""
+"""Chooses from the results of an acquisition what it takes next, and always lets it end."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.micro_manager_fields import field_key, position_key
 
 Decide = Callable[[Result, list[MDAEvent]], Iterable[MDAEvent]]
-"""Chooses what to take next by a result and the events that its field was taken by."""
+"""Chooses the next events from a result and the events of its field."""
 
-_GLANCE = 0.25  # seconds
+_POLL_SECONDS = 0.25  # seconds
 _log = logging.getLogger("hpa_sdk")
 
 
 def follow_up(
     handler: FieldHandler, events: Iterable[MDAEvent], decide: Decide, *, rounds: int = 1, timeout: float = 60.0
 ) -> Iterator[MDAEvent]:
-    """Yield the events of an acquisition, and those that its results ask for: ``core.mda.run(follow_up(...), ...)``.
+    """Yield the events of an acquisition, and those that its results request: ``core.mda.run(follow_up(...), ...)``.
 
-    What a result asks for is taken after the field that is being taken then, or at the end. While nothing is left but
-    to wait for answers, an event without an image is yielded every quarter of a second, so that the acquisition can be
-    cancelled or paused meanwhile.
+    Requested events are taken after the field that is being taken then, or at the end. While only answers are pending,
+    an event without an image is yielded every quarter of a second, so that the acquisition can be cancelled or paused
+    meanwhile.
 
     Parameters
     ----------
     handler : FieldHandler
         Also among the outputs of the run.
     events : iterable of useq.MDAEvent
-        What is taken in any case; finite, for it is planned at once.
+        Events that are taken in any case; finite, because they are planned at once.
     decide : callable
-        Called with the result of each field, failed ones too, and its events; gives those to take next, or none. Their
-        time index is set to a new one, so that they are fields of their own, and they are taken without waiting for
-        a time. Called in the thread of the acquisition, which it holds up. What it raises is logged.
+        Called with the result of each field, also of a failed one, and its events; returns the events to take next, or
+        none. They get a new time index, so that they are separate fields, and are taken without waiting for a time.
+        Called in the thread of the acquisition, which waits for it. Its exceptions are logged.
     rounds : int
-        How far this goes: with 1, the fields of `events` can ask for more, and those that they asked for can't.
+        Depth of the requests: with 1, the fields of `events` can request more, and the requested fields can't.
     timeout : float
-        Seconds without any result after which the acquisition ends, whatever is still due.
+        Seconds without any result after which the acquisition ends, even if results are pending.
 
     Yields
     ------
@@ -51,7 +51,7 @@ def follow_up(
     """
     first = list(events)
     follower = _Follower(handler, decide, rounds, 1 + max((event.index.get("t", 0) for event in first), default=0))
-    # First, for a listener that raises keeps the result from those after it.
+    # First, because a listener that raises keeps the result from those after it.
     handler.answered.connect(follower.answers.put, priority=1)
     try:
         follower.plan(first, 0)
@@ -61,7 +61,7 @@ def follow_up(
             yield from field
         last = time.monotonic()
         while follower.due and not handler.closed:
-            chosen = follower.next_events(_GLANCE)
+            chosen = follower.next_events(_POLL_SECONDS)
             if chosen is not None:
                 yield from chosen
                 last = time.monotonic()
@@ -91,7 +91,7 @@ class _Follower:
                 self.due.setdefault(name, ([], number))[0].append(event)
 
     def next_events(self, seconds: float) -> list[MDAEvent] | None:
-        """Give the events that the next result asks for; None where none comes in time."""
+        """Return the events that the next result requests; None if no result arrives in time."""
         try:
             result = self.answers.get(timeout=seconds) if seconds else self.answers.get_nowait()
         except Empty:
@@ -101,7 +101,7 @@ class _Follower:
             return []
         try:
             chosen = [self._at_new_time(event) for event in self._decide(result, events)]
-        except Exception:  # noqa: BLE001 - logged; the rest of the acquisition is worth more than one field's second visit
+        except Exception:  # noqa: BLE001 - logged; the rest of the acquisition is worth more than one follow-up
             _log.exception("What to take after %s could not be decided.", result.id)
             return []
         self._time_index += 1

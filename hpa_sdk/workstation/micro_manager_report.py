@@ -1,4 +1,4 @@
-"""Says what became of an acquisition's fields."""
+"""The report on an acquisition's fields."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of an acquisition's fields.
+    """The state of an acquisition's fields.
 
     Attributes
     ----------
     planned, answered, failed : int
-        Fields that were planned, that have labels, and that have an error in their place.
+        Fields that were planned, that have labels, and that have an error instead.
     dropped : int
-        Failed fields that found no place in the queue.
+        Failed fields for which the queue was full.
     incomplete : dict of str to tuple of str
         Failed fields that lacked frames, by id, with the channels that were missing.
     unplanned_frames : int
-        Frames that no plan told of.
+        Frames that were not planned.
     late_frames : int
         Frames of the four channels that came after their field was predicted or given up.
     unsaved : int
-        Results that the store did not take; `FieldHandler.close` tries them once more.
+        Results that the store did not accept; `FieldHandler.close` tries once more.
     troubles : tuple of str
-        What else went wrong, each once.
+        Other problems, each once.
     """
 
     planned: int
@@ -39,7 +39,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is nothing to complain of."""
+        """Whether there was no problem."""
         return not (self.failed or self.unplanned_frames or self.late_frames or self.unsaved or self.troubles)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Predicts fields on one thread with a bounded queue, so that who hands them over need not wait."""
+"""Predicts fields on one thread with a bounded queue, so that the acquisition need not wait."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hpa_sdk.workstation.micro_manager_fields import AcquiredField
 
 
 class FieldWorker:
-    """Answers each field that it is given once, in order, whatever the predictor does.
+    """Gives each field exactly one answer, in order, even if the predictor fails or hangs.
 
     Parameters
     ----------
     predictor : Predictor
-        What answers.
+        The predictor.
     on_answer : callable
         Called with each field and its answer, on the worker's thread; must not raise.
     waiting : int
         Fields that may wait.
     patience : float
-        Seconds without an answer after which nobody waits for one any more.
+        Seconds without an answer after which the worker stops waiting.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class FieldWorker:
         self._predictor = predictor
         self._on_answer = on_answer
         self._patience = patience
-        self._places = threading.BoundedSemaphore(waiting)
+        self._slots = threading.BoundedSemaphore(waiting)
         self._lock = threading.Lock()
-        # As many as there are places, and fields without planes that wait to be told as failed, with the reason.
+        # At most one field per slot, and fields without planes that wait to be reported as failed, with the reason.
         self._due: dict[AcquiredField, HpaError | None] = {}
         self._queue: SimpleQueue[AcquiredField | None] = SimpleQueue()
         self._moved = time.monotonic()
@@ -51,22 +51,22 @@ class FieldWorker:
         self._thread.start()
 
     def predict(self, field: AcquiredField, *, wait: bool) -> bool:
-        """Take a field, or say that there is no place for it.
+        """Accept a field, or return False if the queue is full.
 
         Parameters
         ----------
         field : AcquiredField
             A complete one.
         wait : bool
-            Wait for a place, for as long as the predictor makes progress.
+            Wait for a free slot, as long as the predictor makes progress.
         """
-        if not self._places.acquire(timeout=self._patience_left() if wait else 0.0):
+        if not self._slots.acquire(timeout=self._patience_left() if wait else 0.0):
             return False
         self._put(field, None)
         return True
 
     def no_answer(self, field: AcquiredField) -> HpaError:
-        """Make the error of a field for which the predictor was waited for in vain."""
+        """Create the error of a field for which the wait for the predictor timed out."""
         return HpaError(
             f"the predictor gave no answer for {self._patience:g} s",
             where=field.id,
@@ -74,12 +74,12 @@ class FieldWorker:
         )
 
     def fail(self, field: AcquiredField, error: HpaError) -> None:
-        """Take a field that has no answer but an error; there is always a place for it."""
+        """Accept a field that has an error instead of an answer; there is always space for it."""
         field.release()
         self._put(field, error)
 
     def close(self) -> None:
-        """Wait for the answers that are due; the fields that the predictor leaves without one fail."""
+        """Wait for the pending answers; the fields that the predictor leaves without one fail."""
         self._queue.put(None)
         while self._thread.is_alive() and (left := self._patience_left()) > 0:
             self._thread.join(left)
@@ -103,12 +103,12 @@ class FieldWorker:
                 self._answer(field, Failure(field.id, error))
             else:
                 self._answer(field, self._ask(field))
-                self._places.release()
+                self._slots.release()
 
     def _ask(self, field: AcquiredField) -> Prediction | Failure:
         try:
             (answer,) = self._predictor.predict(Sample(field.id, (Path(field.id),), field), on_error="yield")
-        except Exception as error:  # noqa: BLE001 - recorded, and the next field has its turn
+        except Exception as error:  # noqa: BLE001 - recorded, and the next field is processed
             return Failure(field.id, error if isinstance(error, HpaError) else _unexpected(field, error))
         return answer
 

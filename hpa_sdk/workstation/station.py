@@ -1,4 +1,4 @@
-"""Reads the station file: all that one microscope's computer needs to be told, once."""
+"""Reads the station file: all settings of one microscope's computer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpa_sdk.fields.rules import Count, FieldRules, Positive, Table
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.workstation.station_text import read_toml
 
-_BUILT_IN = (dt.datetime, dt.date, dt.time)  # what TOML has beside numbers and texts
+_BUILT_IN = (dt.datetime, dt.date, dt.time)  # types of TOML in addition to numbers and texts
 
 
 class Arrival(Table, frozen=True, kw_only=True):
@@ -23,11 +23,11 @@ class Arrival(Table, frozen=True, kw_only=True):
     Attributes
     ----------
     settle_seconds : float
-        For how long it must not change.
+        How long it must not change.
     looks : int
-        In how many looks it must be seen unchanged.
+        Number of looks in which it must be unchanged.
     plane_timeout_seconds : float
-        For how long a field waits for a plane that is missing or can't be opened, before it counts as failed.
+        How long a field waits for a plane that is missing or can't be opened, before it counts as failed.
     """
 
     settle_seconds: Positive = 2.0
@@ -36,7 +36,7 @@ class Arrival(Table, frozen=True, kw_only=True):
 
 
 class Station(FieldRules, frozen=True, kw_only=True):
-    """What one microscope's computer does. The keys of the station file are these attributes and those of `FieldRules`.
+    """The settings of one microscope's computer: the keys of the station file are these and those of `FieldRules`.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
     threshold : float or "card"
         As for `hpa_sdk.Predictor.load`.
     ledger : pathlib.Path or None
-        The file that tells what is done; None for one in the folder for answers.
+        The file that records what is done; None for one in the folder for answers.
     arrival : Arrival
         When a file counts as written.
     """
@@ -83,7 +83,7 @@ def read_station(path: Path) -> Station:
     try:
         station = msgspec.convert(read_toml(path), Station, dec_hook=to_path, builtin_types=_BUILT_IN)
         station.check()
-    except (ValueError, RecursionError) as error:  # msgspec's, and those of the checks below
+    except (ValueError, RecursionError) as error:  # from msgspec, and from the checks of the station
         raise SettingError(str(error), where=path, remedy="Correct this key of the station file.") from error
     return station
 
@@ -94,7 +94,7 @@ def write_template(path: Path) -> None:
     Raises
     ------
     SettingError
-        Something lies there already.
+        The file exists already.
     OutputError
         No file can be written there.
     """

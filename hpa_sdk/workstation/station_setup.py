@@ -1,4 +1,4 @@
-"""Opens the predictor and the store that a station file tells of, so that no program forgets one of its keys."""
+"""Opens the predictor and the store of a station file, so that every program applies all of its keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def load_predictor(station: Station) -> Predictor:
     ModelFileError, ModelCardError, DeviceError
         As for `hpa_sdk.Predictor.load`.
     """
-    # By percentile, a station's planes come stretched to their type's whole range: see `white_level.stretch`.
+    # By percentile, a station's planes are already stretched to their type's full range: see `white_level.stretch`.
     white = "dtype" if station.files.white == "percentile" else station.files.white
     return Predictor.load(
         station.model,

@@ -1,4 +1,4 @@
-"""Reads the text of a station file, as editors on Windows save it, with advice on what goes wrong with paths in it."""
+"""Reads the text of a station file, as Windows editors save it, with advice on common mistakes in its paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BACKSLASHES = (
     "In double quotes a backslash starts an escape: write paths and patterns in single quotes ('D:\\exports'), or paths"
     ' with slashes ("D:/exports").'
 )
-_CURLY = "“”„‟«»‘’‚"  # noqa: RUF001 - what word processors make of quotes
+_CURLY = "“”„‟«»‘’‚"  # noqa: RUF001 - the quotes of word processors
 _LINE = re.compile(r"at line (\d+)")
 _SINGLE_OR_DOUBLE = re.compile(r"""'|\"""")
 _QUOTES_OF_A_VALUE = 2
@@ -27,7 +27,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     SettingError
-        The file can't be read, is no TOML, or has a text in which an escape stands that nobody meant.
+        The file can't be read, is not TOML, or has a text with an unintended escape.
     """
     text = _read_text(path)
     try:
@@ -35,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise SettingError(str(error), where=path, remedy=_advice(_line_of(error, text))) from error
     for key, value in _texts(table, "$"):
-        # "D:\temp" is good TOML, with a tab. A tab that was typed, and a pattern that has comments, are meant.
+        # "D:\temp" is valid TOML, with a tab. A typed tab, and a pattern with comments, are intended.
         if any(ord(mark) < ord(" ") for mark in value) and value not in text and "(?x" not in value:
             raise SettingError(f"{value!r} holds a control character - at `{key}`", where=path, remedy=_BACKSLASHES)
     return table
@@ -73,7 +73,7 @@ def _line_of(error: tomllib.TOMLDecodeError, text: str) -> str:
 
 
 def _advice(line: str) -> str:
-    """Say what to do about a line that is no TOML, by what people write there."""
+    """Return advice on a line that is not TOML, by common mistakes."""
     value = line.partition("=")[2].strip()
     quotes = len(_SINGLE_OR_DOUBLE.findall(value))
     if any(mark in line for mark in _CURLY):

@@ -1,4 +1,4 @@
-"""Lets one watch at a time work with a ledger, and only on the folder that the ledger is of."""
+"""Allows one watch at a time to use a ledger, and only for the ledger's own folder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hpa_sdk.results.result_ledger import Ledger
 
 @contextmanager
 def lock_ledger(ledger: Ledger, folder: Path) -> Iterator[None]:
-    """Hold a ledger for a watch on a folder during the block: a killed watch blocks nobody.
+    """Lock a ledger for a watch on a folder during the block: a killed watch blocks no other.
 
     Raises
     ------
     OutputError
-        Another watch is at work with the ledger, or the ledger is that of another folder.
+        Another watch is using the ledger, or the ledger belongs to another folder.
     """
     with hold_lock(
         ledger.path.with_name(f"{ledger.path.name}.lock"),

@@ -1,4 +1,4 @@
-"""Lists what lies in a watched folder, as often as a watch asks: by names alone, without a Path or a stat for each."""
+"""Lists a watched folder at little cost: by names only, without a Path or a stat for each."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def list_names(folder: Path, *, recursive: bool) -> set[str]:
     folder : pathlib.Path
         Where to look.
     recursive : bool
-        Look into the folders below too, and give the names in them in their place, such as ``"sub/a_red.png"``. A
-        folder below that can't be listed is passed over.
+        List the folders below too, with names such as ``"sub/a_red.png"``. A folder below that can't be listed is
+        ignored.
 
     Raises
     ------
@@ -41,15 +41,15 @@ def list_names(folder: Path, *, recursive: bool) -> set[str]:
 
 
 def is_plane_file(folder: Path, name: str) -> bool:
-    """Say whether a name of `list_names` is that of a file, or an OME-Zarr folder, of a microscope."""
-    # A leading dot is what a program that is still writing likes to use, too.
+    """Return whether a name of `list_names` is that of a file, or an OME-Zarr folder, of a microscope."""
+    # Programs also use a leading dot for files that they are still writing.
     if _extension(name) not in OPENERS or not is_data(name.rpartition("/")[2]):
         return False
     return _extension(name) == OME_ZARR or not (folder / name).is_dir()
 
 
 def is_folder(name: str) -> bool:
-    """Say whether a name that `is_plane_file` is that of a folder."""
+    """Return whether a name that `is_plane_file` is that of a folder."""
     return _extension(name) == OME_ZARR
 
 
@@ -58,7 +58,7 @@ def _extension(name: str) -> str:
 
 
 def read_stamp(path: Path) -> FileStamp | None:
-    """Ask the system for a file's stamp, or for that of a folder with all files in it; None where it is gone."""
+    """Read the stamp of a file, or of a folder with all files in it; None if it is gone."""
     try:
         return stamp_of(path)
     except OSError:
@@ -66,7 +66,7 @@ def read_stamp(path: Path) -> FileStamp | None:
 
 
 def count_chunks(folder: Path, before: FileStamp) -> tuple[int, int]:
-    """Count the files of an OME-Zarr folder that hold pixels: those not written since it had a stamp, and all."""
+    """Count the files of an OME-Zarr folder that contain pixels: those not written since a stamp, and all."""
     old = every = 0
     for below, _, names in os.walk(folder):
         for name in names:
@@ -74,7 +74,7 @@ def count_chunks(folder: Path, before: FileStamp) -> tuple[int, int]:
                 continue
             stamp = read_stamp(Path(below, name))
             every += 1
-            # The time of the last change can't be set: a copy that keeps the times of its files is a new writing too.
+            # The time of the last status change can't be set: a copy that preserves file times is a new writing too.
             if stamp is not None and before.changed is not None and stamp.changed is not None:
                 old += stamp.changed <= before.changed
             else:
@@ -82,14 +82,14 @@ def count_chunks(folder: Path, before: FileStamp) -> tuple[int, int]:
     return old, every
 
 
-_ZARR_DESCRIPTIONS = frozenset(("METADATA.ome.xml", "zarr.json"))  # those of Zarr 2 begin with a dot
+_ZARR_DESCRIPTIONS = frozenset(("METADATA.ome.xml", "zarr.json"))  # those of Zarr 2 start with a dot
 
 
 def opens(path: Path, files: Files) -> bool:
-    """Say whether a file can be opened: on Windows, one that a program is writing often can't.
+    """Return whether a file can be opened: on Windows, one that a program is writing often can't.
 
-    Of an OME-Zarr folder, all pictures that its metadata list have to be there, with all of their chunks unless those
-    that are missing are filled.
+    In an OME-Zarr folder, all pictures that its metadata list must exist, with all of their chunks unless missing ones
+    are filled.
     """
     try:
         if not path.is_dir():

@@ -1,1 +1,1 @@
-"""Reads fields from archives that lie elsewhere: in object stores and on web servers."""
+"""Reads fields from remote archives: object stores and web servers."""

@@ -1,4 +1,4 @@
-"""Reaches files in an archive through fsspec: patiently, whole, and no larger than they may be."""
+"""Fetches files from an archive through fsspec: with retries, completely, and up to a size limit."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from hpa_sdk.errors import HpaError, PlaneError, SampleError
 from hpa_sdk.fields.remote.web_listing import is_web, listed
 
 LARGEST_FILE = 256 * 1024 * 1024
-"""Longest file in bytes that is fetched: a plane of the largest size that is decoded, 16-bit and not compressed."""
+"""Largest file in bytes that is fetched: a plane of the largest size that is decoded, 16-bit and uncompressed."""
 
 LARGEST_LISTING = 32 * 1024 * 1024
-"""Longest page in bytes on which a web server lists a folder: some hundred thousand files."""
+"""Largest page in bytes of a web server's folder listing: some hundred thousand files."""
 
 ATTEMPTS = 6
-"""How often a request is made before it counts as failed: with the waits below, through an outage of 25 seconds."""
+"""Attempts before a request counts as failed. With the waits below, this survives an outage of 25 seconds."""
 
 FIRST_WAIT = 1.0
-"""Seconds until the second attempt; each next wait is twice as long."""
+"""Seconds until the second attempt. Each further wait is twice as long."""
 
 LONGEST_WAIT = 10.0
-"""Seconds between two attempts at most."""
+"""Longest wait in seconds between two attempts."""
 
 LONGEST_ANSWER = 60.0
-"""Seconds that a server may be silent."""
+"""Timeout in seconds without data from the server."""
 
 LONGEST_FETCH = 600.0
-"""Seconds that one file or listing may take."""
+"""Timeout in seconds for one file or listing."""
 
-# Asking again helps against none of these.
+# A retry does not help against any of these.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError)
-_GONE = {404, 410}  # what a web server answers where there is no such file
-_REFUSED = set(range(400, 500)) - {408, 425, 429}  # what it answers where the same request does no better later
+_GONE = {404, 410}  # HTTP status codes for a missing file
+_REFUSED = set(range(400, 500)) - {408, 425, 429}  # HTTP status codes for which a retry does not help
 _STAMPS = (
     *("size", "ETag", "etag", "Content-MD5", "Digest", "md5Hash"),
     *("LastModified", "Last-Modified", "mtime", "updated", "last_modified"),
 )
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a disk of Windows
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a single letter is a Windows drive
 _CHUNK = 1024 * 1024
 _Answer = TypeVar("_Answer")
 
 
 def is_address(path: str) -> bool:
-    """Tell an address of an archive, such as ``s3://bucket/folder``, from a path on this computer."""
+    """Whether this is the address of an archive, such as ``s3://bucket/folder``, and not a local path."""
     return _ADDRESS.match(path) is not None
 
 
 class Archive:
-    """One place of files, by the address of anything in it.
+    """A remote file store, given by any address in it.
 
     Parameters
     ----------
     address : str
-        Such as ``s3://bucket/folder`` or ``https://server/folder/``. Who one is to the archive stands where its own
-        tools look for it: in the environment and their files.
+        Such as ``s3://bucket/folder`` or ``https://server/folder/``. Credentials come from the usual places of the
+        archive's own tools: environment variables and configuration files.
 
     Raises
     ------
     SampleError
-        fsspec, or what it needs for such an address, is not installed, or it knows none of this kind.
+        fsspec, or its package for such addresses, is not installed, or it does not support them.
     """
 
     def __init__(self, address: str) -> None:
@@ -70,7 +70,7 @@ class Archive:
         self._protocol = address.partition("://")[0]
 
     def list(self, folder: str) -> list[Mapping[str, Any]]:
-        """List a folder: a mapping with name, type and what else the archive tells, for each entry.
+        """List a folder. Each entry is a mapping with name, type and the archive's other metadata.
 
         Raises
         ------
@@ -78,10 +78,10 @@ class Archive:
             The folder can't be listed.
         """
         try:
-            if is_web(folder):  # fsspec reads such a page without end
+            if is_web(folder):  # fsspec reads such a page without a size limit
                 return listed(_patiently(lambda: self._read(folder, LARGEST_LISTING)), folder)
             return list(_patiently(lambda: self._files.ls(folder, detail=True)))
-        except Exception as error:  # archives raise whatever their libraries do
+        except Exception as error:  # archives raise the exceptions of their libraries
             raise SampleError(
                 f"the folder of the archive can't be listed ({_reason(error)})",
                 where=folder,
@@ -89,20 +89,20 @@ class Archive:
             ) from error
 
     def address(self, name: str) -> str:
-        """Give the whole address of an entry's name."""
+        """Return the full address of an entry."""
         return name if is_address(name) else f"{self._protocol}://{name}"
 
     def stamp(self, address: str) -> str | None:
-        """Give what the archive tells of a file's size and last change; another text where the file is another.
+        """Return what the archive reports about a file's size and last change. Another text means a changed file.
 
-        None where it tells nothing now: the file is missing, or can't be asked for. An archive that tells neither time
-        nor checksum, as some web servers, shows no change that keeps the size.
+        None if nothing is available: the file is missing, or the request fails. If an archive reports neither time nor
+        checksum, as some web servers do, a change of the same size is not detected.
         """
         try:
-            told = _patiently(lambda: self._info(address))
-        except Exception:  # noqa: BLE001 - what is wrong will be told when it is fetched
+            info = _patiently(lambda: self._info(address))
+        except Exception:  # noqa: BLE001 - the error is reported when the file is fetched
             return None
-        return " ".join(f"{key}={told[key]}" for key in _STAMPS if told.get(key) is not None)
+        return " ".join(f"{key}={info[key]}" for key in _STAMPS if info.get(key) is not None)
 
     def fetch(self, address: str) -> bytes:
         """Fetch a whole file.
@@ -112,7 +112,7 @@ class Archive:
         FileNotFoundError
             There is no such file.
         PlaneError
-            It can't be fetched, or is longer than `LARGEST_FILE`.
+            It can't be fetched, or is larger than `LARGEST_FILE`.
         """
         try:
             return _patiently(lambda: self._read(address, LARGEST_FILE))
@@ -127,19 +127,19 @@ class Archive:
 
     def _info(self, address: str) -> Mapping[str, Any]:
         try:
-            told: Mapping[str, Any] = self._files.info(address)
+            info: Mapping[str, Any] = self._files.info(address)
         except FileNotFoundError as error:
-            # Over HTTP fsspec says this whatever went wrong.
+            # Over HTTP, fsspec raises this for any failure.
             if is_web(address) and isinstance(error.__cause__, Exception) and _status(error.__cause__) not in _GONE:
                 raise error.__cause__ from None
             raise
-        return told
+        return info
 
     def _read(self, address: str, most: int) -> bytes:
         parts: list[bytes] = []
         length = 0
         deadline = time.monotonic() + LONGEST_FETCH
-        # Read on to the end, whatever length was promised, but never further than the limit.
+        # Reads to the end, regardless of the announced length, but never beyond the limit.
         with self._files.open(address, "rb", **self._whole) as file:
             while part := file.read(_CHUNK):
                 parts.append(part)
@@ -152,12 +152,12 @@ class Archive:
 
     @property
     def _whole(self) -> dict[str, Any]:
-        # Over HTTP one stream from start to end: a server may know no parts, nor tell the size before.
+        # Over HTTP, one stream from start to end: a server may not support ranges or report the size.
         return {"block_size": 0, "size": 1} if self._protocol.startswith("http") else {"cache_type": "readahead"}
 
 
 class _TooMuchError(Exception):
-    """A server gives more than is taken from it."""
+    """A server sends more than the limit."""
 
 
 def _patiently(ask: Callable[[], _Answer]) -> _Answer:
@@ -171,7 +171,7 @@ def _patiently(ask: Callable[[], _Answer]) -> _Answer:
 
     return Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        # By chance a little longer, so that many do not come back at once.
+        # A random extra wait, so that many clients do not retry at the same time.
         wait=wait_exponential(FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, LONGEST_WAIT / 40),
         retry=retry_if_exception(_may_pass),
         reraise=True,
@@ -179,14 +179,14 @@ def _patiently(ask: Callable[[], _Answer]) -> _Answer:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Tell whether asking again may help."""
+    """Whether a retry may help."""
     if not isinstance(error, Exception) or isinstance(error, (*_FINAL, HpaError, _TooMuchError)):
         return False
     return _status(error) not in _REFUSED
 
 
 def _status(error: BaseException) -> int | None:
-    """Give what a web server answered, where it is that which went wrong."""
+    """Return the status code of a web server's answer, if that is the cause of the error."""
     status = getattr(error, "status", None)
     return status if isinstance(status, int) else None
 
@@ -205,7 +205,7 @@ def _filesystem(protocol: str) -> Any:  # noqa: ANN401 - fsspec has no types
         ) from error
     try:
         return kind(**_options(protocol))
-    except Exception as error:  # some ask at once who one is, and raise whatever their libraries do
+    except Exception as error:  # some check credentials at once, and raise the exceptions of their libraries
         raise SampleError(
             f"the archive behind {protocol}:// can't be opened ({_reason(error)})",
             remedy="Check the network, and what its own tools know of who you are.",

@@ -1,4 +1,4 @@
-"""Finds the fields of an archive and reads their planes, as the modules above do on a disk."""
+"""Finds the fields of an archive and reads their planes, like the modules for local disks."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.preprocessing import Planes
 
 DEEPEST = 32
-"""Folders that may lie in each other below the one that was named."""
+"""Maximum depth of nested folders below the given one."""
 
 MOST_FOLDERS = 100_000
-"""Folders that are listed below one that was named."""
+"""Maximum number of folders that are listed below the given one."""
 
 
 @dataclass(frozen=True)
 class RemoteField:
-    """The planes of one field in an archive. It crosses process boundaries.
+    """The planes of one field in an archive. Can be sent to other processes.
 
     Attributes
     ----------
     addresses : tuple of str
         The four planes in the order of `Channel`.
     expected : str or None
-        What `stamp` has to give when the planes were read; None where that does not matter.
+        The required result of `stamp` when the planes are read; None for any.
     """
 
     addresses: tuple[str, ...]
@@ -62,11 +62,11 @@ class RemoteField:
             )
         try:
             return FieldPlanes(stack_planes(planes, Path(self.addresses[0])), files)
-        except HpaError as error:  # a path has one slash less than the address
+        except HpaError as error:  # a Path has one slash less than the address
             raise PlaneError(error.what, where=self.addresses[0], remedy=error.remedy) from error
 
     def stamp(self) -> str | None:
-        """Give a text that is another one when a plane was changed; None where that can't be told now."""
+        """Return a text that changes if a plane is changed; None if it can't be determined now."""
         stamps: list[str] = []
         for address in self.addresses:
             stamp = self._archive.stamp(address)
@@ -76,7 +76,7 @@ class RemoteField:
         return "\n".join(stamps)
 
     def bound_to(self, stamp: str) -> RemoteField:
-        """Give the same field; reading it fails where its stamp is another one then."""
+        """Return the same field, bound to a stamp: reading it fails if the stamp has changed."""
         return replace(self, expected=stamp)
 
     @cached_property
@@ -86,7 +86,7 @@ class RemoteField:
     def _read(self, address: str, channel: Channel, file: Path) -> tuple[Planes, FileState]:
         try:
             content = self._archive.fetch(address)
-            # By way of a file, so that a stranger's bytes have one door into a decoder.
+            # Through a file, so that untrusted bytes reach a decoder only in one way.
             file.write_bytes(content)
             stamp = FileStamp(len(content), sha256=hashlib.sha256(content).hexdigest())
             return read_plane(file, channel), FileState(address, stamp)
@@ -97,16 +97,16 @@ class RemoteField:
 
 
 def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sample]:
-    """Find the samples that an address means.
+    """Find the samples at an address.
 
     Parameters
     ----------
     address : str
-        - a folder, such as ``s3://bucket/plates`` or ``https://server/plates/`` (a web server has to list it): every
-          sample in it, sorted by id;
-        - a plane, such as ``https://server/plates/0007_red.png``: the sample of it and its three siblings.
+        - a folder, such as ``s3://bucket/plates`` or ``https://server/plates/`` (a web server must offer a listing of
+          it): every sample in it, sorted by id;
+        - a plane, such as ``https://server/plates/0007_red.png``: its sample, with the three other planes.
     recursive : bool
-        Search the folders below a folder too.
+        Also search the folders below a folder.
 
     Yields
     ------
@@ -116,7 +116,7 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
     Raises
     ------
     SampleError
-        The address can't be reached, its name is not that of a plane, or the folder holds no sample, or more folders
+        The address can't be reached, its name is not that of a plane, or the folder contains no sample, or more folders
         than `DEEPEST` and `MOST_FOLDERS` allow.
     """
     archive = Archive(address)
@@ -163,7 +163,7 @@ def _readable(address: str, name: str) -> str:
 
 
 def _listings(archive: Archive, address: str, *, recursive: bool) -> Iterator[tuple[str, str, list[str]]]:
-    """List a folder, and those below it, sorted: what their ids begin with, the address, and the names of files."""
+    """List a folder and the folders below it, sorted: the prefix of their ids, the address, and the file names."""
     waiting = [("", address)]
     known = 1
     while waiting:
@@ -174,7 +174,7 @@ def _listings(archive: Archive, address: str, *, recursive: bool) -> Iterator[tu
         for entry in archive.list(address):
             name = archive.address(str(entry["name"])).rstrip("/")
             parent, _, last = name.rpartition("/")
-            if parent == folder:  # a stranger's listing may name what is not below it
+            if parent == folder:  # an untrusted listing may contain names outside the folder
                 (below if entry["type"] == "directory" else files).append(last)
         yield prefix, folder, files
         if not recursive or not below:
@@ -186,7 +186,7 @@ def _listings(archive: Archive, address: str, *, recursive: bool) -> Iterator[tu
                 where=folder,
                 remedy="Name the folders further down one by one.",
             )
-        below.sort(reverse=True)  # the last is the next
+        below.sort(reverse=True)  # the last entry is the next one
         waiting.extend((f"{prefix}{_readable(address, last)}/", f"{folder}/{last}/") for last in below)
 
 

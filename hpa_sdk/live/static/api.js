@@ -1,4 +1,4 @@
-// Asks the server, and turns every refusal into an error that says what to do.
+// Sends requests to the server, and turns every refusal into an error that says what to do.
 
 export class Problem extends Error {
   constructor({ what, where, remedy }, status) {
@@ -7,12 +7,12 @@ export class Problem extends Error {
   }
 }
 
-// What was asked for is there no more as it was.
+// The requested state no longer exists.
 export const CHANGED = 409;
 
 const UNREACHABLE = {
   what: "the server did not answer",
-  remedy: "It may have been stopped, or have refused a request that is too large. The page goes on when it is back.",
+  remedy: "It may have been stopped, or have refused a request that is too large. The page resumes when it is back.",
 };
 
 export async function ask(path, options) {
@@ -27,7 +27,7 @@ export async function ask(path, options) {
   return answer;
 }
 
-// Results of a store before one of its numbers, or the newest. The answer names the store that it is of.
+// Results of a store before one of its numbers, or the newest. The response names its store.
 export function resultsBefore(number, filter, store, count = 100) {
   const query = new URLSearchParams(filter);
   query.set("count", count);
@@ -36,7 +36,7 @@ export function resultsBefore(number, filter, store, count = 100) {
   return ask(`/results?${query}`);
 }
 
-// Why there is no picture; an image element itself does not say.
+// The reason why there is no picture, which an image element does not give.
 export async function whyNoPicture(path) {
   try {
     const response = await fetch(path, { cache: "no-store" });

@@ -1,4 +1,4 @@
-// One field: its pictures, its labels with probabilities against thresholds, and how the answer came about.
+// One field: its pictures, its labels with probabilities and thresholds, and where the answer comes from.
 
 import { whyNoPicture } from "./api.js";
 import { bar, byId, clock, isUnchecked, make, percent, picture, shortName } from "./dom.js";
@@ -6,7 +6,7 @@ import { bar, byId, clock, isUnchecked, make, percent, picture, shortName } from
 const CHANNELS = { red: "microtubules", green: "the protein", blue: "nucleus", yellow: "endoplasmic reticulum" };
 const LIKELIEST = 8;
 const UNCHECKED =
-  "This result is of an earlier version, which did not note what the files were. Whether the pictures still show what was answered cannot be checked.";
+  "This result is of an earlier version, which did not record the state of the files. Whether the pictures still show what was answered cannot be checked.";
 
 let allShown = false;
 

@@ -1,4 +1,4 @@
-// Makes elements. Text is only ever set as text, never as markup: names of files come from anywhere.
+// Creates elements. Text is always set as text, never as markup: file names are not trusted.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -38,11 +38,11 @@ export const clock = (time) =>
 
 export const shortName = (id) => id.slice(id.lastIndexOf("/") + 1);
 
-// The address names one result for ever: an id alone can have another result, and another store counts anew.
+// The URL always means one result: an id alone can get another result, and another store has its own numbers.
 export function picture(result, view, side) {
   const path = result.id.split("/").map(encodeURIComponent).join("/");
   return `/pictures/${view}/${path}?side=${side}&store=${result.store}&number=${result.number}`;
 }
 
-// Earlier versions did not keep what the files were, so nobody can say whether these are still the same.
+// Earlier versions did not record the state of the files, so it is not known whether they are unchanged.
 export const isUnchecked = (result) => !result.error && !result.stamps?.length;

@@ -1,4 +1,4 @@
-// The list of fields, newest first: one stop for the Tab key, arrows inside, older ones fetched as they are scrolled to.
+// The list of fields, newest first: one stop for the Tab key, arrow keys inside, older fields loaded on scrolling.
 
 import { CHANGED, resultsBefore } from "./api.js";
 import { byId, clock, isUnchecked, make, picture, shortName } from "./dom.js";
@@ -25,7 +25,7 @@ export class FieldList {
     }).observe(this.older);
   }
 
-  // Begins anew with the newest results, of all or of a filter such as "failed=true", and gives the first of them; nothing where it was asked again meanwhile, or the answer is of another store.
+  // Loads the newest results, of all or of a filter such as "failed=true", and returns the first of them; undefined if it was called again meanwhile, or the response is of another store.
   async load(filter) {
     this.filter = filter;
     this.next = null;
@@ -42,7 +42,7 @@ export class FieldList {
     this.box.replaceChildren();
     this.options.clear();
     this.append(page);
-    // The answer may be older than what came while it was on its way.
+    // Results may have arrived after the response was made.
     const answered = page.results[0]?.number ?? 0;
     this.prepend(meanwhile.filter((result) => result.number > answered));
     return this.box.firstElementChild?.result ?? null;
@@ -54,7 +54,7 @@ export class FieldList {
     const { turn, next } = this;
     try {
       const page = await resultsBefore(next, this.filter, this.store);
-      // Where the end of the list was cut off meanwhile, these would leave a gap before them.
+      // If the end of the list was cut off meanwhile, these would leave a gap before them.
       if (turn === this.turn && next === this.next && this.isOfThisStore(page.store)) this.append(page);
     } catch (problem) {
       if (problem.status === CHANGED) this.isOfThisStore(null);
@@ -67,17 +67,17 @@ export class FieldList {
   append({ results, next, store }) {
     this.store = store;
     for (const result of results) {
-      // One that was answered again since stands further up already.
+      // A field that was answered again since is already further up.
       if (!this.options.has(result.id)) this.box.append(this.option(result));
     }
     this.next = next;
     this.settle();
   }
 
-  // Puts results that just came on top, oldest first; one that takes the place of an earlier one removes it.
+  // Puts new results on top, oldest first; one that replaces an earlier one removes it.
   prepend(results) {
     this.meanwhile?.push(...results);
-    // A field that was answered twice meanwhile has its last answer alone.
+    // A field that was answered twice meanwhile is listed with its last answer only.
     const last = new Map(results.map((result) => [result.id, result]));
     const latest = results.filter((result) => last.get(result.id) === result);
     const scroll = this.box.parentElement;
@@ -92,7 +92,7 @@ export class FieldList {
       this.box.lastElementChild.remove();
       this.next = this.box.lastElementChild.result.number;
     }
-    // What is being read stays where it is.
+    // The part that is being read stays in view.
     if (before !== null) scroll.scrollTop += scroll.scrollHeight - before;
     this.settle();
   }
@@ -115,7 +115,7 @@ export class FieldList {
       "div",
       { role: "option", className: result.error ? "option failed" : "option", "aria-selected": "false", tabIndex: -1 },
       thumbnail(result),
-      // What differs is at the end of most names, so that is what is seen of a long one.
+      // Most names differ at the end, so the end of a long name is shown.
       make("span", { className: "option-name" }, make("bdi", { title: result.id }, shortName(result.id))),
       make("span", { className: "option-labels" }, labels),
       clock(result.time),

@@ -1,4 +1,4 @@
-// The page: shows what the server's results hold and keeps up with what comes, and holds nothing that a reload would lose.
+// The page: shows the server's results and follows new ones. It has no state that a reload would lose.
 
 import { resultsBefore } from "./api.js";
 import { showField, showNothing } from "./detail.js";
@@ -7,7 +7,7 @@ import { FieldList } from "./list.js";
 import { showProblem, showStatus } from "./status.js";
 import { takeFiles } from "./upload.js";
 
-const DRAW_EVERY = 250; // milliseconds, however fast results come
+const DRAW_EVERY = 250; // milliseconds, however many results arrive
 const SAY_EVERY = 4000;
 
 let store = null;
@@ -21,7 +21,7 @@ let drawn = -Infinity;
 
 const list = new FieldList({ choose: (result) => (follow(false), show(result)), fail: showProblem, isOfThisStore });
 
-// Another store, such as a new one after the old was moved away, has other results under the same numbers and ids. What is here is not in it, so the page begins anew.
+// Another store, such as a new one after the old one was moved away, has other results under the same numbers and ids. The results here are not in it, so the page reloads.
 function isOfThisStore(other) {
   if (store !== null && other !== store && !leaving) {
     leaving = true;
@@ -88,22 +88,22 @@ function connect() {
   events.addEventListener("status", (event) => {
     const first = status === null;
     const current = JSON.parse(event.data);
-    // Fewer than there were: an older copy was put back in the place of the store.
+    // A lower number than before: the store was replaced by an older copy.
     if (!isOfThisStore(current.newest < newest ? null : current.store)) return;
     status = current;
     showStatus(status, showLabel);
     if (first && shown) showField(shown, status.labels);
   });
-  events.addEventListener("open", () => tell("Live", "live"));
+  events.addEventListener("open", () => showConnection("Live", "live"));
   events.addEventListener("error", () => {
-    tell("Not connected; trying again…", "lost");
+    showConnection("Not connected; trying again…", "lost");
     if (events.readyState !== EventSource.CLOSED) return;
     events.close();
     setTimeout(connect, 2000);
   });
 }
 
-function tell(text, state) {
+function showConnection(text, state) {
   byId("connection").textContent = text;
   byId("connection").dataset.state = state;
 }
@@ -140,7 +140,7 @@ async function start() {
     await load();
     if (!leaving) connect();
   } catch (problem) {
-    tell("Not connected; trying again…", "lost");
+    showConnection("Not connected; trying again…", "lost");
     if (!document.querySelector(".trouble")) showProblem(problem);
     setTimeout(start, 2000);
   }

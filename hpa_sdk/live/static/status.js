@@ -1,4 +1,4 @@
-// How things stand: the model, the device, how often each label was found, and what went wrong.
+// The status: the model, the device, how often each label was found, and the problems.
 
 import { bar, byId, clock, make } from "./dom.js";
 
@@ -22,7 +22,7 @@ export function showStatus(status, choose) {
   );
 }
 
-// Only when they change: a screen reader reads them out.
+// Only when they change, because a screen reader reads them out.
 function showTroubles(texts) {
   if (texts.join() === troubles) return;
   troubles = texts.join();

@@ -40,7 +40,7 @@ export function takeFiles({ largest, done, fail }) {
   });
 }
 
-// Planes in the common form are put together by their names; anything else is one field as it is.
+// Planes in the common form are grouped by their names; anything else is one field.
 function fieldsOf(files) {
   if (!files.length || !files.every((file) => PLANE.test(file.name))) return files.length ? [files] : [];
   const fields = new Map();
