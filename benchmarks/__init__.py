@@ -1,6 +1,6 @@
-"""Measurements that print ratios within one run; each file is one command."""
+"""Measurements that compare alternatives within one run; each file is one command."""
 
 import os
 
-# As the packages do; a benchmark may import Keras before them.
+# As in the packages; a benchmark may import Keras before them.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -1,12 +1,12 @@
-"""Measures whether predicting during an acquisition slows it, on a simulated microscope.
+"""Measures whether prediction during an acquisition slows it down, on a simulated microscope.
 
     python -m benchmarks.acquisition_slowdown
 
-The predictor is a real one on a small model that takes 200 ms more a field. Runs with and without the handler take
-turns, A B A B A; each with is compared with the mean of the two without beside it, and the median of these ratios is
-printed with its range, for ``core.mda.run`` as a whole and for the acquisition alone, from the signal of its start to
-that of its end. A handler that waits makes the first longer, as it should: ``run`` returns when all is answered. Beside
-them stands what the machine's other work does: each run without, compared with the one before.
+The predictor is a real one with a small model, slowed down by 200 ms per field. Runs with (B) and without (A) the
+handler alternate, A B A B A; each B is compared with the mean of the A before and after it. The median of these ratios
+is printed with its range, for ``core.mda.run`` as a whole and for the acquisition only, from its start signal to its
+end signal. A handler that waits makes the first longer, as it should: ``run`` returns when all fields are answered. The
+noise of other work on the machine is printed too: each A compared with the previous A.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ WAYS: tuple[Literal["drop", "wait"], ...] = ("drop", "wait")
 
 
 class SlowPredictor(Predictor):
-    """A predictor that takes its time."""
+    """A slow predictor."""
 
-    def predict(self, *sources: Any, **options: Any) -> Any:  # noqa: ANN401 - handed on as they are
+    def predict(self, *sources: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on unchanged
         """Predict after a pause."""
         time.sleep(SECONDS_A_FIELD)
         return super().predict(*sources, **options)
@@ -95,17 +95,17 @@ def _workplace(folder: Path) -> Iterator[tuple[Station, Predictor, ResultStore]]
 def _run(core: Any, sequence: useq.MDASequence, output: list[FieldHandler]) -> tuple[float, float]:  # noqa: ANN401
     moments: list[float] = []
 
-    def note() -> None:
+    def record_time() -> None:
         moments.append(time.perf_counter())
 
     signals = (core.mda.events.sequenceStarted, core.mda.events.sequenceFinished)
     for signal in signals:
-        signal.connect(note)
+        signal.connect(record_time)
     began = time.perf_counter()
     core.mda.run(sequence, output=output)
     seconds = time.perf_counter() - began
     for signal in signals:
-        signal.disconnect(note)
+        signal.disconnect(record_time)
     return seconds, moments[1] - moments[0]
 
 

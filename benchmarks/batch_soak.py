@@ -1,4 +1,4 @@
-"""Measures long runs: memory and discovery over many fields, what the ledger and the writer cost, and kills.
+"""Measures long runs: memory and discovery over many fields, the cost of ledger and writer, and killed runs.
 
 Run: python -m benchmarks.batch_soak soak --count 100000
      python -m benchmarks.batch_soak overhead
@@ -27,8 +27,8 @@ from hpa_sdk.batch.run import open_run
 from tests.hpa_sdk.batch.runs import RESUMED, kill_after, make_fields, start
 from tests.small import make_model
 
-_DIFFERENT = 500  # fields that are really written; the others are links to them
-_SETTLED = 0.1  # of the run, until memory has to be flat
+_DIFFERENT = 500  # fields that are written; the others are links to them
+_SETTLED = 0.1  # share of the run after which memory must be flat
 _MODEL = click.option("--model", type=click.Path(path_type=Path), help="Default: a small one of the contract.")
 
 
@@ -41,11 +41,11 @@ def main() -> None:
 @click.option("--count", default=100_000, show_default=True)
 @_MODEL
 def soak(count: int, model: Path | None) -> None:
-    """Run many fields with a ledger, and tell time and memory."""
+    """Run many fields with a ledger, and print time and memory."""
     with _fields(count) as folder:
         began = time.perf_counter()
         found = sum(1 for _ in find_samples(folder))
-        told: dict[str, object] = {"discovery_per_s": round(found / (time.perf_counter() - began))}
+        figures: dict[str, object] = {"discovery_per_s": round(found / (time.perf_counter() - began))}
         predictor = Predictor.load(_model(folder, model), device="cpu", threads=1)
         counted: list[float] = []
         began = time.perf_counter()
@@ -59,7 +59,7 @@ def soak(count: int, model: Path | None) -> None:
                 if number % max(1, count // 200) == 0:
                     memory.append(psutil.Process().memory_info().rss / 2**20)
         settled = memory[round(len(memory) * _SETTLED) :]
-        told |= {
+        figures |= {
             "fields": run.fields,
             "failed": run.failed,
             "seconds": round(time.perf_counter() - began, 1),
@@ -69,7 +69,7 @@ def soak(count: int, model: Path | None) -> None:
             "rss_spread": f"{max(settled) / statistics.median(settled) - 1:+.1%}"
             f" {min(settled) / statistics.median(settled) - 1:+.1%}",
         }
-    click.echo(json.dumps(told, indent=2))
+    click.echo(json.dumps(figures, indent=2))
 
 
 @main.command()
@@ -81,7 +81,7 @@ def overhead(count: int, rounds: int, model: Path | None) -> None:
     with _fields(count) as folder:
         predictor = Predictor.load(_model(folder, model), device="cpu", threads=1)
         samples = list(find_samples(folder))
-        bare, kept = [], []
+        bare, with_ledger = [], []
         for number in range(rounds):
             began = time.process_time()
             for _ in predictor.stream(iter(samples)):
@@ -92,14 +92,14 @@ def overhead(count: int, rounds: int, model: Path | None) -> None:
             with open_run(out, "csv", engine=predictor, resume="time", log=click.echo) as run:
                 for _ in run.answers(iter(samples)):
                     pass
-            kept.append(time.process_time() - began)
+            with_ledger.append(time.process_time() - began)
     ms = 1000 / count
-    told = {
+    figures = {
         "bare_ms_a_field": round(statistics.median(bare) * ms, 3),
-        "more_ms_a_field": round((statistics.median(kept) - statistics.median(bare)) * ms, 3),
-        "overhead": f"{statistics.median(kept) / statistics.median(bare) - 1:.1%}",
+        "more_ms_a_field": round((statistics.median(with_ledger) - statistics.median(bare)) * ms, 3),
+        "overhead": f"{statistics.median(with_ledger) / statistics.median(bare) - 1:.1%}",
     }
-    click.echo(json.dumps(told))
+    click.echo(json.dumps(figures))
 
 
 @main.command()
@@ -107,7 +107,7 @@ def overhead(count: int, rounds: int, model: Path | None) -> None:
 @click.option("--fields", default=2000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def kills(count: int, fields: int, seed: int) -> None:
-    """Kill runs at random points until enough were, and compare the results with an undisturbed one's."""
+    """Kill a number of runs at random points, and compare the results with those of an undisturbed run."""
     rng = np.random.default_rng(seed)
     killed, runs, different = 0, 0, 0
     with _fields(fields) as folder:

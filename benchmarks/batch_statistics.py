@@ -1,9 +1,9 @@
-"""Shows what a short fit loses to the running averages of batch normalization, which lag behind the weights.
+"""Shows how much a short fit loses by the running averages of batch normalization, which lag behind the weights.
 
     python -m benchmarks.batch_statistics RUN FIELDS HELD_OUT --out NEW_RUN
 
-The means and variances of a fitted network are taken anew over its training fields (Wu and Johnson, "Rethinking 'Batch'
-in BatchNorm", arXiv:2105.07576), and both networks are judged on fields held out.
+The means and variances of a fitted network are recomputed over its training fields (Wu and Johnson, "Rethinking 'Batch'
+in BatchNorm", arXiv:2105.07576), and both networks are judged on held-out fields.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Measures decoders on genuine planes: 512 x 512 PNG as they are, 2048 x 2048 PNG and TIFF made of them.
+"""Measures decoders on real planes: the 512 x 512 PNG files, and 2048 x 2048 PNG and TIFF files made from them.
 
-A TIFF is plain, or compressed by Deflate, whose checksum is then checked.
+A TIFF is uncompressed, or compressed by Deflate, whose checksum is then checked.
 
     python -m benchmarks.decoder_speed --planes FOLDER -o docs/performance/decoders.json
 
-Milliseconds of processor time a plane on one thread, from a path to an array; the decoders take turns. The SDK's own
-has Pillow decode PNG and reads these TIFFs itself, each behind its checks of form, size and checksums. The larger
-planes are four times as wide and high, by bicubic interpolation.
+Figures are milliseconds of processor time per plane on one thread, from a path to an array; the decoders take turns.
+The SDK decodes PNG with Pillow and reads these TIFFs itself, each after its checks of form, size and checksums. The
+larger planes are four times as wide and high, by bicubic interpolation.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def measure(files: Sequence[Path], rounds: int) -> dict[str, object]:
     decoders = _decoders(files[0].suffix)
     for decoder in decoders.values():
         if not np.array_equal(decoder(files[0]), read_plane(files[0])):
-            message = f"{decoder} gives another picture of {files[0]}"
+            message = f"{decoder} decodes {files[0]} to another picture"
             raise ValueError(message)
     rows = list(in_turn({name: partial(time_decoder, decoder, files) for name, decoder in decoders.items()}, rounds))
     return {"times": spreads(rows), "over_the_sdk": ratios(rows, "the SDK's")}
@@ -91,7 +91,7 @@ def _pillow(path: Path) -> npt.NDArray[np.generic]:
 
 
 def time_decoder(decoder: Decoder, files: Sequence[Path]) -> float:
-    """Give the milliseconds of processor time that a decoder takes for a plane."""
+    """Give the milliseconds of processor time that a decoder needs for a plane."""
     begun = time.process_time()
     for file in files:
         decoder(file)

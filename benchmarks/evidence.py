@@ -1,12 +1,12 @@
-"""Fits both networks at one budget on simulated and real fields, and writes down how they did on fields held out.
+"""Fits both networks with one budget on simulated and real fields, and writes their figures on held-out fields.
 
     python -m benchmarks.evidence --presentations 150000 --real-cells FOLDER --out docs/evidence
     python -m benchmarks.evidence --presentations 5000 --epochs 5 --statistics-fields 256 --precision mixed_bfloat16
 
-Each network is fitted by the `study` recipe from random weights, and the better one by `strong`, on each data set, with
+On each data set, each network is fitted by the `study` recipe from random weights, and the better one by `strong`, with
 the same number of field presentations: the study's whole budget, or, as in the second line, one for a CPU, whose short
-fits need fresh batch statistics. Runs that are finished are kept, so that the script goes on where it stopped, and rows
-of other runs stay in the table.
+fits need recomputed batch statistics. Finished runs are reused, so that the script can be resumed, and rows of other
+runs stay in the table.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _COLUMNS = (
 
 
 def main() -> None:
-    """Fit, judge, and write the evidence."""
+    """Fit, judge, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presentations", type=int, default=150_000, help="fields seen by each network")
     parser.add_argument("--epochs", type=int, default=150, help="epochs that the presentations are parted into")
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _fits(options: argparse.Namespace, data: str, fields: Path, held_out: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Fit and judge the networks by the `study` recipe, then the better of them by `strong`; all by `strong` alone."""
+    """Fit and judge the networks by `study`, then the better one by `strong`; without `study`, all by `strong`."""
     networks: list[NetworkName] = options.networks
     if "study" in options.recipes:
         found = []
@@ -145,7 +145,7 @@ def _measure(
     recipe_name: str,
     seed: int,
 ) -> dict[str, Any]:
-    """Fit one network, unless that is done, and judge it on the held-out fields at three kinds of threshold."""
+    """Fit one network, unless that was done before, and judge it on the held-out fields at three kinds of threshold."""
     folder: Path = options.work / _run_name({"data": data, "network": network, "recipe": recipe_name, "seed": seed})
     recipe = _budgeted(read_recipe(recipe_name).adjusted(network), options)
     plan = Plan(network=network, recipe=recipe, data=(fields,), weights="none", split="stratified", seed=seed)
@@ -195,14 +195,14 @@ def _measure(
 
 
 def _budgeted(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """Give the recipe with its stages scaled to the budget, each in proportion."""
+    """Give the recipe with its stages scaled to the budget in proportion."""
     steps = max(1, round(options.presentations / options.epochs / recipe.batch_size))
     whole = sum(stage.epochs for stage in recipe.stages)
     *first, last = recipe.stages
     scaled = [replace(stage, epochs=max(1, round(stage.epochs * options.epochs / whole))) for stage in first]
     rest = max(1, options.epochs - sum(stage.epochs for stage in scaled))
     stages = (*scaled, replace(last, epochs=rest))
-    # An average over more steps than there are would hold on to the random start.
+    # An average over more steps than the fit has would depend on the random initial weights.
     share = min(1.0, steps * options.epochs / recipe.steps)
     return replace(
         recipe,
@@ -226,8 +226,8 @@ def _device() -> str:
         import jax  # noqa: PLC0415 - one backend of several
 
         return str(jax.devices()[0].device_kind)
-    cards = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-    return ", ".join(cards) or str(machine()["processor"])
+    gpus = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+    return ", ".join(gpus) or str(machine()["processor"])
 
 
 def _made(folder: Path) -> Path:
@@ -236,10 +236,10 @@ def _made(folder: Path) -> Path:
 
 
 def _write(out: Path, found: list[dict[str, Any]]) -> None:
-    kept = _made(out) / "evidence.json"
-    earlier = json.loads(kept.read_bytes()) if kept.exists() else []
+    file = _made(out) / "evidence.json"
+    earlier = json.loads(file.read_bytes()) if file.exists() else []
     rows = list({_run_name(row): row for row in (*earlier, *found)}.values())
-    with atomic_write(kept) as partial:
+    with atomic_write(file) as partial:
         partial.write_text(json.dumps(rows, indent=2), encoding="utf-8")
     with atomic_write(out / "README.md") as partial:
         partial.write_text("\n".join(_page(rows)) + "\n", encoding="utf-8")
@@ -262,11 +262,11 @@ def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"| {' | '.join('---' for _ in _COLUMNS)} |"
     for row in rows:
         cut = row["macro_f1_by_thresholds"]
-        told = [row["data"], row["network"], row["recipe"], f"{row['budget']:,}"]
+        described = [row["data"], row["network"], row["recipe"], f"{row['budget']:,}"]
         figures = [f"{figure:.3f}" for figure in (row["micro_f1"], row["macro_f1"], cut["0.2"], cut["0.5"])]
         statistics = f"of {row['statistics_fields']} fields" if row["statistics_fields"] else "as they ran"
         how = f"{row['precision']}, batch statistics {statistics}, seed {row['seed']}, {row['device']}"
-        yield f"| {' | '.join((*told, *figures, how))} |"
+        yield f"| {' | '.join((*described, *figures, how))} |"
     yield ""
     yield "By these commands, of which each keeps the rows of the others:"
     yield ""

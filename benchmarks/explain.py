@@ -1,9 +1,9 @@
-"""Measures how much of an explanation's mass lies inside the organelle that it explains, on simulated fields.
+"""Measures the share of an explanation's mass inside the organelle that it explains, on simulated fields.
 
     python -m benchmarks.explain resnet.onnx --fields 8
 
-Each field is drawn of one label whose place the simulator knows. Chance is the organelle's share of the field's area;
-a map that lies there says nothing. The cell is told beside it: a map that only finds cells reaches its share.
+Each field has one label whose location the simulator knows. The baseline is the organelle's share of the field's area:
+a map at this level has no information. The cells' share is printed too: a map that only finds cells reaches it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLACES = {Label.NUCLEOPLASM: "nucleus", Label.NUCLEOLI: "nucleus", Label.NUCLEAR
     Label.CYTOSOL: "cytoplasm",
     Label.MITOCHONDRIA: "cytoplasm",
 }
-"""Where the protein of a label sits, as the scene names it."""
+"""The location of the protein of a label, as named in the scene."""
 
 _INSIDE = 0.5
 
@@ -54,16 +54,16 @@ def main() -> None:
             rows.append((page[organelle].sum() / max(page.sum(), 1e-12), organelle.mean(), cells.mean()))
         inside, area, cell = np.mean(rows, axis=0)
         above = sum(mass > share for mass, share, _ in rows)
-        told = f"{above} of {len(rows)}"
-        click.echo(f"{label!s:<18} {place:<10} {inside:>11.1%} {area:>6.1%} {cell:>6.1%} {told:>14}")
+        above_area = f"{above} of {len(rows)}"
+        click.echo(f"{label!s:<18} {place:<10} {inside:>11.1%} {area:>6.1%} {cell:>6.1%} {above_area:>14}")
 
 
 def _field(
     label: Label, place: str, size: int, seed: list[int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Draw a field, and say where the organelle and the cells are in it."""
+    """Draw a field, and give the masks of the organelle and of the cells."""
     planes = simulate_field([label], np.random.default_rng(seed), size=size)
-    # A field begins with its scene, so that the same state draws the same scene.
+    # A field draws its scene first, so the same random state gives the same scene.
     scene = build_scene([label], size, np.random.default_rng(seed))
     maps = {"nucleus": scene.nucleus, "cytoplasm": scene.cytoplasm.astype(np.float32)}
     return planes, _shown(scene, maps[place]), _shown(scene, (scene.owner >= 0).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Keeps what a benchmark measured, with the machine that it was measured on, where the page of figures finds it."""
+"""Writes the figures of a benchmark, with the machine, to a file from which the performance page is made."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from hpa_sdk.files.atomic_write import atomic_write
 def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
     """Write figures as JSON, with the machine."""
     with atomic_write(path) as partial:
-        told = {"machine": machine(), **figures}
-        partial.write_text(json.dumps(told, indent=2, default=_plain) + "\n", encoding="utf-8")
-    print(f"written: {path}", file=sys.stderr)  # noqa: T201 - a script's own word
+        content = {"machine": machine(), **figures}
+        partial.write_text(json.dumps(content, indent=2, default=_plain) + "\n", encoding="utf-8")
+    print(f"written: {path}", file=sys.stderr)  # noqa: T201 - a message of a script
 
 
 def ratios(rows: Iterable[Mapping[str, float]], over: str) -> dict[str, Spread]:
-    """Give the ratio of each figure to one of them, from the same turn."""
+    """Give the ratio of each figure to one of them in the same turn."""
     rows = list(rows)
     return {name: Spread.of([row[name] / row[over] for row in rows]) for name in rows[0] if name != over}
 
 
 def spreads(rows: Iterable[Mapping[str, float]]) -> dict[str, Spread]:
-    """Sum up each figure over the turns."""
+    """Summarize each figure over the turns."""
     rows = list(rows)
     return {name: Spread.of([row[name] for row in rows]) for name in rows[0]}
 

@@ -1,4 +1,4 @@
-"""Feeds damaged input to every door for as long as wanted, and keeps each input that came through as it must not.
+"""Fuzzes all targets that take input from outside, and saves each input that caused a wrong error.
 
 Run: python -m benchmarks.fuzz OUT --count 1000000
 """
@@ -23,9 +23,9 @@ import psutil
 
 from tests.fuzz.targets import Target, targets
 
-SLOWEST = 5.0  # seconds of a processor an input: a busy machine is no hang
-STUCK = 120.0  # seconds by the clock: waiting for nothing is one
-_WEIGHTS = {  # how the count is shared: the fast ones get most
+SLOWEST = 5.0  # seconds of processor time per input: a busy machine does not count as a hang
+STUCK = 120.0  # seconds of wall time: an endless wait does
+_WEIGHTS = {  # shares of the count: the fast targets get the most
     "planes": 1.5,
     "stacks": 0.3,
     "samples": 0.3,
@@ -44,21 +44,23 @@ _HUNG = 3
 @click.option("--seed", default=0, show_default=True)
 @click.option("--only", "name", help="One target; used by the command itself, which gives each a process of its own.")
 def main(out: Path, count: int, seed: int, name: str | None) -> None:
-    """Feed damaged input to every door, and tell what came out."""
+    """Feed damaged input to all targets, and print the results."""
     out.mkdir(parents=True, exist_ok=True)
     if name is not None:
         _fuzz(targets()[name], name, out, count, seed)
         return
-    told = {}
-    for door, weight in _WEIGHTS.items():
+    reports = {}
+    for target, weight in _WEIGHTS.items():
         share = round(count * weight / sum(_WEIGHTS.values()))
-        arguments = ["-m", "benchmarks.fuzz", str(out), "--count", str(share), "--seed", str(seed), "--only", door]
+        arguments = ["-m", "benchmarks.fuzz", str(out), "--count", str(share), "--seed", str(seed), "--only", target]
         end = subprocess.run([sys.executable, *arguments], check=False, stderr=subprocess.DEVNULL)  # noqa: S603
-        report = out / f"{door}.json"
-        told[door] = json.loads(report.read_text(encoding="utf-8")) if end.returncode == 0 else {"died": end.returncode}
-        click.echo(f"{door}: {told[door]}")
-    (out / "all.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
-    if any(report.get("died") or report.get("findings") for report in told.values()):
+        report = out / f"{target}.json"
+        reports[target] = (
+            json.loads(report.read_text(encoding="utf-8")) if end.returncode == 0 else {"died": end.returncode}
+        )
+        click.echo(f"{target}: {reports[target]}")
+    (out / "all.json").write_text(json.dumps(reports, indent=2), encoding="utf-8")
+    if any(report.get("died") or report.get("findings") for report in reports.values()):
         raise click.ClickException(f"there are findings in {out}")
 
 
@@ -77,7 +79,7 @@ def _fuzz(target: Target, name: str, out: Path, count: int, seed: int) -> None:
             started = watch.start(content)
             try:
                 taken += target.feed(content, folder)
-            except Exception as error:  # noqa: BLE001 - this is what is looked for
+            except Exception as error:  # noqa: BLE001 - the search is for unexpected errors
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 key = f"{type(error).__name__} at {where.filename}:{where.lineno}"
                 if key not in findings:
@@ -99,7 +101,7 @@ def _fuzz(target: Target, name: str, out: Path, count: int, seed: int) -> None:
 
 
 class _Watch:
-    """Ends the process when an input takes too long, and keeps the input."""
+    """Ends the process when an input takes too long, and saves the input."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,17 +1,17 @@
-r"""Measures all that there is to know of speed on a GPU, in one go.
+r"""Measures all figures of speed on a GPU in one run.
 
     python -m benchmarks.gpu_speed --fp32 resnet.onnx --fp16 resnet.fp16.onnx --fields FOLDER \
         -o docs/performance/gpu.json
 
-- the session alone at batches of 1, 8, 64 and 256 fields, by each way to set up the provider, and its share of the
-  peak: the fastest of some products of square fp16 matrices on the same card;
-- from files to answers with the fastest way, and its share of the lesser of reading alone and that session alone;
+- the session alone at batches of 1, 8, 64 and 256 fields, with each provider setting, and its share of the peak: the
+  fastest of some products of square fp16 matrices on the same GPU;
+- from files to answers with the fastest setting, and its share of the lower rate of reading alone and that session;
 - one field at a time: p50, p90 and p99;
-- a cold start in a process of its own, until the first answer;
-- label sets of every way against those of the CPU.
+- a cold start in a new process, until the first answer;
+- label sets of every setting against those of the CPU.
 
-Beside `hpa-sdk[gpu]` it needs `onnx`. It takes about five minutes, and what was measured so far is written after each
-session, so that a crash of the card's runtime costs no more than what was to come.
+In addition to `hpa-sdk[gpu]` it needs `onnx`. It takes about five minutes. The figures so far are written after each
+session, so that a crash of the GPU runtime does not lose them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from hpa_sdk.inference.memory import memory_of
 
 BATCHES = (1, 8, 64, 256)
 COMPARED_AT = (1, 64)
-"""Batches at which the other ways are set beside the plain one."""
+"""Batch sizes at which the other settings are compared with the plain one."""
 
 WAYS: dict[str, dict[str, str]] = {
     "plain": {},
@@ -76,7 +76,7 @@ def main() -> None:
     expected = [prediction.labels for prediction in Predictor.load(options.fp32, device="cpu").predict(samples)]
     sessions: list[dict[str, Any]] = []
     figures: dict[str, Any] = {
-        "card": _card(),
+        "card": _gpu_name(),
         "card_memory": memory_of(Device.parse(options.device)),
         "onnxruntime": onnxruntime.__version__,
         "fp16_peak_operations_a_second": fp16_peak(Device.parse(options.device).index),
@@ -87,14 +87,14 @@ def main() -> None:
         asked = {"file": model.name, "way": way, "batch_size": batch_size}
         try:
             found = _measure(options, model, way, batch_size, samples, expected)
-        except HpaError as error:  # a way that this card or runtime does not know is a line of the table
+        except HpaError as error:  # a setting that this GPU or runtime does not support is a row of the table
             found = {"error": str(error)}
         else:
             operations = found["fields_a_second"].median * figures["operations_a_field"]
             found["share_of_fp16_peak"] = operations / figures["fp16_peak_operations_a_second"]
         sessions.append(asked | found)
         write_figures(options.output, figures)
-        gc.collect()  # frees the card for the next
+        gc.collect()  # frees the GPU memory for the next session
     measured = [session for session in sessions if "error" not in session]
     if not measured:
         sys.exit(f"No session ran; {options.output} says why.")
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def _trials(options: argparse.Namespace) -> Iterator[tuple[Path, str, int]]:
-    """Give each file, way and batch size, the plain ones first."""
+    """Give each file, setting and batch size, the plain ones first."""
     ways = list(WAYS) if options.device.startswith("cuda") else ["plain"]
     for way, model in itertools.product(ways, (options.fp32, options.fp16)):
         if not (way == "tf32" and model == options.fp16):
@@ -140,8 +140,8 @@ def _measure(
     return {"fields_a_second": rates, "same_label_sets": same}
 
 
-def fp16_peak(card: int) -> float:
-    """Give the fp16 operations a second of the fastest matrix product on a card."""
+def fp16_peak(gpu: int) -> float:
+    """Give the fp16 operations per second of the fastest matrix product on a GPU."""
     onnxruntime.preload_dlls()
     best = 0.0
     for side in _SIDES:
@@ -149,12 +149,12 @@ def fp16_peak(card: int) -> float:
         graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "peak", [taken], [given])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
         session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=[("CUDAExecutionProvider", {"device_id": str(card)})]
+            model.SerializeToString(), providers=[("CUDAExecutionProvider", {"device_id": str(gpu)})]
         )
         matrix = np.random.default_rng(0).standard_normal((side, side)).astype(np.float16)
         binding = session.io_binding()
-        binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(matrix, "cuda", card))
-        binding.bind_output("y", "cuda", card)
+        binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(matrix, "cuda", gpu))
+        binding.bind_output("y", "cuda", gpu)
         session.run_with_iobinding(binding)
         begun = time.perf_counter()
         for _ in range(10):
@@ -165,19 +165,19 @@ def fp16_peak(card: int) -> float:
 
 
 def _cold_start(model: Path, sample: Sample, device: str) -> float:
-    told = subprocess.run(  # noqa: S603 - this file's own code
+    completed = subprocess.run(  # noqa: S603 - this file's own code
         [sys.executable, "-c", _COLD, str(model), str(sample.files[0]), device],
         check=True, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
-    return float(told.stdout)
+    return float(completed.stdout)
 
 
-def _card() -> str:
-    told = subprocess.run(
+def _gpu_name() -> str:
+    completed = subprocess.run(
         ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],  # noqa: S607 - found on the path
         check=True, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
-    return told.stdout.strip()
+    return completed.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Proves that `hpa watch` loses nothing and answers nothing twice, whatever is done to it, and how soon it answers.
+"""Checks that `hpa watch` loses no field and answers none twice under kills and other faults, and measures its delay.
 
     python -m benchmarks.hot_folder_soak
     python -m benchmarks.hot_folder_soak --fields 200 --kills 1 --old-files 100000 --seed 2
 
-Fields of four small planes are written to a folder in random order and in pieces, while the watch is killed again and
-again and the folder is moved away and back. Some fields never get their last plane, some have a plane that is no
-picture, and old files are to be left alone. At the end the table and the JSON files are compared with what was written.
+Fields of four small planes are written to a folder in random order and in pieces, while the watch is killed repeatedly
+and the folder is moved away and back. Some fields never get their last plane, some have a plane that is not a picture,
+and old files must be skipped. At the end the table and the JSON files are compared with what was written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from hpa_sdk.workstation.watched_files import read_stamp
 from tests.small import make_model, random_planes
 
 _FIELDS_AT_A_TIME = 40
-_AHEAD = 400  # fields begun and not yet answered
+_AHEAD = 400  # fields started and not yet answered
 _AWAY_SECONDS = 2.0
 _STUCK_SECONDS = 240.0
 _COMPARED = 50
@@ -55,11 +55,11 @@ _CHUNKS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardships:
-    """What is done to the watch. Times are in seconds.
+    """The faults and the load for the watch. Times are in seconds.
 
-    Of `bad_every` fields one misses a plane and one has a plane that is no picture; `patience` is the station's wait
-    for a missing plane; `late_fields` are written one by one at the end, to measure how soon they are answered;
-    `old_files` lie in the folder before the watch first starts, which is told to skip them.
+    Of `bad_every` fields one lacks a plane and one has a plane that is not a picture; `patience` is the station's wait
+    for a missing plane; `late_fields` are written one by one at the end, to measure the delay of their answers;
+    `old_files` are in the folder before the watch first starts, with the option to skip them.
     """
 
     fields: int = 10_000
@@ -75,7 +75,7 @@ class Hardships:
 
 @dataclass(slots=True)
 class Findings:
-    """What came of it; `wrong` is empty where all is well. Times are in seconds."""
+    """The results; `wrong` is empty if all is correct. Times are in seconds."""
 
     wrong: list[str] = field(default_factory=list)
     kills: int = 0
@@ -95,7 +95,7 @@ class Soak:
 
     def __init__(self, folder: Path, hardships: Hardships) -> None:
         self._hardships = hardships
-        self._random = random.Random(hardships.seed)  # noqa: S311 - a repeatable order, no secret
+        self._random = random.Random(hardships.seed)  # noqa: S311 - a repeatable order, not a secret
         noise = np.random.default_rng(hardships.seed)
         self._pictures = [_png(plane) for _ in range(8) for plane in random_planes(noise)]
         self._watched, self._answers, self._station = folder / "exports", folder / "answers", folder / "station.toml"
@@ -113,7 +113,7 @@ class Soak:
         self._bad: dict[str, str] = {}
 
     def run(self) -> Findings:
-        """Do it all."""
+        """Run everything."""
         findings = Findings()
         for at, channel in zip(range(self._hardships.old_files), cycle(Channel), strict=False):
             (self._watched / f"old-{at // 4}_{channel}.png").write_bytes(self._pictures[0])
@@ -141,7 +141,7 @@ class Soak:
         finally:
             watch.terminate()
             code = watch.wait()
-        # On Windows to terminate is to kill, with exit code 1.
+        # On Windows terminate kills the process, with exit code 1.
         if code not in {0, 1}:
             findings.wrong.append(f"the watch ended with exit code {code}")
         findings.wrong += self._differences()
@@ -213,7 +213,7 @@ class Soak:
             time.sleep(0.2)
 
     def _delay(self, name: str) -> float:
-        """Give the seconds from the close of a field's last plane to its JSON file."""
+        """Give the seconds from closing a field's last plane to its JSON file."""
         for channel in Channel:
             (self._watched / f"{name}_{channel}.png").write_bytes(self._random.choice(self._pictures))
         closed = time.monotonic()
@@ -222,7 +222,7 @@ class Soak:
         return time.monotonic() - closed
 
     def _differences(self) -> Iterator[str]:
-        """Compare what was found with what was written."""
+        """Compare the results with what was written."""
         names = {f"field-{at:05d}" for at in range(self._hardships.fields)}
         names.update(f"late-{at}" for at in range(self._hardships.late_fields))
         with (self._answers / TABLE).open(encoding="utf-8", newline="") as file:
@@ -277,8 +277,8 @@ def _png(plane: npt.NDArray[np.uint8]) -> bytes:
 
 def _peak_memory(process: int) -> str:
     status = Path(f"/proc/{process}/status")
-    told = status.read_text(encoding="utf-8") if status.exists() else "VmHWM: unknown on this system"
-    return told.partition("VmHWM:")[2].partition("\n")[0].strip()
+    text = status.read_text(encoding="utf-8") if status.exists() else "VmHWM: unknown on this system"
+    return text.partition("VmHWM:")[2].partition("\n")[0].strip()
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
-"""Measures whether reading keeps up with the networks, and how much of the machine's arithmetic a fit uses.
+"""Measures whether reading keeps up with the networks, and which share of the machine's peak rate a fit uses.
 
     python -m benchmarks.input_rate
     python -m benchmarks.input_rate --steps 200 --precision mixed_bfloat16      # on a GPU
 
-Both networks are fitted as a recipe's last stage fits them, in turn on prepared images and on one batch over and over,
-which costs nothing to read; the medians of the pairs are printed with their ratio. The images lie in the page cache.
+Both networks are fitted as in a recipe's last stage, in turn on prepared images and on one repeated batch, which costs
+nothing to read; the medians of the pairs are printed with their ratio. The images are in the page cache.
 
 The peak is the fastest of several products of square matrices in the same precision, measured in the same run. A field
-costs 3 times the multiply-adds of its way forward (Conv2D and Dense; forward, gradient by inputs, gradient by weights),
-each of them two operations.
+costs 3 times the multiply-adds of its forward pass (Conv2D and Dense; forward, gradient by inputs, gradient by
+weights), each of them two operations.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def measure(name: NetworkName, dataset: Dataset, images: ImageSource, *, steps: 
     read = [batches[step] for step in range(steps)]
     reading = steps / (time.perf_counter() - start)
     bare_batches = RepeatedBatch(read[0], steps=steps)
-    # Not measured: the first steps of a network, in which it is traced and its memory allocated.
+    # Warm-up: in the first steps the network is traced and its memory is allocated.
     step_rate(network, RepeatedBatch(read[0], steps=2))
     runs = [(step_rate(network, bare_batches), step_rate(network, batches)) for _ in range(pairs)]
     bare, fed = (statistics.median(rates) for rates in zip(*runs, strict=True))
@@ -94,7 +94,7 @@ def measure(name: NetworkName, dataset: Dataset, images: ImageSource, *, steps: 
 
 
 class RepeatedBatch(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """One batch over and over, at no cost."""
+    """One repeated batch, at no cost."""
 
     def __init__(self, batch: tuple[Images, Targets], *, steps: int) -> None:
         super().__init__()
@@ -109,27 +109,27 @@ class RepeatedBatch(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
 
 
 class StepTimes(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Notes when each step ended."""
+    """Records the end time of each step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ends: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Fetch the loss, as a fit does to see whether it is a number, so that the device has done the step."""
+        """Fetch the loss, as a fit does to check it, so that the device has finished the step."""
         float((logs or {})["loss"])
         self.ends.append(time.perf_counter())
 
 
 def step_rate(network: keras.Model, batches: keras.utils.PyDataset) -> float:
-    """Fit for one epoch and give its steps a second, from the end of the first step on."""
+    """Fit for one epoch and give its steps per second, from the end of the first step."""
     times = StepTimes()
     network.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[times])
     return (len(times.ends) - 1) / (times.ends[-1] - times.ends[0])
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Count the multiply-adds of convolutions and dense layers for one field, forward."""
+    """Count the multiply-adds of convolutions and dense layers in the forward pass of one field."""
     return sum(
         math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
         for layer in _layers(network)
@@ -146,11 +146,11 @@ def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def peak_rate() -> float:
-    """Give the operations a second of the fastest matrix product in the precision of the networks."""
+    """Give the operations per second of the fastest matrix product in the precision of the networks."""
     dtype = keras.mixed_precision.dtype_policy().compute_dtype
     best = 0.0
     for side in _SIDES:
-        # Scaled so that a product of products neither grows nor vanishes.
+        # Scaled so that repeated products neither grow nor vanish.
         matrix = ops.cast(keras.random.normal((side, side), stddev=side**-0.5), dtype)
         fetch(ops.matmul(matrix, matrix))
         start = time.perf_counter()

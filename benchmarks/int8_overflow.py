@@ -1,10 +1,10 @@
-"""Measures what int8 files cost on this processor, and how far sums that overflow lead them astray.
+"""Measures the cost of int8 files on this processor, and the error by overflow of their sums.
 
     python -m benchmarks.int8_overflow resnet.onnx FIELDS -o docs/performance/int8_overflow.json
 
-Processors without VNNI sum products of int8 in 16 bits, which overflow. Each file is run as onnxruntime comes, and as
-the SDK runs it, which goes around that; both are compared with the file's own arithmetic in float32, node by node as it
-is written. On processors with VNNI nothing overflows, and both ways are one.
+Processors without VNNI sum products of int8 in 16 bits, which can overflow. Each file is run with onnxruntime's default
+settings, and with the SDK's, which avoid that; both are compared with the file's own arithmetic in float32, node by
+node as written. On processors with VNNI nothing overflows, and both settings are equal.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _answer(session: onnxruntime.InferenceSession, images: list[npt.NDArray[np.f
 
 
 def _error(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
-    """Give the root of the mean square of the difference, in logits."""
+    """Give the root mean square of the difference, in logits."""
     return float(np.sqrt(np.mean((log_odds(found) - log_odds(expected)) ** 2)))
 
 

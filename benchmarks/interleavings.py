@@ -1,11 +1,11 @@
-"""Looks for wrong answers in random orders of what is done to files and models with what is answered from them.
+"""Searches for wrong answers in random interleavings of file changes, model changes and predictions.
 
     python -m benchmarks.interleavings --count 10000
 
 In an interleaving, planes are replaced, rewritten, renamed, swapped, removed and restored, their times set, and the
 model file changed, in random order, between and during the reads of a stream, of a run with a ledger that is stopped
-and resumed, or of a watch with its page. Each answer, row, result and picture is compared with that of the bytes that
-it names. The exit code is 1 if one is wrong. Most of the time goes into waiting: more processes than cores help.
+and resumed, or of a watch with its page. Each answer, row, result and picture is compared with the correct one for the
+bytes that it names. The exit code is 1 if one is wrong. Most of the time is waiting: more processes than cores help.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.hpa_sdk.identity.world import World
 
 _WATCHED_SHARE = 0.3
 _BURSTS = 30
-"""Interleavings of one watch, between two times at which everything has to be answered as it is."""
+"""Interleavings of one watch between two checks, at which all current files must be answered."""
 
 _FIELDS = 3
 _PAUSES = (0.0, 0.0, 0.002, 0.02, 0.08)  # seconds
@@ -79,7 +79,7 @@ def _search_runs(world: World, folder: Path) -> tuple[Counter[str], list[str]]:
             else:
                 getattr(runs, step)()
         runs.finish()
-    # Once more, undisturbed: of what lies there now, and of nothing else.
+    # Once more, undisturbed: the run must answer exactly the current files.
     runs.begin_run()
     runs.finish()
     counts = {"answers": runs.answers, "failures": runs.failures, "cached": runs.hits}

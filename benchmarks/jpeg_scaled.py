@@ -1,10 +1,10 @@
-"""Measures what JPEG planes decoded at a part of their size would save, and what it would do to label sets.
+"""Measures what decoding JPEG planes at a part of their size would save, and how it would change label sets.
 
     python -m benchmarks.jpeg_scaled resnet.onnx FIELDS -o docs/performance/jpeg_scaled.json
 
-A JPEG file can be decoded at a half or a quarter of its size for less than the whole. The planes are genuine ones made
-four times as wide and high by bicubic interpolation and kept as JPEG, as the Human Protein Atlas publishes its own;
-times are milliseconds of processor time a plane on one thread, the ways in turn.
+A JPEG file can be decoded at a half or a quarter of its size for less than the whole. The planes are real ones made
+four times as wide and high by bicubic interpolation and saved as JPEG, as the Human Protein Atlas publishes its own;
+times are milliseconds of processor time per plane on one thread, and the ways take turns.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def main() -> None:
         }
         rows = list(in_turn(timed, options.rounds))
     whole = answers["whole"]
-    told = {name: _compare(found, whole) for name, found in answers.items() if found is not whole}
+    against_whole = {name: _compare(found, whole) for name, found in answers.items() if found is not whole}
     figures = {"fields": len(fields), "milliseconds_a_plane": spreads(rows), "of_whole": ratios(rows, "whole")}
-    write_figures(options.output, figures | {"against_whole": told})
+    write_figures(options.output, figures | {"against_whole": against_whole})
 
 
 def _decode(file: Path, part: int) -> Planes:

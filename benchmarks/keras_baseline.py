@@ -1,4 +1,4 @@
-"""Answers as the study did, one field after the other through Keras, for ``hpa bench --against``.
+"""The study's way to predict, one field at a time through Keras, as a baseline for ``hpa bench --against``.
 
     hpa bench resnet.onnx FIELDS --against benchmarks.keras_baseline:RUN
 
@@ -19,16 +19,16 @@ from training.judge.fitted_run import read_run
 
 
 def open_baseline(run: str) -> StudyLoop:
-    """Open the network of a run folder in the study's loop."""
+    """Load the network of a run folder into the study's loop."""
     return StudyLoop("the study's loop with Keras", KerasNetwork(Path(run)))
 
 
 class KerasNetwork:
-    """A fitted network, asked as the study asks it."""
+    """A fitted network, called as in the study."""
 
     def __init__(self, run: Path) -> None:
         self._network = read_run(run).network
 
     def __call__(self, images: npt.NDArray[np.float64]) -> Probabilities:
-        """Answer a batch."""
+        """Predict a batch."""
         return cast("Probabilities", self._network.predict(images, verbose=0))

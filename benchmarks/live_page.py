@@ -1,10 +1,10 @@
-"""Measures the live page: what its clients get of a predictor's throughput, its memory, how soon it opens and shows.
+"""Measures the live page: the throughput of its clients, its memory, and how soon it opens and shows results.
 
     python -m benchmarks.live_page
     python -m benchmarks.live_page --model resnet.onnx --fields FOLDER --seconds 60
 
-The server and its clients run on this computer, over the loopback address alone. Throughput is set against that of
-`Predictor.predict` on the same files, measured before and after, as other programs may share the computer.
+The server and its clients run on this computer, over the loopback address only. Throughput is compared with that of
+`Predictor.predict` on the same files, measured before and after, since other programs may use the computer too.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _SIDE = 512
 _RESULTS = 10_000
 _SHOWN = 20
 _SAMPLE_SECONDS = 0.5
-_PATIENCE = 600.0  # seconds for an answer, on a computer that does much else
+_PATIENCE = 600.0  # seconds for an answer, on a busy computer
 _WARM_UP_SECONDS = 10.0
-_PREDICT_SHARE = 3  # of the time of the clients, before and after
+_PREDICT_SHARE = 3  # the time of the clients is divided by this, before and after
 _BROWSERS = ("chromium", "google-chrome", "chrome", "msedge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What clients got. Times are in seconds, memory in MiB.
+    """The results of the clients. Times are in seconds, memory in MiB.
 
-    `share` is the throughput of the clients by that of `predict`; `memory_start` is the server's after warming up.
+    `share` is the throughput of the clients divided by that of `predict`; `memory_start` is the server's after warm-up.
     """
 
     clients: int
@@ -86,7 +86,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appearance:
-    """How long after its answer an open page shows a field, in seconds: median and longest; None without a browser."""
+    """Seconds from the answer of a field until an open page shows it: median and longest; None without a browser."""
 
     fields: int
     median_seconds: float | None
@@ -94,7 +94,7 @@ class Appearance:
 
 
 def main() -> None:
-    """Measure, and print what was found as JSON."""
+    """Measure, and print the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="default: a very small one")
     parser.add_argument("--fields", type=Path, help="folder of fields; default: noise of 512 x 512 pixels")
@@ -221,7 +221,7 @@ def _sample_memory(process: int, memory: list[float], done: threading.Event) -> 
 
 
 def _memory(process: int) -> float:
-    """Give the resident memory of a process in MiB, where the system tells it in Linux' way; else 0."""
+    """Give the resident memory of a process in MiB, if the system reports it as Linux does; else 0."""
     status = Path(f"/proc/{process}/status")
     match = re.search(r"VmRSS:\s*(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
     return int(match[1]) / 1024 if match else 0.0

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory_over_time resnet.int8.onnx --fields FOLDER -o docs/performance/memory.json
 
-The resident set is noted every 100 fields. What counts is how far it strays from its median, from the 500th field on.
+The resident set is recorded every 100 fields. The result is its range around its median, from the 500th field on.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def main() -> None:
     predictor = Predictor.load(options.model, device=options.device)
     samples = itertools.islice(itertools.cycle(list(find_samples(options.fields))), options.count)
     process = psutil.Process()
-    noted: dict[int, float] = {}
+    sizes: dict[int, float] = {}
     answers = predictor.stream(samples, on_error="raise")
     for number, _ in enumerate(tqdm(answers, total=options.count, unit=" fields", disable=None)):
         if number % _EVERY == 0:
-            noted[number] = process.memory_info().rss / _MEBIBYTE
-    settled = np.array([size for number, size in noted.items() if number >= _SETTLED])
+            sizes[number] = process.memory_info().rss / _MEBIBYTE
+    settled = np.array([size for number, size in sizes.items() if number >= _SETTLED])
     away = settled / np.median(settled) - 1
     write_figures(
         options.output,
@@ -51,7 +51,7 @@ def main() -> None:
             "median_mib": float(np.median(settled)),
             "lowest": float(away.min()),
             "highest": float(away.max()),
-            "mib": noted,
+            "mib": sizes,
         },
     )
 

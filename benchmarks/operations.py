@@ -1,4 +1,4 @@
-"""Counts what a network multiplies for one field, so that a rate can be set against a processor's peak."""
+"""Counts the multiplications of a network for one field, to compare a rate with a processor's peak."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Fills the tables and the plot of docs/performance.md with what the benchmarks wrote, and with nothing else.
+"""Fills the tables and the plot of docs/performance.md with the figures of the benchmarks.
 
     python -m benchmarks.performance_page docs/performance.md docs/performance
 
-Between two marks ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands what NAME.json says; what no benchmark wrote stands
-there as not measured.
+The text between two marks ``<!-- NAME -->`` and ``<!-- /NAME -->`` comes from NAME.json; without this file, the page
+says that it was not measured.
 """
 
 from __future__ import annotations
@@ -48,120 +48,120 @@ def _part(name: str, figures: dict[str, Any]) -> str:
         return f"{_NOT_MEASURED}\n"
     lines = [*TABLES[name](figures[name])]
     machine = figures[name]["machine"]
-    # Older figures don't tell how int8 is summed.
+    # Older figures do not have the way in which int8 is summed.
     int8 = f", int8 {machine['int8']}" if "int8" in machine else ""
-    told = f"{machine['processor']}{int8}, {machine['memory_gib']} GiB, {machine['platform']}."
-    return "\n".join([*lines, "", told, ""])
+    described = f"{machine['processor']}{int8}, {machine['memory_gib']} GiB, {machine['platform']}."
+    return "\n".join([*lines, "", described, ""])
 
 
-def _end_to_end(told: dict[str, Any]) -> Iterator[str]:
-    keras = told["fields_a_second"]["keras"]
+def _end_to_end(figures: dict[str, Any]) -> Iterator[str]:
+    keras = figures["fields_a_second"]["keras"]
     yield "| file and runtime | fields/s | times Keras | of the ceiling | label sets as Keras | as fp32 |"
     yield "| --- | --- | --- | --- | --- | --- |"
     yield f"| the study's loop, Keras | {_spread(keras)} | 1 | | | |"
-    for name, ratio in told["times_keras"].items():
+    for name, ratio in figures["times_keras"].items():
         precision, device = name.split()
-        as_fp32 = told["same_label_sets_as_fp32"].get(name)
-        fields_a_second = _spread(told["fields_a_second"][name])
+        as_fp32 = figures["same_label_sets_as_fp32"].get(name)
+        fields_a_second = _spread(figures["fields_a_second"][name])
         yield (
             f"| {FILES[precision]}, {RUNTIMES[device]} | {fields_a_second} | **{_spread(ratio)}**"
-            f" | {_share(told['share_of_ceiling'][name])} | {told['same_label_sets_as_keras'][name]:.1%}"
+            f" | {_share(figures['share_of_ceiling'][name])} | {figures['same_label_sets_as_keras'][name]:.1%}"
             f" | {'' if as_fp32 is None else f'{as_fp32:.1%}'} |"
         )
     yield ""
-    yield f"{told['fields']} fields; median of the turns (lowest to highest)."
+    yield f"{figures['fields']} fields; median of the turns (lowest to highest)."
 
 
-def _sessions(told: dict[str, Any]) -> Iterator[str]:
+def _sessions(figures: dict[str, Any]) -> Iterator[str]:
     yield "| file | session | fields/s | time over OpenVINO's own |"
     yield "| --- | --- | --- | --- |"
-    for model, found in told["models"].items():
+    for model, found in figures["models"].items():
         over = found["time_over_openvinos_own"] | found["time_over_openvinos_own_one"]
         for name, spread in found["fields_a_second"].items():
             yield f"| {model} | {name} | {_spread(spread)} | {_spread(over[name]) if name in over else '1'} |"
     yield ""
-    peak = told["peak_int8_operations_a_second"] / 1e12
-    for model, found in told["models"].items():
+    peak = figures["peak_int8_operations_a_second"] / 1e12
+    for model, found in figures["models"].items():
         ((name, share),) = found["share_of_peak"].items()
         giga = found["operations_a_field"] / 1e9
         yield f"{model}: {giga:.1f} G operations a field; {name} reaches {share:.0%} of the {peak:.2f} T/s int8 peak."
 
 
-def _int8_overflow(told: dict[str, Any]) -> Iterator[str]:
+def _int8_overflow(figures: dict[str, Any]) -> Iterator[str]:
     yield "| model | weights | session | CPU time over fp32 | as written, from fp32 | session, from as written |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for model, found in told["models"].items():
+    for model, found in figures["models"].items():
         for plan, by_session in found.items():
             for session, share in by_session["cpu_share"].items():
                 summing = by_session["overflow_logits"][session]
                 cells = (model, plan, session, _spread(share), f"{by_session['rounding_logits']:.4f}", f"{summing:.4f}")
                 yield f"| {' | '.join(cells)} |"
     yield ""
-    yield f"{told['fields']} fields; differences are the root of the mean square, in logits."
+    yield f"{figures['fields']} fields; differences are the root of the mean square, in logits."
 
 
-def _decoders(told: dict[str, Any]) -> Iterator[str]:
+def _decoders(figures: dict[str, Any]) -> Iterator[str]:
     yield "| planes | decoder | ms a plane | over the SDK's |"
     yield "| --- | --- | --- | --- |"
-    for form, found in told["milliseconds_a_plane"].items():
+    for form, found in figures["milliseconds_a_plane"].items():
         for name, spread in found["times"].items():
             over = found["over_the_sdk"].get(name)
             yield f"| {form} | {name} | {_spread(spread)} | {'1' if over is None else _spread(over)} |"
 
 
-def _jpeg_scaled(told: dict[str, Any]) -> Iterator[str]:
+def _jpeg_scaled(figures: dict[str, Any]) -> Iterator[str]:
     yield "| decoded | ms a plane | over the whole | same label sets | probabilities differ by, at most |"
     yield "| --- | --- | --- | --- | --- |"
-    for name, spread in told["milliseconds_a_plane"].items():
-        if name in told["of_whole"]:
-            found = told["against_whole"][name]
+    for name, spread in figures["milliseconds_a_plane"].items():
+        if name in figures["of_whole"]:
+            found = figures["against_whole"][name]
             cells = (
-                f"{_spread(told['of_whole'][name])} | {found['same_label_sets']:.1%} | {found['max_difference']:.2f}"
+                f"{_spread(figures['of_whole'][name])} | {found['same_label_sets']:.1%} | {found['max_difference']:.2f}"
             )
         else:
             cells = "1 | | "
         yield f"| {name} | {_spread(spread)} | {cells} |"
     yield ""
-    yield f"{told['fields']} fields of 2048 x 2048."
+    yield f"{figures['fields']} fields of 2048 x 2048."
 
 
-def _start_up(told: dict[str, Any]) -> Iterator[str]:
+def _start_up(figures: dict[str, Any]) -> Iterator[str]:
     yield "| model | raw session, s | SDK, s | ratio |"
     yield "| --- | --- | --- | --- |"
-    for model, found in told["models"].items():
+    for model, found in figures["models"].items():
         cells = (found["seconds"]["raw"], found["seconds"]["sdk"], found["over_raw"]["sdk"])
         yield f"| {model} | {' | '.join(map(_spread, cells))} |"
     yield ""
-    yield f"`import hpa_sdk`: {_spread(told['import_seconds']['import hpa_sdk'], 3)} s."
+    yield f"`import hpa_sdk`: {_spread(figures['import_seconds']['import hpa_sdk'], 3)} s."
 
 
-def _memory(told: dict[str, Any]) -> Iterator[str]:
+def _memory(figures: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"{told['fields']:,} fields on {told['device']} with {told['model']}: {told['median_mib']:.0f} MiB,"
-        f" from {told['lowest']:+.1%} to {told['highest']:+.1%} of that after the first 500."
+        f"{figures['fields']:,} fields on {figures['device']} with {figures['model']}: {figures['median_mib']:.0f} MiB,"
+        f" from {figures['lowest']:+.1%} to {figures['highest']:+.1%} of that after the first 500."
     )
 
 
-def _gpu(told: dict[str, Any]) -> Iterator[str]:
-    yield f"{told['card']}, onnxruntime {told['onnxruntime']}."
+def _gpu(figures: dict[str, Any]) -> Iterator[str]:
+    yield f"{figures['card']}, onnxruntime {figures['onnxruntime']}."
     yield ""
     yield "| file | provider | batch | fields/s | of the fp16 peak | label sets as on the CPU |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for found in told["sessions"]:
+    for found in figures["sessions"]:
         head = f"| {found['file']} | {found['way']} | {found['batch_size']} |"
         if "error" in found:
             yield f"{head} {found['error']} | | |"
         else:
             share, same = found["share_of_fp16_peak"], found["same_label_sets"]
             yield f"{head} {_spread(found['fields_a_second'])} | {share:.1%} | {same:.1%} |"
-    if "cold_start_seconds" not in told:  # the last figure: the run did not end
+    if "cold_start_seconds" not in figures:  # the last figure: the run did not finish
         return
-    files, one = told["from_files"], told["single_stream_ms"]
+    files, one = figures["from_files"], figures["single_stream_ms"]
     yield ""
     yield (
         f"From files: {_spread(files['offline'])} fields/s, {_share(files['share'])} of the ceiling, bound by"
         f" {files['binding']}. One field: p50 {one['p50']:.1f}, p90 {one['p90']:.1f}, p99 {one['p99']:.1f} ms."
-        f" Cold start: {_spread(told['cold_start_seconds'])} s."
+        f" Cold start: {_spread(figures['cold_start_seconds'])} s."
     )
 
 
@@ -181,12 +181,12 @@ TABLES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
 def plot(networks: dict[str, Any], path: Path) -> None:
     """Draw how many times the rate of Keras each file and runtime reaches."""
     plt.rcParams["svg.hashsalt"] = "hpa-sdk"  # the same figures give the same file
-    bars = [len(told["times_keras"]) for told in networks.values()]
+    bars = [len(figures["times_keras"]) for figures in networks.values()]
     figure, panes = plt.subplots(
         1, len(networks), figsize=(1.2 * sum(bars), 3), sharey=True, squeeze=False, width_ratios=bars
     )
-    for pane, (name, told) in zip(panes[0], networks.items(), strict=True):
-        ratios = told["times_keras"]
+    for pane, (name, figures) in zip(panes[0], networks.items(), strict=True):
+        ratios = figures["times_keras"]
         middles = [ratio["median"] for ratio in ratios.values()]
         reach = [
             [middle - ratio["low"] for middle, ratio in zip(middles, ratios.values(), strict=True)],

@@ -1,12 +1,12 @@
-r"""Measures a network from files to answers against the study's loop with Keras, and against what could be had at most.
+r"""Measures a network from files to answers against the study's loop with Keras, and against the possible maximum.
 
     python -m benchmarks.pipeline_speed --keras RUN --fp32 resnet.onnx --int8 resnet.int8.onnx --fields FOLDER \
         -o docs/performance/inception_resnet_v2.json
 
-All take turns in one run: Keras one field at a time, then each file by each runtime, and right after it that runtime's
-session alone on ready tensors; reading alone is measured once a round. On processors the ceiling is what the two works
-come to on the same cores, 1 / (1 / reading + 1 / session). Label sets are compared with those of Keras and, for other
-files, with those of the fp32 file. --winograd adds the file of ``python -m export winograd``.
+All take turns in one run: Keras one field at a time, then each file with each runtime, and directly after it that
+runtime's session alone on prepared tensors; reading alone is measured once a round. On CPUs the ceiling is the rate of
+both steps on the same cores, 1 / (1 / reading + 1 / session). Label sets are compared with those of Keras and, for
+other files, with those of the fp32 file. --winograd adds the file of ``python -m export winograd``.
 """
 
 from __future__ import annotations

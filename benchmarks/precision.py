@@ -1,8 +1,8 @@
-"""Measures what a variant gains and costs: CPU time, size, and answers, against the fp32 file.
+"""Compares a variant with the fp32 file: CPU time, size, and answers.
 
     python -m benchmarks.precision resnet.onnx resnet.int8.onnx resnet.fp16.onnx --fields FOLDER
 
-CPU time is that of one field on one thread. The files take turns; the median of the pairs is printed with its range.
+CPU time is for one field on one thread. The files take turns; the median of the pairs is printed with its range.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def measure(parent: Path, variants: list[Path], data: Path, *, count: int, pairs
     parent : pathlib.Path
         The fp32 file.
     variants : list of pathlib.Path
-        Files made of it.
+        Files made from it.
     data : pathlib.Path
         Fields to answer.
     count : int

@@ -1,10 +1,10 @@
-"""Measures what prepared images cost to build and to read, and what they save.
+"""Measures the cost of building and reading prepared images, and what they save.
 
     python -m benchmarks.prepared_cache
 
-What is compared is measured in turn, A B A B, and the medians are printed with their ratio. The machine's other work
-shows in ``cores``: the processor time that a build had, divided by the time that passed. One set of simulated fields is
-read again and again under many rows; each row is decoded and written as if its field were another.
+Alternatives are measured in turn, A B A B, and the medians are printed with their ratio. ``cores`` shows other work on
+the machine: the processor time of a build divided by its wall time. One set of simulated fields is read repeatedly
+under many rows; each row is decoded and written like a separate field.
 """
 
 from __future__ import annotations
@@ -61,22 +61,22 @@ def measure_build(dataset: Dataset, pairs: int, workers: int) -> None:
     runs = [(build(1), build(workers)) for _ in range(pairs)]
     for threads, of_run in ((1, 0), (workers, 1)):
         rates, cores = zip(*(run[of_run] for run in runs), strict=True)
-        tell(
+        print_figure(
             f"build, {threads} threads",
             f"{statistics.median(rates):.0f} fields/s, {statistics.median(cores):.2f} cores",
         )
     ratios = [several[0] / one[0] for one, several in runs]
     ratio = statistics.median(ratios)
     verdict = "at least" if ratio >= _WANTED else "BELOW"
-    tell("ratio", f"{ratio:.2f} ({verdict} {_WANTED}), from {min(ratios):.2f} to {max(ratios):.2f}")
+    print_figure("ratio", f"{ratio:.2f} ({verdict} {_WANTED}), from {min(ratios):.2f} to {max(ratios):.2f}")
 
 
 def measure_reading(dataset: Dataset, folder: Path, pairs: int) -> None:
-    """Compare a batch from prepared images with one that is decoded, and the values in them."""
+    """Compare a batch of prepared images with a decoded one, in time and values."""
     rng = np.random.default_rng(0)
     prepared, decoded = prepare(dataset, folder), DecodedImages(dataset.samples)
     rows = np.arange(len(prepared))
-    tell("largest difference", f"{np.abs(prepared[rows] - decoded[rows]).max():.2g}")
+    print_figure("largest difference", f"{np.abs(prepared[rows] - decoded[rows]).max():.2g}")
 
     def read(source: ImageSource) -> float:
         drawn = rng.integers(len(source), size=BATCH_SIZE)
@@ -84,12 +84,12 @@ def measure_reading(dataset: Dataset, folder: Path, pairs: int) -> None:
 
     runs = [(read(prepared), read(decoded)) for _ in range(10 * pairs)]
     fast, slow = (1000 * statistics.median(times) for times in zip(*runs, strict=True))
-    tell(f"batch of {BATCH_SIZE}, prepared", f"{fast:.2f} ms")
-    tell(f"batch of {BATCH_SIZE}, decoded", f"{slow:.2f} ms, {slow / fast:.0f} times as long")
+    print_figure(f"batch of {BATCH_SIZE}, prepared", f"{fast:.2f} ms")
+    print_figure(f"batch of {BATCH_SIZE}, decoded", f"{slow:.2f} ms, {slow / fast:.0f} times as long")
 
 
 def measure_memory(dataset: Dataset, folder: Path) -> None:
-    """Watch the memory of this process that no file backs, while a large file grows and while it is read."""
+    """Measure the anonymous memory of this process while a large file is built and read."""
     fields = len(dataset.samples)
     held: list[float] = []
     stop = threading.Event()
@@ -105,19 +105,19 @@ def measure_memory(dataset: Dataset, folder: Path) -> None:
     stop.set()
     watcher.join()
     size = tqdm.format_sizeof(images[0].path.stat().st_size, "B")
-    tell(f"build of {fields:,} fields", f"{fields / seconds:.0f} fields/s, {size}")
-    tell("opening it again", f"{seconds_of(lambda: prepare(dataset, folder)):.2f} s")
+    print_figure(f"build of {fields:,} fields", f"{fields / seconds:.0f} fields/s, {size}")
+    print_figure("opening it again", f"{seconds_of(lambda: prepare(dataset, folder)):.2f} s")
     if held:
         quarters = [f"{max(part):.0f}" for part in np.array_split(held, 4)]
-        tell("anonymous memory, MB", f"most in each quarter of the build: {', '.join(quarters)}")
+        print_figure("anonymous memory, MB", f"most in each quarter of the build: {', '.join(quarters)}")
     rng = np.random.default_rng(0)
     for _ in tqdm(range(500), disable=None):
         images[0][rng.integers(fields, size=BATCH_SIZE)]
-    tell("  after 500 batches", f"{anonymous_megabytes():.0f}")
+    print_figure("  after 500 batches", f"{anonymous_megabytes():.0f}")
 
 
 def repeated(dataset: Dataset, fields: int) -> Dataset:
-    """Give a data set with the same fields over and over."""
+    """Give a data set that repeats the same fields."""
     rows = np.arange(fields) % len(dataset.samples)
     return replace(
         dataset,
@@ -128,7 +128,7 @@ def repeated(dataset: Dataset, fields: int) -> Dataset:
 
 
 def anonymous_megabytes() -> float:
-    """Read RssAnon from ``/proc``; not a number where there is none."""
+    """Read RssAnon from ``/proc``; NaN if there is none."""
     if not STATUS.exists():
         return float("nan")
     fields = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
@@ -142,7 +142,7 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def tell(what: str, found: str) -> None:
+def print_figure(what: str, found: str) -> None:
     """Print one line."""
     click.echo(f"{what:32}{found}")
 

@@ -1,10 +1,10 @@
-"""Measures which layers the error of an int8 file comes from: a group of them quantized at a time, the others float.
+"""Measures which layers cause the error of an int8 file: one group at a time is quantized, the others are float.
 
     python -m benchmarks.quantization_noise resnet.onnx FIELDS --held-out OTHER_FIELDS
 
-The error is the root of the mean square of what the logits of the classes in use differ by, on held-out fields, in
-activations of 8 bits with the ranges of MinMax. Beside it stands how far fields are from a threshold: a label set
-changes where the error is larger than that.
+The error is the root mean square of the differences of the logits of the classes in use, on held-out fields, with
+activations of 8 bits and MinMax ranges. The distance of fields from a threshold is printed too: a label set changes if
+the error is larger than that.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def main() -> None:
             excluded = tuple(name for name in convolutions if name not in group)
             found = answer(quantizer.quantize(QuantizationPlan(excluded=excluded)), parent.card, held_out)
             error = (log_odds(found) - log_odds(expected))[:, used]
-            told = f"{group[0]} to {group[-1]} ({len(group)})"
-            click.echo(f"  {told:<32} {np.sqrt(np.mean(error**2)):.4f} logits")
+            layers = f"{group[0]} to {group[-1]} ({len(group)})"
+            click.echo(f"  {layers:<32} {np.sqrt(np.mean(error**2)):.4f} logits")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.raw_planes resnet.onnx --fields FOLDER
 
-The fields are brought to each size by bicubic interpolation, and one field of noise is added.
+The fields are resized to each size by bicubic interpolation, and one field of noise is added.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
                 f"{height} x {width}: probabilities differ by {np.abs(found - expected).max():.1e} at most,"
                 f" same label sets {same:.1%} of {len(planes)}"
             )
-        # Windows removes no file that is still mapped.
+        # Windows can't remove a file that is still mapped.
         del graph
 
 

@@ -1,9 +1,9 @@
-"""Measures what a Ray cluster of one node, this machine, costs over the plain pipeline on the same cores.
+"""Measures the overhead of a Ray cluster of one node, this machine, over the plain pipeline on the same cores.
 
 Run, where hpa-sdk[cpu,ray] is installed: python -m benchmarks.ray_overhead
 
 Both take turns over simulated fields; a turn is from opening the model to the last answer, with the cluster already
-up. Beside the time on the clock stands that of the processor, of all processes together, steadier on a busy machine.
+up. The wall time is printed with the processor time of all processes, which varies less on a busy machine.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from tests.small import CARD, build_model
 from training.simulation import simulate
 
 DIFFERENT = 200
-"""Fields that are simulated; the others are the same again."""
+"""Number of simulated fields; the others repeat them."""
 
 _Answers = Iterable[Prediction | Failure]
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one run over all fields took, in seconds.
+    """The times of one run over all fields, in seconds.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Turn:
     first : float
         To the first answer.
     processor : float
-        Of this process and those below it, together.
+        Of this process and its descendants, together.
     """
 
     clock: float
@@ -70,11 +70,11 @@ def main(count: int, size: int, rounds: int, cores: int, model: Path | None, fil
         simulate(Path(scratch) / "fields", count=min(count, DIFFERENT), seed=0, size=size, workers=cores)
         samples = list(islice(cycle(find_samples(Path(scratch) / "fields")), count))
         file = model or _costly_model(Path(scratch) / "costly.onnx", filters)
-        # Else Ray's workers stand behind whatever else runs here, and the plain pipeline does not.
+        # Else Ray's workers have lower priority than other processes, and the plain pipeline does not.
         os.environ.setdefault("RAY_worker_niceness", "0")
         began = time.perf_counter()
         ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False)
-        told = {
+        figures = {
             "model": model.name if model else f"the small one of the tests behind {filters} filters of 3 x 3",
             "fields": f"{count}, in turn of {min(count, DIFFERENT)} simulated of {size} x {size} pixels",
             "cores": cores,
@@ -90,7 +90,7 @@ def main(count: int, size: int, rounds: int, cores: int, model: Path | None, fil
             turns[name].append(_measured(engines[name], count))
             click.echo(f"{name}: {turns[name][-1]}, load {psutil.getloadavg()[0]:.1f}", err=True)
         ray.shutdown()
-    click.echo(json.dumps(told | _summary(turns), indent=2))
+    click.echo(json.dumps(figures | _summary(turns), indent=2))
 
 
 def _measured(answers: Callable[[], _Answers], count: int) -> Turn:
@@ -106,25 +106,25 @@ def _measured(answers: Callable[[], _Answers], count: int) -> Turn:
 
 
 def _processor_times() -> dict[psutil.Process, float]:
-    """Give the seconds of this process and of each below it, with those of its own that have ended."""
+    """Give the seconds of this process and of each descendant, including its ended children."""
     here = psutil.Process()
     return {each: sum(each.cpu_times()[:4]) for each in [here, *here.children(recursive=True)]}
 
 
 def _summary(turns: Mapping[str, list[Turn]]) -> dict[str, object]:
-    told: dict[str, object] = {}
+    figures: dict[str, object] = {}
     for figure in ("clock", "first", "processor"):
         each = {name: [asdict(turn)[figure] for turn in some] for name, some in turns.items()}
-        told[f"{figure}_s"] = {name: round(statistics.median(some), 2) for name, some in each.items()}
+        figures[f"{figure}_s"] = {name: round(statistics.median(some), 2) for name, some in each.items()}
         if figure != "first":
             more = [ray / plain - 1 for plain, ray in zip(*each.values(), strict=True)]
-            told[f"{figure}_overhead"] = f"{statistics.median(more):.1%}"
-            told[f"{figure}_overhead_of_pairs"] = [f"{pair:.1%}" for pair in more]
-    return told
+            figures[f"{figure}_overhead"] = f"{statistics.median(more):.1%}"
+            figures[f"{figure}_overhead_of_pairs"] = [f"{pair:.1%}" for pair in more]
+    return figures
 
 
 def _costly_model(path: Path, filters: int) -> Path:
-    """Write the small network with convolutions before it, so that a field has a cost."""
+    """Write the small network with convolutions before it, so that a field costs time."""
     model = build_model()
     graph, rng = model.graph, np.random.default_rng(1)
     graph.node[0].output[0] = "pixels"

@@ -1,12 +1,12 @@
-"""Measures what each part of `strong` adds, by a small network that a CPU can fit for long enough.
+"""Measures the effect of each part of `strong`, with a small network that a CPU can fit for long enough.
 
     python -m benchmarks.recipe_parts DATA HELD_OUT --presentations 24000 -o recipe_parts.json
 
 The recipes `study` and `strong`, and `strong` with one part changed at a time, each fit the same network of 13
 layers, at half the networks' resolution or less, with the same number of fields seen. Its learning rates are a multiple
-of the recipes', which are for large networks. It says which part helps and which hinders, not how good the real
-networks get. The figures of a class with one to three held-out fields are chance, so those of the others stand beside
-all. Each fit is judged by one view of a field and, as the recipe `strong` may be, by the mean of all eight.
+of the recipes', which are for large networks. It shows which part helps and which does not, not how good the real
+networks become. The figures of a class with one to three held-out fields are chance, so the figures without these
+classes are printed too. Each fit is judged on one view of a field and, as for `strong`, on the mean of all eight.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _JUDGEMENTS = 10
 _STATISTICS_FIELDS = 256
 _AT_ONCE = 50
 _OFTEN = 10
-"""Held-out fields of a class from which its figures are more than chance."""
+"""Smallest number of held-out fields of a class for figures that are more than chance."""
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def _print(row: Mapping[str, Any]) -> None:
 
 
 class _ShrunkFields:
-    """The fields of a data set at a part of the networks' resolution, in memory."""
+    """The fields of a data set at reduced resolution, in memory."""
 
     def __init__(self, folder: Path, shrink: int, fields: int | None = None) -> None:
         dataset = read_dataset(folder)
@@ -172,7 +172,7 @@ def _fit(recipe: Recipe, data: _ShrunkFields, seed: int) -> keras.Model:
 
 
 def _judge(network: keras.Model, data: _ShrunkFields, held_out: _ShrunkFields, views: int) -> dict[str, Any]:
-    """Judge by thresholds tuned on the validation part."""
+    """Judge with thresholds tuned on the validation part."""
 
     def predict(images: Images) -> Probabilities:
         return predict_images(network, range(len(images)), images.__getitem__, views=views).probabilities

@@ -1,12 +1,11 @@
-"""Measures how large a report of many fields becomes and how fast a browser opens it, and takes its pictures.
+"""Measures the size of a report of many fields and how fast a browser opens it, and takes its pictures.
 
     python -m training simulate FIELDS --count 1000 --seed 8
     python -m benchmarks.report own.onnx FIELDS --pictures docs/pictures
 
-The model answers the fields, and the report judges the answers by the folder's own table. Each time is from the moment
-when the browser is told to open the file: first picture, the first card is there with its picture; usable, the grid has
-been filtered and shows what was asked for; loaded, the whole file is read. At last a click opens a field large, which
-is timed by itself.
+The model predicts the fields, and the report judges the answers by the folder's own table. All times start when the
+browser starts to open the file. First picture: the first card has its picture; usable: the grid was filtered and shows
+the result; loaded: the whole file is read. Finally a click opens a field in large, which is timed separately.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ def main() -> None:
         _run("report", results, "--truth", truth, "-o", page, "--size", options.size)
         click.echo(f"made in {time.monotonic() - began:.0f} s, {page.stat().st_size / 1e6:.1f} MB")
         times = [_time(page) for _ in range(_REPEATS)]
-        for told in times[0]:
-            seconds = [found[told] for found in times]
+        for moment in times[0]:
+            seconds = [found[moment] for found in times]
             spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
-            click.echo(f"{told:<14} {np.median(seconds):.2f} s, median of {_REPEATS} ({spread})")
+            click.echo(f"{moment:<14} {np.median(seconds):.2f} s, median of {_REPEATS} ({spread})")
         if options.pictures is not None:
             _take_pictures(page, options.pictures)
 
@@ -71,23 +70,23 @@ def _browser() -> Iterator[Page]:
 
 
 def _time(page: Path) -> dict[str, float]:
-    """Open the page in a browser that has not seen it, and give seconds."""
-    told = {}
+    """Open the page in a fresh browser, and give the times in seconds."""
+    seconds = {}
     with _browser() as visit:
         began = time.monotonic()
         visit.goto(page.as_uri(), wait_until="commit")
         visit.locator(".card img").first.wait_for()
-        told["first picture"] = time.monotonic() - began
+        seconds["first picture"] = time.monotonic() - began
         visit.locator("#show").select_option("unsure")
         visit.locator(".card img").first.wait_for()
-        told["usable"] = time.monotonic() - began
+        seconds["usable"] = time.monotonic() - began
         visit.wait_for_load_state("load")
-        told["loaded"] = time.monotonic() - began
+        seconds["loaded"] = time.monotonic() - began
         began = time.monotonic()
         visit.locator(".card").nth(3).click()
         visit.locator("#stage canvas").first.wait_for()
-        told["large picture"] = time.monotonic() - began
-    return told
+        seconds["large picture"] = time.monotonic() - began
+    return seconds
 
 
 def _take_pictures(page: Path, folder: Path) -> None:
@@ -105,7 +104,7 @@ def _take_pictures(page: Path, folder: Path) -> None:
 
 
 def _wait_for_pictures(visit: Page) -> None:
-    """Wait until each card that can be seen has its picture."""
+    """Wait until each visible card has its picture."""
     visit.wait_for_function(
         "() => [...document.querySelectorAll('.card')]"
         ".filter((card) => card.getBoundingClientRect().top < innerHeight)"
@@ -114,7 +113,7 @@ def _wait_for_pictures(visit: Page) -> None:
 
 
 def _keep(screenshot: bytes, path: Path) -> None:
-    """Write a picture in 256 colours, small enough to be kept in the repository."""
+    """Write a picture in 256 colours, small enough for the repository."""
     with Image.open(io.BytesIO(screenshot), formats=["PNG"]) as full:
         full.convert("RGB").quantize(256).save(path, optimize=True)
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.session_speed resnet.int8.onnx vgg.int8.onnx -o docs/performance/sessions.json
 
-OpenVINO's own is its throughput hint with its own queue of requests, and its latency hint with one; both with fp32 for
-what is not int8, as the SDK has it. All take turns, on ready tensors. The peak is the fastest of some products of
-square uint8 and int8 matrices by onnxruntime on one thread, times the cores; a field costs the multiply-adds of the
-convolutions and matrix products of the file, each of them two operations.
+OpenVINO's own sessions use its throughput hint with its own queue of requests, and its latency hint with one request;
+both compute in fp32 what is not int8, like the SDK. All take turns, on prepared tensors. The peak is the fastest of
+some products of square uint8 and int8 matrices by onnxruntime on one thread, times the cores; a field costs the
+multiply-adds of the convolutions and matrix products of the file, each of them two operations.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def measure(model: Path, rounds: int, seconds: float, peak: float) -> dict[str, 
         session = Session(model, Device(device))
         measures[f"{device}, many"] = _on_all_sessions(session.for_many(), seconds)
         measures[f"{device}, one"] = _one(session, seconds)
-    for _ in in_turn(measures, 1):  # not measured: first runs allocate
+    for _ in in_turn(measures, 1):  # warm-up: first runs allocate memory
         pass
     rows = list(tqdm(in_turn(measures, rounds), total=rounds, unit=" rounds", disable=None))
     operations = 2 * multiply_adds(model)
     best = max(spreads(rows).items(), key=lambda item: item[1].median)
-    # Time over time: below 1 where the SDK is the faster.
+    # A ratio of times: below 1 if the SDK is faster.
     times = [{name: 1 / value for name, value in row.items()} for row in rows]
     return {
         "fields_a_second": spreads(rows),
@@ -117,7 +117,7 @@ def _on_all_sessions(session: Session, seconds: float) -> Callable[[], float]:
 
 
 def int8_peak() -> float:
-    """Give the int8 operations a second of one thread."""
+    """Give the int8 operations per second of one thread."""
     best = 0.0
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -125,7 +125,7 @@ def int8_peak() -> float:
         rng = np.random.default_rng(0)
         taken = helper.make_tensor_value_info("taken", TensorProto.UINT8, [side, side])
         given = helper.make_tensor_value_info("given", TensorProto.INT32, [side, side])
-        # A constant, as weights are: so that the runtime lays it out beforehand.
+        # A constant, like weights, so that the runtime arranges it in advance.
         weights = onnx.numpy_helper.from_array(rng.integers(-128, 128, (side, side), np.int8), "weights")
         node = helper.make_node("MatMulInteger", ["taken", "weights"], ["given"])
         graph = helper.make_graph([node], "peak", [taken], [given], [weights])

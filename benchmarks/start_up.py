@@ -1,9 +1,9 @@
-"""Measures how long a start takes: the import, and loading a model until its first answer, against a raw session.
+"""Measures the start-up time: the import, and loading a model until its first answer, against a raw session.
 
     python -m benchmarks.start_up resnet.onnx resnet.int8.onnx --field FILE -o docs/performance/start_up.json
 
-Each start is a process of its own, whose clock starts with its first line; both kinds take turns. The raw one imports
-NumPy, OpenCV, Pillow and onnxruntime, reads the field with them and runs an onnxruntime session as it comes.
+Each start is a new process, whose clock starts with its first line; both kinds take turns. The raw one imports NumPy,
+OpenCV, Pillow and onnxruntime, reads the field with them and runs an onnxruntime session with default settings.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from benchmarks.figures import ratios, spreads, write_figures
 from hpa_sdk.bench.rates import in_turn
 
 _CLOCK = "import sys, time; begun = time.perf_counter()\n"
-_TELL = "\nprint(time.perf_counter() - begun)"
-_SDK = _CLOCK + "from hpa_sdk import Predictor; Predictor.load(sys.argv[1], device='cpu').predict(sys.argv[2])" + _TELL
+_PRINT = "\nprint(time.perf_counter() - begun)"
+_SDK = _CLOCK + "from hpa_sdk import Predictor; Predictor.load(sys.argv[1], device='cpu').predict(sys.argv[2])" + _PRINT
 _RAW = (
     _CLOCK
     + """import cv2, numpy as np, onnxruntime
@@ -36,7 +36,7 @@ options = onnxruntime.SessionOptions()
 options.log_severity_level = 3
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=['CPUExecutionProvider'])
 session.run(None, {'image': image[None]})"""
-    + _TELL
+    + _PRINT
 )
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    imports = list(in_turn({"import hpa_sdk": partial(_seconds, _CLOCK + "import hpa_sdk" + _TELL)}, options.rounds))
+    imports = list(in_turn({"import hpa_sdk": partial(_seconds, _CLOCK + "import hpa_sdk" + _PRINT)}, options.rounds))
     figures = {
         model.name: _measure(model, options.field, options.rounds) for model in tqdm(options.models, disable=None)
     }
@@ -60,7 +60,7 @@ def _measure(model: Path, field: Path, rounds: int) -> dict[str, object]:
         "raw": partial(_seconds, _RAW, model, field),
         "sdk": partial(_seconds, _SDK, model, field),
     }
-    for _ in in_turn(starts, 1):  # the first start of the SDK keeps what it makes of a model
+    for _ in in_turn(starts, 1):  # the first start of the SDK fills the model cache
         pass
     rows = list(in_turn(starts, rounds))
     return {"seconds": spreads(rows), "over_raw": ratios(rows, "raw")}
@@ -68,10 +68,10 @@ def _measure(model: Path, field: Path, rounds: int) -> dict[str, object]:
 
 def _seconds(code: str, *arguments: Path) -> float:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    # As on a user's computer, where Python keeps what it compiled.
-    kept = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    told = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=kept)  # noqa: S603 - this file's own code
-    return float(told.stdout)
+    # As on a user's computer, where Python caches compiled files.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    completed = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=environment)  # noqa: S603 - this file's own code
+    return float(completed.stdout)
 
 
 if __name__ == "__main__":

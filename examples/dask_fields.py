@@ -1,4 +1,4 @@
-"""Predicts a folder of fields with Dask, one Parquet file a part: python examples/dask_fields.py MODEL FOLDER OUT."""
+"""Predicts a folder of fields with Dask, one Parquet file per part: python examples/dask_fields.py MODEL FOLDER OUT."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import dask
 
 from hpa_sdk import Predictor, Sample, find_samples
-from hpa_sdk.results.writers import open_writer
+from hpa_sdk.results import open_writer
 
 FIELDS_A_PART = 500
 
 
 def answer(model: str, samples: list[Sample], out: Path) -> int:
-    """Predict some fields into a file, which appears whole or not at all; failures are rows with their reason."""
+    """Predict some fields into a file, atomically; failures are rows with their reason."""
     predictor = Predictor.load(model, device="cpu", threads=1)  # here: sessions can't be sent
     with open_writer(out, "parquet") as writer:
         for each in predictor.stream(samples):
@@ -23,7 +23,7 @@ def answer(model: str, samples: list[Sample], out: Path) -> int:
 
 
 def main(model: str, folder: str, out: str) -> None:
-    """Predict what is not there yet: run it again after a stop."""
+    """Predict what is missing; run it again to resume after a stop."""
     Path(out).mkdir(exist_ok=True)
     samples = list(find_samples(folder, recursive=True))
     tasks = []

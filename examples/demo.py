@@ -1,4 +1,4 @@
-"""The whole main job, command by command: simulate, fit, export, predict, compare.
+"""The whole main workflow, command by command: simulate, fit, export, predict, compare.
 
     python examples/demo.py --out runs/demo --steps 2
 
@@ -69,7 +69,7 @@ def run(*arguments: object) -> None:
 
 
 def print_comparison(out: Path, held_out: Path) -> None:
-    """Print the first held-out fields as the study's last table does: both networks' sets, then the truth."""
+    """Print the first held-out fields like the study's last table: both networks' sets, then the truth."""
     truth = {sample_id: target for _, (sample_id, target) in read_columns(held_out / "train.csv", "Id", "Target")}
     sets = {
         name: Predictor.load(out / f"{name}.onnx", threshold=THRESHOLD).predict(held_out / "train.csv")
@@ -84,9 +84,9 @@ def print_comparison(out: Path, held_out: Path) -> None:
 
 
 def names(labels: Iterable[Label]) -> str:
-    """Write a label set for people."""
-    told = [label.hpa_name for label in labels]
-    return f"all {len(told)} classes" if len(told) == len(Label) else "; ".join(told) or "none"
+    """Format a label set as text."""
+    found = [label.hpa_name for label in labels]
+    return f"all {len(found)} classes" if len(found) == len(Label) else "; ".join(found) or "none"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Draws fields that look alike to a model: each row is a field and those whose embeddings are nearest to its own.
+"""Draws fields that are similar for a model: each row is a field and those whose embeddings are nearest to its own.
 
     python examples/embeddings.py resnet.onnx fields neighbours.png
 
-The embedding is what the last but one layer says, 512 numbers a field. A map of all fields in two dimensions is one
-line more, with the package umap-learn: `umap.UMAP(metric="cosine").fit_transform(embeddings)`.
+The embedding is the output of the last but one layer, 512 numbers per field. A map of all fields in two dimensions is
+one more line, with the package umap-learn: `umap.UMAP(metric="cosine").fit_transform(embeddings)`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from hpa_sdk import Predictor, find_samples
+from hpa_sdk import Predictor, find_samples, read_planes
 from hpa_sdk.fields.composite import composite, show
-from hpa_sdk.fields.reading import read_planes
 
 ROWS = 6
 NEAREST = 5

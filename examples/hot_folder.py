@@ -1,4 +1,4 @@
-"""Tells of each field with a wanted label as a microscope writes it: python examples/hot_folder.py STATION LABEL."""
+"""Prints each field with a wanted label as a microscope writes it: python examples/hot_folder.py STATION LABEL."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import threading
 from pathlib import Path
 
 from hpa_sdk.labels import Label
-from hpa_sdk.results.result import Result
-from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.station import read_station
-from hpa_sdk.workstation.station_setup import load_predictor, open_store
+from hpa_sdk.results import Result
+from hpa_sdk.workstation import HotFolder, load_predictor, open_store, read_station
 
 
 def follow(station_file: Path, label: Label, stop: threading.Event) -> None:
-    """Watch until the event is set; results go where the station file says, as with 'hpa watch'."""
+    """Watch until the event is set; results go to the output of the station file, as with 'hpa watch'."""
     station = read_station(station_file)
 
     def report(result: Result) -> None:

@@ -1,7 +1,7 @@
-"""Predicts during a Micro-Manager acquisition, on a simulated microscope, and visits dividing cells again.
+"""Predicts during a Micro-Manager acquisition on a simulated microscope, and images dividing cells again.
 
     python -m training simulate fields --count 6
-    hpa station init                                       # then name the model and a folder for results in it
+    hpa station init                                       # then set the model and a folder for results in it
     python examples/micro_manager.py station.toml fields
 
 On a real microscope the core is `CMMCorePlus` with its configuration loaded, and the rest stays as it is.
@@ -26,41 +26,36 @@ from pymmcore_plus.experimental.unicore import (
     XYStageDevice,
 )
 
-from hpa_sdk import Label, find_samples
-from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.fields.samples import Channel
+from hpa_sdk import Channel, Label, find_samples, read_planes
 from hpa_sdk.preprocessing import Planes
-from hpa_sdk.results.result import Result
-from hpa_sdk.workstation.micro_manager import FieldHandler
-from hpa_sdk.workstation.micro_manager_follow import follow_up
-from hpa_sdk.workstation.station import read_station
-from hpa_sdk.workstation.station_setup import load_predictor, open_store
+from hpa_sdk.results import Result
+from hpa_sdk.workstation import FieldHandler, follow_up, load_predictor, open_store, read_station
 
 FILTERS = ("DAPI", "protein", "tubulin", "ER")
 """The simulated microscope's channels; the template of the station file knows these names."""
 
 SHOWN = (Channel.BLUE, Channel.GREEN, Channel.RED, Channel.YELLOW)
-"""The plane that is seen through each filter."""
+"""The plane for each filter."""
 
 SPACING = 1000.0
 """Micrometres from one field to the next, along x."""
 
 
 class Stage(XYStageDevice):
-    """A stage that is at once where it is sent to."""
+    """A stage that reaches its target immediately."""
 
     _place = (0.0, 0.0)
 
     def set_position_um(self, x: float, y: float) -> None:
-        """Go there."""
+        """Move to a position."""
         self._place = (x, y)
 
     def get_position_um(self) -> tuple[float, float]:
-        """Tell where it is."""
+        """Give the position."""
         return self._place
 
     def home(self) -> None:
-        """Go to the first field."""
+        """Move to the first field."""
         self._place = (0.0, 0.0)
 
     def stop(self) -> None:
@@ -79,11 +74,11 @@ class FilterWheel(StateDevice):
     _position = 0
 
     def get_state(self) -> int:
-        """Tell which filter is in the light."""
+        """Give the current filter."""
         return self._position
 
     def set_state(self, position: int) -> None:
-        """Turn a filter into the light."""
+        """Select a filter."""
         self._position = position
 
 
@@ -93,16 +88,16 @@ class Shutter(ShutterDevice):
     _open = False
 
     def get_open(self) -> bool:
-        """Tell whether there is light."""
+        """Say whether the shutter is open."""
         return self._open
 
     def set_open(self, open: bool) -> None:  # noqa: A002, FBT001 - pymmcore-plus's signature
-        """Let light through, or not."""
+        """Open or close the shutter."""
         self._open = open
 
 
 class Camera(SimpleCameraDevice):
-    """A camera that sees stored planes: those of the field under the stage, through the filter in the light."""
+    """A camera that gives stored planes: those of the field at the stage position, through the current filter."""
 
     def __init__(self, fields: Sequence[Planes], stage: Stage, wheel: FilterWheel) -> None:
         super().__init__()
@@ -112,7 +107,7 @@ class Camera(SimpleCameraDevice):
         self._exposure = 10.0
 
     def get_exposure(self) -> float:
-        """Tell the exposure in milliseconds."""
+        """Give the exposure in milliseconds."""
         return self._exposure
 
     def set_exposure(self, exposure: float) -> None:
@@ -120,12 +115,12 @@ class Camera(SimpleCameraDevice):
         self._exposure = exposure
 
     def sensor_shape(self) -> tuple[int, int]:
-        """Tell height and width in pixels."""
+        """Give height and width in pixels."""
         _, height, width = self._fields[0].shape
         return height, width
 
     def dtype(self) -> np.dtype[Any]:
-        """Tell the type of a pixel."""
+        """Give the type of a pixel."""
         return self._fields[0].dtype
 
     def snap(self, buffer: npt.NDArray[Any]) -> Mapping[str, object]:
@@ -145,7 +140,7 @@ def simulated_core(fields: Sequence[Planes], *, pixel_size: float = 0.0) -> UniM
     fields : sequence of numpy.ndarray
         Planes of shape (4, H, W) in the order of `Channel`, all of one size and type.
     pixel_size : float
-        Micrometres a pixel; 0.0 where nobody told the core.
+        Micrometres per pixel; 0.0 if the core does not have it.
     """
     stage, wheel = Stage(), FilterWheel(enumerate(FILTERS))
     core = UniMMCore()

@@ -1,4 +1,4 @@
-"""Fits a Keras network of one's own and exports it under the same contract, so that hpa_sdk runs it.
+"""Fits your own Keras network and exports it under the same contract, so that hpa_sdk runs it.
 
     python -m training simulate fields --count 64
     python examples/own_network.py fields own.onnx
@@ -74,7 +74,7 @@ def build() -> keras.Model:
 
 
 def describe(dataset: Dataset, steps: int) -> ModelCard:
-    """Say of the network what its users should know."""
+    """Describe the network for its users."""
     return ModelCard(
         name=f"four convolutions on {dataset.name}",
         architecture="four_convolutions",

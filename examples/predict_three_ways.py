@@ -1,4 +1,4 @@
-"""Asks a model in three ways: for a list, one by one, and for arrays as they come from a camera.
+"""Predicts in three ways: all fields as a list, one by one, and arrays in memory, as from a camera.
 
 python examples/predict_three_ways.py resnet.onnx fields
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from hpa_sdk import Failure, Predictor, find_samples
-from hpa_sdk.fields.reading import read_planes
+from hpa_sdk import Failure, Predictor, find_samples, read_planes
 
 
 def main(model: str, folder: str) -> None:
@@ -19,10 +18,10 @@ def main(model: str, folder: str) -> None:
     for prediction in predictor.predict(folder):
         print(" ", prediction.id, sorted(label.hpa_name for label in prediction))
 
-    print("One by one, with bounded memory; what fails says why and costs no other its answer.")
+    print("One by one, with bounded memory; a field that fails gives its reason and does not stop the others.")
     for item in predictor.stream(folder):
-        told = str(item.error) if isinstance(item, Failure) else f"{item.probabilities.max():.3f} at most"
-        print(" ", item.id, told)
+        outcome = str(item.error) if isinstance(item, Failure) else f"{item.probabilities.max():.3f} at most"
+        print(" ", item.id, outcome)
 
     print("From memory: N fields of red, green, blue and yellow.")
     first = next(iter(find_samples(folder)))

@@ -14,7 +14,7 @@ FIELDS_A_PART = 20_000
 
 
 def main(model: str, folder: str, out: str) -> None:
-    """Predict what is not there yet: run it again after a stop. Every node has to reach all three paths."""
+    """Predict what is missing; run it again to resume after a stop. Every node must reach all three paths."""
     options = {"model": str(Path(model).resolve()), "device": "cpu", "threads": 1}
     samples = find_samples(folder, recursive=True)
     rows = [{"id": each.id, "files": [str(file.resolve()) for file in each.files]} for each in samples]
@@ -23,7 +23,7 @@ def main(model: str, folder: str, out: str) -> None:
         part = Path(out).resolve() / f"part-{at:07}"
         if not part.exists():
             some = rows[at : at + FIELDS_A_PART]
-            unfinished = part.with_name(f"_{part.name}")  # which readers of Parquet pass over
+            unfinished = part.with_name(f"_{part.name}")  # a name that Parquet readers ignore
             predict_dataset(ray.data.from_items(some), options).write_parquet(str(unfinished), mode="overwrite")
             unfinished.rename(part)
             predicted += len(some)

@@ -13,10 +13,10 @@ COLUMNS = "id string, labels array<string>, probabilities array<float>, error st
 
 
 def main(model: str, folder: str, out: str) -> None:
-    """Predict every field; one that fails is a row with its reason. Model and fields lie on a disk that all share."""
+    """Predict every field; one that fails is a row with its reason. Model and fields must be on a shared disk."""
 
     def answer(samples: Iterator[Sample]) -> Iterator[Row]:
-        # One for each partition: sessions can't be sent.
+        # One predictor for each partition: sessions can't be sent.
         predictor = Predictor.load(model, device="cpu", threads=1)
         for each in predictor.stream(samples):
             if isinstance(each, Failure):

@@ -2,7 +2,7 @@
 
 import os
 
-# tf2onnx converts from TensorFlow alone, whatever backend the shell was set to for the fit.
+# tf2onnx only converts from TensorFlow; the shell may still be set to another backend, for the fit.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -15,7 +15,7 @@ main = CommandGroup(
         name: name.replace("-", "_")
         for name in ("bioimageio", "fp16", "onnx", "quantize", "raw-planes", "triton", "winograd")
     },
-    help="Turn fitted networks into files that leave the lab.",
+    help="Export fitted networks as ONNX files, variants and packages.",
 )
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ class RunFolderError(HpaError):
 
 
 class ConversionError(HpaError):
-    """A network can't be written as an ONNX file of the form asked for."""
+    """A network can't be written as an ONNX file of the requested form."""
 
 
 class ParityError(HpaError):
-    """The converted network does not answer as the trained one does."""
+    """The converted network gives other answers than the trained one."""
 
 
 class VariantError(HpaError):

@@ -1,4 +1,4 @@
-"""Reads the fields that a variant is calibrated on and judged by, with their labels where a table tells them."""
+"""Reads the fields for calibrating and judging a variant, with labels if there is a table of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.preprocessing import Image, Preprocessing, White
 
 LEAST_FIELDS = 32
-"""Fewest fields that ranges of activations, or a share of equal label sets, can rest on."""
+"""Smallest number of fields for ranges of activations or for a share of equal label sets."""
 
 _SEED = 0
 _TABLE = "train.csv"
@@ -35,11 +35,11 @@ class Fields:
     Attributes
     ----------
     name : str
-        What the data is called in cards.
+        Name of the data in cards.
     samples : tuple of Sample
         The fields.
     targets : numpy.ndarray or None
-        bool of shape (fields, 28): whether the field has the class; None where nothing tells.
+        bool of shape (fields, 28): whether the field has the class; None if there are no labels.
     white : optional
         White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     """
@@ -56,24 +56,24 @@ class Fields:
         return replace(self, samples=tuple(self.samples[row] for row in rows), targets=targets)
 
     def first(self, count: int) -> Fields:
-        """Give the first fields, or all if there are fewer."""
+        """Give the first fields, or all of them if there are fewer."""
         return self.take(range(min(count, len(self.samples))))
 
     def without(self, *others: Fields, most: int) -> Fields:
-        """Give the first fields, so many at most, that are in none of the others.
+        """Give at most `most` fields, the first ones that are in none of the others.
 
-        A field is known by its files, however their paths are spelled, and a copy of it by the content of its files.
+        A field is identified by its files, for any spelling of their paths, and a copy by the content of its files.
         """
         taken = TakenFields(sample for other in others for sample in other.samples)
         return self.take(list(islice((row for row, sample in enumerate(self.samples) if sample not in taken), most)))
 
     def note(self, sample: Sample, files: tuple[FileState, ...]) -> None:
-        """Note the files that a field was just read from, and make sure that they are those of the times before.
+        """Record the files that a field was just read from, and make sure that they are the same as before.
 
         Raises
         ------
         PlaneError
-            One was changed since: two models, or two steps of an export, would see different fields.
+            One has changed: two models, or two steps of an export, would see different fields.
         """
         for before, now in zip(self._read.setdefault(sample.id, files), files, strict=True):
             if before != now:
@@ -84,7 +84,7 @@ class Fields:
                 )
 
     def images(self, preprocessing: Preprocessing) -> Iterator[Image]:
-        """Read the fields, one after the other, as the images that a network takes.
+        """Read the fields one by one as input images of a network.
 
         Raises
         ------
@@ -98,16 +98,16 @@ class Fields:
 
 
 def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields:
-    """Read fields in an order that is the same each time but has nothing to do with the table's.
+    """Read fields in a fixed order that is independent of the order of the table.
 
-    So a table that is sorted by class or plate is parted into parts that are alike.
+    So the parts of a table that is sorted by class or plate are similar.
 
     Parameters
     ----------
     data : pathlib.Path
         A table in the Kaggle form or the Human Protein Atlas's own, a folder with ``train.csv``, or one of planes.
     least : int
-        Fewest fields to accept.
+        Smallest number of fields to accept.
     white : optional
         White level of 16-bit planes.
 
@@ -157,7 +157,7 @@ def _read_targets(table: Path, samples: Sequence[Sample]) -> npt.NDArray[np.bool
     for line, (sample_id, target) in read_columns(table, "Id", "Target"):
         ids.append(sample_id)
         rows.append(np.isin(np.arange(len(Label)), parse_labels(target, line, table)))
-    # The table is read twice, and rows of targets belong to samples by their position.
+    # The table is read twice, and rows of targets are matched to samples by position.
     if ids != [sample.id for sample in samples]:
         raise TableError(
             "the table was changed while it was read",

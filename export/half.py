@@ -1,4 +1,4 @@
-"""Makes the fp16 variant of an exported file: half the size, for devices that compute in halves."""
+"""Makes the fp16 variant of an exported file: half the size, for devices that compute in float16."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
 
 LARGEST_HALF = 65_504.0
-"""The largest number that float16 holds."""
+"""The largest float16 number."""
 
 
 def export_fp16(
@@ -33,16 +33,16 @@ def export_fp16(
     white: White | None = None,
     force: bool = False,
 ) -> ModelCard:
-    """Make the fp16 variant of a file, once it is shown to answer as its parent does.
+    """Make the fp16 variant of a file, if its answers pass the comparison with its parent's.
 
     Parameters
     ----------
     model : pathlib.Path
         An fp32 file made by ``python -m export onnx``.
     data : pathlib.Path
-        Fields to compare on; their labels count where a table tells them.
+        Fields to compare on; their labels are used if there is a table of them.
     out : pathlib.Path
-        The file to write; it appears whole or not at all.
+        The file to write, atomically.
     judged_fields : int
         Most fields to compare on.
     white : optional
@@ -91,7 +91,7 @@ def export_fp16(
 
 
 def _largest_result(parent: Parent, fields: Fields) -> float:
-    """Find the largest absolute value that any operator of the parent gives on these fields."""
+    """Find the largest absolute output of any operator of the parent on these fields."""
     model = onnx.load(parent.path)
     outputs = [name for node in model.graph.node for name in node.output]
     del model.graph.output[:]
@@ -103,7 +103,7 @@ def _largest_result(parent: Parent, fields: Fields) -> float:
         fields.images(preprocessing), total=len(fields.samples), desc="range", unit="field", disable=None, leave=False
     )
     results = (result for image in shown for result in session.run(None, {name: image[np.newaxis]}))
-    # Indices and shapes stay integers. NumPy's largest, since the built-in one passes over a NaN.
+    # Indices and shapes stay integers. NumPy's max, since the built-in one ignores a NaN.
     return float(np.max([np.abs(result).max() for result in results if result.dtype.kind == "f" and result.size]))
 
 
@@ -116,7 +116,7 @@ def convert_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
         A model of the contract; it is changed.
     """
     converted = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
-    # The converter puts the casts of inputs and outputs at the end of the graph, where no checker lets them be.
+    # The converter puts the casts of inputs and outputs at the end of the graph, which no checker accepts.
     converted.topological_sort(is_deterministic=True)
     half: onnx.ModelProto = converted.model
     return half

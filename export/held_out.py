@@ -1,4 +1,4 @@
-"""Keeps fields that took part in the making of a file from judging it, also where they lie there as copies."""
+"""Finds fields that were used to make a file, also as copies, so that the file is not judged on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpa_sdk.models.onnx_file import file_sha256
 
 
 class TakenFields:
-    """Fields that are taken: asked whether another field is one of them, by its files or by their content.
+    """A set of used fields; `in` finds a field by its files or by their content.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class TakenFields:
         if _resolved(sample) in self._files:
             return True
         sizes = _sizes(sample)
-        # Only files of equal sizes are read, of which compressed pictures have few.
+        # Only files of equal sizes are read; among compressed pictures these are few.
         alike = [] if sizes is None else self._by_sizes.get(sizes, [])
         return any(self._hash(sample) == self._hash(taken) for taken in alike)
 
@@ -50,5 +50,5 @@ def _resolved(sample: Sample) -> tuple[Path, ...]:
 def _sizes(sample: Sample) -> tuple[int, ...] | None:
     try:
         return tuple(path.stat().st_size for path in sample.files)
-    except OSError:  # whoever reads the field says so
+    except OSError:  # the reader of the field reports it
         return None

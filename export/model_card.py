@@ -1,4 +1,4 @@
-"""Writes a card into a model, checks the whole, and seals it."""
+"""Writes a card into a model, checks the model, and adds the checksum."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hpa_sdk.models.onnx_file import graph_sha256
 
 
 def card_for(serialized: bytes, card: ModelCard, **changes: Any) -> ModelCard:  # noqa: ANN401
-    """Give a card with the hash of the graph that it will lie in, today's date, and other changes.
+    """Give a card with the hash of its graph, today's date, and other changes.
 
     Parameters
     ----------
     serialized : bytes
         The model, without a card.
     card : ModelCard
-        What is said of it already.
+        The card so far.
     **changes : optional
         New values of other attributes.
     """
@@ -31,14 +31,14 @@ def card_for(serialized: bytes, card: ModelCard, **changes: Any) -> ModelCard:  
 
 
 def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    """Write a card into a model, check it in full, and serialize it.
+    """Write a card into a model, run the full check, and serialize the model.
 
     Parameters
     ----------
     model : onnx.ModelProto
         A model of the contract; it is changed.
     card : ModelCard
-        What it says of itself.
+        Its card.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def embed_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
     Raises
     ------
     ConversionError
-        The model is no valid ONNX model.
+        The model is not a valid ONNX model.
     """
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     try:

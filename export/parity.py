@@ -1,4 +1,4 @@
-"""Measures how far a converted network is from the trained one, field by field."""
+"""Measures how far the answers of a converted network are from the trained one's, field by field."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import White
 
 SAMPLES = 256
-"""Fields of each data set that a parity figure rests on unless the caller says otherwise."""
+"""Default number of fields of each data set for a parity figure."""
 
 LARGEST_DIFFERENCE = {"host": 1e-5, "graph": 1e-4}
-"""Largest difference of two probabilities that still is rounding, by the place of the preprocessing.
+"""Largest difference of two probabilities that counts as rounding, by the place of the preprocessing.
 
-With the preprocessing in the graph another library does the resize.
+With the preprocessing in the graph, another library resizes.
 """
 
 LEAST_AGREEMENT = {"host": 1.0, "graph": 0.999}
@@ -41,7 +41,7 @@ _BATCH_SIZE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldParity:
-    """How far apart the answers for one field are.
+    """The difference of the answers for one field.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class FieldParity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
-    """The comparison in full: what the file beside an exported model holds.
+    """The full comparison: the content of the file next to an exported model.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class ParityReport:
     largest_difference_allowed : float
         Of the probabilities, absolute.
     summary : Parity
-        What the card says of it.
+        The figures for the card.
     fields : tuple of FieldParity
-        Each field that both answered, in order.
+        All compared fields, in order.
     """
 
     weights_sha256: str
@@ -119,7 +119,8 @@ def measure_parity(
     SampleError, PlaneError
         A field can't be read.
     ParityError
-        The trained network gives no probabilities, one differs by more than `LARGEST_DIFFERENCE`, or label sets differ.
+        The trained network does not give probabilities, one differs by more than `LARGEST_DIFFERENCE`, or label sets
+        differ.
     """
     session = Session(model, Device("cpu"))
     thresholds = np.asarray(card.thresholds, np.float32)
@@ -180,7 +181,7 @@ def _accept(fields: tuple[FieldParity, ...], card: ModelCard) -> ParityReport:
     place = card.preprocessing.place
     summary = Parity(
         samples=len(fields),
-        # NumPy's, since the built-in one passes over a NaN.
+        # NumPy's, since the built-in one ignores a NaN.
         max_difference=float(np.max([field.max_difference for field in fields])),
         mean_difference=float(np.mean([field.mean_difference for field in fields])),
         same_label_sets=float(np.mean([field.same_label_set for field in fields])),

@@ -1,4 +1,4 @@
-"""Makes sure that a file that is read more than once was the same file each time."""
+"""Makes sure that a file does not change between several reads."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hpa_sdk.files.file_state import FileStamp, stamp_of
 
 
 def settled_stamp(path: Path) -> FileStamp | None:
-    """Look at a file when every change from then on shows in its stamp; None where it can't be looked at."""
+    """Give the stamp of a file at a time when every later change changes the stamp; None if it can't be read."""
     stamp = _look(path)
     if stamp is not None and stamp.unsettled_seconds:
-        # A change right after another one would leave the same times.
+        # Two changes in quick succession could have the same times.
         time.sleep(stamp.unsettled_seconds)
         return _look(path)
     return stamp
 
 
 def check_unchanged(path: Path, stamp: FileStamp | None) -> None:
-    """Make sure that a file is what it was.
+    """Make sure that a file has not changed.
 
     Raises
     ------
@@ -39,14 +39,14 @@ def check_unchanged(path: Path, stamp: FileStamp | None) -> None:
 
 @contextmanager
 def unchanged(path: Path) -> Iterator[None]:
-    """Make sure that a file that the block reads, as often as it likes, is one file.
+    """Make sure that a file does not change while the block reads it, once or several times.
 
-    A file that is not there, or can't be looked at, is left for the block to complain of.
+    If the file is missing or can't be read, the block has to raise the error.
 
     Raises
     ------
     ModelFileError
-        The file was written, replaced or removed meanwhile.
+        The file was written, replaced or removed in the meantime.
     """
     before = settled_stamp(path)
     yield

@@ -6,11 +6,11 @@ from hpa_sdk.errors import HpaError
 
 
 class WeightsError(HpaError):
-    """Initial weights can't be had."""
+    """Initial weights can't be loaded."""
 
 
 class RecipeError(HpaError):
-    """A recipe can't be read, or does not serve this network."""
+    """A recipe can't be read, or is not for this network."""
 
 
 class RunError(HpaError):

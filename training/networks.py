@@ -28,18 +28,18 @@ def build_network(
     """Build one of the study's networks.
 
     Input normalization, a backbone without its top, a convolution with 128 filters, then dense layers of 512 and 28
-    units behind dropout. The extra convolution is 1x1, as in the study's printed summary (196,736 parameters after
-    Inception-ResNet-V2), to which its published F1 belongs; its code cell says 3x3.
+    units after dropout. The extra convolution is 1x1, as in the study's printed summary (196,736 parameters after
+    Inception-ResNet-V2), from which its published F1 comes; its code cell says 3x3.
 
     Parameters
     ----------
     name : str
         ``"inception_resnet_v2"`` or ``"vgg16"``.
     weights : "imagenet" or pathlib.Path, optional
-        Start of the backbone: ImageNet weights (downloaded by Keras, then kept), a Keras weights file of the backbone
+        Initial weights of the backbone: ImageNet (downloaded and cached by Keras), a Keras weights file of the backbone
         without its top, or None for random weights. Those of VGG-16 are drawn by He's rule (He et al., "Delving deep
-        into rectifiers", arXiv:1502.01852): by Keras' own rule each of its 13 convolutions, which no normalization
-        follows, halves the variance of what it hands on. A ``.keras`` file of a run is the start of the whole network.
+        into rectifiers", arXiv:1502.01852): with Keras' own rule each of its 13 convolutions, which have no
+        normalization, halves the variance of its output. A ``.keras`` file of a run initializes the whole network.
     extra_kernel : int
         Side of the extra convolution's kernel.
 
@@ -52,7 +52,7 @@ def build_network(
     Raises
     ------
     WeightsError
-        The weights can't be downloaded or don't fit.
+        The weights can't be downloaded or do not match.
     """
     image = keras.Input(image_shape(Preprocessing()), name="image")
     x = layers.BatchNormalization(name="input_normalization")(image)
@@ -73,9 +73,9 @@ def build_network(
 def _start_from(network: keras.Model, fitted: Path) -> None:
     try:
         network.load_weights(fitted)
-    except Exception as error:  # Keras raises whatever the file system, zipfile or h5py do
+    except Exception as error:  # Keras passes on all errors of the file system, zipfile and h5py
         raise WeightsError(
-            f"the weights can't be taken for {network.name} ({error})",
+            f"the weights can't be used for {network.name} ({error})",
             where=fitted,
             remedy=f"Name the {RUN_NETWORK} of a run of {network.name}.",
         ) from error
@@ -89,11 +89,11 @@ def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> 
             input_shape=image_shape(Preprocessing()),
             name="backbone",
         )
-    except Exception as error:  # Keras raises whatever the network, the file system or h5py does
+    except Exception as error:  # Keras passes on all errors of the network, the file system and h5py
         if weights is None:
             raise
         raise WeightsError(
-            f"the {weights} weights of {name} can't be had ({error})", remedy=_remedy(name, weights)
+            f"the {weights} weights of {name} can't be loaded ({error})", remedy=_remedy(name, weights)
         ) from error
     if weights is None:
         _keep_variance(backbone)
@@ -115,6 +115,6 @@ def _remedy(name: NetworkName, weights: Literal["imagenet"] | Path) -> str:
     file = f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     models = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     return (
-        f"Without a network, get {file} on another machine (Keras leaves it in .keras/models) and put it into {models},"
+        f"Without a network, get {file} on another machine (Keras puts it into .keras/models) and put it into {models},"
         " or name it by --weights FILE. Random weights need no file: --weights none."
     )

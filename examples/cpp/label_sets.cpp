@@ -41,7 +41,7 @@ int main(int count, char** arguments) try {
         if (append_pgm(arguments[at], planes) != size) throw std::runtime_error("the planes differ in size");
     Ort::Env environment;
     Ort::SessionOptions options;
-    options.AddConfigEntry("session.x64quantprecision", "1");  // int8 sums overflow on processors without VNNI else
+    options.AddConfigEntry("session.x64quantprecision", "1");  // else int8 sums overflow on processors without VNNI
     Ort::Session session(environment, std::filesystem::path(arguments[1]).c_str(), options);
     const std::array<int64_t, 4> shape{1, 4, size[0], size[1]};
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);

@@ -22,7 +22,7 @@ static class LabelSets
             var pixels = planes.SelectMany(plane => plane.Pixels).ToArray();
 
             using var options = new SessionOptions();
-            options.AddSessionConfigEntry("session.x64quantprecision", "1"); // int8 sums overflow without VNNI else
+            options.AddSessionConfigEntry("session.x64quantprecision", "1"); // else int8 sums overflow without VNNI
             using var session = new InferenceSession(arguments[0], options);
             using var input = OrtValue.CreateTensorValueFromMemory(pixels, new long[] { 1, 4, height, width });
             using var runOptions = new RunOptions();
@@ -37,14 +37,14 @@ static class LabelSets
                     Console.WriteLine(FormattableString.Invariant($"{labels[at].GetString()} {probabilities[at]:g6}"));
             return 0;
         }
-        catch (Exception error) // told in one line, whatever it is: this is the end of the program
+        catch (Exception error) // any error is printed in one line: this is the end of the program
         {
             Console.Error.WriteLine(error.Message);
             return 2;
         }
     }
 
-    // Reads one 8-bit plane. A program that has its planes in memory needs none of this.
+    // Reads one 8-bit plane. A program that has its planes in memory does not need this.
     static (int Height, int Width, byte[] Pixels) ReadPgm(string path)
     {
         var bytes = File.ReadAllBytes(path);

@@ -1,1 +1,1 @@
-"""Makes a package for programs that read bioimage.io models."""
+"""Makes bioimage.io packages, for programs that read them."""

@@ -1,4 +1,4 @@
-"""Draws one field for people who look through a collection of models: a cover, and its tensors as pictures."""
+"""Draws one field for a bioimage.io package: the cover, and the sample tensors as pictures."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy.typing as npt
 
 from hpa_sdk.preprocessing import Planes
 
-_SIDE = 256  # two panels side by side stay below the 500 kB that a cover may have, whatever they show
+_SIDE = 256  # two panels of any content stay below the 500 kB that a cover may have
 
-# What red, green, blue and yellow planes add to blue, green and red of the picture, in OpenCV's order.
+# Contributions of the red, green, blue and yellow planes to blue, green and red of the picture, in OpenCV's order.
 _COLOURS = np.array([[0, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]], np.float32)
 
 
 def draw_cover(planes: Planes, levels: npt.NDArray[np.float32]) -> bytes:
-    """Draw all four channels in their colours, and beside them the protein alone.
+    """Draw all four channels in their colours and, next to them, only the protein.
 
     Parameters
     ----------
     planes : numpy.ndarray
         uint8 or uint16 of shape (4, H, W).
     levels : numpy.ndarray
-        float32 of shape (4,): the grey level of each plane that is shown white.
+        float32 of shape (4,): the grey level of each plane that is shown as white.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def draw_cover(planes: Planes, levels: npt.NDArray[np.float32]) -> bytes:
 
 
 def draw_tensor(tensor: npt.NDArray[Any]) -> bytes:
-    """Write a tensor as a TIFF file, without loss and without compression, which every reader of TIFF knows.
+    """Write a tensor as an uncompressed TIFF file, which every TIFF reader supports.
 
     Parameters
     ----------

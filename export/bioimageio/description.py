@@ -1,4 +1,4 @@
-"""Says what is in a bioimage.io package, in the words of the format: https://bioimage.io/docs, version 0.5."""
+"""Writes the description of a bioimage.io package in its format: https://bioimage.io/docs, version 0.5."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import OnnxFile, TensorForm
 
 FORMAT_VERSION = "0.5.3"
-"""The oldest 0.5 that has all that is said here: readers of later ones take it too."""
+"""The oldest version 0.5 with all the fields used here; readers of later versions accept it too."""
 
 README, COVER, MODEL = "README.md", "cover.png", "model.onnx"
 """Names of the documentation, the picture and the weights in the package."""
@@ -24,7 +24,7 @@ README, COVER, MODEL = "README.md", "cover.png", "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class TensorFiles:
-    """Names of the two files that show one tensor: as numbers, and as a picture."""
+    """Names of the two files of one tensor: as numbers, and as a picture."""
 
     test: str
     sample: str
@@ -49,7 +49,7 @@ def describe(file: OnnxFile, card: ModelCard, content: bytes, authors: tuple[str
     card : ModelCard
         Its card.
     content : bytes
-        The model itself.
+        The bytes of the model.
     authors : tuple of str
         Names of the model's authors; a slash in a name becomes a hyphen.
 
@@ -93,7 +93,7 @@ def describe(file: OnnxFile, card: ModelCard, content: bytes, authors: tuple[str
 
 
 def spdx_licence(card: ModelCard) -> str | None:
-    """Give the card's licence if it is the name of one in the SPDX list, which is all that the format takes."""
+    """Give the card's licence if it is in the SPDX list; the format accepts no other."""
     try:
         licence = canonicalize_license_expression(card.licence)
     except InvalidLicenseExpression:
@@ -102,7 +102,7 @@ def spdx_licence(card: ModelCard) -> str | None:
 
 
 def _cite(citation: str) -> list[dict[str, str]]:
-    # The format takes no citation without one of the two; README.md has the card's own words in any case.
+    # The format accepts no citation without one of the two; README.md always has the card's own text.
     for kind, pattern in (("doi", _DOI), ("url", _URL)):
         found = pattern.search(citation)
         if found:
@@ -114,14 +114,14 @@ def _input(name: str, form: TensorForm, card: ModelCard) -> dict[str, Any]:
     if card.preprocessing.place == "graph":
         side: int | dict[str, int] = {"min": MIN_SIDE, "step": 1}
         axes = [_channels(card.preprocessing.channels), _space("y", side), _space("x", side)]
-        told, brightest = "8-bit planes of one field, as the camera gives them; blended and resized in the model", 255.0
+        text, brightest = "8-bit planes of one field, as the camera gives them; blended and resized in the model", 255.0
     else:
         side = card.preprocessing.size
         axes = [_space("y", side), _space("x", side), _channels(("red", "green", "blue"))]
-        told, brightest = "four planes of a field, blended, resized and divided by white: see README.md", 1.0
+        text, brightest = "four planes of a field, blended, resized and divided by white: see README.md", 1.0
     return {
         "id": name,
-        "description": told,
+        "description": text,
         "axes": [{"type": "batch"}, *axes],
         "data": {"type": form.dtype, "range": [0.0, brightest]},
         **_shown_by(INPUT),

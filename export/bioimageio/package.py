@@ -1,4 +1,4 @@
-"""Packs a model file for the programs that read bioimage.io packages: weights, description, test and sample tensors."""
+"""Packs a model file as a bioimage.io package: weights, description, test and sample tensors."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def export_bioimageio(
 ) -> ModelCard:
     """Pack a model file as a bioimage.io package, format 0.5.
 
-    The test output is what the file itself answers for the first field of the data. Nothing in the package is
-    compressed, so that a reader can take the model out of it as it is.
+    The test output is the file's own answer for the first field of the data. Nothing in the package is compressed, so
+    that a reader can use the model directly.
 
     Parameters
     ----------
     model : pathlib.Path
         An ONNX file of the contract, with its card.
     data : pathlib.Path
-        A folder or table as `find_samples` takes it; its first field is shown and tested with.
+        A folder or table as `find_samples` takes it; its first field is the sample and the test.
     out : pathlib.Path
-        The zip file to write; it appears whole or not at all.
+        The zip file to write, atomically.
     authors : tuple of str
         Names of the model's authors.
     white : optional
@@ -60,7 +60,7 @@ def export_bioimageio(
     SampleError, TableError, PlaneError
         The data holds no field, or its first can't be read.
     VariantError
-        The package would take the model's place.
+        The package would overwrite the model.
     OutputError
         The file can't be written.
     """

@@ -1,4 +1,4 @@
-"""Writes the documentation inside a bioimage.io package from the model's card."""
+"""Writes the README of a bioimage.io package from the model's card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hpa_sdk.models.model_card import ModelCard, Variant
 
 
 def write_readme(card: ModelCard) -> str:
-    """Write what a user has to know of a model, in Markdown."""
+    """Write the documentation of a model for its users, in Markdown."""
     return f"""# {card.name}
 
 Says in which of {len(card.labels)} organelles a protein sits, from four-channel fluorescence microscopy in the form of
@@ -85,29 +85,29 @@ def _thresholds(card: ModelCard) -> str:
 
 
 def _validation(card: ModelCard) -> str:
-    told = (
+    advice = (
         "To validate on your own fields: label some by hand, predict them, and compare the label sets class by class."
     )
     if card.metrics is None:
-        return f"The model states no figures. {told}"
+        return f"The model states no figures. {advice}"
     metrics = card.metrics
     whose = "" if card.variant is None else " the fp32 file that this one was made of reached"
     return (
         f"On {metrics.fields} held-out fields of {metrics.data}, at the thresholds above:{whose} micro F1"
-        f" {metrics.micro_f1:.4f}, macro F1 {metrics.macro_f1:.4f}. {told}"
+        f" {metrics.micro_f1:.4f}, macro F1 {metrics.macro_f1:.4f}. {advice}"
     )
 
 
 def _variant(variant: Variant | None) -> str:
     if variant is None:
         return ""
-    near = (
+    text = (
         f"This file was made of an fp32 file. On {variant.fields} fields of {variant.data} both give the same label set"
         f" for {variant.same_label_sets:.2%} of the fields, and a probability differs by up to"
         f" {variant.max_difference:.1e}."
     )
     if variant.macro_f1 is not None and variant.parent_macro_f1 is not None:
-        near += f" Macro F1 there: {variant.macro_f1:.4f}, and {variant.parent_macro_f1:.4f} of the fp32 file."
+        text += f" Macro F1 there: {variant.macro_f1:.4f}, and {variant.parent_macro_f1:.4f} of the fp32 file."
     if variant.shortfalls:
-        near += f"\n\n**It does not pass: {'; '.join(variant.shortfalls)}.**"
-    return f"{near}\n\n"
+        text += f"\n\n**It does not pass: {'; '.join(variant.shortfalls)}.**"
+    return f"{text}\n\n"

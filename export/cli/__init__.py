@@ -1,1 +1,1 @@
-"""One file a command of ``python -m export``."""
+"""The commands of ``python -m export``, one per file."""

@@ -1,4 +1,4 @@
-"""``python -m export bioimageio``: one model file, one bioimage.io package."""
+"""``python -m export bioimageio``: packs one model file as a bioimage.io package."""
 
 from __future__ import annotations
 

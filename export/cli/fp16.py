@@ -1,4 +1,4 @@
-"""``python -m export fp16``: a file of half the size for devices that compute in halves."""
+"""``python -m export fp16``: makes a file of half the size for devices that compute in float16."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m export onnx``: one run, one ONNX file."""
+"""``python -m export onnx``: exports one run as one ONNX file."""
 
 from __future__ import annotations
 

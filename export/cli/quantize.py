@@ -1,4 +1,4 @@
-"""``python -m export quantize``: a file of a quarter of the size that is several times as fast on a CPU."""
+"""``python -m export quantize``: makes a file of a quarter of the size that is several times as fast on a CPU."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def quantize(
 ) -> None:
     """Make the int8 variant of MODEL, and compare its answers with MODEL's on fields in DATA.
 
-    Ways to quantize are tried on this machine, and the nearest of those that pass the gates and are fast is taken.
+    Several ways to quantize are tried on this machine. Of those that pass the gates and are fast, the nearest is taken.
     """
     card = export_int8(
         model,

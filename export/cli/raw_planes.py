@@ -1,4 +1,4 @@
-"""``python -m export raw-planes``: the same answers from planes of any size."""
+"""``python -m export raw-planes``: makes a file with the same answers that takes planes of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m export triton``: one model file, one model of a Triton repository."""
+"""``python -m export triton``: adds one model file to a Triton model repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _USUAL = Serving()
 @click.option("--name", help="Name on the server. Default: the model's own.")
 @click.option("--max-batch", default=_USUAL.max_batch, show_default=True, help="Most fields a run.")
 @click.option("--queue-delay", default=_USUAL.queue_delay, show_default=True, help="Microseconds to wait for others.")
-@click.option("--instances", default=_USUAL.instances, show_default=True, help="Copies side by side on each device.")
+@click.option("--instances", default=_USUAL.instances, show_default=True, help="Parallel copies on each device.")
 @click.option("--gpu/--cpu", default=True, show_default=True, help="Where the server runs it.")
 @click.option("--tensorrt", type=click.Choice(["fp32", "fp16"]), help="Run it with TensorRT, in this precision.")
 @click.option("--engine-cache", help="Folder on the server that keeps what TensorRT builds.")

@@ -1,4 +1,4 @@
-"""What the commands that make variants have in common."""
+"""Common options and messages of the commands that make variants."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ judge_fields_option = click.option(
 
 
 def say_what_was_written(output: Path, card: ModelCard) -> None:
-    """Say on stderr how far the variant is from its parent."""
+    """Print on stderr how far the variant is from its parent."""
     variant = card.variant
     if variant is None:
         return
@@ -51,4 +51,4 @@ def say_what_was_written(output: Path, card: ModelCard) -> None:
     for name, value in variant.settings.items():
         click.echo(f"{name}: {value}", err=True)
     for shortfall in variant.shortfalls:
-        click.echo(f"Written all the same: {shortfall}", err=True)
+        click.echo(f"Written because of --force: {shortfall}", err=True)

@@ -1,4 +1,4 @@
-"""``python -m export winograd``: an fp32 file that multiplies less on CPUs."""
+"""``python -m export winograd``: makes an fp32 file with fewer multiplications, for CPUs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hpa_sdk.preprocessing import White
 @variant_arguments
 @judge_fields_option
 def winograd(model: Path, data: Path, output: Path, white: White | None, force: bool, judge_fields: int) -> None:
-    """Make the variant of MODEL that computes wide 3 x 3 convolutions by Winograd's way, in fp32 and for CPUs.
+    """Make the variant of MODEL that computes wide 3 x 3 convolutions by Winograd's method, in fp32 and for CPUs.
 
-    Its answers are compared with MODEL's on the fields in DATA. VGG-16 gains by it, Inception-ResNet-V2 does not.
+    Its answers are compared with MODEL's on the fields in DATA. It makes VGG-16 faster, but not Inception-ResNet-V2.
     """
     card = export_winograd(model, data, output, judged_fields=judge_fields, white=white, force=force)
     say_what_was_written(output, card)

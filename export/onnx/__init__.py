@@ -1,1 +1,1 @@
-"""Turns a fitted network into an ONNX file."""
+"""Exports a fitted network as an ONNX file."""

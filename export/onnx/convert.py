@@ -1,4 +1,4 @@
-"""Converts a Keras network to ONNX with the names, forms and card of the contract."""
+"""Converts a Keras network to ONNX with the names and shapes of the contract."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hpa_sdk.models.model_card import ModelCard
 
 
 def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onnx.ModelProto:
-    """Convert a network; the card is not embedded yet.
+    """Convert a network; the card is embedded later.
 
     Parameters
     ----------
     network : keras.Model
         As `export.onnx.fitted_run.FittedNetwork` holds it, under the TensorFlow backend.
     card : ModelCard
-        Says the input's form.
+        Gives the form of the input.
     opset : int
         Version of the standard operators.
 
@@ -35,9 +35,9 @@ def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onn
     Raises
     ------
     RunFolderError
-        Keras runs on another backend than TensorFlow, from which alone tf2onnx converts.
+        Keras does not run on TensorFlow, the only backend that tf2onnx converts from.
     ConversionError
-        The converter refuses, such as an opset that it does not know.
+        The converter fails, for example for an unknown opset.
     """
     if keras.backend.backend() != "tensorflow":
         raise RunFolderError(
@@ -49,14 +49,14 @@ def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onn
 
     @tf.function(input_signature=[image])  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def answer(image: Any) -> dict[str, Any]:  # noqa: ANN401
-        told: dict[str, Any] = network(image, training=False)
-        return told
+        outputs: dict[str, Any] = network(image, training=False)
+        return outputs
 
     try:
         model, _ = tf2onnx.convert.from_function(answer, input_signature=[image], opset=opset)
         _order_and_name(model)
         return simplify(model)
-    except Exception as error:  # tf2onnx and onnx raise ValueError, RuntimeError and whatever their libraries do
+    except Exception as error:  # tf2onnx and onnx raise ValueError, RuntimeError and all errors of their libraries
         raise ConversionError(
             f"the network can't be converted to opset {opset} ({error})",
             remedy=f"Use opset {OPSET}, and the versions in constraints.txt.",

@@ -1,4 +1,4 @@
-"""Exports a finished run to one ONNX file that describes itself."""
+"""Exports a finished run as one ONNX file with a model card."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def export_onnx(
     opset: int = OPSET,
     white: White | None = None,
 ) -> ModelCard:
-    """Export a finished run, once its answers are shown to be the trained network's.
+    """Export a finished run, if its answers match the trained network's.
 
     Parameters
     ----------
     run : pathlib.Path
         The folder of a finished fit.
     out : pathlib.Path
-        The ONNX file to write. It appears whole, after the comparison and with its report (`parity_file`) beside it,
-        or not at all.
+        The ONNX file to write, atomically: it appears after the comparison, with its report (`parity_file`) next to
+        it.
     raw_planes : bool
         Do the preprocessing in the graph: the file then takes planes of any size.
     samples : sequence of pathlib.Path
@@ -44,9 +44,9 @@ def export_onnx(
     count : int
         Number of fields of each to compare on.
     opset : int
-        Version of the standard operators; another than the contract's only for a runtime that is too old for it.
+        Version of the standard operators; change the contract's only for a runtime that is too old for it.
     white : optional
-        White level of 16-bit planes. Default: for the fit's own data that which the run tells.
+        White level of 16-bit planes. Default: for the fit's own data, the white level in the run's record.
 
     Returns
     -------
@@ -56,11 +56,11 @@ def export_onnx(
     Raises
     ------
     RunFolderError
-        The run is not finished or is no network of this contract.
+        The run is not finished, or its network is not of this contract.
     ConversionError
         The network can't be written with these operators.
     ParityError
-        The converted network answers otherwise.
+        The converted network gives other answers.
     TableError, SampleError, PlaneError
         The fields to compare on are too few or can't be read.
     OutputError
@@ -75,8 +75,8 @@ def export_onnx(
             card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
         serialized = model.SerializeToString(deterministic=True)
         card = card_for(serialized, card)
-        compared, told = (samples, None) if samples else ([fitted.data], fitted.white)
-        level = told if white is None else white
+        compared, recorded = (samples, None) if samples else ([fitted.data], fitted.white)
+        level = recorded if white is None else white
         report = measure_parity(fitted.network, serialized, card, compared, count=count, white=level)
         card = replace(card, parity=report.summary)
         partial_report.write_bytes(report.to_json())
@@ -86,5 +86,5 @@ def export_onnx(
 
 
 def parity_file(model: Path) -> Path:
-    """Name the file beside an exported model that holds the comparison, field by field."""
+    """Name the file next to an exported model with the comparison, field by field."""
     return model.with_name(f"{model.stem}.parity.json")

@@ -1,4 +1,4 @@
-"""Reads what a fit left in its run folder."""
+"""Reads a finished run folder for the export."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class FittedNetwork:
     network : keras.Model
         Input float32 (N, 299, 299, 3); outputs probabilities (N, 28) and embedding (N, 512), both float32.
     card : ModelCard
-        What the fit says of it.
+        Its card, written by the fit.
     data : pathlib.Path
-        Where the data of the fit lay; the first of several sources.
+        Where the data of the fit was; the first of several sources.
     white : optional
         White level of its 16-bit planes.
     """
@@ -53,10 +53,10 @@ def read_fitted(run: Path) -> FittedNetwork:
     Raises
     ------
     RunFolderError
-        The folder holds no finished run, another network than the fit left in it, or one with another input or other
-        last layers.
+        The folder holds no finished run, another network than the fit's, or one with another input or other last
+        layers.
     ModelFileError
-        The network is written while it is read.
+        The network was written while it was read.
     ModelCardError
         The run's card can't be used.
     """
@@ -76,11 +76,11 @@ def read_fitted(run: Path) -> FittedNetwork:
         try:
             sha256 = file_sha256(run / RUN_NETWORK)
             model = keras.saving.load_model(run / RUN_NETWORK, compile=False)
-        except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+        except Exception as error:  # Keras passes on all errors of its layers, zipfile and h5py
             raise RunFolderError(
                 f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
             ) from error
-    # None in records of earlier versions, and of networks that were put there by hand.
+    # Missing in records of earlier versions, and of networks that were put there by hand.
     if record.network_sha256 not in {None, sha256}:
         raise RunFolderError(
             "this is another network than the fit left here: the card and the record are not its own",
@@ -102,7 +102,7 @@ def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Mod
         )
     if model.output is not layers["probabilities"].output:
         raise RunFolderError(
-            "the network goes on after its layer 'probabilities'",
+            "the network has layers after its layer 'probabilities'",
             where=run / RUN_NETWORK,
             remedy="Let that layer be the last, with a sigmoid of its own as activation: see docs/own-network.md.",
         )

@@ -1,4 +1,4 @@
-"""Takes out of a converted graph what only its way through TensorFlow put there, and gives its parts plain names."""
+"""Removes from a converted graph what only the conversion from TensorFlow added, and gives its parts plain names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _OPERANDS = {"Conv": ("", "weight", "bias"), "MatMul": ("", "weight")}
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Simplify a converted network; its answers stay the same but for rounding.
+    """Simplify a converted network; its answers stay the same except for rounding.
 
-    Residual scales are folded into the convolutions before them; a flattening becomes one operator; nodes and weights
-    are named by operator and place, so that the names do not depend on what else the converting process had built;
-    shapes are inferred.
+    Residual scales are folded into the convolutions before them; a flattening becomes one operator; shapes are
+    inferred. Nodes and weights are named by operator and position, so that the names do not depend on what else the
+    converting process had built.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        As tf2onnx gives it, with named inputs and outputs; it is changed.
+        As tf2onnx returns it, with named inputs and outputs; it is changed.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _fold_scales(graph: onnx.GraphProto) -> None:
-    """Fold each multiplication of a convolution by one number into the convolution's weights and bias."""
+    """Fold each multiplication of a convolution's output by one number into its weights and bias."""
     weights = {tensor.name: tensor for tensor in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output}
     users = Counter(name for node in graph.node for name in node.input)
@@ -70,9 +70,9 @@ def _fold_scales(graph: onnx.GraphProto) -> None:
 
 
 def _flatten(model: onnx.ModelProto) -> None:
-    """Put Flatten in the place of each Reshape to (batch, rest).
+    """Replace each Reshape to (batch, rest) by Flatten.
 
-    tf2onnx computes its shape from the batch in one process and writes it down in the next.
+    tf2onnx is not deterministic here: in some processes it computes the shape from the batch, in others it is constant.
     """
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
@@ -92,13 +92,13 @@ def _flatten(model: onnx.ModelProto) -> None:
         else:
             width = _width_read(graph, weights, node.output[0])
             flat = shapes.get(node.input[1]) == [2]
-        # A dense layer on the places of a feature map reshapes to (batch and places, channels), which is no flattening.
+        # A dense layer on a feature map reshapes to (batch x positions, channels), which is not a flattening.
         if flat and (whole == width or not whole or width <= 0):
             node.CopyFrom(helper.make_node("Flatten", [node.input[0]], list(node.output), axis=1))
 
 
 def _width_read(graph: onnx.GraphProto, weights: Mapping[str, onnx.TensorProto], name: str) -> int:
-    """Give the width that a dense layer which reads a tensor has weights for; 0 where none does."""
+    """Give the input width of the dense layer that reads a tensor; 0 if there is none."""
     for node in graph.node:
         if node.op_type == "MatMul" and node.input[0] == name and node.input[1] in weights:
             return int(weights[node.input[1]].dims[0])
@@ -106,7 +106,7 @@ def _width_read(graph: onnx.GraphProto, weights: Mapping[str, onnx.TensorProto],
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Drop the nodes and weights that no output depends on; nodes are in topological order."""
+    """Remove the nodes and weights that no output depends on; nodes are in topological order."""
     needed = {value.name for value in graph.output}
     kept = []
     for node in reversed(graph.node):

@@ -1,4 +1,4 @@
-"""Takes out of a quantized network the part of its error that is the same in every field."""
+"""Removes the part of a quantized network's error that is the same in every field."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hpa_sdk.prediction import Probabilities, log_odds
 
 
 def correct_bias(model: onnx.ModelProto, expected: Probabilities, found: Probabilities) -> None:
-    """Move the biases of the last dense layer so that the mean logit of each class is the parent's.
+    """Change the biases of the last dense layer so that the mean logit of each class is the parent's.
 
-    Rounding shifts the sums of a quantized layer, and the layers behind hand the shift on. What it comes to at the end
-    is the same for all fields, and one number a class takes it out. Bias correction as of Nagel et al., "Data-free
-    quantization through weight equalization and bias correction" (arXiv:1906.04721), at the last layer only, which
+    Rounding shifts the sums of a quantized layer, and the shift passes through the later layers. At the end it is the
+    same for all fields, so one number per class removes it. This is the bias correction of Nagel et al., "Data-free
+    quantization through weight equalization and bias correction" (arXiv:1906.04721), only at the last layer, which
     stays float.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        The quantized network, whose last dense layer is float; changed in place. One that does not end in such a
-        layer with a bias, and a sigmoid, stays as it is.
+        The quantized network, changed in place. It is not changed if it does not end in a float dense layer with a
+        bias, and a sigmoid.
     expected, found : numpy.ndarray
         float32 of shape (fields, 28): the parent's probabilities and the quantized network's, for the same fields.
     """

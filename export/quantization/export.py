@@ -18,7 +18,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
 
 CALIBRATION_FIELDS = 128
-"""Most fields that the ranges of activations are taken from unless the caller says otherwise."""
+"""Default for the largest number of fields that give the ranges of activations."""
 
 _TRIED_ON = 48
 
@@ -35,25 +35,25 @@ def export_int8(
     white: White | None = None,
     force: bool = False,
 ) -> ModelCard:
-    """Make the int8 variant of a file, by the plan that does best on this machine.
+    """Make the int8 variant of a file by the plan that is best on this machine.
 
-    The fields are parted in three: ranges of activations come from the first part, plans are tried on the second, and
-    the file is judged by the third.
+    The fields are split into three parts: the first gives the ranges of activations, plans are tried on the second,
+    and the file is judged on the third.
 
     Parameters
     ----------
     model : pathlib.Path
         An fp32 file made by ``python -m export onnx``.
     data : pathlib.Path
-        Fields of the kind that the network was fitted on; their labels count where a table tells them.
+        Fields of the kind that the network was fitted on; their labels are used if there is a table of them.
     out : pathlib.Path
-        The file to write; it appears whole or not at all.
+        The file to write, atomically.
     held_out : pathlib.Path, optional
-        Fields to judge by, best such as the network was not fitted on. Default: the third part of `data`.
+        Fields to judge on, preferably ones that the network was not fitted on. Default: the third part of `data`.
     calibration_fields, judged_fields : int
-        Most fields of the first and of the last part.
+        Largest number of fields in the first and in the last part.
     reduce_range : bool
-        Give weights 7 bits in any case, for CPUs without VNNI.
+        Always give weights 7 bits, for CPUs without VNNI.
     white : optional
         White level of 16-bit planes, in `data` and `held_out`.
     force : bool
@@ -86,7 +86,7 @@ def export_int8(
             remedy="Name other fields with --held-out.",
         )
     expected = answer(parent.path, parent.card, judged)
-    # Beside the file to write, so that a full disk is told of the right place.
+    # Next to the file to write, so that an error about a full disk names the right disk.
     with atomic_write(out) as partial, TemporaryDirectory(dir=out.parent, prefix=".int8-") as work:
         quantizer = Quantizer(parent, calibration, Path(work))
         trials = search(quantizer, parent, tried_on, QuantizationPlan(reduce_range=reduce_range))
@@ -108,7 +108,7 @@ def export_int8(
 
 
 def part(fields: Fields, calibration: int, judged: int) -> tuple[Fields, Fields, Fields]:
-    """Part fields into those to calibrate on, to try plans on, and to judge by; about a third each if they are few."""
+    """Split fields into those to calibrate, to try plans, and to judge on; about a third each if they are few."""
     count = len(fields.samples)
     first = min(calibration, max(LEAST_FIELDS, count // 3))
     second = first + min(_TRIED_ON, (count - first) // 2)

@@ -1,4 +1,4 @@
-"""Quantizes an exported file to int8 by a plan: which numbers, which operators, which ranges."""
+"""Quantizes an exported file to int8 by a plan: types, operators and ranges."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from hpa_sdk.models.contract import inputs
 from hpa_sdk.prediction import Probabilities
 
 WEIGHTED = ("Conv", "Gemm")
-"""Operators that hold the weights."""
+"""Operators with weights."""
 
 BETWEEN = ("Add", "Concat", "MaxPool", "AveragePool")
-"""Operators between them that can work on quantized numbers too."""
+"""Operators between them that can also run on quantized numbers."""
 
 HISTOGRAM_FIELDS = 32
-"""Most fields for calibrations that count histograms, of which one field costs seconds."""
+"""Largest number of fields for calibration with histograms, which takes seconds per field."""
 
 Signedness = Literal["U8S8", "U8U8", "S8S8"]
 """Types of activations and weights: unsigned or signed, 8 bits."""
 
 CalibrationName = Literal["MinMax", "Entropy", "Percentile"]
-"""onnxruntime's name of the way to find the range of an activation."""
+"""onnxruntime's name of the calibration method, which finds the range of an activation."""
 
 _TYPES = {"U8": QuantType.QUInt8, "S8": QuantType.QInt8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizationPlan:
-    """How to quantize.
+    """The settings of a quantization.
 
     Attributes
     ----------
@@ -62,11 +62,11 @@ class QuantizationPlan:
     operators : tuple of str
         Types of the operators to quantize.
     calibration : str
-        How the ranges of activations are found.
+        The method that finds the ranges of activations.
     reduce_range : bool
-        Whether weights have 7 bits, which keeps CPUs without VNNI from overflowing.
+        Whether weights have 7 bits, which prevents overflow on CPUs without VNNI.
     excluded : tuple of str
-        Nodes that stay float, beside the input normalization and the last dense layer, which always do.
+        Nodes that stay float, in addition to the input normalization and the last dense layer, which always do.
     """
 
     signedness: Signedness = "U8S8"
@@ -77,7 +77,7 @@ class QuantizationPlan:
 
 
 class Quantizer:
-    """Quantizes one file by any number of plans; each calibration is done once, when a plan first needs it.
+    """Quantizes one file by any number of plans; each calibration runs once, when a plan first needs it.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Quantizer:
     calibration : Fields
         Fields whose activations give the ranges.
     work : pathlib.Path
-        A folder for files that lie between.
+        A folder for temporary files.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Quantizer:
         self._prepared = work / "prepared.onnx"
         made_by = onnx.load(parent.path)
         self._producer = made_by.producer_name, made_by.producer_version
-        # Folds scales into convolutions and biases into dense layers, so that fewer operators are left to quantize.
+        # Folds scales into convolutions and biases into dense layers, so that fewer operators must be quantized.
         with raise_as_variant_errors(parent.path), _temporary_files_in(work):
             quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
         nodes = onnx.load(self._prepared, load_external_data=False).graph.node
@@ -111,7 +111,7 @@ class Quantizer:
         self.convolutions = tuple(node.name for node in nodes if node.op_type == "Conv")
 
     def quantize(self, plan: QuantizationPlan) -> Path:
-        """Quantize by a plan, and correct what it shifts; the embedding stays float.
+        """Quantize by a plan, and correct the biases; the embedding stays float.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class Quantizer:
         Raises
         ------
         VariantError
-            onnxruntime can't quantize the network so.
+            onnxruntime can't quantize the network by this plan.
         """
         out = self._work / "quantized.onnx"
         with raise_as_variant_errors(self._parent.path), _temporary_files_in(self._work):
@@ -141,7 +141,7 @@ class Quantizer:
             )
         model = onnx.load(out)
         model.producer_name, model.producer_version = self._producer
-        # onnxruntime lists every operator set that it knows, used or not.
+        # onnxruntime lists all operator sets that it knows, also unused ones.
         used = {node.domain for node in model.graph.node}
         opsets = [opset for opset in model.opset_import if opset.domain in used]
         del model.opset_import[:]
@@ -155,7 +155,7 @@ class Quantizer:
         return answer(self._parent.path, self._parent.card, self._calibration)
 
     def _ranges(self, method: CalibrationName) -> Path:
-        """Give the file that holds the ranges of all activations, found in one field at a time."""
+        """Give the file with the ranges of all activations, collected one field at a time."""
         ranges = self._work / f"{method}.json"
         if ranges.exists():
             return ranges
@@ -170,7 +170,7 @@ class Quantizer:
         preprocessing = self._parent.card.preprocessing
         images = fields.images(preprocessing)
         count = len(fields.samples)
-        # A reader of its own for each field: the calibrators keep the activations of a whole reader in memory.
+        # One reader per field: the calibrators hold the activations of a whole reader in memory.
         for image in tqdm(images, total=count, desc=f"calibrate {method}", unit="field", disable=None, leave=False):
             with _without_prints():
                 calibrator.collect_data(_OneField(dict.fromkeys(inputs(preprocessing), image[np.newaxis])))
@@ -190,7 +190,7 @@ class _OneField(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Let onnxruntime's files between lie in a folder whose disk is known to have room, not in the system's own."""
+    """Put onnxruntime's temporary files into a folder whose disk has room, not into the system's folder."""
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
@@ -200,6 +200,6 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_prints() -> Iterator[None]:
-    """Keep onnxruntime's progress lines off stdout."""
+    """Suppress onnxruntime's progress lines on stdout."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""Finds out how to quantize a network on this machine: tries plans, measures each, takes the nearest that is fast."""
+"""Searches for the best quantization plan on this machine: tries plans, and takes the nearest of the fast ones."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _STEM = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a plan came to.
+    """The result of a plan.
 
     Attributes
     ----------
     plan : QuantizationPlan
         The plan.
     cpu_share : float
-        CPU time of one field as a share of the parent's: the median of the pairs.
+        CPU time of one field as a share of the parent's: the median over the pairs.
     agreement : Agreement
         How far the answers are from the parent's.
     passes : bool
-        Whether it passes the gates on the fields that it was tried on.
+        Whether it passes the gates on the fields of the search.
     """
 
     plan: QuantizationPlan
@@ -49,23 +49,23 @@ class Trial:
 
 
 def search(quantizer: Quantizer, parent: Parent, tried_on: Fields, start: QuantizationPlan) -> list[Trial]:
-    """Try one setting after the other, each with the best of the settings before it.
+    """Try the settings one by one, each with the best values of the settings before it.
 
     Parameters
     ----------
     quantizer : Quantizer
-        Of the parent.
+        The quantizer of the parent.
     parent : Parent
         The file.
     tried_on : Fields
-        Fields that take part neither in the calibration nor in the final judgement.
+        Fields that are used neither for the calibration nor for the final judgement.
     start : QuantizationPlan
         The first plan.
 
     Returns
     -------
     list of Trial
-        All that was tried, in order; `choose` says which is best.
+        All trials, in order; `choose` finds the best.
     """
     expected = answer(parent.path, parent.card, tried_on)
     trials = [_try(quantizer, parent, tried_on, expected, start)]
@@ -74,26 +74,26 @@ def search(quantizer: Quantizer, parent: Parent, tried_on: Fields, start: Quanti
         for name, value in shown:
             plan = replace(choose(trials).plan, **{name: value})
             if all(trial.plan != plan for trial in trials):
-                # A plan that onnxruntime can't follow costs the others nothing.
+                # A plan that fails in onnxruntime does not affect the others.
                 with contextlib.suppress(VariantError):
                     trials.append(_try(quantizer, parent, tried_on, expected, plan))
     return trials
 
 
 def choose(trials: list[Trial]) -> Trial:
-    """Take the trial nearest to the parent of those that pass the gates and are fast: 40 % of its CPU time at most.
+    """Take the trial nearest to the parent that passes the gates and is fast: at most 40 % of the parent's CPU time.
 
-    If none is so fast, the nearest of those about as fast as the fastest is taken; if none passes, the same of all.
+    If none is so fast, take the nearest of those about as fast as the fastest; if none passes, choose among all.
     """
     good = [trial for trial in trials if trial.passes] or trials
     fastest = min(trial.cpu_share for trial in good)
-    # The fields that plans are tried on are few, and often of the fit: what passes there narrowly fails on others.
+    # The fields of the search are few and often from the fit: a plan that narrowly passes on them fails on others.
     fast = [trial for trial in good if trial.cpu_share <= max(_FAST_ENOUGH, fastest * _AS_FAST)]
     return min(fast, key=lambda trial: trial.agreement.mean_difference)
 
 
 def describe(trials: list[Trial]) -> dict[str, str]:
-    """Say which value of each setting was chosen, and what the most alike trial with each other value came to."""
+    """Describe the chosen value of each setting, and the result of the most similar trial for each other value."""
     best = choose(trials)
     settings = {}
     for setting in fields(QuantizationPlan):
@@ -116,9 +116,9 @@ def _name(plan: QuantizationPlan, setting: str) -> str:
 
 
 def _alternatives(quantizer: Quantizer) -> Iterator[tuple[str, Any]]:
-    """Give what may bring the answers nearer at little cost, then what may cost a multiple."""
+    """Give the settings that may improve the answers at little cost, then those that may cost much more."""
     yield from (("calibration", value) for value in ("Entropy", "Percentile"))
-    # All other layers work on what the first ones round, and most of the error comes from there.
+    # All other layers use the rounded outputs of the first ones, where most of the error comes from.
     yield from (("excluded", quantizer.convolutions[:count]) for count in range(1, _STEM + 1))
     yield "excluded", quantizer.convolutions[-1:]
     yield "operators", (*WEIGHTED, *BETWEEN)

@@ -1,1 +1,1 @@
-"""Makes the variant that takes raw planes."""
+"""Makes the form of a file that takes raw planes."""

@@ -1,4 +1,4 @@
-"""Makes the raw-plane form of any exported file, whatever its precision."""
+"""Makes the raw-plane form of any exported file, of any precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hpa_sdk.preprocessing import White
 def export_raw_planes(
     model: Path, data: Path, out: Path, *, judged_fields: int = JUDGED_FIELDS, white: White | None = None
 ) -> tuple[ModelCard, Agreement]:
-    """Put the preprocessing into a file, once its answers are shown to stay.
+    """Put the preprocessing into a file, if its answers stay the same.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def export_raw_planes(
     data : pathlib.Path
         Fields to compare on.
     out : pathlib.Path
-        The file to write; it appears whole or not at all.
+        The file to write, atomically.
     judged_fields : int
         Most fields to compare on.
     white : optional
@@ -44,7 +44,7 @@ def export_raw_planes(
     card : ModelCard
         The card inside the new file.
     agreement : Agreement
-        How far the answers of the two files are apart.
+        The differences between the answers of the two files.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def export_raw_planes(
     refuse_package(model)
     refuse_overwriting(model, out)
     judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
-    # The parent's parity is that of another input; how far this file is from the parent is checked below.
+    # The parent's parity is for another input; the difference between this file and the parent is checked below.
     in_graph = replace(card, preprocessing=replace(card.preprocessing, place="graph"), parity=None)
     with atomic_write(out) as partial:
         changed = with_raw_planes(onnx.load(model), card.preprocessing)
@@ -68,7 +68,7 @@ def export_raw_planes(
         partial.write_bytes(serialized)
         agreement = compare(answer(model, card, judged), answer(partial, in_graph, judged), card, judged)
         check_unchanged(model, stamp)
-        # Written so that a NaN fails too.
+        # In this form of the condition a NaN fails too.
         near = card.precision != "fp32" or agreement.max_difference <= LARGEST_DIFFERENCE["graph"]
         if not (near and agreement.same_label_sets >= LEAST_AGREEMENT["graph"]):
             raise ParityError(

@@ -1,4 +1,4 @@
-"""Moves the preprocessing into a model, so that whatever runs it needs no image library."""
+"""Moves the preprocessing into a model, so that programs can run it without an image library."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _SIZE, _BLEND, _FLOATS, _RESIZED, _PIXELS = (
 
 
 def with_raw_planes(model: onnx.ModelProto, preprocessing: Preprocessing) -> onnx.ModelProto:
-    """Put resize, blend and scale in front of a model.
+    """Add resize, blend and scale before a model.
 
     The resize is that of ``cv2.INTER_LINEAR``: pixel centres at one half, borders repeated, no antialiasing. It comes
-    before the blend, as on the host, and takes the planes apart (N, C, H, W), the one layout of which onnxruntime has
-    a fast kernel for CPUs and any kernel for CUDA.
+    before the blend, as on the host, and takes separate planes (N, C, H, W): only for this layout onnxruntime has a
+    fast kernel for CPUs and a kernel for CUDA.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        A model of any precision with the one input ``image``, float32 (N, size, size, 3); left as it is.
+        A model of any precision with the only input ``image``, float32 (N, size, size, 3); it is not changed.
     preprocessing : Preprocessing
-        What to put in front; its `place` does not matter.
+        The preprocessing to add; its `place` does not matter.
 
     Returns
     -------
     onnx.ModelProto
-        The same outputs from the input ``planes``, uint8 (N, 4, H, W), for any H and W. It carries no card: what the
-        old one said of the input is no longer so.
+        The same outputs from the input ``planes``, uint8 (N, 4, H, W), for any H and W. It has no card, since the old
+        card describes the old input.
 
     Raises
     ------
     ModelFileError
-        The model takes another input, or its operators are older than those that resize two axes of four.
+        The model takes another input, or its operators are too old to resize two axes of four.
     """
     taken = [_form(value) for value in model.graph.input]
     if taken != [("image", TensorProto.FLOAT, list(image_shape(preprocessing)))]:
@@ -72,7 +72,7 @@ def _front(preprocessing: Preprocessing) -> onnx.GraphProto:
     ((name, form),) = inputs(replace(preprocessing, place="graph")).items()
     planes = helper.make_tensor_value_info(name, TensorProto.UINT8, form.shape)
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [BATCH, *image_shape(preprocessing)])
-    # Each column makes one colour of the image out of the four planes.
+    # Each column makes one colour of the image from the four planes.
     blend = np.asarray(preprocessing.blend, np.float32).T / np.float32(preprocessing.scale)
     values = {_SIZE: np.asarray(image_shape(preprocessing)[:2], np.int64), _BLEND: np.ascontiguousarray(blend)}
     nodes = [

@@ -1,1 +1,1 @@
-"""Makes a model repository for Triton Inference Server."""
+"""Makes model repositories for Triton Inference Server."""

@@ -14,7 +14,7 @@ from hpa_sdk.errors import ModelFileError, SettingError
 from hpa_sdk.models.onnx_file import OnnxFile, TensorForm
 
 LABELS = "labels.txt"
-"""Name of the file that names the classes, one a line."""
+"""Name of the file with the class names, one per line."""
 
 _TYPES = {"float32": "TYPE_FP32", "float16": "TYPE_FP16", "uint8": "TYPE_UINT8"}
 
@@ -26,23 +26,23 @@ class Serving:
     Attributes
     ----------
     max_batch : int
-        Most fields a run, 1 or more.
+        Largest number of fields per run, 1 or more.
     queue_delay : int
         Microseconds that a field may wait for others to share its run.
     instances : int
-        Copies of the model on each device that work side by side.
+        Parallel copies of the model on each device.
     device : str
         ``"gpu"`` or ``"cpu"``.
     tensorrt : str or None
-        Precision in which TensorRT runs it, ``"fp32"`` or ``"fp16"``; None: without TensorRT.
+        Precision of TensorRT, ``"fp32"`` or ``"fp16"``; None: without TensorRT.
     engine_cache : str or None
-        Folder on the server that keeps what TensorRT builds of the model, which takes minutes; None: build at each
-        start.
+        Folder on the server in which TensorRT caches the built engine, since a build takes minutes; None: build at
+        each start.
 
     Raises
     ------
     SettingError
-        A number is too small, TensorRT is asked for on the CPU, or a cache without TensorRT.
+        A number is too small, TensorRT is requested on the CPU, or a cache without TensorRT.
     """
 
     max_batch: int = 64
@@ -61,7 +61,7 @@ class Serving:
         if self.tensorrt and self.device == "cpu":
             raise SettingError("TensorRT does not run on the CPU", remedy="Leave one of the two out.")
         if self.engine_cache and not self.tensorrt:
-            raise SettingError("an engine cache is of use to TensorRT alone", remedy="Ask for TensorRT too.")
+            raise SettingError("an engine cache is only used with TensorRT", remedy="Ask for TensorRT too.")
 
 
 def write_config(name: str, file: OnnxFile, serving: Serving) -> str:
@@ -72,9 +72,9 @@ def write_config(name: str, file: OnnxFile, serving: Serving) -> str:
     name : str
         The model's name on the server.
     file : OnnxFile
-        The model. Its open dimensions but the batch are -1.
+        The model. Its open dimensions, except the batch, become -1.
     serving : Serving
-        How it is run.
+        The settings of the server.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _tensor(role: str, name: str, form: TensorForm, file: OnnxFile) -> str:
         raise ModelFileError(
             f"the {role} {name} is {form.dtype}", where=file.path, remedy="Export it with python -m export onnx."
         )
-    # The batch dimension is max_batch_size's; labels belong to the one output that has a number for each class.
+    # max_batch_size stands for the batch dimension; only the output with a number per class has labels.
     dims = [-1 if isinstance(size, str) else size for size in form.shape[1:]]
     labels = f"  label_filename: {_quoted(LABELS)}\n" if name == "probabilities" else ""
     return f"""{role} {{

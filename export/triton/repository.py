@@ -1,4 +1,4 @@
-"""Lays out a model file as a Triton server wants it: a folder of its own in the model repository."""
+"""Adds a model file to a Triton model repository, in the folder structure that the server needs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def export_triton(model: Path, repository: Path, serving: Serving, *, name: str 
     model : pathlib.Path
         An ONNX file of the contract, with its card.
     repository : pathlib.Path
-        The repository; it is made where there is none. The model's folder in it appears whole or not at all.
+        The repository; made if it is missing. The model's folder in it is written atomically.
     serving : Serving
-        How the server runs it.
+        The settings of the server.
     name : str, optional
-        The model's name on the server. Default: the card's. What can't stand in a folder's name becomes ``_``.
+        The model's name on the server. Default: the card's. Characters that a folder name can't have become ``_``.
 
     Returns
     -------

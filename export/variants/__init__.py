@@ -1,1 +1,1 @@
-"""What all variants share: the comparison with their parent, the gates, and the fields that judge them."""
+"""Common parts of all variants: comparison with the parent, speed, gates, and writing."""

@@ -1,4 +1,4 @@
-"""Compares two model files on the same fields."""
+"""Compares the answers of two model files on the same fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpa_sdk.predictor import Predictor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far a file's answers are from its parent's, with the attributes of `hpa_sdk.models.model_card.Variant`."""
+    """Agreement of a file's answers with its parent's, with the attributes of `hpa_sdk.models.model_card.Variant`."""
 
     data: str
     fields: int
@@ -32,16 +32,16 @@ class Agreement:
 
 
 def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
-    """Let a model file answer fields on the CPU, one after the other, so that memory does not grow with their number.
+    """Predict fields with a model file on the CPU, one by one, so that memory does not grow with their number.
 
     Parameters
     ----------
     model : pathlib.Path
         An ONNX file of the contract, with a card or without.
     card : ModelCard
-        Says the preprocessing and the thresholds.
+        Gives the preprocessing and the thresholds.
     fields : Fields
-        What to answer.
+        The fields to predict.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
     Raises
     ------
     HpaError
-        The file can't be opened, or a field can't be read or was changed since another model answered it.
+        The file can't be opened, or a field can't be read or has changed since another model predicted it.
     """
     predictor = Predictor.load(model, device="cpu", card=card, white=fields.white)
     answers = predictor.stream(fields.samples, on_error="raise")
@@ -66,16 +66,16 @@ def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
 def compare(parent: Probabilities, found: Probabilities, card: ModelCard, fields: Fields) -> Agreement:
     """Compare the answers of a file with those of its parent, at the card's thresholds.
 
-    F1 is pooled over all decisions (micro), and the mean over the classes that occur (macro).
+    F1 is computed over all decisions (micro), and as the mean over the classes that occur (macro).
 
     Parameters
     ----------
     parent, found : numpy.ndarray
         float32 of shape (fields, 28), as `answer` gives them.
     card : ModelCard
-        Says the thresholds.
+        Gives the thresholds.
     fields : Fields
-        What was answered.
+        The predicted fields.
     """
     thresholds = np.asarray(card.thresholds, np.float32)
     differences = np.abs(found - parent)

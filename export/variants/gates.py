@@ -1,4 +1,4 @@
-"""Says which variants may leave the lab: how near to the parent, how good and how small they must be."""
+"""The gates for variants: limits on the difference from the parent, the loss of F1, and the size."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Gates:
     least_same_label_sets : float
         Smallest share of the fields with the parent's label set, 0 to 1.
     largest_f1_loss : float
-        How much macro F1 may be lost, where the data has labels.
+        Largest loss of macro F1, if the data has labels.
     largest_share : float
         Largest size of the file as a share of its parent's.
     largest_difference : float
-        Largest difference of a probability; lower precisions are free in it as long as label sets stay.
+        Largest difference of a probability; not limited for lower precisions, where label sets count.
     """
 
     least_same_label_sets: float
@@ -39,14 +39,14 @@ GATES: dict[VariantKind, Gates] = {
 
 
 def find_shortfalls(kind: VariantKind, agreement: Agreement, share: float) -> tuple[str, ...]:
-    """Say which gates a variant does not pass, and by how much; empty if it passes them all.
+    """Describe the gates that a variant does not pass, and by how much; empty if it passes all of them.
 
     Parameters
     ----------
     kind : str
         ``"fp16"``, ``"int8"`` or ``"winograd"``.
     agreement : Agreement
-        How far it is from its parent.
+        Its agreement with its parent.
     share : float
         Its size as a share of its parent's.
     """
@@ -54,7 +54,7 @@ def find_shortfalls(kind: VariantKind, agreement: Agreement, share: float) -> tu
 
 
 def _shortfalls(gates: Gates, agreement: Agreement, share: float) -> Iterator[str]:
-    # Written so that a NaN fails too.
+    # In this form of the condition a NaN fails too.
     least = gates.least_same_label_sets
     if not agreement.same_label_sets >= least:
         yield (

@@ -1,4 +1,4 @@
-"""Measures the CPU time of model files against each other, on a machine that may have other work."""
+"""Compares the CPU time of model files, on a machine that may have other work."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def measure_cpu_times(
 ) -> npt.NDArray[np.float64]:
     """Measure the CPU time of one run of each model.
 
-    The models take turns, so that whatever else the machine does meets them all alike, and each runs on one thread, so
-    that the process's CPU time is the model's. Where the clock of CPU time ticks slowly, as on Windows with 64 ticks a
-    second, a turn is as many runs as 20 ticks need.
+    The models take turns, so that other work on the machine affects all of them equally. Each runs on one thread, so
+    that the CPU time of the process is the model's. If the clock of CPU time is coarse, as on Windows with 64 ticks a
+    second, a turn has enough runs for 20 ticks.
 
     Parameters
     ----------
     models : sequence of pathlib.Path
         ONNX files with the same inputs.
     inputs : dict of str to numpy.ndarray
-        What to run them on.
+        Their inputs.
     rounds : int
-        How often each has its turn.
+        Number of turns of each.
 
     Returns
     -------
@@ -63,11 +63,11 @@ def measure_cpu_shares(parent: Parent, variant: Path, fields: Fields) -> npt.NDA
     Parameters
     ----------
     parent : Parent
-        The file that the variant was made of.
+        The file that the variant was made from.
     variant : pathlib.Path
         The variant.
     fields : Fields
-        The field is one of these.
+        The fields, of which the first is used.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Writes a variant of a file that says how far it is from its parent, unless it is too far."""
+"""Writes a variant of a file, with its difference from the parent on its card, if it passes the gates."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _REMEDIES: dict[VariantKind, str] = {
 }
 
 JUDGED_FIELDS = 256
-"""Most fields that a variant is judged by unless the caller says otherwise."""
+"""Default for the largest number of fields that a variant is judged on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The fp32 file that variants are made of.
+    """The fp32 file that variants are made from.
 
     Attributes
     ----------
     path : pathlib.Path
         The file.
     card : ModelCard
-        What it says of itself.
+        Its card.
     size : int
-        Its length in bytes.
+        Its size in bytes.
     stamp : FileStamp, optional
-        What it was before its card was read.
+        Its stamp before its card was read.
     """
 
     path: Path
@@ -56,19 +56,19 @@ class Parent:
 
 @contextlib.contextmanager
 def raise_as_variant_errors(parent: Path) -> Iterator[None]:
-    """Raise what onnx and onnxruntime raise while they convert as errors of this package."""
+    """Turn the errors of onnx and onnxruntime during a conversion into errors of this package."""
     try:
         yield
     except (HpaError, OSError):
         raise
-    except Exception as error:  # their checks raise bare ValueError, RuntimeError and classes without a common base
+    except Exception as error:  # their checks raise plain ValueError, RuntimeError and classes without a common base
         raise VariantError(
             f"the model can't be converted ({error})", where=parent, remedy="Use the versions in constraints.txt."
         ) from error
 
 
 def refuse_package(model: Path) -> None:
-    """Refuse a bioimage.io package, of which no other file can be made.
+    """Refuse a bioimage.io package: no other file can be made from it.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def refuse_package(model: Path) -> None:
 
 
 def refuse_overwriting(model: Path, out: Path) -> None:
-    """Refuse to put a file in the place of the one it is made of.
+    """Refuse to overwrite the file that the new one is made from.
 
     Raises
     ------
     VariantError
-        Both are the same file.
+        Both paths are the same file.
     """
     if out.exists() and out.samefile(model):
         raise VariantError(
@@ -94,21 +94,21 @@ def refuse_overwriting(model: Path, out: Path) -> None:
 
 
 def read_parent(path: Path, out: Path) -> Parent:
-    """Read the file that a variant is to be made of.
+    """Read the parent of a variant.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
     out : pathlib.Path
-        Where the variant will lie.
+        Where the variant will be written.
 
     Raises
     ------
     VariantError
         The file is a variant itself, a package, does the preprocessing in its graph, or is the one to be written.
     ModelFileError, ModelCardError
-        The file is no model of the contract.
+        The file is not a model of the contract.
     """
     stamp = settled_stamp(path)
     file, card = read_model(path)
@@ -141,26 +141,26 @@ def write_variant(
     force: bool,
     partial: Path,
 ) -> ModelCard:
-    """Compare a variant with its parent, and write it with a card that says the result.
+    """Compare a variant with its parent, and write it with the result on its card.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        The variant; a card is put into it.
+        The variant; a card is added to it.
     kind : str
         ``"fp16"``, ``"int8"`` or ``"winograd"``, which computes in fp32 too.
     parent : Parent
-        The file it was made of.
+        The file that it was made from.
     judged : Fields
-        The fields to compare on; none of them took part in making the variant.
+        The fields to compare on; none of them was used to make the variant.
     expected : numpy.ndarray
         The parent's probabilities for these fields.
     settings : mapping of str to str
-        What was chosen in making it, with the measurements that decided.
+        The settings chosen for it, with the measurements behind the choice.
     force : bool
-        Write it even if it does not pass the gates; its card then says which.
+        Write it even if it does not pass the gates; its card then lists them.
     partial : pathlib.Path
-        Where to write, as `hpa_sdk.files.atomic_write` gives it.
+        Path to write to, as `hpa_sdk.files.atomic_write` gives it.
 
     Returns
     -------
@@ -172,15 +172,15 @@ def write_variant(
     VariantError
         The variant does not pass a gate, and `force` is not set.
     ModelFileError
-        The parent was changed since its card was read: its weights, answers and card may be of two files.
+        The parent has changed since its card was read: its weights, answers and card may come from two files.
     """
     serialized = model.SerializeToString(deterministic=True)
     partial.write_bytes(serialized)
     agreement = compare(expected, answer(partial, parent.card, judged), parent.card, judged)
-    # By now all that is taken from the parent has been read.
+    # At this point everything that is needed from the parent has been read.
     check_unchanged(parent.path, parent.stamp)
-    told = dict(settings) if judged.white is None else {**settings, "white level of 16-bit planes": str(judged.white)}
-    variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=told, **asdict(agreement))
+    full = dict(settings) if judged.white is None else {**settings, "white level of 16-bit planes": str(judged.white)}
+    variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=full, **asdict(agreement))
     card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)
     embedded = embed_card(model, card)
     shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.size)
@@ -188,8 +188,8 @@ def write_variant(
         raise VariantError(
             f"the {kind} variant does not pass: {'; '.join(shortfalls)}",
             where=parent.path,
-            remedy=f"Nothing was written. {_REMEDIES[kind]}, or use the parent; --force writes the variant all the"
-            " same, and its card says so.",
+            remedy=f"Nothing was written. {_REMEDIES[kind]}, or use the parent; --force writes the variant anyway, and"
+            " its card says so.",
         )
     if shortfalls:
         card = replace(card, variant=replace(variant, shortfalls=shortfalls))

@@ -1,4 +1,4 @@
-"""Makes the variant of an exported file that multiplies less on a CPU and stays in fp32."""
+"""Makes the Winograd variant of an exported file: fewer multiplications on a CPU, still in fp32."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def export_winograd(
     white: White | None = None,
     force: bool = False,
 ) -> ModelCard:
-    """Make the variant of a file that computes its wide 3 x 3 convolutions by Winograd's minimal filtering.
+    """Make the variant of a file with Winograd's minimal filtering in its wide 3 x 3 convolutions.
 
     Parameters
     ----------
     model : pathlib.Path
         An fp32 file made by ``python -m export onnx``.
     data : pathlib.Path
-        Fields to compare on; their labels count where a table tells them.
+        Fields to compare on; their labels are used if there is a table of them.
     out : pathlib.Path
-        The file to write; it appears whole or not at all.
+        The file to write, atomically.
     judged_fields : int
         Most fields to compare on.
     white : optional
@@ -49,7 +49,7 @@ def export_winograd(
     Returns
     -------
     ModelCard
-        The card inside the file; its settings tell the CPU time beside the parent's, measured on this machine.
+        The card inside the file; its settings have the CPU time as a share of the parent's, measured on this machine.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def export_winograd(
 
 
 def _cpu_share(parent: Parent, variant: Path, fields: Fields) -> str:
-    """Measure the CPU time of a field beside the parent's, on one core."""
+    """Measure the CPU time of a field as a share of the parent's, on one core."""
     with raise_as_variant_errors(parent.path):
         shares = measure_cpu_shares(parent, variant, fields)
     return f"{np.median(shares):.0%} of the parent's ({shares.min():.0%} to {shares.max():.0%}), one field on one core"

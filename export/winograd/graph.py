@@ -1,4 +1,4 @@
-"""Puts Winograd's minimal filtering into a graph: 36 multiplications where a 3 x 3 convolution has 144."""
+"""Puts Winograd's minimal filtering into a graph: 36 multiplications instead of the 144 of a 3 x 3 convolution."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _KERNEL = 3
 _PLAIN = {"strides": [1, 1], "dilations": [1, 1], "group": 1, "auto_pad": b"NOTSET"}
 
 _TILE = 4
-"""Side of the square of results that is computed at once; of larger ones the rounding of float32 would show."""
+"""Side of the square of results that is computed at once; for larger ones the rounding of float32 is visible."""
 
 _LEAST_CHANNELS = 128
-"""Channels in and out from which on fewer multiplications outweigh moving the data more often."""
+"""Smallest number of channels in and out for which fewer multiplications outweigh the additional data movement."""
 
 _MOST_LEFT = 0.5
-"""Share of the multiplications that may be left in a convolution, for the same reason; small results fill no tiles."""
+"""Largest share of multiplications left in a convolution, for the same reason; small results do not fill tiles."""
 
 _POINTS = np.array([0, 2**-0.5, -(2**-0.5), 2**0.5, -(2**0.5)])
-"""Where the polynomials are evaluated, beside infinity: each with its inverse and opposite, which rounds little."""
+"""Where the polynomials are evaluated, and at infinity: each with its inverse and opposite, with little rounding."""
 
 _SIDE = _TILE + _KERNEL - 1
 _PLACES = _SIDE**2
@@ -37,14 +37,14 @@ _Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What was replaced in a graph.
+    """The replacements in a graph.
 
     Attributes
     ----------
     convolutions, of : int
-        How many convolutions, and how many there were.
+        Number of replaced convolutions, and of all convolutions.
     multiplications_left : float
-        Multiplications of the convolutions as a share of those before, 0 to 1; those that transform tiles left out.
+        Multiplications of the convolutions as a share of those before, 0 to 1, without those that transform tiles.
     """
 
     convolutions: int
@@ -55,24 +55,24 @@ class Replaced:
 def replace_convolutions(model: onnx.ModelProto) -> Replaced:
     """Replace the 3 x 3 convolutions of many channels by products of transformed tiles, F(4 x 4, 3 x 3).
 
-    Tiles of 6 x 6 are cut from the input and transformed by a convolution of each channel by itself, multiplied with
-    the transformed weights at each of the 36 places, and transformed to 4 x 4 results by a transposed convolution.
-    The file stays as large: the weights are transformed once, when a runtime folds constants.
+    Tiles of 6 x 6 are cut from the input and transformed by a depthwise convolution, multiplied with the transformed
+    weights at each of the 36 positions, and transformed to 4 x 4 results by a transposed convolution. The file size
+    does not change: the weights are transformed once, when a runtime folds constants.
 
     The algorithm is that of A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
     arXiv:1509.09308, section 4.
 
-    Convolutions whose weights are computed or shared, or whose sizes are not known, stay.
+    Convolutions with computed or shared weights, or with unknown sizes, are not replaced.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        A model of the contract that takes images; it is changed, and shapes are to be inferred anew.
+        A model of the contract that takes images; it is changed, and its shapes must be inferred again.
 
     Returns
     -------
     Replaced
-        How many, and what that spares.
+        The number of replacements, and the multiplications left.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def replace_convolutions(model: onnx.ModelProto) -> Replaced:
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """Give the shape of pictures, with 1 for the batch; None where something else in it is not known."""
+    """Give the shape of pictures, with 1 for the batch; None if another dimension is unknown."""
     sizes = [size.dim_value for size in value.type.tensor_type.shape.dim][1:]
     return (1, *sizes) if len(sizes) == len("CHW") and all(sizes) else None
 
@@ -132,8 +132,8 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 def _products(
     node: onnx.NodeProto, tiles: tuple[int, int], taken: tuple[int, ...], given: tuple[int, ...]
 ) -> list[onnx.NodeProto]:
-    """Give the nodes that take a convolution's place."""
-    # What a node gives has a name of its own in every graph; nodes need not.
+    """Give the nodes that replace a convolution."""
+    # The outputs of nodes have unique names in every graph; node names need not be unique.
     name, (images, weight, *bias) = node.output[0], node.input
     top, left, *_ = _attributes(node).get("pads", [0, 0])
     height, width = (_TILE * count for count in tiles)
@@ -144,8 +144,8 @@ def _products(
     def made(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:  # noqa: ANN401
         return helper.make_node(operator, inputs, [output], name=output, **attributes)
 
-    def part(told: str) -> str:
-        return f"{name}.{told}"
+    def part(suffix: str) -> str:
+        return f"{name}.{suffix}"
 
     return [
         made("Tile", [_TAKEN, part("taken_repeats")], part("taken")),
@@ -172,24 +172,24 @@ def _products(
 
 def _shapes_and_repeats(name: str, weight: onnx.TensorProto, tiles: tuple[int, int]) -> list[onnx.TensorProto]:
     given, taken, *_ = weight.dims
-    told = {
+    constants = {
         "taken_repeats": [taken, 1, 1, 1],
         "tiles_shape": [0, taken, _PLACES, prod(tiles)],
         "taps_shape": [_PLACES, given, taken],
         "results_shape": [0, given * _PLACES, *tiles],
         "given_repeats": [given, 1, 1, 1],
     }
-    return [numpy_helper.from_array(np.array(sizes, np.int64), f"{name}.{part}") for part, sizes in told.items()]
+    return [numpy_helper.from_array(np.array(sizes, np.int64), f"{name}.{part}") for part, sizes in constants.items()]
 
 
 def _flattened(weight: onnx.TensorProto) -> onnx.TensorProto:
-    """Lay the nine taps of all pairs of channels side by side: (9, channels out x channels in)."""
+    """Arrange the nine taps of all pairs of channels as a matrix: (9, channels out x channels in)."""
     taps = numpy_helper.to_array(weight).reshape(-1, _KERNEL**2).T
     return numpy_helper.from_array(np.ascontiguousarray(taps), weight.name)
 
 
 def _transforms() -> list[onnx.TensorProto]:
-    """Give the transforms of tiles, of weights and of results in two dimensions, each the square of that in one."""
+    """Give the two-dimensional transforms of tiles, weights and results, each the square of the one-dimensional one."""
     taken, taps, given = _transforms_in_one_dimension()
     arrays = {
         _TAKEN: np.kron(taken, taken).reshape(_PLACES, 1, _SIDE, _SIDE),
@@ -200,10 +200,10 @@ def _transforms() -> list[onnx.TensorProto]:
 
 
 def _transforms_in_one_dimension() -> tuple[_Matrix, _Matrix, _Matrix]:
-    """Compute B transposed (6, 6), G (6, 3) and A transposed (4, 6) of the article, by Toom's and Cook's construction.
+    """Compute B transposed (6, 6), G (6, 3) and A transposed (4, 6) of the article, by the Toom-Cook construction.
 
     Two polynomials are multiplied by their values at the points; the coefficient of the highest power is the value
-    at infinity. What is used here is that multiplication transposed.
+    at infinity. Here the transpose of this multiplication is used.
     """
     others = [np.delete(_POINTS, at) for at in range(len(_POINTS))]
     taken = np.zeros((_SIDE, _SIDE))

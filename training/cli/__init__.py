@@ -1,1 +1,1 @@
-"""One file a command of ``python -m training``."""
+"""The commands of ``python -m training``, one per file."""

@@ -1,4 +1,4 @@
-"""``python -m training compare``: two networks side by side, as the study ends."""
+"""``python -m training compare``: compares two networks side by side, as the end of the study does."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def compare(
 ) -> None:
     """Compare the networks in two RUN folders on DATA: folders with train.csv and its planes.
 
-    Prints the figures of both, then both label sets and the truth for the first ten fields of the table, whatever part
-    they belong to. The exit code is 0 when every field was judged, 1 when some could not be read, 2 when nothing could
+    Prints the figures of both, then both label sets and the truth for the first ten fields of the table, in any part.
+    The exit code is 0 when every field was judged, 1 when some could not be read, 2 when nothing could
     start.
     """
     dataset = read_datasets(data, white=white)
     runs = [read_run(first_run), read_run(second_run)]
     for run in runs:
         dataset = at_white_level_of(run, dataset)
-    # Of the same data and by the same split, where it is a part: that of one run is then that of the other.
+    # A part is valid for both runs only if both have the same data and the same split.
     _check_split(runs, part)
     part_of_data = part_rows(dataset, part, *runs)
     # Sorted, so that the first fields of the table come first.
@@ -93,7 +93,7 @@ def compare(
         data=data_name(dataset, part, runs[0].split),
     )
     if as_json:
-        told = {
+        document = {
             "tables": [str(table) for table in dataset.tables],
             "data_fingerprint": dataset.fingerprint,
             "networks_sha256": [run.network_sha256 for run in runs],
@@ -105,7 +105,7 @@ def compare(
             "comparison": comparison,
             "failures": failures_as_json(list(failures)),
         }
-        print_text(as_json_text(told))
+        print_text(as_json_text(document))
     else:
         print_text(as_text(comparison, threshold, views, tuned))
     click.get_current_context().exit(1 if failures else 0)
@@ -132,7 +132,7 @@ def _answer(run: FittedRun, dataset: Dataset, rows: Rows, tuned: Tuned, views: i
 
 
 def as_text(comparison: Comparison, threshold: Threshold, views: int, tuned: Sequence[Tuned]) -> str:
-    """Write a comparison for people."""
+    """Format a comparison as text."""
     rows = [
         ("", *(network.run for network in comparison.networks)),
         ("network", *(network.architecture for network in comparison.networks)),

@@ -1,4 +1,4 @@
-"""``python -m training download``: real data."""
+"""``python -m training download``: gets real data."""
 
 from __future__ import annotations
 

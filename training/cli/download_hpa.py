@@ -1,4 +1,4 @@
-"""``python -m training download hpa``: published fields of the Human Protein Atlas."""
+"""``python -m training download hpa``: gets published fields of the Human Protein Atlas."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ from training.download.url_pattern import HPA_V18, UrlPattern
 def download_hpa(table: Path, out: Path, url: str, size: int, workers: int, rate: float) -> None:
     """Get the fields of TABLE (Id,Target) into OUT as grey planes in the Kaggle form.
 
-    Target holds class indices with spaces between, or HPA names with ';', ',' or '|' between. The same command goes on
-    where an interrupted one ended. The exit code is 0 when all is there, 1 when planes failed (failures.csv says why),
+    Target holds class indices separated by spaces, or HPA names separated by ';', ',' or '|'. The same command resumes
+    an interrupted download. The exit code is 0 when all is there, 1 when planes failed (failures.csv says why),
     2 when nothing could start.
     """
     labels = read_hpa_labels(table)
     pattern = UrlPattern(url)
-    _tell_left_out(labels)
+    _report_left_out(labels)
     try:
-        told = hpa.download_hpa(labels.labels, out, pattern=pattern, size=size, workers=workers, rate=rate)
+        download = hpa.download_hpa(labels.labels, out, pattern=pattern, size=size, workers=workers, rate=rate)
     except KeyboardInterrupt:
-        click.echo("Stopped. The same command goes on from here.", err=True)
+        click.echo("Stopped. Run the same command to resume.", err=True)
         raise click.Abort from None
-    click.echo(f"{told.complete:,} of {len(labels.labels):,} fields are complete: {out / LABEL_TABLE}", err=True)
-    if told.failures:
-        click.echo(f"{len(told.failures):,} planes failed: {out / FAILURE_TABLE}", err=True)
-    if told.untried:
+    click.echo(f"{download.complete:,} of {len(labels.labels):,} fields are complete: {out / LABEL_TABLE}", err=True)
+    if download.failures:
+        click.echo(f"{len(download.failures):,} planes failed: {out / FAILURE_TABLE}", err=True)
+    if download.untried:
         click.echo(
-            f"The server could no longer be reached; {told.untried:,} planes were not tried. The same command goes on"
-            " from here.",
+            f"The server could no longer be reached; {download.untried:,} planes were not tried. Run the same command"
+            " to resume.",
             err=True,
         )
-    if told.failures or told.untried:
+    if download.failures or download.untried:
         click.get_current_context().exit(1)
 
 
-def _tell_left_out(labels: HpaLabels) -> None:
+def _report_left_out(labels: HpaLabels) -> None:
     if labels.left_out:
         names = ", ".join(f"{name} ({count:,})" for name, count in labels.left_out_names().most_common())
         click.echo(

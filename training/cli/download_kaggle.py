@@ -1,4 +1,4 @@
-"""``python -m training download kaggle``: the labelled set of the 2018 challenge."""
+"""``python -m training download kaggle``: gets the labelled set of the 2018 challenge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def download_kaggle(out: Path) -> None:
     """
     click.echo(
         "Fetching train.zip of the Kaggle set: 14 GB to transfer (18 GB if Kaggle gives it only with the test set), and"
-        " as much again on the disk for the planes. What has arrived is kept in kagglehub's cache, on the disk that"
+        " as much again on the disk for the planes. What has arrived stays in kagglehub's cache, on the disk that"
         " KAGGLEHUB_CACHE names.",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""``python -m training evaluate``: how good one network is on one data set, class by class."""
+"""``python -m training evaluate``: evaluates one network on one data set, class by class."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def evaluate(
     answers = predict_fields(fitted, samples, views=views, white=dataset.white)
     report_failures(answers.failures)
     tuned = thresholds_of(fitted, threshold, views, dataset)
-    # The card's temperature is of one view.
+    # The card's temperature is valid for one view.
     calibration = fitted.card.calibration if views == 1 else None
     evaluation = judge_fields(
         truth[answers.answered],
@@ -105,7 +105,7 @@ def evaluate(
             "failures": failures_as_json(answers.failures),
         }
     )
-    # Last, since it tells that all is there.
+    # Last: this file shows that the evaluation is complete.
     with atomic_write(out / EVALUATION) as partial:
         partial.write_text(text, encoding="utf-8")
     print_text(text if as_json else f"{evaluation_table(evaluation)}\nviews: {views}; thresholds: {tuned.description}")
@@ -120,7 +120,7 @@ def _draw(out: Path, evaluation: Evaluation) -> None:
 
 
 def _draw_fit(out: Path, history: Path, images: DecodedImages, truth: Targets) -> None:
-    """Draw how the fit went, where it left a history, and what such fields look like in training."""
+    """Draw the history of the fit, if it left one, and fields as they look in training."""
     batches = FieldBatches(images, truth, batch_size=5, steps=10, augmentation="study", seed=0)
     draw_training_images(batches, out / TRAINING_PICTURE)
     if not history.exists():

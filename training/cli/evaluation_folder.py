@@ -1,4 +1,4 @@
-"""Keeps an evaluation from taking the place of one of other data, another network or other settings."""
+"""Prevents an evaluation from overwriting one of other data, another network or other settings."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from training.data.dataset import Dataset
 from training.judge.fitted_run import FittedRun, Part
 
 EVALUATION = "evaluation.json"
-"""File in an evaluation with all its figures, and with what it is of."""
+"""File in an evaluation with all its figures and its identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What an evaluation is of: where all this is the same, it is the same evaluation.
+    """The identity of an evaluation: two evaluations are the same if all of this is equal.
 
     Attributes
     ----------
     tables : tuple of str
-        Absolute paths of the tables. The fingerprint alone does not tell data of equal ids, labels and sizes apart.
+        Absolute paths of the tables. The fingerprint does not distinguish data with equal ids, labels and sizes.
     data_fingerprint : str
         The data set's.
     network_sha256 : str
@@ -64,7 +64,7 @@ class Identity:
         return msgspec.json.decode(msgspec.json.encode(identity), type=cls)
 
     def differences(self, earlier: Identity) -> str:
-        """Say in what an earlier evaluation differs from this one; empty if it is the same."""
+        """Describe how an earlier evaluation differs from this one; empty if it is the same."""
         names = (field.name for field in fields(self))
         return "; ".join(
             f"{name}: {_shown(getattr(earlier, name))} there, {_shown(getattr(self, name))} here"
@@ -74,12 +74,12 @@ class Identity:
 
 
 def default_folder(fitted: FittedRun, dataset: Dataset, *, part: Part, views: int, threshold: Threshold) -> Path:
-    """Name the folder of an evaluation in its run folder after the data, and after all settings that are not usual."""
+    """Name the folder of an evaluation in its run folder after the data and all settings that are not the default."""
     names = ["evaluation", dataset.name.replace("/", "-")]
     names += [] if part == "all" else [part]
     names += [] if views == 1 else [f"views-{views}"]
     names += [] if threshold == "card" else [f"threshold-{threshold}"]
-    # The level of the fit is the usual one.
+    # The white level of the fit is the default.
     names += [] if dataset.white is None or _same(dataset.white, fitted.white) else [f"white-{_level(dataset.white)}"]
     return fitted.folder / "-".join(names)
 

@@ -1,4 +1,4 @@
-"""``python -m training fit``: one network, one recipe, one data set."""
+"""``python -m training fit``: fits one network by one recipe on one data set."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ from training.networks import NETWORK_NAMES, NetworkName
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Epochs from one checkpoint to the next; a fit that is stopped loses at most so many.",
+    help="Epochs between checkpoints; a fit that is stopped loses at most so many.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a fit that was stopped.")
+@click.option("--resume", is_flag=True, help="Resume a fit that was stopped.")
 def fit(
     data: tuple[Path, ...],
     network: NetworkName,

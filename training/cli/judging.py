@@ -1,4 +1,4 @@
-"""What evaluate and compare share: options, names of what was judged, and what they say beside the result."""
+"""What evaluate and compare share: options, names of the judged data, and warnings."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def thresholds_of(fitted: FittedRun, threshold: Threshold, views: int, dataset: Dataset) -> Tuned:
-    """Give the 28 thresholds that the options mean."""
+    """Give the 28 thresholds for the options."""
     if threshold == "card":
         return thresholds_for_views(fitted, views, dataset)
     return Tuned(thresholds=(threshold,) * len(Label), description=f"{threshold:g} for every class")
 
 
 def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
-    """Name a data set and the part of it that is judged on."""
+    """Name a data set and its judged part."""
     return dataset.name if part == "all" else f"{dataset.name}, {part} part of the {split} split"
 
 
 def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> None:
-    """Say so where a network is judged by fields that it was fitted on, also in another table or in a copy."""
+    """Warn if a network is judged on fields that it was fitted on, also in another table or in a copy."""
     if part == "validation":
         return
     if is_data_of(fitted, dataset):
@@ -85,7 +85,7 @@ def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> No
 
 
 def report_failures(failures: Sequence[Failure]) -> None:
-    """Say which fields could not be read, and why."""
+    """Print which fields could not be read, and why."""
     for failure in failures:
         click.echo(f"{failure.id}: {failure.error}", err=True)
     if failures:
@@ -98,7 +98,7 @@ def failures_as_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
 
 
 def as_json_text(description: Mapping[str, object]) -> str:
-    """Write a result for programs."""
+    """Format a result as JSON."""
     return msgspec.json.format(msgspec.json.encode(description), indent=2).decode()
 
 

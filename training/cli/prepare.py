@@ -1,4 +1,4 @@
-"""``python -m training prepare``: decodes a data set once, for all fits to come."""
+"""``python -m training prepare``: decodes a data set once, for all later fits."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from training.data.prepared import prepare as prepare_images
 def prepare(data: tuple[Path, ...], folder: Path | None, workers: int | None, white: White | None) -> None:
     """Preprocess the fields of DATA, folders with train.csv and its planes, into one file that fits read from.
 
-    A fit on several folders reads from the file of these folders in this order. It takes 536 kB a field. Stopped at
-    any moment, it goes on where it was when it is called again.
+    A fit on several folders reads from the file of these folders in this order. It takes 536 kB a field. It can be
+    stopped at any moment; the same command resumes it.
     """
     dataset = read_datasets(data, white=white)
     folder = folder or prepared_folder(data[0])

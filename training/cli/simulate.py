@@ -1,4 +1,4 @@
-"""``python -m training simulate``: fields in the Kaggle form."""
+"""``python -m training simulate``: simulates fields in the Kaggle form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def simulate(out: Path, count: int, seed: int, size: int, workers: int | None, c
     """Simulate fields of four planes with their label table into OUT.
 
     They have the form, the label frequencies and the co-occurrence of the Kaggle set of 2018. They are drawings of
-    cells, not pictures of cells: what a network learns of them says nothing of biology.
+    cells, not pictures of cells: what a network learns from them says nothing about biology.
     """
     table = simulation.simulate(out, count=count, seed=seed, size=size, workers=workers)
     click.echo(f"{count} simulated fields: {table}", err=True)

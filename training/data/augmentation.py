@@ -1,4 +1,4 @@
-"""Changes training images in ways that keep their labels."""
+"""Augments training images in ways that do not change their labels."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def study_view(image: Image, rng: np.random.Generator) -> Image:
 def dihedral_and_intensity(image: Image, rng: np.random.Generator) -> Image:
     """Take one of all eight views, and make each colour brighter or darker by up to 5 %.
 
-    Staining and exposure differ from one slide to the next; which organelle shines does not depend on them. No
-    more than that, since brightness tells something of the organelle too, which a larger change hides.
+    Staining and exposure differ between slides and say nothing about the organelle. The change is no larger, since
+    brightness also depends on the organelle, and a larger change hides that.
 
     Parameters
     ----------

@@ -22,11 +22,11 @@ _Batch = tuple[Images, Targets]
 class FieldBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     """Batches of fields drawn with replacement, as many an epoch as asked.
 
-    Each batch is drawn by a generator of its own, seeded by run, epoch and step: the same run sees the same batches
-    whatever the number of threads, and a resumed one those that an undisturbed one would have seen.
+    Each batch is drawn by a generator of its own, seeded by run, epoch and step. So the batches do not depend on the
+    number of threads, and a resumed run sees the same batches as an undisturbed one.
 
-    Threads of this class read the next ones ahead, by epoch and step. Keras' own would do it without regard to the
-    epoch: where Keras looks at a batch before it fits, as under JAX, they keep what they have read and feed it first.
+    Threads of this class read the next batches ahead, by epoch and step. Keras' own threads ignore the epoch: if Keras
+    looks at a batch before it fits, as under JAX, they keep what they have read and feed it first.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class FieldBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no
 
     def __getitem__(self, index: int) -> _Batch:
         with self._lock:
-            # A picture of the first batches may ask for more than an epoch has.
+            # A picture of the first batches may need more batches than an epoch has.
             last = max(index, min(index + _READ_AHEAD, self._steps - 1))
             wanted = [(self._epoch, step) for step in range(index, last + 1)]
             self._ahead = {at: self._ahead.get(at) or self._threads.submit(self._draw, *at) for at in wanted}
@@ -89,6 +89,6 @@ class FieldBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no
     def begin_epoch(self, epoch: int) -> None:
         """Draw the batches of this epoch from now on.
 
-        Keras' own `on_epoch_end` does not serve to count: under TensorFlow it is called before the first epoch too.
+        Keras' own `on_epoch_end` can't be used to count epochs: TensorFlow calls it before the first epoch too.
         """
         self._epoch = epoch

@@ -1,4 +1,4 @@
-"""Reads a labelled data set in the Kaggle form, or in the form in which the Human Protein Atlas publishes."""
+"""Reads a labelled data set in the form of Kaggle or of the Human Protein Atlas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-        What the data is called in cards and tables: its folder, and the table where that is no ``train.csv``.
+        Name of the data in cards and tables: its folder, and the table if that is not ``train.csv``.
     samples : tuple of Sample
         The fields, in the order of the table.
     targets : numpy.ndarray
@@ -94,7 +94,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     Parameters
     ----------
     data : pathlib.Path
-        A folder with ``train.csv`` and the planes beside it or in ``train/``, or a table with the planes there. Labels
+        A folder with ``train.csv`` and the planes in it or in ``train/``, or a table with the planes there. Labels
         are as `read_label_table` takes them; planes are grey pictures, or JPEGs pseudocoloured in the colours of their
         channels.
     white : optional
@@ -109,7 +109,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     table = data if is_table(data) else data / _TABLE
     ids, targets = read_label_table(table)
     samples = tuple(find_samples(table))
-    # The table is read twice, and rows of targets belong to samples by their position.
+    # The table is read twice, and rows of targets are matched to samples by position.
     if ids != tuple(sample.id for sample in samples):
         raise TableError(
             "the table was changed while it was read",
@@ -118,7 +118,7 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
         )
     folder = table.parent.resolve()
     return Dataset(
-        # Tables of one folder have names of their own; that of the Kaggle form is named after its folder.
+        # Tables with other names are named too; that of the Kaggle form is named after its folder.
         folder.name if table.name == _TABLE else f"{folder.name}/{table.name}",
         samples,
         targets,
@@ -134,8 +134,8 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     Parameters
     ----------
     table : pathlib.Path
-        As `read_columns` takes it, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA
-        names with ``;``, ``,`` or ``|`` between.
+        As `read_columns` takes it, with the columns ``Id`` and ``Target``: class indices separated by spaces, or HPA
+        names separated by ``;``, ``,`` or ``|``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Binds what is loaded from a file to the file's hash, although both read it on their own."""
+"""Makes sure that what was loaded from a file matches the file's hash, although the file is read twice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from training.errors import RunError
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
-    """A file as it was when it was hashed.
+    """The state of a file when it was hashed.
 
     Attributes
     ----------
     state : FileState
-        What it was.
+        Its state.
     sha256 : str
         SHA-256 of its content, in hexadecimal.
     """
@@ -36,13 +36,13 @@ class HashedFile:
         OSError
             It can't be read.
         """
-        # A change right after another one would leave the same times.
+        # Two changes in quick succession could have the same times.
         time.sleep(stamp_of(path).unsettled_seconds)
         state = FileState.of(path)
         return cls(state, file_sha256(path))
 
     def check(self) -> None:
-        """Make sure that whatever was loaded from the file since has its hash.
+        """Make sure that the file did not change since it was hashed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Reads what the Human Protein Atlas publishes, coloured JPEGs and tables of label names, as planes and labels."""
+"""Reads the published form of the Human Protein Atlas (coloured JPEGs, tables of label names) as planes and labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Plane = npt.NDArray[np.uint8]
 
 
 class DamagedPictureError(PlaneError):
-    """A picture starts as it should and can't be decoded: another copy may serve."""
+    """A picture has the right start but can't be decoded: fetching it again may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,20 @@ class HpaLabels:
 def read_hpa_labels(table: Path) -> HpaLabels:
     """Read a table of published fields and their labels.
 
-    A field with one label outside the 28 classes is left out whole: without that label it would claim that its protein
-    is nowhere else.
+    A field with a label outside the 28 classes is left out completely: without that label it would state that its
+    protein is nowhere else.
 
     Parameters
     ----------
     table : pathlib.Path
-        Comma-separated, with the columns ``Id`` and ``Target``: class indices with spaces between, or HPA names with
-        ``;``, ``,`` or ``|`` between.
+        Comma-separated, with the columns ``Id`` and ``Target``: class indices separated by spaces, or HPA names
+        separated by ``;``, ``,`` or ``|``.
 
     Raises
     ------
     TableError
-        The table can't be read, an id occurs twice (letter case does not count: it does not on Windows), or a class
-        index is none of 0 to 27.
+        The table can't be read, an id occurs twice (upper and lower case are equal, as on Windows), or a class
+        index is not 0 to 27.
     """
     labels: dict[str, tuple[Label, ...]] = {}
     left_out: dict[str, tuple[str, ...]] = {}
@@ -99,7 +99,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     channel : Channel
         The channel that the picture should show.
     size : int
-        Height and width to reduce the plane to, in pixels, by averaging areas; 0 keeps what it is.
+        Height and width to reduce the plane to, in pixels, by averaging areas; 0 keeps its size.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
     DamagedPictureError
         The JPEG can't be decoded to its end.
     PlaneError
-        This is no JPEG of a field, other colours carry signal too, or the plane is smaller than `size`.
+        This is not a JPEG of a field, other colours carry signal too, or the plane is smaller than `size`.
     """
     if not content.startswith(b"\xff\xd8\xff"):
         raise PlaneError("this is no JPEG picture", remedy="Open the address in a browser to see what the server says.")
@@ -121,7 +121,7 @@ def plane_of_jpeg(content: bytes, channel: Channel, *, size: int = 0) -> Plane:
             plane = cast("Plane", upright(_grey_plane(image, channel), image)[0])
     except PlaneError:
         raise
-    except Exception as error:  # decoders of damaged files raise whatever comes, and each is the file's fault
+    except Exception as error:  # decoders raise many kinds of errors; all of them mean a damaged file
         raise DamagedPictureError(f"the JPEG is damaged ({error})", remedy="Fetch it again.") from error
     if size:
         plane = cast("Plane", cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA))

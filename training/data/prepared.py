@@ -1,4 +1,4 @@
-"""Keeps preprocessed images in one file, so that a fit decodes each plane once instead of dozens of times."""
+"""Stores preprocessed images in one file, so that a fit decodes each plane once instead of dozens of times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PreparedImagesError(HpaError):
 
 
 class ImageSource(Protocol):
-    """The fields of a data set as the networks see them, given by row; threads may ask at the same time."""
+    """The fields of a data set as the networks see them, by row; thread-safe."""
 
     def __len__(self) -> int:
         """Give the number of fields."""
@@ -42,7 +42,7 @@ class ImageSource(Protocol):
 
 
 class DecodedImages:
-    """Images that are decoded from their planes each time they are asked for; a plane that changes is refused.
+    """Images that are decoded from their planes at each request; a plane that changes is refused.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ class DecodedImages:
 
 
 class PreparedImages:
-    """Images that were preprocessed before, in a memory-mapped file; `prepare` makes it.
+    """Images that were preprocessed before, in a memory-mapped file that `prepare` makes.
 
-    A value is kept as an integer from 0 to 65535, so it differs from the preprocessed one by at most 7.7e-6.
+    A value is stored as an integer from 0 to 65535, so it differs from the preprocessed one by at most 7.7e-6.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class PreparedImages:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # A plain array: rows of a memory map are memory maps too, and Keras should see neither.
+            # A plain array: rows of a memory map are memory maps too, and Keras should not get those.
             self._images = np.load(path, mmap_mode="r").view(np.ndarray)
         except (OSError, EOFError, ValueError) as error:
             raise PreparedImagesError(
@@ -104,26 +104,26 @@ class PreparedImages:
 
 
 def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> PreparedImages:
-    """Preprocess all fields of a data set into one file, or open the file where that was done before.
+    """Preprocess all fields of a data set into one file, or open the file if it exists already.
 
-    The file belongs to the data set's fingerprint, the place where its planes lie, the preprocessing, and what the file
-    system says of each plane: its size, inode, and times of modification and change. Where one of them differs, the
-    images are prepared anew. Planes that are gone by then from this place count as unchanged.
-    A build that was stopped, by whatever, goes on where it was; a second process that needs the same file waits.
+    The file belongs to the data set's fingerprint, the location of its planes, the preprocessing, and what the file
+    system says of each plane: its size, inode, and times of modification and change. If one of them differs, the
+    images are prepared anew. Planes that no longer exist there count as unchanged.
+    A build that was stopped for any reason is resumed; a second process that needs the same file waits.
 
     Parameters
     ----------
     dataset : Dataset
         The fields.
     folder : pathlib.Path
-        Where the file is kept, 536 kB a field; made where it is missing.
+        Where the file is stored, 536 kB a field; made if it is missing.
     workers : int, optional
         Threads that decode. Default: one a processor core.
 
     Raises
     ------
     PlaneError
-        Some fields can't be read, or were written while they were read. The message names them all; the others are
+        Some fields can't be read, or were written while they were read. The message names all of them; the others are
         prepared and are not read again.
     OutputError
         The folder can't be written to, or there is not enough space.
@@ -137,12 +137,12 @@ def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> Pr
 
 
 def fields_to_prepare(dataset: Dataset, folder: Path) -> int:
-    """Count the fields that `prepare` has yet to decode."""
+    """Count the fields that `prepare` still has to decode."""
     return len(PreparedFiles.of(dataset, folder).unprepared(plane_stamps(dataset.samples)))
 
 
 def prepared_folder(data: Path) -> Path:
-    """Give the folder of prepared images that belongs to a data set: ``.prepared``, beside its table.
+    """Give the folder of prepared images of a data set: ``.prepared``, in the folder of its table.
 
     Parameters
     ----------

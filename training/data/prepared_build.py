@@ -1,4 +1,4 @@
-"""Builds a file of prepared images so that it can be stopped at any moment and goes on where it was."""
+"""Builds a file of prepared images; the build can be stopped and resumed at any moment."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from training.data.dataset import Dataset
 from training.data.prepared_files import PREPROCESSING, WHITE, PreparedFiles, as_numbers, plane_stamps
 
 _FIELDS_A_FLUSH = 64
-"""34 MB: few enough to lose little and to hold in memory, enough that waiting for the disk costs little."""
+"""34 MB: a stop loses little, they fit into memory, and waiting for the disk costs little time."""
 
 _STORED = np.dtype("<u2")
 _SHAPE = image_shape(PREPROCESSING)
 _ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
 
 _Encoded = tuple[int, npt.NDArray[np.uint16], list[FileStamp]]
-"""A row, its image as it is stored, and its files as they were when they were read."""
+"""A row, its image as it is stored, and the states of its files when they were read."""
 
 _size = partial(tqdm.format_sizeof, suffix="B")
 _log = logging.getLogger("training")
@@ -81,7 +81,7 @@ def build(dataset: Dataset, files: PreparedFiles, *, workers: int | None) -> Non
 
 
 def _clear(files: PreparedFiles) -> None:
-    """Remove what no build goes on from: finished images of changed planes, and what a kill left of a record."""
+    """Remove what no build can use: finished images of changed planes, and partial records of a killed process."""
     if not files.partial.exists():
         files.record.unlink(missing_ok=True)
         files.images.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def _check_space(files: PreparedFiles, fields: int) -> None:
 
 
 def _prepare_rows(dataset: Dataset, rows: npt.NDArray[np.intp], files: PreparedFiles, workers: int) -> list[Failure]:
-    """Write the images of the fields that are not in the partial file yet, and give those that can't be read."""
+    """Write the images of the fields that are not in the partial file yet; give the fields that can't be read."""
     with _PartialImages(files, len(dataset.samples)) as images:
         outcomes = run_in_batches(
             ((row, dataset.samples[row]) for row in rows.tolist()),
@@ -129,7 +129,7 @@ def _decode(white: White | None, field: tuple[int, Sample]) -> _Encoded | Failur
 
 
 class _PartialImages:
-    """The file of images while it grows; plain writes, since a full disk under a memory map ends the process."""
+    """The file of images while it grows; not a memory map, under which a full disk kills the process."""
 
     def __init__(self, files: PreparedFiles, fields: int) -> None:
         header = _header(fields)
@@ -148,14 +148,14 @@ class _PartialImages:
         self._file.close()
 
     def keep(self, encoded: list[_Encoded]) -> list[int]:
-        """Write some rows, and note them once they are safely on the disk."""
+        """Write some rows, and record them after they are synced to disk."""
         for row, image, _ in encoded:
             self._file.seek(self._first + row * _ROW_BYTES)
             self._file.write(image.data)
         self._file.flush()
         os.fsync(self._file.fileno())
         for row, _, stamps in encoded:
-            # As they were read, which can be later than the look at all planes that begins a build.
+            # Their states when read, which can be later than the check of all planes at the start of a build.
             self._record[row] = as_numbers(stamps, self._record.shape[1])
         with atomic_write(self._record_path) as record:
             np.save(record, self._record)
@@ -164,11 +164,11 @@ class _PartialImages:
 
 def _header(fields: int) -> bytes:
     """Give the first bytes of an NPY file of images."""
-    told = io.BytesIO()
+    header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        told, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *_SHAPE)}
+        header, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *_SHAPE)}
     )
-    return told.getvalue()
+    return header.getvalue()
 
 
 def _all_failures(failures: list[Failure], fields: int, folder: Path) -> PlaneError:
@@ -201,5 +201,5 @@ def _output_errors(folder: Path) -> Iterator[None]:
         raise OutputError(
             f"the prepared images can't be written ({error.strerror})",
             where=folder,
-            remedy="Mend that (free some space, or name another folder) and prepare again: it goes on where it was.",
+            remedy="Fix that (free some space, or name another folder) and prepare again, which resumes the build.",
         ) from error

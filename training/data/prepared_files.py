@@ -1,4 +1,4 @@
-"""Says which files hold the prepared images of a data set, and which of its fields are in them."""
+"""Names the files with the prepared images of a data set, and finds which of its fields are in them."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from hpa_sdk.preprocessing import Preprocessing
 from training.data.dataset import Dataset
 
 PREPROCESSING = Preprocessing()
-"""What images are prepared with."""
+"""The preprocessing of prepared images."""
 
 WHITE = 65535
-"""The integer that is kept for the value 1."""
+"""The integer that is stored for the value 1."""
 
 _FORMAT = 2
-"""Raised whenever the files mean something else than before, so that older ones are not taken for new ones."""
+"""Increased when the meaning of the files changes, so that older files are not used as new ones."""
 
 Stamps = npt.NDArray[np.int64]
 """int64 of shape (fields, files, 4): size, time of modification, inode and change time of each file (`FileStamp`).
 
-As many files as the field of most files has, four at least; behind those of a field with fewer are zeros.
+The number of files is that of the field with the most files, at least four; fields with fewer are filled with zeros.
 """
 
 _NUMBERS = 4
 _GONE = np.iinfo(np.int64).max
 _UNPREPARED = np.iinfo(np.int64).min
 _UNKNOWN = -1
-"""What a file system does not say, such as the change time on Windows."""
+"""Stands for what a file system does not give, such as the change time on Windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class PreparedFiles:
     Attributes
     ----------
     images : pathlib.Path
-        The images: uint16 of shape (fields, 299, 299, 3) in NPY form. There once all fields are prepared.
+        The images: uint16 of shape (fields, 299, 299, 3) in NPY form. It exists when all fields are prepared.
     partial : pathlib.Path
-        The same, while it grows.
+        The same file while it grows.
     record : pathlib.Path
-        The `Stamps` of the planes that each row was made of. A row is noted here once it is safely on the disk.
+        The `Stamps` of the planes of each row. A row is recorded here after it is synced to disk.
     lock : pathlib.Path
-        Held by the process that builds.
+        Lock file, held by the process that builds.
     files_a_field : int
         How many files the record has room for in each field.
     """
@@ -68,11 +68,11 @@ class PreparedFiles:
     def of(cls, dataset: Dataset, folder: Path) -> Self:
         """Name the files of a data set in a folder.
 
-        Other data, preprocessing or white level have other names, and so have the same data in another place: there
-        nothing but names and sizes says that the planes are the same.
+        Other data, preprocessing or white level have other names, and so has the same data in another location: there
+        only names and sizes indicate that the planes are the same.
         """
         white = dataset.white
-        # 4095 and 4095.0 are one level.
+        # 4095 and 4095.0 are the same level.
         levels = white if white is None or isinstance(white, str) else np.asarray(white, np.float64).tolist()
         identity = (_FORMAT, dataset.fingerprint, _hash_of_places(dataset.samples), PREPROCESSING, levels)
         key = hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:32]
@@ -82,7 +82,7 @@ class PreparedFiles:
         return cls(images, partial, record, lock, _most_files(dataset.samples))
 
     def read_record(self, fields: int) -> Stamps:
-        """Read the record; one that is not there, or can't be read, counts as empty."""
+        """Read the record; a missing or unreadable record counts as empty."""
         shape = (fields, self.files_a_field, _NUMBERS)
         try:
             record = np.asarray(np.load(self.record))
@@ -91,7 +91,7 @@ class PreparedFiles:
         return record if record.shape == shape and record.dtype == np.int64 else np.full(shape, _UNPREPARED)
 
     def unprepared(self, stamps: Stamps) -> npt.NDArray[np.intp]:
-        """Give the rows of the fields that are not in the images, or whose planes are others by now."""
+        """Give the rows of the fields that are not in the images, or whose planes have changed."""
         there = self.images.exists() or self.partial.exists()
         recorded = self.read_record(len(stamps)) if there else np.full_like(stamps, _UNPREPARED)
         known = (stamps != _UNKNOWN) & (recorded != _UNKNOWN)
@@ -99,12 +99,12 @@ class PreparedFiles:
         return np.flatnonzero(changed.any(axis=(1, 2)))
 
     def complete(self, stamps: Stamps) -> bool:
-        """Say whether the images of all fields are there, made of the planes as they are now."""
+        """Say whether the images of all fields are there and match the current planes."""
         return self.images.exists() and len(self.unprepared(stamps)) == 0
 
 
 def plane_stamps(samples: tuple[Sample, ...]) -> Stamps:
-    """Look at all planes as they are now, once each."""
+    """Give the current stamps of all planes, each looked at once."""
     stamps = np.zeros((len(samples), _most_files(samples), _NUMBERS), np.int64)
     for row, sample in zip(stamps, samples, strict=True):
         row[: len(sample.files)] = [_look(file) for file in sample.files]
@@ -116,14 +116,14 @@ def _most_files(samples: tuple[Sample, ...]) -> int:
 
 
 def planes_sha256(samples: tuple[Sample, ...]) -> str:
-    """Hash the sizes and times of all planes as they are now, without inodes, which some servers number anew."""
+    """Hash the current sizes and times of all planes, without inodes, which some servers renumber."""
     return hashlib.sha256(plane_stamps(samples)[..., [0, 1, 3]].astype("<i8").tobytes()).hexdigest()
 
 
 def as_numbers(stamps: Iterable[FileStamp], files: int) -> npt.NDArray[np.int64]:
-    """Give the stamps of a field's files as a row of `Stamps` with room for so many."""
+    """Give the stamps of a field's files as a row of `Stamps` for this number of files."""
     row = np.zeros((files, _NUMBERS), np.int64)
-    # A further file that has come since is in the next look at all fields, which then are more.
+    # A file that was added since is found by the next look at all fields, which then has more files.
     for place, stamp in zip(row, stamps, strict=False):
         place[:] = _numbers(stamp)
     return row
@@ -142,12 +142,12 @@ def _numbers(stamp: FileStamp) -> list[int]:
 
 
 def _hash_of_places(samples: tuple[Sample, ...]) -> str:
-    """Hash where all planes lie; links to their folders are followed, so that one place has one hash."""
+    """Hash the locations of all planes; links to their folders are followed, so that one location has one hash."""
     digest = hashlib.sha256()
     followed: dict[str, str] = {}
     for sample in samples:
         for file in sample.files:
-            # No Path for each of a hundred thousand planes.
+            # Not a Path for each plane: there can be a hundred thousand.
             folder, name = os.path.split(file)
             if folder not in followed:
                 followed[folder] = os.path.realpath(folder)

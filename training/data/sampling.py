@@ -1,4 +1,4 @@
-"""Says how often each field is drawn."""
+"""Computes how often each field is drawn."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from training.data.dataset import Targets
 SamplingName = Literal["even", "repeat_factor"]
 
 COMMON = 0.1
-"""The share of fields from which a class counts as common and its fields are drawn no more often."""
+"""The share of fields from which a class counts as common, so that its fields are not drawn more often."""
 
 
 def draw_probabilities(targets: Targets, sampling: SamplingName) -> npt.NDArray[np.float64]:
     """Give the probability of each field in a draw.
 
-    ``"repeat_factor"`` weighs a field by its rarest class, max over its classes of max(1, sqrt(t / f)), with f the
+    ``"repeat_factor"`` weights a field by its rarest class, max over its classes of max(1, sqrt(t / f)), with f the
     share of fields that have the class and t = `COMMON` (Gupta, Dollar and Girshick, "LVIS", CVPR 2019,
-    arXiv:1908.03195, section 5.2). The square root keeps the few fields of the rarest classes from filling every
+    arXiv:1908.03195, section 5.2). The square root prevents the few fields of the rarest classes from filling every
     batch.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Parts labelled fields into those to fit on and those to judge by."""
+"""Splits labelled fields into a training and a validation part."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from training.errors import RunError
 SplitName = Literal["study", "stratified"]
 
 STUDY_SHARE = 0.2
-"""Share of the fields that the study keeps for validation."""
+"""Share of the fields that the study uses for validation."""
 
 STUDY_STATE = 101
-"""The study's random state, so that anyone can take the same fields."""
+"""The study's random state, so that the same fields can be drawn again."""
 
 _FEWEST = 2
 
@@ -50,7 +50,7 @@ def study_split(count: int) -> tuple[Rows, Rows]:
 
 
 def stratified_split(targets: Targets) -> tuple[Rows, Rows]:
-    """Split rows so that each class has its share in both parts, as far as its fields go.
+    """Split rows so that each class has its share in both parts, as far as it has enough fields.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD
     2011), by the package iterative-stratification; share and random state are the study's.
@@ -63,7 +63,7 @@ def stratified_split(targets: Targets) -> tuple[Rows, Rows]:
     Returns
     -------
     training, validation : numpy.ndarray
-        Row numbers, rising.
+        Row numbers, ascending.
     """
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=STUDY_SHARE, random_state=STUDY_STATE)
     ((training, validation),) = splitter.split(np.zeros(len(targets)), targets)
@@ -71,7 +71,7 @@ def stratified_split(targets: Targets) -> tuple[Rows, Rows]:
 
 
 def check_splittable(count: int) -> None:
-    """See that there is a field for each part.
+    """Make sure that there is a field for each part.
 
     Raises
     ------
@@ -80,13 +80,13 @@ def check_splittable(count: int) -> None:
     """
     if count < _FEWEST:
         raise RunError(
-            f"{count} labelled field{'' if count == 1 else 's'} can't be parted in two, to fit on and to judge by",
+            f"{count} labelled field{'' if count == 1 else 's'} can't be split into training and validation",
             remedy=f"Label at least {_FEWEST}.",
         )
 
 
 def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
-    """Split rows by the split of that name, and warn of classes that one part lacks.
+    """Split rows by the split of that name, and warn about classes that one part lacks.
 
     Parameters
     ----------

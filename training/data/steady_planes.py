@@ -1,4 +1,4 @@
-"""Reads planes more than once without mixing two states of a field."""
+"""Reads planes repeatedly without mixing two states of a field."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hpa_sdk.preprocessing import Planes
 
 
 class SteadyPlanes:
-    """Reads the planes of fields as often as they are needed, and refuses a field that has changed in between.
+    """Reads the planes of fields as often as needed, and refuses a field that changed in between.
 
-    Threads may read at the same time.
+    It is thread-safe.
     """
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class SteadyPlanes:
         Parameters
         ----------
         sample : Sample
-            A field of one data set, in which each id is there once.
+            A field of one data set, in which each id occurs once.
 
         Raises
         ------
         PlaneError
-            They can't be read, or are not those that were read the first time.
+            They can't be read, or have changed since the first read.
         """
         field = read_field(sample)
         stamps = tuple(file.stamp for file in field.files)

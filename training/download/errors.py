@@ -6,11 +6,11 @@ from hpa_sdk.errors import HpaError
 
 
 class DownloadError(HpaError):
-    """Data can't be had, or is not what was asked for."""
+    """Data can't be fetched, or is not the requested data."""
 
 
 class TransientError(DownloadError):
-    """Something failed that may go well another time: a cut connection, a busy server, a damaged copy."""
+    """A failure that a retry may solve: a cut connection, a busy server, a damaged copy."""
 
 
 class UnreachableError(TransientError):
@@ -18,4 +18,4 @@ class UnreachableError(TransientError):
 
 
 class StoppedError(DownloadError):
-    """The run was ended before this plane was there."""
+    """The run was stopped before this plane was fetched."""

@@ -1,4 +1,4 @@
-"""Fetches one file over HTTP: politely, patiently, and going on where an earlier try ended."""
+"""Fetches one file over HTTP, with a rate limit, retries, and resumed transfers."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ Result = TypeVar("Result")
 USER_AGENT = f"hpa-sdk/{__version__} (python -m training download; httpx/{httpx.__version__})"
 
 LONGEST_HOLD = 3600.0
-"""Seconds that a server's Retry-After is followed at most, before it is asked again."""
+"""The longest wait for a server's Retry-After, in seconds."""
 
 _BUSY = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a file is tried for.
+    """Retries and time limits for a file.
 
     Attributes
     ----------
     attempts : int
-        Tries for each file.
+        Attempts for each file.
     first_wait, longest_wait : float
-        Seconds before the second try, doubled for each further one up to the longest; up to `first_wait` is added at
-        random, so that the workers don't come back all at once.
+        Seconds before the second attempt, doubled for each further one up to the longest; up to `first_wait` is added
+        at random, so that the workers don't retry all at once.
     silence : float
-        Seconds without a byte after which a connection is given up.
+        Seconds without a byte after which a connection is closed.
     duration : float
-        Seconds after which a try is given up, however steadily it trickles.
+        Seconds after which an attempt ends, even if bytes still arrive.
     """
 
     attempts: int = 5
@@ -55,7 +55,7 @@ class Patience:
 
 
 class Fetcher:
-    """Fetches files; one serves all threads.
+    """Fetches files; all threads share one.
 
     Parameters
     ----------
@@ -64,20 +64,20 @@ class Fetcher:
     stopped : threading.Event
         Ends every wait and transfer when it is set.
     patience : Patience
-        When to give up.
+        Retries and time limits.
     """
 
     def __init__(self, *, rate: float, stopped: threading.Event, patience: Patience) -> None:
-        self._pace = RateLimit(rate, stopped)
+        self._rate_limit = RateLimit(rate, stopped)
         self._stopped = stopped
         self._patience = patience
         self._client = httpx.Client(
-            # Ranges count bytes of the file itself, so no compression on the way.
+            # Ranges count bytes of the file itself, so the transfer must not be compressed.
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             follow_redirects=True,
             timeout=patience.silence,
-            # A hook and not a call before the request: redirects are requests too.
-            event_hooks={"request": [self._take_turn]},
+            # A hook, not a call before the request, because redirects are requests too.
+            event_hooks={"request": [self._wait_for_rate_limit]},
         )
 
     def __enter__(self) -> Self:
@@ -96,14 +96,14 @@ class Fetcher:
         url : str
             Address of the file.
         partial : PartialFile
-            Keeps what arrives; forgotten once the file was read, or is of no use.
+            Stores what arrives; discarded when the file was read, or can't be used.
         read : callable
-            Turns the content into the result. A `TransientError` from it has the file fetched anew.
+            Turns the content into the result. If it raises a `TransientError`, the file is fetched again.
 
         Raises
         ------
         TransientError
-            Every try failed; this is the last one's reason.
+            Every attempt failed; this is the reason of the last one.
         DownloadError
             The server does not have the file, or it is too large.
         HpaError
@@ -139,8 +139,8 @@ class Fetcher:
         partial.discard()
         return result
 
-    def _take_turn(self, _request: httpx.Request) -> None:
-        self._pace.wait()
+    def _wait_for_rate_limit(self, _request: httpx.Request) -> None:
+        self._rate_limit.wait()
         if self._stopped.is_set():
             raise StoppedError("the run was stopped", remedy=_LATER)
 
@@ -153,7 +153,7 @@ class Fetcher:
             partial.discard()
             raise TransientError(answer, remedy=_LATER)
         if status in _BUSY or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            self._pace.hold(_retry_after(response))
+            self._rate_limit.hold(_retry_after(response))
             raise TransientError(answer, remedy=_LATER)
         raise DownloadError(answer, remedy="Check the id and the address pattern.")
 
@@ -173,11 +173,11 @@ _LATER = "Run again later: what is there is not fetched again."
 
 
 def _retry_after(response: httpx.Response) -> float:
-    told = response.headers.get("Retry-After", "").strip()
-    if told.isdecimal():
-        return min(float(told), LONGEST_HOLD)
+    retry_after = response.headers.get("Retry-After", "").strip()
+    if retry_after.isdecimal():
+        return min(float(retry_after), LONGEST_HOLD)
     try:
-        seconds = parsedate_to_datetime(told).timestamp() - time.time()
+        seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
     except (ValueError, OverflowError):
         return 0.0
     return min(max(seconds, 0.0), LONGEST_HOLD)

@@ -1,4 +1,4 @@
-"""Makes a data set in the Kaggle form out of published fields of the Human Protein Atlas."""
+"""Makes a data set in the Kaggle form from published fields of the Human Protein Atlas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training.download.url_pattern import UrlPattern
 from training.download.workers import run_all
 
 SETTINGS_FILE = "download.json"
-"""What a folder was begun with, so that a later run does not mix planes of two kinds in it."""
+"""The settings with which a folder was started, so that a later run does not mix planes of two kinds in it."""
 
 _PARTIAL_FOLDER = ".partial"
 _FEWEST_LINES = 2  # of a table that lists a field
@@ -33,7 +33,7 @@ _FEWEST_LINES = 2  # of a table that lists a field
 
 @dataclass(frozen=True, slots=True)
 class HpaDownload:
-    """What a download came to.
+    """The result of a download.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class HpaDownload:
     failures : tuple of PlaneFailure
         What is in ``failures.csv``.
     untried : int
-        Planes that nobody asked for, because the server could no longer be reached.
+        Planes that were not requested, because the server could no longer be reached.
     """
 
     complete: int
@@ -62,7 +62,7 @@ def download_hpa(
 ) -> HpaDownload:
     """Fetch the planes of published fields into a folder in the Kaggle form.
 
-    Planes that are there and whole are not fetched again, so the same call goes on where an interrupted one ended.
+    Complete planes are not fetched again, so the same call resumes an interrupted download.
     ``train.csv`` is written last.
 
     Parameters
@@ -70,8 +70,8 @@ def download_hpa(
     labels : mapping of str to tuple of Label
         The fields by id, with their labels.
     out : pathlib.Path
-        Folder to make or to go on with: ``train.csv``, ``train/<id>_<channel>.png``, and ``failures.csv`` where
-        planes failed.
+        Folder to make or to resume: ``train.csv``, ``train/<id>_<channel>.png``, and ``failures.csv`` if planes
+        failed.
     pattern : UrlPattern
         Where the planes are.
     size : int
@@ -81,7 +81,7 @@ def download_hpa(
     rate : float
         Requests a second, at most.
     patience : Patience, optional
-        When to give a plane up.
+        Retries and time limits for a plane.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def download_hpa(
 
 
 def _refuse_another_table(out: Path, labels: Mapping[str, tuple[Label, ...]]) -> None:
-    """Refuse a folder whose table would lose fields, or get other labels for them; further fields are welcome."""
+    """Refuse a folder whose table would lose fields or change their labels; new fields are allowed."""
     table = out / LABEL_TABLE
     if not (out / SETTINGS_FILE).is_file() or not table.is_file():
         return
@@ -142,13 +142,13 @@ def _begin(out: Path, pattern: UrlPattern, size: int) -> None:
         earlier = record.read_text(encoding="utf-8")
         if earlier != settings:
             raise OutputError(
-                f"this folder was begun with other settings ({earlier})",
+                f"this folder was started with other settings ({earlier})",
                 where=out,
-                remedy="Give the same --url and --size to go on with it, or name another folder.",
+                remedy="Give the same --url and --size to resume it, or name another folder.",
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(
-            "there are other data already", where=out, remedy="Name a new folder, or one that this command began."
+            "there are other data already", where=out, remedy="Name a new folder, or one that this command started."
         )
     try:
         for folder in (out / PLANE_FOLDER, out / _PARTIAL_FOLDER):
@@ -162,12 +162,12 @@ def _begin(out: Path, pattern: UrlPattern, size: int) -> None:
 
 
 def _unequal(shapes: dict[str, dict[Channel, Shape]], pattern: UrlPattern) -> list[PlaneFailure]:
-    """Take out the fields with planes missing or of several sizes; give a failure for each of the latter."""
+    """Remove the fields with missing planes or planes of several sizes; give a failure for each of the latter."""
     failures = []
     for field_id, by_channel in list(shapes.items()):
         if len(set(by_channel.values())) > 1:
-            told = ", ".join(f"{channel} {width}x{height}" for channel, (height, width) in by_channel.items())
-            reason = f"the planes of the field differ in size ({told})"
+            sizes = ", ".join(f"{channel} {width}x{height}" for channel, (height, width) in by_channel.items())
+            reason = f"the planes of the field differ in size ({sizes})"
             failures += [PlaneFailure(field_id, name, pattern.url(field_id, name), reason) for name in by_channel]
         elif len(by_channel) == len(Channel):
             continue

@@ -1,4 +1,4 @@
-"""Makes a data set in the Kaggle form out of the competition's own archive."""
+"""Makes a data set in the Kaggle form from the competition's own archive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPETITION = "human-protein-atlas-image-classification"
 """Kaggle's name of the set of 2018."""
 
 COMPETITION_URL = f"https://www.kaggle.com/c/{COMPETITION}"
-"""Where its rules are."""
+"""Address of its rules."""
 
 FIELDS = 31_072
 """Labelled fields in the set."""
@@ -34,19 +34,19 @@ _NOT_FOUND = 404
 def download_kaggle(out: Path) -> tuple[PlaneFailure, ...]:
     """Fetch the labelled fields of the Kaggle set of 2018.
 
-    kagglehub fetches into its own cache and goes on there where an interrupted transfer ended. Planes that lie in the
-    cache as files are linked, not copied, where both folders are on one disk. The folder appears when all is in it.
+    kagglehub fetches into its own cache and resumes interrupted transfers there. Planes that are files in the cache
+    are linked, not copied, if both folders are on the same disk. The folder appears when it is complete.
 
     Parameters
     ----------
     out : pathlib.Path
-        Folder to make: ``train.csv``, ``train/<id>_<channel>.png``, and ``failures.csv`` where planes are missing.
+        Folder to make: ``train.csv``, ``train/<id>_<channel>.png``, and ``failures.csv`` if planes are missing.
 
     Returns
     -------
     tuple of PlaneFailure
-        Planes that are missing, empty or, of the fields that were tried, not 512 x 512 grey pictures of 8 bits. Their
-        fields are not in ``train.csv``.
+        Planes that are missing, empty or, in the fields that were checked, not 512 x 512 grey pictures of 8 bits.
+        Their fields are not in ``train.csv``.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _fill(folder: Path, planes: Path, targets: Mapping[str, str]) -> tuple[Plane
 
 def _fetch_set() -> tuple[Path, Path]:
     """Give the label table, and the archive or the folder of the planes, in kagglehub's cache."""
-    # kagglehub talks to what is the standard output when it is imported; that is for results.
+    # kagglehub prints to the stdout that it finds at import; stdout is reserved for results.
     with raise_kaggle_errors(COMPETITION_URL), redirect_stdout(sys.stderr):
         kagglehub = _import_kagglehub()
         table = Path(kagglehub.competition_download(COMPETITION, path=LABEL_TABLE))
@@ -99,7 +99,7 @@ def _fetch_set() -> tuple[Path, Path]:
         except OSError as error:
             if status_of(error) != _NOT_FOUND:
                 raise
-        # Where Kaggle has no such archive, the planes are single files of the whole set.
+        # If Kaggle has no such archive, the planes are single files of the whole set.
         whole = Path(kagglehub.competition_download(COMPETITION))
         archive = whole / _PLANE_ARCHIVE
         return table, archive if archive.is_file() else whole / PLANE_FOLDER

@@ -1,4 +1,4 @@
-"""Says what to do about each way in which Kaggle, or the way to it, refuses."""
+"""Turns the errors of Kaggle and of the connection to it into errors with a remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGN_IN = (
     "Make an API token at https://www.kaggle.com/settings/api, put it into the environment variable KAGGLE_API_TOKEN or"
     " into the file .kaggle/access_token in your home folder, and run again."
 )
-_GO_ON = "Check the network and run again: what has arrived is kept."
+_RETRY = "Check the network and run again: what has arrived is not fetched again."
 
 
 @contextmanager
@@ -39,14 +39,14 @@ def raise_kaggle_errors(competition_url: str) -> Iterator[None]:
         yield
     except DownloadError:
         raise
-    except OSError as error:  # requests' errors are of this kind too
+    except OSError as error:  # the errors of requests are OSErrors too
         raise _of_os_error(error, competition_url) from error
     except Exception as error:
         raise _of_kagglehub_error(error, competition_url) from error
 
 
 def status_of(error: OSError) -> int | None:
-    """Give the HTTP status that Kaggle answered with, if it answered."""
+    """Give the HTTP status of Kaggle's answer, if there was one."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
@@ -63,9 +63,9 @@ def _of_os_error(error: OSError, competition_url: str) -> DownloadError | Output
     if status is not None:
         return DownloadError(f"Kaggle answers {status}", where=competition_url, remedy="Run again later.")
     if error.errno is None:
-        return UnreachableError(f"the transfer from Kaggle failed ({error})", where=competition_url, remedy=_GO_ON)
+        return UnreachableError(f"the transfer from Kaggle failed ({error})", where=competition_url, remedy=_RETRY)
     return OutputError(
-        "the disk is full" if error.errno == errno.ENOSPC else f"the download can't be kept ({error.strerror})",
+        "the disk is full" if error.errno == errno.ENOSPC else f"the download can't be written ({error.strerror})",
         where=error.filename,
         remedy="Free some space, or let KAGGLEHUB_CACHE name a folder on another disk, and run again.",
     )
@@ -75,7 +75,7 @@ def _of_kagglehub_error(error: Exception, competition_url: str) -> DownloadError
     if type(error).__name__ == "UnauthenticatedError":
         return DownloadError("no Kaggle API token is found", where=competition_url, remedy=_SIGN_IN)
     return DownloadError(
-        f"kagglehub can't go on ({error or type(error).__name__})",
+        f"kagglehub failed ({error or type(error).__name__})",
         where=competition_url,
         remedy="Run again; if it fails in the same way, check the API token and delete the kagglehub cache.",
     )

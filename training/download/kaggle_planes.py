@@ -1,4 +1,4 @@
-"""Puts the planes of the Kaggle set where a data set has them, and looks whether they are all right."""
+"""Puts the planes of the Kaggle set into a data set, and checks them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SIDE = 512
 """Height and width of the planes in pixels."""
 
 FIELDS_TRIED = 100
-"""Fields, evenly spread over the table, whose planes are decoded."""
+"""Number of fields, evenly spread over the table, whose planes are decoded."""
 
 
 def place_planes(source: Path, folder: Path, field_ids: Collection[str]) -> None:
-    """Put the planes of these fields into a folder; what the source lacks stays missing.
+    """Put the planes of these fields into a folder; planes that the source lacks stay missing.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def place_planes(source: Path, folder: Path, field_ids: Collection[str]) -> None
     Raises
     ------
     DownloadError
-        The source is neither.
+        The source is neither of the two.
     OSError
         The disk is full.
     """
@@ -57,12 +57,12 @@ def place_planes(source: Path, folder: Path, field_ids: Collection[str]) -> None
 
 
 def check_planes(folder: Path, field_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Look whether each field has its four planes, and decode those of some fields.
+    """Check that each field has its four planes, and decode those of some fields.
 
     Yields
     ------
     tuple of str
-        Field, channel and reason of each plane that is missing, empty, or not what it should be.
+        Field, channel and reason of each plane that is missing, empty, or of another form.
     """
     with os.scandir(folder) as entries:
         sizes = {entry.name: entry.stat().st_size for entry in entries}
@@ -94,9 +94,9 @@ def _link(source: Path, folder: Path, names: Collection[str]) -> None:
         present = [entry.name for entry in entries if entry.name in names]
     for name in tqdm(present, desc="placing", unit=" planes", disable=None):
         try:
-            # A second name for the same bytes: on NTFS too, and without the rights that a symbolic link needs there.
+            # A hard link: it works on NTFS too, without the rights that a symbolic link needs there.
             (folder / name).hardlink_to(source / name)
-        except OSError:  # another disk, or a file system without such links
+        except OSError:  # another disk, or a file system without hard links
             shutil.copyfile(source / name, folder / name)
 
 
@@ -109,5 +109,5 @@ def _extract(archive: zipfile.ZipFile, folder: Path, names: Collection[str]) -> 
             with archive.open(member) as packed, (folder / name).open("wb") as file:
                 shutil.copyfileobj(packed, file)
         except (zipfile.BadZipFile, zlib.error, EOFError):
-            # The check afterwards finds it missing.
+            # The later check reports it as missing.
             (folder / name).unlink()

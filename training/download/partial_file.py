@@ -1,4 +1,4 @@
-"""Keeps what has arrived of a file, so that an interrupted transfer goes on where it ended."""
+"""Stores the received part of a file, so that an interrupted transfer can be resumed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
 class PartialFile:
-    """The beginning of a remote file, with a mark of its version beside it.
+    """The received part of a remote file, with its version.
 
-    A transfer is continued only where the server marks versions (a strong ETag, or a date of change), and with
-    ``If-Range``: so bytes of two versions never meet in one file (RFC 9110, section 13.1.5).
+    A transfer is resumed only if the server marks versions (a strong ETag, or a date of change), and with
+    ``If-Range``: so bytes of two versions are never mixed in one file (RFC 9110, section 13.1.5).
 
     Parameters
     ----------
     path : pathlib.Path
-        Where to keep the bytes.
+        Where to store the bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,20 +34,20 @@ class PartialFile:
         self._version = path.with_name(f"{path.name}.version")
 
     def range_headers(self) -> dict[str, str]:
-        """Give the headers that ask for the rest; none where there is no beginning to go on from."""
+        """Give the headers that request the rest; none if nothing has been received yet."""
         if not self._version.is_file() or not self._arrived():
             return {}
         return {"Range": f"bytes={self._arrived()}-", "If-Range": self._version.read_text(encoding="ascii")}
 
     def receive(self, response: httpx.Response, chunks: Iterable[bytes]) -> None:
-        """Write what a response brings, after what is there if the response is the rest, else in its place.
+        """Write the content of a response: append it if it is the rest of the file, else overwrite.
 
         Raises
         ------
         DownloadError
             The file is larger than `MAX_BYTES`.
         TransientError
-            The server sends another range than it was asked for.
+            The server sends another range than the requested one.
         OutputError
             The disk is full or not writable.
         """
@@ -65,9 +65,9 @@ class PartialFile:
                     file.write(chunk)
         except OSError as error:
             raise OutputError(
-                f"the download can't be kept ({error.strerror})",
+                f"the download can't be written ({error.strerror})",
                 where=self._path,
-                remedy="Free some space and check that you may write here, then run again: it goes on where it ended.",
+                remedy="Free some space and check that you may write here, then run again to resume.",
             ) from error
 
     def content(self) -> bytes:
@@ -75,7 +75,7 @@ class PartialFile:
         return self._path.read_bytes()
 
     def discard(self) -> None:
-        """Forget what has arrived."""
+        """Discard what has arrived."""
         self._path.unlink(missing_ok=True)
         self._version.unlink(missing_ok=True)
 
@@ -89,8 +89,8 @@ class PartialFile:
             self._version.write_text(version, encoding="ascii")
 
     def _check_range(self, response: httpx.Response) -> None:
-        told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if told is None or int(told[1]) != self._arrived():
+        content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if content_range is None or int(content_range[1]) != self._arrived():
             self.discard()
             raise TransientError("the server sends another part than it was asked for", remedy="Run again later.")
 

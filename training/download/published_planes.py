@@ -1,4 +1,4 @@
-"""Gets one plane of a published field: from the disk where it is whole, else from the server."""
+"""Gets one plane of a published field: from the disk if it is complete there, else from the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.download.tables import PlaneFailure
 from training.download.url_pattern import UrlPattern
 
 OFFLINE_AFTER = 24
-"""Planes in a row that can't reach their server before the run ends: the network is gone, not a plane."""
+"""After this number of planes in a row without a connection to the server the run ends: the network is down."""
 
 _FAST_COMPRESSION = 1
 
@@ -28,20 +28,20 @@ Shape = tuple[int, ...]
 
 
 class PublishedPlanes:
-    """Gets the planes of published fields, one a call, from any thread.
+    """Gets the planes of published fields, one per call; thread-safe.
 
     Parameters
     ----------
     folder, partial_folder : pathlib.Path
-        Where planes go, and what has arrived of them until they are whole.
+        Folders for complete planes and for partly received ones.
     pattern : UrlPattern
-        Where they come from.
+        Their addresses.
     size : int
         Height and width in pixels; 0 keeps those of the pictures.
     fetcher : Fetcher
         Fetches them.
     stopped : threading.Event
-        Set from outside to end, and from here once the server is gone.
+        Set from outside to stop; set here when the server can no longer be reached.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PublishedPlanes:
 
     @property
     def unreachable(self) -> int:
-        """How many of the last planes could not reach their server, one after the other."""
+        """Number of planes in a row, up to the last one, that could not reach the server."""
         return self._unreachable
 
     def get(self, task: tuple[str, Channel]) -> tuple[str, Channel, Shape] | PlaneFailure | None:
@@ -74,13 +74,13 @@ class PublishedPlanes:
         Returns
         -------
         tuple, PlaneFailure or None
-            Field, channel and shape of the plane that is now there; why it is not; or nothing, where the run was
-            stopped before.
+            Field, channel and shape of the plane that is now there; why it is not; or None if the run was stopped
+            before.
 
         Raises
         ------
         OutputError
-            The disk is full or not writable: no fault of this plane, and the next one would fail too.
+            The disk is full or not writable: the plane is not the cause, and the next one would fail too.
         """
         if self._stopped.is_set():
             return None
@@ -91,7 +91,7 @@ class PublishedPlanes:
             return None
         except OutputError:
             raise
-        except Exception as error:  # noqa: BLE001 - recorded, and one plane never costs another
+        except Exception as error:  # noqa: BLE001 - recorded; one plane must not stop the others
             self._count(error)
             reason = error.what if isinstance(error, HpaError) else f"{type(error).__name__}: {error}"
             return PlaneFailure(field_id, channel, self._pattern.url(field_id, channel), reason)

@@ -1,4 +1,4 @@
-"""Keeps all workers together to one pace, so that a public server is not overrun."""
+"""Limits the request rate of all workers together, so that a public server is not overloaded."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import time
 
 
 class RateLimit:
-    """Lets requests pass one by one, a fixed time apart, however many threads ask.
+    """Allows one request at a time, with a fixed interval between requests, for any number of threads.
 
     Parameters
     ----------
     rate : float
         Requests a second, at most.
     stopped : threading.Event
-        Ends every wait at once when it is set.
+        Ends every wait immediately when it is set.
     """
 
     def __init__(self, rate: float, stopped: threading.Event) -> None:
         self._interval = 1 / rate
         self._stopped = stopped
         self._lock = threading.Lock()
-        self._free_at = time.monotonic()
+        self._next_at = time.monotonic()
 
     def wait(self) -> None:
-        """Wait for this thread's turn, or until the run is stopped."""
+        """Wait until this thread may send a request, or until the run is stopped."""
         while not self._stopped.is_set():
             with self._lock:
                 now = time.monotonic()
-                delay = self._free_at - now
+                delay = self._next_at - now
                 if delay <= 0:
-                    self._free_at = now + self._interval
+                    self._next_at = now + self._interval
                     return
             self._stopped.wait(delay)
 
     def hold(self, seconds: float) -> None:
-        """Let nobody pass for a while, as the server asked."""
+        """Block all requests for some seconds, as the server asked."""
         with self._lock:
-            self._free_at = max(self._free_at, time.monotonic() + seconds)
+            self._next_at = max(self._next_at, time.monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""Writes the two tables that a download leaves: the labels of complete fields, and what failed."""
+"""Writes the two tables of a download: the labels of complete fields, and the failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from hpa_sdk.files.atomic_write import atomic_write
 
 LABEL_TABLE, FAILURE_TABLE, PLANE_FOLDER = "train.csv", "failures.csv", "train"
-"""Names in a data set of the Kaggle form, and of the table of failures beside them."""
+"""Names in a data set of the Kaggle form, and the table of failures next to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class PlaneFailure:
     id, channel : str
         Field and channel of the plane.
     url : str
-        Where it was to come from.
+        Its address.
     reason : str
-        Why it is not there.
+        Why it is missing.
     """
 
     id: str
@@ -39,7 +39,7 @@ def write_label_table(folder: Path, rows: Iterable[tuple[str, str]]) -> Path:
 
 
 def write_failures(folder: Path, failures: Sequence[PlaneFailure]) -> None:
-    """Write ``failures.csv``, or take an older one away where nothing failed."""
+    """Write ``failures.csv``, or remove an older one if nothing failed."""
     table = folder / FAILURE_TABLE
     if failures:
         _write(table, [field.name for field in fields(PlaneFailure)], map(astuple, failures))

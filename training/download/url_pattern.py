@@ -1,4 +1,4 @@
-"""Says where each plane of a field lies on a server."""
+"""Gives the address of each plane of a field on a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpa_sdk.fields.samples import Channel
 from training.download.errors import DownloadError
 
 HPA_V18 = "http://v18.proteinatlas.org/images/{folder}/{rest}_{channel}.jpg"
-"""Where release 18 of the Human Protein Atlas keeps the planes of the field ``<folder>_<rest>``."""
+"""Address of the planes of the field ``<folder>_<rest>`` in release 18 of the Human Protein Atlas."""
 
 _PLACEHOLDERS = {"id", "folder", "rest", "channel"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -25,13 +25,13 @@ class UrlPattern:
     Parameters
     ----------
     pattern : str
-        An http or https address with ``{channel}`` and either ``{id}`` or both ``{folder}`` and ``{rest}``: what
-        stands before and after the first ``_`` of an id.
+        An http or https address with ``{channel}`` and either ``{id}`` or both ``{folder}`` and ``{rest}``: the parts
+        before and after the first ``_`` of an id.
 
     Raises
     ------
     DownloadError
-        The pattern is no such address.
+        The pattern is not such an address.
     """
 
     def __init__(self, pattern: str) -> None:
@@ -73,9 +73,9 @@ class UrlPattern:
             raise self._refusal(str(error)) from error
         names = {name for name, _, _ in parsed if name}
         if any(name not in _PLACEHOLDERS or form or conversion for name, form, conversion in parsed):
-            raise self._refusal("it has a placeholder of another kind")
+            raise self._refusal("it has an unknown placeholder")
         if "channel" not in names or not ("id" in names or {"folder", "rest"} <= names):
-            raise self._refusal("it would give several planes one address")
+            raise self._refusal("it would give several planes the same address")
         return names
 
     def _check_address(self) -> None:

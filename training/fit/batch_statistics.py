@@ -1,4 +1,4 @@
-"""Takes the statistics of batch normalization anew before a network is judged, so that they belong to its weights."""
+"""Recomputes the statistics of batch normalization before each validation, so that they match the weights."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 
 from training.data.prepared import Images
 
-# About as many as a step of the recipes has, and a divisor of the 256 that `strong` takes: one size is compiled.
+# About the batch size of the recipes, and a divisor of the 256 of `strong`: so only one size is compiled.
 _IMAGES_A_BATCH = 8
 
 
 class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Takes means and variances over the same training images whenever a judgement begins.
+    """Recomputes means and variances over the same training images before each validation.
 
-    Batch normalization judges with running averages (Keras' momentum is 0.99), which lag behind the weights by hundreds
-    of steps through 200 layers; and a moving average of the weights has none of its own. A short fit is then judged far
-    below what its weights can do, and the wrong epoch is kept. The mean over many batches of what each batch had, with
-    the weights as they are, is the remedy of Wu and Johnson ("Rethinking 'Batch' in BatchNorm", arXiv:2105.07576).
+    Batch normalization validates with running averages (Keras' momentum is 0.99). Through 200 layers they lag behind
+    the weights by hundreds of steps; and a moving average of the weights has none of its own. A short fit then gets far
+    worse figures than its weights can reach, and the wrong epoch is chosen. The remedy of Wu and Johnson ("Rethinking
+    'Batch' in BatchNorm", arXiv:2105.07576) is the mean of the batch statistics over many batches, with fixed weights.
 
-    Stands behind Keras' SwapEMAWeights where weights are averaged. Normalizations of a frozen backbone keep the
+    If weights are averaged, it must come after Keras' SwapEMAWeights. Normalizations of a frozen backbone keep the
     statistics with which the layers behind it are fitted.
 
     Parameters
     ----------
     images : numpy.ndarray
-        float32 of shape (N, 299, 299, 3): training images as they are judged, without augmentation.
+        float32 of shape (N, 299, 299, 3): training images without augmentation, as in validation.
     """
 
     def __init__(self, images: Images) -> None:
@@ -37,14 +37,14 @@ class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._fitted: _Fitted | None = None
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Take the statistics."""
+        """Recompute the statistics."""
         del logs
         self._fitted = self._fitted or _Fitted(self.model)
         self._fitted.take_statistics(self._images)
 
 
 def take_statistics(network: keras.Model, images: Images) -> None:
-    """Set means and variances of the normalizations that are fitted to those of these images.
+    """Set means and variances of the trainable normalizations to those of these images.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def take_statistics(network: keras.Model, images: Images) -> None:
 
 
 class _Fitted(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """A network as it answers while it is fitted; Keras compiles it once, under any backend."""
+    """A network in training mode; Keras compiles it once, under any backend."""
 
     def __init__(self, network: keras.Model) -> None:
         super().__init__(name=f"{network.name}_while_fitted")
@@ -68,13 +68,13 @@ class _Fitted(keras.Model):  # type: ignore[misc]  # Keras has no types
         return self._network(images, training=True)
 
     def take_statistics(self, images: Images) -> None:
-        """Set the statistics of the network to the mean of what the batches have."""
+        """Set the statistics of the network to the mean of the batch statistics."""
         statistics = [
             variable for layer in self._normalizations for variable in (layer.moving_mean, layer.moving_variance)
         ]
         momenta = [layer.momentum for layer in self._normalizations]
         for layer in self._normalizations:
-            layer.momentum = 0.0  # then the running average is that of the last batch
+            layer.momentum = 0.0  # then the running average is the value of the last batch
         batches = np.array_split(images, -(-len(images) // _IMAGES_A_BATCH))
         sums: list[Any] = [0.0] * len(statistics)
         for batch in batches:

@@ -1,4 +1,4 @@
-"""Keeps a fit safe: at each checkpoint all that it needs to go on lies on the disk, whole."""
+"""Writes checkpoints: a stopped fit can be resumed from the last one."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from training.fit.run_folder import PROGRESS
 from training.fit.saving import save
 
 HISTORY = "history.csv"
-"""File in a run folder with what Keras measured in each epoch."""
+"""File in a run folder with Keras' metrics of each epoch."""
 
 _CALLS_AN_EPOCH = 1_000_000
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a fit has come.
+    """The progress of a fit.
 
     Attributes
     ----------
     stage : int
-        Number of the stage it is in, from 0.
+        Number of the current stage, from 0.
     epochs : int
-        Finished epochs of all stages.
+        Number of finished epochs of all stages.
     state : str
         File of weights and optimizer after the last of them; empty before the first.
     best : str
@@ -41,7 +41,7 @@ class Progress:
     best_loss : float
         That loss.
     history : list of dict
-        What Keras measured in each epoch.
+        Keras' metrics of each epoch.
     """
 
     stage: int = 0
@@ -53,7 +53,7 @@ class Progress:
 
     @classmethod
     def read(cls, folder: Path) -> Progress:
-        """Read how far the fit in a run folder has come; a fresh one where it has not begun."""
+        """Read the progress of the fit in a run folder; a new one if it has not started."""
         path = folder / PROGRESS
         if not path.exists():
             return cls()
@@ -65,11 +65,11 @@ class Progress:
             ) from error
 
     def write(self, folder: Path) -> None:
-        """Write history, then progress, then remove the weights that neither names any more."""
+        """Write history, then progress, then remove the weights that the progress no longer names."""
         with atomic_write(folder / HISTORY) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             rows = csv.DictWriter(file, fieldnames=list(self.history[0]), lineterminator="\n")
             rows.writeheader()
-            # After a resume they come back as 0.0.
+            # After a resume they are read as 0.0.
             rows.writerows({**row, "epoch": int(row["epoch"]), "stage": int(row["stage"])} for row in self.history)
         with atomic_write(folder / PROGRESS) as partial:
             partial.write_bytes(msgspec.json.encode(self))
@@ -78,20 +78,20 @@ class Progress:
                 weights.unlink()
 
     def discard(self, folder: Path) -> None:
-        """Remove what only an unfinished fit needs."""
+        """Remove the files that only an unfinished fit needs."""
         for weights in folder.glob("*.weights.h5"):
             weights.unlink()
         (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def _no_number(name: str, loss: float, at: str, folder: Path) -> RunError:
-    kept = Progress.read(folder)
-    state = f"the state after epoch {kept.epochs} is kept" if kept.state else "no state is kept yet"
+    saved = Progress.read(folder)
+    state = f"the state after epoch {saved.epochs} is saved" if saved.state else "no state is saved yet"
     return RunError(
         f"the {name} is {loss} in {at} ({state})",
         where=folder,
-        remedy="The same plan comes to the same again. Fit in a new folder: by a --recipe FILE.toml"
-        " with a lower learning_rate, or, where it is mixed, with --precision float32.",
+        remedy="The same plan gives the same result. Fit in a new folder: by a --recipe FILE.toml"
+        " with a lower learning_rate, or, if the precision is mixed, with --precision float32.",
     )
 
 
@@ -107,33 +107,33 @@ class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         return name
 
     def _is_checkpoint(self, epoch: int) -> bool:
-        """Say whether an epoch is kept; the last one of a stage is in any case, since the next stage starts from it."""
+        """Say whether an epoch is saved; the last one of a stage always is, since the next stage starts from it."""
         return (epoch + 1) % self._every == 0 or epoch + 1 == self.params["epochs"]
 
 
 class KeepState(_OnEpochs):
-    """Saves weights and optimizer at each checkpoint, and makes batches and dropout those of the epoch.
+    """Saves weights and optimizer at each checkpoint, and sets batches and dropout for each epoch.
 
-    Dropout is seeded by run and epoch, since Keras does not save how far its random state has come: a resumed fit then
-    drops what an undisturbed one drops.
+    Dropout is seeded by run and epoch, since Keras does not save its random state: so a resumed fit drops the same
+    units as an undisturbed one.
 
     Parameters
     ----------
     progress : Progress
-        Brought up to date here.
+        Updated here.
     folder : pathlib.Path
         The run folder.
     every : int
-        Epochs from one checkpoint to the next.
+        Epochs between checkpoints.
     batches : FieldBatches
-        Told which epoch begins.
+        Gets the number of each epoch at its start.
     seed : int
         Seed of the run.
 
     Raises
     ------
     RunError
-        The loss is no number. The last good state stays.
+        The loss is not a number. The last good state stays.
     """
 
     def __init__(self, progress: Progress, folder: Path, every: int, *, batches: FieldBatches, seed: int) -> None:
@@ -142,7 +142,7 @@ class KeepState(_OnEpochs):
         self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Begin the epoch's batches, and seed its dropout."""
+        """Start the epoch's batches, and seed its dropout."""
         del logs
         self._batches.begin_epoch(epoch)
         for number, layer in enumerate(self.model.layers):
@@ -150,7 +150,7 @@ class KeepState(_OnEpochs):
                 layer.seed_generator.state.assign([self._seed + number, epoch * _CALLS_AN_EPOCH])
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop at a loss that is no number."""
+        """Stop if the loss is not a number."""
         loss = float((logs or {"loss": 0.0})["loss"])
         if not math.isfinite(loss):
             raise _no_number("loss", loss, f"step {batch + 1} of epoch {self._progress.epochs + 1}", self._folder)
@@ -166,12 +166,12 @@ class KeepState(_OnEpochs):
 class KeepBest(_OnEpochs):
     """Saves the weights when the validation loss is the lowest so far, and writes the progress at each checkpoint.
 
-    Stands behind `KeepState` and, where weights are averaged, behind Keras' SwapEMAWeights, so that the average is
-    what is saved.
+    It must come after `KeepState` and, if weights are averaged, after Keras' SwapEMAWeights, so that the average is
+    saved.
     """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save the weights, if they are the best."""
+        """Save the weights if they are the best."""
         loss = float((logs or {})["val_loss"])
         if not math.isfinite(loss):
             raise _no_number("validation loss", loss, f"epoch {epoch + 1}", self._folder)
@@ -192,7 +192,7 @@ def callbacks(
     averaged: bool,
     statistics: Images | None,
 ) -> list[keras.callbacks.Callback]:
-    """Give the callbacks that judge and keep, in the order in which Keras must call them."""
+    """Give the callbacks that validate and save, in the order in which Keras must call them."""
     return [
         KeepState(progress, folder, every, batches=batches, seed=seed),
         *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []),

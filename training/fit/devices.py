@@ -1,4 +1,4 @@
-"""Shares the work of a fit among the devices of one machine."""
+"""Runs a fit on all devices of one machine (data parallelism)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Devices = Literal["one", "all"]
 
 @contextmanager
 def data_parallel(devices: Devices, batch_size: int) -> Iterator[int]:
-    """Share each batch among all devices while the block builds and fits a network.
+    """Split each batch over all devices while the block builds and fits a network.
 
-    Under JAX by Keras' distribution API, under TensorFlow by MirroredStrategy. Every device holds the whole network and
-    sees its part of each batch; the batch size stays the recipe's, so it must be a multiple of the number of devices.
+    JAX uses Keras' distribution API, TensorFlow uses MirroredStrategy. Every device holds the whole network and gets
+    its part of each batch; the batch size stays the recipe's, so it must be a multiple of the number of devices.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def data_parallel(devices: Devices, batch_size: int) -> Iterator[int]:
     Raises
     ------
     RunError
-        The Keras backend can't share a fit, or the batch can't be shared evenly.
+        The Keras backend can't split a batch, or the batch can't be split evenly.
     """
     if devices == "one":
         yield 1

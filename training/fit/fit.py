@@ -1,4 +1,4 @@
-"""Fits a network by a plan and leaves a run folder."""
+"""Fits a network by a plan and writes a run folder."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def fit(
 ) -> ModelCard:
     """Fit a network.
 
-    After each epoch the network is judged on the same validation fields; at each checkpoint all that is needed to go
-    on is saved. At the end the weights with the lowest validation loss of the last stage are kept, as in the study.
+    After each epoch the network is judged on the same validation fields; each checkpoint saves all that a resumed fit
+    needs. The result is the weights with the lowest validation loss of the last stage, as in the study.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ def fit(
     out : pathlib.Path
         The run folder.
     prepared : pathlib.Path, optional
-        Folder in which preprocessed images are kept, so that each plane is decoded once. Default: each plane is decoded
-        whenever its field is drawn.
+        Folder for preprocessed images, so that each plane is decoded once. Default: each plane is decoded whenever its
+        field is drawn.
     resume : bool
-        Go on with a fit of the same plan that was stopped.
+        Resume a stopped fit of the same plan.
     devices : str
-        ``"one"``, or ``"all"`` to share each batch among all devices of the machine. The batch size must then be a
-        multiple of their number, and as many validation fields are drawn as come next to such a multiple.
+        ``"one"``, or ``"all"`` to split each batch over all devices of the machine. The batch size must then be a
+        multiple of their number, and the number of validation fields is rounded up to such a multiple.
     checkpoint_every : int
-        Epochs from one checkpoint to the next: a fit that is stopped loses at most so many.
+        Epochs between checkpoints: a fit that is stopped loses at most so many.
 
     Returns
     -------
@@ -75,9 +75,9 @@ def fit(
         The data, the weights, the run folder or the folder of prepared images can't be used, the devices can't share a
         batch, or the loss is no number.
     """
-    revision = code_revision()  # the checkout may move on while this code runs
+    revision = code_revision()  # the checkout may change while this code runs
     dataset = read_datasets(plan.data, white=plan.white)
-    # Before anything is built, fetched or made: too few fields are refused here.
+    # First, before anything is built, fetched or written: this refuses too few fields.
     training, validation = split(dataset.targets, plan.split)
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
@@ -90,7 +90,7 @@ def fit(
         weights_sha256=weights.sha256 if weights else None,
         planes_sha256=planes_sha256(dataset.samples),
     )
-    # A wrong folder is refused before weights are fetched, and a new one is made after.
+    # An unsuitable folder is refused before weights are fetched; a new one is made afterwards.
     begun = begin(resume=resume) if _holds_run(out) else None
     with data_parallel(devices, plan.recipe.batch_size) as sharing:
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
@@ -105,7 +105,7 @@ def fit(
         draw_training_images(fields.batches(plan, plan.recipe.stages[-1]), out / TRAINING_PICTURE)
         for number in range(len(plan.recipe.stages)):
             _fit_stage(network, plan, number, fields, progress, out, checkpoint_every)
-    # A network of its own: in full precision, and not compiled, since Keras saves a compiled one with its optimizer.
+    # A new network: in full precision and not compiled, since Keras saves a compiled one with its optimizer.
     keras.mixed_precision.set_global_policy("float32")
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
@@ -173,13 +173,13 @@ def _fit_stage(
     folder: Path,
     checkpoint_every: int,
 ) -> None:
-    """Fit what is left to do of a stage; `progress` then names the best weights."""
+    """Fit the remaining epochs of a stage; `progress` then names the best weights."""
     recipe, stage = plan.recipe, plan.recipe.stages[number]
     last_epoch = sum(before.epochs for before in recipe.stages[: number + 1])
     if progress.epochs >= last_epoch:
         return
     if progress.stage != number:
-        # Read back even where the network is still in memory, so that a resumed fit starts the stage from the same.
+        # Loaded even if the network is still in memory, so that a resumed fit starts the stage from the same weights.
         network.load_weights(folder / progress.state)
         progress.stage, progress.best_loss = number, math.inf
     compile_stage(network, recipe, stage)
@@ -197,7 +197,7 @@ def _fit_stage(
             validation_batch_size=recipe.batch_size,
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
-                # First: what is kept has then been written, so that a fit which goes on leaves no epoch out.
+                # First: the events are written before the checkpoint, so that a resumed fit does not skip an epoch.
                 events,
                 *callbacks(
                     progress,

@@ -14,13 +14,13 @@ _EPSILON = 1e-7
 
 
 def asymmetric(truth: Any, probabilities: Any) -> Any:  # noqa: ANN401 - tensors of any Keras backend
-    """Compute the asymmetric loss: binary cross-entropy in which easy negatives count little.
+    """Compute the asymmetric loss: binary cross-entropy with small weights for easy negatives.
 
-    Of 28 classes a field has one or two, so nearly all terms of the cross-entropy are negatives that the network has
-    long understood. Each negative is weighed by p^2; positives count in full (Ridnik et al., "Asymmetric Loss for
+    A field has one or two of the 28 classes, so nearly all terms of the cross-entropy are negatives that the network
+    learns early. Each negative is weighted by p^2; positives have full weight (Ridnik et al., "Asymmetric Loss for
     Multi-Label Classification", ICCV 2021, arXiv:2009.14119, equations 4 to 7, with gamma+ = 0, gamma- = 2 and m = 0).
-    The paper's own gamma- = 4 and m = 0.05 are for networks that start from ImageNet's weights; from random ones they
-    leave so little of the negatives that a fit learns more slowly than by the plain cross-entropy.
+    The paper's own gamma- = 4 and m = 0.05 are for networks that start from ImageNet's weights. With random weights
+    they weaken the negatives so much that a fit learns more slowly than with the plain cross-entropy.
 
     Parameters
     ----------

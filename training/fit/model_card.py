@@ -1,4 +1,4 @@
-"""Writes the card of a fitted network: judged, calibrated, and with its thresholds."""
+"""Writes the card of a fitted network, with its figures, temperature and thresholds."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def make_card(
 ) -> ModelCard:
     """Judge a fitted network on the validation part, and write its card.
 
-    Thresholds, temperature and figures are of one view of each field, whatever the recipe's `views`: that is what is
-    served. Tuned thresholds and the temperature are fitted on the same fields that the figures come from: the figures
-    of a recipe with tuned thresholds are a little too good, and those for a paper come from
+    Thresholds, temperature and figures are for one view of each field, as in serving, for any value of the recipe's
+    `views`. Tuned thresholds and the temperature are fitted on the same fields that the figures come from, so the
+    figures of a recipe with tuned thresholds are a little too good. For a paper, use
     ``python -m training evaluate`` on other data.
 
     Parameters

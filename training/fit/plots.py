@@ -1,4 +1,4 @@
-"""Draws how a fit went and what it was shown, as the study does."""
+"""Draws the history of a fit and its training images, as the study does."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from training.errors import RunError
 from training.judge.plots import BLUE, ORANGE, picture
 
 HISTORY_PICTURE = "history.png"
-"""File in a run folder and in an evaluation with what `draw_history` draws."""
+"""The picture of `draw_history` in a run folder and in an evaluation."""
 
 TRAINING_PICTURE = "training_images.png"
-"""File in a run folder and in an evaluation with what `draw_training_images` draws."""
+"""The picture of `draw_training_images` in a run folder and in an evaluation."""
 
 _PANELS = {"loss": "loss", "batch_f1": "F1 (mean over batches, above 0.5)", "binary_accuracy": "binary accuracy"}
 _ROWS, _COLUMNS = 10, 5
-_CAPTION, _MARGIN = 36, 6  # pixels above an image, and beside it
+_CAPTION, _MARGIN = 36, 6  # pixels above and next to an image
 _DOTS = 130  # pixels of an image to the inch
 _MARKED_EPOCHS = 20
 
-# Beyond this ratio a linear axis shows the highest value and nothing else; the study's validation loss spans 10,000.
+# Above this ratio a linear axis shows only the highest value; the study's validation loss spans 10,000.
 _WIDE = 20.0
 
 
@@ -68,7 +68,7 @@ def _read_history(history: Path) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def _number(cell: str) -> float:
-    """Read a cell; Keras writes NA where it has no number, and the line then has a gap."""
+    """Read a cell; Keras writes NA if it has no number, and the line then has a gap."""
     try:
         return float(cell)
     except ValueError:
@@ -87,7 +87,7 @@ def draw_training_images(batches: FieldBatches, path: Path) -> None:
     Parameters
     ----------
     batches : FieldBatches
-        Draws and augments the fields; as many batches are taken as 50 images need.
+        Draws and augments the fields; enough batches for 50 images are taken.
     path : pathlib.Path
         PNG to write.
 
@@ -99,7 +99,7 @@ def draw_training_images(batches: FieldBatches, path: Path) -> None:
     count = _ROWS * _COLUMNS
     drawn = [batches[index] for index in range(-(-count // batches.batch_size))]
     images, targets = (np.concatenate(parts)[:count] for parts in zip(*drawn, strict=True))
-    # One picture of all, since fifty axes take seconds to draw.
+    # One picture for all images, since fifty axes take seconds to draw.
     tiles = np.pad(images, ((0, 0), (_CAPTION, 0), (_MARGIN, _MARGIN), (0, 0)), constant_values=1)
     _, height, width, colours = tiles.shape
     mosaic = tiles.reshape(_ROWS, _COLUMNS, height, width, colours).swapaxes(1, 2).reshape(_ROWS * height, -1, colours)

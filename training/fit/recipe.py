@@ -1,4 +1,4 @@
-"""Reads a recipe: how a network is fitted, as data."""
+"""Reads a recipe: the settings by which a network is fitted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUFFIX = ".toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of a fit; the optimizer starts anew in each.
+    """One stage of a fit; each has a new optimizer.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Stage:
     learning_rate : float
         Of Adam; the highest of the stage.
     schedule : str
-        ``"constant"``, or ``"warmup_cosine"``: a linear rise over a twentieth of the steps, then half a cosine to 0.
+        ``"constant"``, or ``"warmup_cosine"``: linear increase over a twentieth of the steps, then half a cosine to 0.
     epochs : int
         Number of epochs.
     augmentation : str
@@ -49,37 +49,37 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a network is fitted.
+    """The settings by which a network is fitted.
 
     Attributes
     ----------
     name : str
-        What cards call it.
+        Its name in cards.
     initial_weights : str
         ``"imagenet"`` or ``"none"``.
     batch_size, steps_per_epoch : int
         Fields a step, and steps an epoch.
     validation_fields : int
-        Fields drawn once, with replacement, from the validation part; the weights with the lowest loss on them are
-        kept.
+        Fields drawn once, with replacement, from the validation part; the result of the fit is the weights with the
+        lowest loss on them.
     statistics_fields : int
-        Training fields over which means and variances of batch normalization are taken before each judgement
+        Training fields from which means and variances of batch normalization are computed before each validation
         (`training.fit.batch_statistics`); 0 for Keras' running averages, as in the study.
     sampling : str
-        ``"even"``: every field as likely; ``"repeat_factor"``: fields with rare classes more often.
+        ``"even"``: all fields equally often; ``"repeat_factor"``: fields with rare classes more often.
     loss : str
         ``"binary_crossentropy"`` or ``"asymmetric"``.
     precision : str
-        Keras' dtype policy while fitting; weights are float32 in any case.
+        Keras' dtype policy while fitting; weights are always float32.
     weight_average : float
-        Momentum of an exponential moving average of the weights, which is then what is judged and kept; 0 for none.
+        Momentum of an exponential moving average of the weights, which is then judged and saved; 0 for none.
     views : int
-        Views averaged when the fitted network is judged with more time, as the evidence is: 1 or 8. The card is of one
-        view, which is what is served.
+        Views averaged in evaluations that may take longer, such as those of the evidence: 1 or 8. The card is for one
+        view, as in serving.
     thresholds : str
         ``"study"``: 0.2 for every class; ``"tuned"``: tuned on the validation part.
     stages : tuple of Stage
-        One after the other.
+        The stages, in order.
     """
 
     name: str
@@ -98,11 +98,11 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps in all stages."""
+        """Number of optimizer steps in all stages."""
         return self.steps_per_epoch * sum(stage.epochs for stage in self.stages)
 
     def adjusted(self, network: NetworkName, *, epochs: int | None = None, **changes: Any) -> Recipe:  # noqa: ANN401
-        """Give the recipe for one network, with other numbers where they are given.
+        """Give the recipe for one network, with the given changes.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ def read_recipe(name: str) -> Recipe:
     Parameters
     ----------
     name : str
-        One of those in ``training/recipes``, or the path of a file that ends in ``.toml``.
+        One of those in ``training/fit/recipes``, or the path of a file that ends in ``.toml``.
 
     Raises
     ------
@@ -153,4 +153,4 @@ def read_recipe(name: str) -> Recipe:
     try:
         return msgspec.toml.decode(file.read_bytes(), type=Recipe)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise RecipeError(f"the recipe can't be read ({error})", where=str(file), remedy="Mend the file.") from error
+        raise RecipeError(f"the recipe can't be read ({error})", where=str(file), remedy="Correct the file.") from error

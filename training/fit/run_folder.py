@@ -1,4 +1,4 @@
-"""Writes the run folder: all that is left of a fit, and all that the export needs."""
+"""Writes the run folder: the complete result of a fit, with all that the export needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.fit.saving import save
 from training.networks import NetworkName
 
 PROGRESS = "progress.json"
-"""File in the folder of an unfinished run with how far the fit has come."""
+"""File in the folder of an unfinished run with the progress of the fit."""
 
 InitialWeights = Literal["imagenet", "none"] | Path
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a fit is to do.
+    """The plan of a fit.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Plan:
     split : str
         ``"study"`` or ``"stratified"``.
     seed : int
-        Draws fields, views, initial weights and dropout.
+        Seed for fields, views, initial weights and dropout.
     pixel_size : float or None
         Micrometres a pixel of the planes, for the card.
     white : optional
@@ -70,7 +70,7 @@ class Plan:
     white: White | None = None
 
     def record(self) -> dict[str, Any]:
-        """Give the plan as it is written down."""
+        """Give the plan in the form of the record."""
         data = [str(source.resolve()) for source in self.data]
         weights = str(self.weights.resolve() if isinstance(self.weights, Path) else self.weights)
         plain: dict[str, Any] = json.loads(
@@ -93,28 +93,28 @@ class Plan:
 class Run:
     """A run folder.
 
-    It is begun when it holds the plan, and finished when it holds a card, which is written last.
+    It is started when it holds the plan, and finished when it holds a card, which is written last.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Made where it is missing.
+        Made if it is missing.
     plan : Plan
-        What is about to be done.
+        The plan of the fit.
     fingerprint : str
         The data set's.
     resume : bool
-        Go on with a fit that was stopped; begins where none was.
+        Resume a stopped fit, or start one if there is none.
     weights_sha256 : str, optional
-        Hash of the file that the plan starts from.
+        Hash of the file with the initial weights.
     planes_sha256 : str, optional
         Hash of what the file system says of the planes.
 
     Raises
     ------
     RunError
-        The folder holds a run and `resume` is False, or holds one of another plan, from other initial weights or of
-        other data, or a finished one, or a record that can't be read, or what is left of a run without its record.
+        The folder holds a run and `resume` is False, or a run of another plan, with other initial weights or
+        other data, or a finished run, or a record that can't be read, or remains of a run without a record.
     OutputError
         The folder can't be made.
     """
@@ -131,7 +131,7 @@ class Run:
     ) -> None:
         self.folder = folder
         record = {**plan.record(), "data_fingerprint": fingerprint}
-        # May have changed without another result: what differs is said, and in initial weights refused.
+        # A change of these need not change the result, so it is only logged; other initial weights are refused.
         around = {
             "backend": keras.backend.backend(),
             "weights_sha256": weights_sha256,
@@ -156,11 +156,11 @@ class Run:
             raise RunError(
                 "the folder already holds a run",
                 where=self.folder,
-                remedy="Name another folder, or go on with that run by --resume.",
+                remedy="Name another folder, or resume that run with --resume.",
             )
         found = self._read()
         differing = [name for name in asked if found.get(name) != asked[name]]
-        # Nothing in records of earlier versions.
+        # Records of earlier versions lack these.
         began = {name: found.get(name) or value for name, value in around.items()}
         if began["weights_sha256"] != around["weights_sha256"]:
             differing.append("content of its initial weights")
@@ -174,7 +174,7 @@ class Run:
             raise RunError("the run is finished", where=self.folder, remedy="There is nothing to resume.")
         if began["backend"] != around["backend"]:
             _log.warning(
-                "%s was begun by Keras on %s and goes on by %s: its card will name %s alone.",
+                "%s was started by Keras on %s and is resumed on %s: its card will name only %s.",
                 self.folder,
                 began["backend"],
                 around["backend"],
@@ -182,7 +182,7 @@ class Run:
             )
         if began["planes_sha256"] != around["planes_sha256"]:
             _log.warning(
-                "%s was begun on planes that have been written since: if they show something else now, its network is"
+                "%s was started on planes that have been written since: if their content changed, its network is"
                 " fitted on both. Fit in a new folder then.",
                 self.folder,
             )
@@ -197,7 +197,7 @@ class Run:
             ) from error
 
     def finish(self, network: keras.Model, card: ModelCard) -> None:
-        """Keep the fitted network, note its hash in the record, then write the card that makes the run complete."""
+        """Save the fitted network, add its hash to the record, then write the card that makes the run complete."""
         save(self.folder / RUN_NETWORK, network, network.save)
         self.write(RUN_RECORD, _as_json(self._read() | {"network_sha256": file_sha256(self.folder / RUN_NETWORK)}))
         self.write(RUN_CARD, card.to_json())
@@ -209,12 +209,12 @@ class Run:
 
 
 def refuse_remains(folder: Path) -> None:
-    """Refuse a folder in which a new fit would go on from another's state, or be judged by another's network.
+    """Refuse a folder in which a new fit would use the state or the network of another run.
 
     Raises
     ------
     RunError
-        The folder holds what is left of a run whose record is gone.
+        The folder holds remains of a run whose record is missing.
     """
     for name in (PROGRESS, RUN_NETWORK, RUN_CARD):
         if (folder / name).exists():
@@ -230,7 +230,7 @@ def _as_json(record: dict[str, Any]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of Python and of the packages that shape a fit."""
+    """Give the versions of Python and of the packages that affect a fit."""
     backend = keras.backend.backend()
     return {"python": platform.python_version()} | {name: version(name) for name in (*_PACKAGES, backend)}
 
@@ -238,7 +238,7 @@ def versions() -> dict[str, str]:
 def code_revision() -> str:
     """Give the git revision of this checkout, with ``+`` where files differ from it; ``"unknown"`` outside git."""
     try:
-        told = subprocess.run(
+        completed = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],  # noqa: S607 - the user's git
             cwd=Path(__file__).parent,
             check=True,
@@ -247,4 +247,4 @@ def code_revision() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told.stdout.strip()
+    return completed.stdout.strip()

@@ -1,4 +1,4 @@
-"""Saves networks so that a disk without room for them is told of as such, and harms nothing."""
+"""Saves networks. A full disk gives a clear error, and the old file stays as it was."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.files.atomic_write import FULL_DISK, atomic_write
 
 _HEADERS = 32 * 2**20
-"""Bytes beside the numbers: HDF5 keeps some thousands for each of up to three thousand variables."""
+"""Bytes in addition to the numbers: HDF5 needs some thousands for each of up to three thousand variables."""
 
-_REMEDY = "Free some space and go on with --resume: what stood here before is unchanged."
+_REMEDY = "Free some space and resume with --resume: the earlier file is unchanged."
 
 
 def save(path: Path, network: keras.Model, write: Callable[[Path], object]) -> None:
-    """Save a network, or leave the file as it was.
+    """Save a network; after an error the earlier file is unchanged.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file to make.
+        The file to write.
     network : keras.Model
-        What is to be saved; with its optimizer, where it is compiled.
+        The network to save; with its optimizer, if it is compiled.
     write : callable
-        Saves it into the partial file that it is given.
+        Saves it into the given partial file.
 
     Raises
     ------
     OutputError
         The disk is full or nearly so, or the file can't be written.
     """
-    # Looked at beforehand, since HDF5 does not survive every disk that fills up under it.
+    # Checked beforehand, since a disk that fills up can crash HDF5.
     free, needed = shutil.disk_usage(path.parent).free, _size(network)
     if free < needed:
-        told = f"the disk is full: {free / 1e6:.0f} MB are free, and {needed / 1e6:.0f} MB may be needed"
-        raise OutputError(told, where=path, remedy=_REMEDY)
+        message = f"the disk is full: {free / 1e6:.0f} MB are free, and {needed / 1e6:.0f} MB may be needed"
+        raise OutputError(message, where=path, remedy=_REMEDY)
     with atomic_write(path) as partial:
         try:
             write(partial)
         except (OSError, RuntimeError) as error:
-            # HDF5 raises either; where it was the disk, its number does not always come along.
+            # HDF5 raises either; for a full disk, it does not always give the errno.
             full = isinstance(error, OSError) and error.errno in FULL_DISK
-            told = "the disk is full" if full else f"the network can't be saved ({error}); the disk may be full"
-            raise OutputError(told, where=path, remedy=_REMEDY) from error
+            message = "the disk is full" if full else f"the network can't be saved ({error}); the disk may be full"
+            raise OutputError(message, where=path, remedy=_REMEDY) from error
 
 
 def _size(network: keras.Model) -> int:
@@ -58,5 +58,5 @@ def _size(network: keras.Model) -> int:
 
 
 def _width(dtype: str) -> int:
-    """Give the bytes of a number; NumPy does not know bfloat16."""
+    """Give the bytes per number; NumPy does not know bfloat16."""
     return 2 if dtype == "bfloat16" else int(np.dtype(dtype).itemsize)

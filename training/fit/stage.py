@@ -1,4 +1,4 @@
-"""Makes a network ready for one stage of a recipe."""
+"""Prepares a network for one stage of a recipe."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _WARMUP_SHARE = 0.05
 
 
 def compile_stage(network: keras.Model, recipe: Recipe, stage: Stage) -> None:
-    """Freeze or free the backbone, and give the network a fresh optimizer, the recipe's loss and the study's metrics.
+    """Freeze or unfreeze the backbone, and set a new optimizer, the recipe's loss and the study's metrics.
 
-    The study's validation loss jumped between 0.16 and 1604 in its frozen stage while its training loss fell. That is
-    what a frozen backbone does whose batch normalizations go on with the statistics of each batch while fitting, and
-    judge with those that they came with: the new layers learn from other numbers than they are judged on. Under Keras 3
-    a frozen batch normalization uses the statistics that it came with in both, and the loss stays small
+    The study's validation loss jumped between 0.16 and 1604 in its frozen stage while its training loss fell. The
+    cause: the batch normalizations of the frozen backbone used the statistics of each batch in training, but their
+    pretrained statistics in validation, so the new layers were trained on other numbers than they were judged on.
+    Under Keras 3 a frozen batch normalization uses its pretrained statistics in both, and the loss stays small
     (tests/training/test_stage.py shows both).
 
     Parameters
@@ -27,9 +27,9 @@ def compile_stage(network: keras.Model, recipe: Recipe, stage: Stage) -> None:
     network : keras.Model
         As `training.networks.build_network` makes it; changed in place.
     recipe : Recipe
-        Says loss, steps and weight average.
+        Gives loss, steps and weight average.
     stage : Stage
-        Says backbone and learning rate.
+        Gives backbone and learning rate.
     """
     network.get_layer("backbone").trainable = stage.backbone == "trained"
     network.compile(

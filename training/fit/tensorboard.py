@@ -1,6 +1,6 @@
-"""Writes what Keras measures in each epoch as TensorBoard events, under every backend.
+"""Writes Keras' metrics of each epoch as TensorBoard events, under every backend.
 
-Keras' own TensorBoard callback needs TensorFlow to write; this one needs the event format alone.
+Keras' own TensorBoard callback needs TensorFlow to write; this one only needs the event format.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _VALIDATION = "val_"
 
 
 class WriteEvents(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Writes the measurements of an epoch when it ends, those of training and of validation under the same names.
+    """Writes the metrics of an epoch at its end, those of training and of validation under the same names.
 
     Parameters
     ----------
     folder : pathlib.Path
         For messages.
     training, validation : RecordWriter
-        What TensorBoard draws as two lines in one panel.
+        TensorBoard draws these as two lines in one panel.
 
     Raises
     ------
     OutputError
-        The disk is full, or the folder is gone.
+        The disk is full, or the folder was removed.
     """
 
     def __init__(self, folder: Path, training: RecordWriter, validation: RecordWriter) -> None:
@@ -46,7 +46,7 @@ class WriteEvents(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         self._validation = validation
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write the epoch, and see it onto the disk."""
+        """Write the epoch, and sync it to disk."""
         with _output_errors(self._folder):
             for name, value in (logs or {}).items():
                 writer = self._validation if name.startswith(_VALIDATION) else self._training
@@ -58,18 +58,18 @@ class WriteEvents(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
 @contextmanager
 def write_events(folder: Path, *, first_epoch: int) -> Iterator[WriteEvents]:
-    """Give a callback that adds to the events in a folder.
+    """Give a callback that appends to the events in a folder.
 
-    TensorBoard reads the files of a folder as one. Each starts with the mark of a new session, by which it leaves out
-    what earlier files say of `first_epoch` and later ones: so an epoch that a killed fit had written and not kept
-    shows once.
+    TensorBoard reads the files of a folder as one. Each starts with the mark of a new session, which makes TensorBoard
+    ignore `first_epoch` and later epochs in earlier files: so an epoch that a killed fit had written but not saved
+    appears once.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Made where it is missing.
+        Made if it is missing.
     first_epoch : int
-        The epoch that the fit goes on with, from 0.
+        The epoch from which the fit is resumed, from 0.
 
     Raises
     ------
@@ -82,14 +82,14 @@ def write_events(folder: Path, *, first_epoch: int) -> Iterator[WriteEvents]:
         yield WriteEvents(folder, *writers)
     finally:
         for writer in writers:
-            # Each epoch was seen onto the disk when it ended: one that could not be has been told of by then.
+            # Each epoch was synced to disk at its end, so an error was already raised then.
             with suppress(OSError):
                 writer.close()
 
 
 def _open(folder: Path, first_epoch: int) -> RecordWriter:
     folder.mkdir(parents=True, exist_ok=True)
-    # TensorBoard looks for this name, and reads in the order of names.
+    # TensorBoard looks for this name, and reads files in the order of their names.
     writer = RecordWriter(str(folder / f"events.out.tfevents.{first_epoch:06}"))
     _write(writer, first_epoch, file_version="brain.Event:2")
     _write(writer, first_epoch, session_log=SessionLog(status=SessionLog.START))
@@ -108,5 +108,5 @@ def _output_errors(folder: Path) -> Iterator[None]:
         raise OutputError(
             f"the TensorBoard events can't be written ({error.strerror})",
             where=folder,
-            remedy="Mend that (free some space, say) and go on with --resume.",
+            remedy="Fix that (free some space, for example) and resume with --resume.",
         ) from error

@@ -1,4 +1,4 @@
-"""Measures whether probabilities are frequencies, and finds the temperature that brings them closer."""
+"""Measures the calibration of probabilities, and finds the temperature that improves it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BINS = 15
 """Bins of equal width between 0 and 1, as in Guo et al. 2017."""
 
 TEMPERATURES = (0.05, 20.0)
-"""Where the temperature is looked for; where truth and probabilities agree or disagree in all, it comes near an end."""
+"""Search range of the temperature. If truth and probabilities agree or disagree in all, the result is near a bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +27,11 @@ class ReliabilityBin:
     Attributes
     ----------
     low, high : float
-        Bounds of the probability; the lower one belongs to the bin below.
+        Bounds of the probability; the lower bound itself belongs to the bin below.
     decisions : int
         Number of pairs of a field and a class.
     mean_probability, frequency : float or None
-        Mean of their probabilities, and the share that is present in truth; None where there is no decision.
+        Mean of their probabilities, and the share that is present in truth; None if there is no decision.
     """
 
     low: float
@@ -48,7 +48,7 @@ class Reliability:
     Attributes
     ----------
     temperature : float
-        By which the logits were divided.
+        The divisor of the logits.
     error : float
         Expected calibration error, 0 to 1.
     bins : tuple of ReliabilityBin
@@ -63,8 +63,8 @@ class Reliability:
 def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration:
     """Fit one temperature by which the logits of all classes are divided.
 
-    It minimises the binary cross-entropy over all decisions, as Guo et al. minimise the likelihood's; division keeps
-    the order of the probabilities of each class, so average precision stays as it is.
+    It minimises the binary cross-entropy over all decisions, as Guo et al. minimise the negative log-likelihood. The
+    division does not change the order of the probabilities of a class, so average precision does not change.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def measure_reliability(truth: Targets, probabilities: Probabilities, *, tempera
 
     Each pair of a field and a class is one decision. The expected calibration error is the sum over the bins of
     (decisions in the bin / all decisions) * abs(frequency - mean probability): Guo et al., equation 3, with the
-    probability of presence in the place of the confidence in the likeliest class, since here every class is a decision
-    of its own. Most decisions are sure absences, so the lowest bin weighs most.
+    probability of presence instead of the confidence in the likeliest class, since here every class is a separate
+    decision. Most decisions are clear absences, so the lowest bin has the largest weight.
 
     Parameters
     ----------

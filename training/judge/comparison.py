@@ -1,4 +1,4 @@
-"""Sets networks side by side on the same fields, as the study's closing comparison does."""
+"""Compares networks on the same fields, as the comparison at the end of the study does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Contender:
     Attributes
     ----------
     run, architecture : str
-        The run folder as it was named, and the network.
+        The run folder as it was given, and the network.
     parameters : int
         Number of weights.
     thresholds : tuple of float
@@ -42,7 +42,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How one network did; the figures are those of `Evaluation`."""
+    """The figures of one network, as in `Evaluation`."""
 
     run: str
     architecture: str
@@ -83,7 +83,7 @@ class Comparison:
     fields : int
         Number of fields that the figures are on.
     networks : tuple of Standing
-        In the order they were named.
+        In the given order.
     first : tuple of ComparedField
         The first ten fields of the table.
     """
@@ -102,12 +102,12 @@ def compare_networks(
     judged: npt.NDArray[np.bool_],
     data: str,
 ) -> Comparison:
-    """Compare networks on the fields that all of them answered.
+    """Compare networks on the fields that all of them predicted.
 
     Parameters
     ----------
     samples : sequence of Sample
-        The first ten fields of the table, and after them the others to judge.
+        The first ten fields of the table, then the others to judge.
     truth : numpy.ndarray
         float32 of shape (fields, 28).
     contenders : sequence of Contender

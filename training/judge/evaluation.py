@@ -1,4 +1,4 @@
-"""Judges probabilities against the truth: computes every figure once for all that shows it."""
+"""Judges probabilities against the truth; tables, plots and files all use these figures."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class Evaluation:
     fields : int
         Number of fields.
     micro : Averages
-        Over all decisions, also those on classes without a field.
+        Over all decisions, also for classes without a field.
     macro : Averages
         Mean over the classes that have a field.
     binary_accuracy : float
-        Share of right decisions where a class counts as present above 0.5, as in the study.
+        Share of right decisions if a class counts as present above 0.5, as in the study.
     batch_f1 : float
-        The study's F1: micro F1 above 0.5 of each ten fields, averaged over these batches.
+        The study's F1: micro F1 above 0.5 of each batch of ten fields, averaged over the batches.
     classes : tuple of ClassFigures
         In the order of `Label`.
     without_field : tuple of str
         Names of the classes that no field has.
     pairs, predicted_pairs : tuple of tuple of int
-        28 x 28: the number of fields that have both classes, in truth and as predicted.
+        28 x 28: the number of fields that have both classes, in truth and in the predictions.
     reliability : tuple of Reliability
-        Of the probabilities as they are, then at the card's temperature if it has one.
+        Of the unchanged probabilities, then at the card's temperature if it has one.
     """
 
     data: str
@@ -86,7 +86,7 @@ def judge_fields(
     data : str
         Name of the data and of the part of it.
     temperature : float, optional
-        The card's, to show what it does to the reliability.
+        The card's, to show its effect on the reliability.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Writes an evaluation as a table for people, and the figures of the classes as one for programs."""
+"""Formats an evaluation as a text table, and the figures of the classes as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = ("support", "predicted", "precision", "recall", "f1", "average_precis
 
 
 def write_classes(evaluation: Evaluation, path: Path) -> None:
-    """Write the figures of each class as comma-separated rows; a cell is empty where there is no figure."""
+    """Format the figures of each class as comma-separated rows; a cell is empty if there is no figure."""
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["index", "label", *_COLUMNS])
@@ -25,7 +25,7 @@ def write_classes(evaluation: Evaluation, path: Path) -> None:
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """Write an evaluation for people."""
+    """Format an evaluation as text."""
     header = ("support", "predicted", "precision", "recall", "F1", "average precision", "threshold")
     lines = [f"{evaluation.fields:,} fields of {evaluation.data}", "", _line("class", header)]
     lines += [

@@ -1,4 +1,4 @@
-"""Finds fields that a network was fitted on among those that it is judged by."""
+"""Finds fields that a network was fitted on in the data that it is judged on."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from training.judge.fitted_run import FittedRun, is_data_of, part_rows
 
 
 def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
-    """Count the fields of a data set that a run was fitted on, where the data of the fit still lies where it was.
+    """Count the fields of a data set that a run was fitted on, if the data of the fit is still where it was.
 
-    A field is known by its id and by the sizes of its planes, so that it is found under another table and in a copy.
+    A field is identified by its id and the sizes of its planes, so that it is found in another table and in a copy.
 
     Parameters
     ----------
     run : FittedRun
         The network.
     dataset : Dataset
-        Other data than that of the fit, which can be a part of it.
+        Other data than that of the fit; it can contain a part of that.
     """
     try:
         fitted_on = read_datasets(run.data) if run.data else None
-    except HpaError:  # Moved or changed since: then it is not known.
+    except HpaError:  # moved or changed since: the fields are unknown
         return 0
     if fitted_on is None:
         return 0
-    # Where the table has changed, which fields were in which part is not known.
+    # If the table has changed, it is unknown which fields were in which part.
     known = is_data_of(run, fitted_on)
     rows = part_rows(fitted_on, "training", run) if known else np.arange(len(fitted_on.samples))
     fitted = {sample.id: sample for sample in fitted_on.pick(rows)}

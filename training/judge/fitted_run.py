@@ -1,4 +1,4 @@
-"""Reads what a fit left in its run folder, and which fields that network was not fitted on."""
+"""Reads a finished run folder, and finds the fields that the network was not fitted on."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class FittedRun:
     network : keras.Model
         Input float32 (N, 299, 299, 3), output float32 (N, 28): probabilities.
     card : ModelCard
-        What the fit says of it.
+        Its card, written by the fit.
     split : str
-        How it parted its data; the study's split where the record says nothing.
+        The split of its data; the study's split if the record names none.
     data : tuple of pathlib.Path
-        Where its data lay.
+        Where its data was.
     white : optional
         White level of its 16-bit planes.
     tuned : bool
@@ -72,12 +72,12 @@ class _Record:
 
 
 def read_run(run: Path) -> FittedRun:
-    """Read what a fit left in its run folder.
+    """Read a finished run folder.
 
     Raises
     ------
     RunError
-        The folder holds no finished run, a network of another form, or another network than the fit left in it.
+        The folder holds no finished run, a network of another form, or another network than the fit's.
     ModelCardError
         The card can't be used.
     """
@@ -94,12 +94,12 @@ def read_run(run: Path) -> FittedRun:
     try:
         file = HashedFile.read(run / RUN_NETWORK)
         network = keras.saving.load_model(run / RUN_NETWORK, compile=False)
-    except Exception as error:  # Keras raises whatever its layers, zipfile or h5py do
+    except Exception as error:  # Keras passes on all errors of its layers, zipfile and h5py
         raise RunError(
             f"the network can't be read ({error})", where=run / RUN_NETWORK, remedy="Fit it again."
         ) from error
     file.check()
-    # None in records of earlier versions, and of networks that were put there by hand.
+    # Missing in records of earlier versions, and of networks that were put there by hand.
     if record.network_sha256 not in {None, file.sha256}:
         raise RunError(
             "this is another network than the fit left here: the card and the record are not its own",
@@ -132,17 +132,17 @@ def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
 
 
 def at_white_level_of(run: FittedRun, dataset: Dataset) -> Dataset:
-    """Give the run's own data at the white level of the fit, where no other was told; other data as it is."""
+    """Give the run's own data the white level of the fit, unless another one is set; other data is unchanged."""
     return replace(dataset, white=run.white) if dataset.white is None and is_data_of(run, dataset) else dataset
 
 
 def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
-    """Give the rows of a part of a data set, in the order of its table, for runs that part it by the same split.
+    """Give the rows of a part of a data set, in the order of its table, for runs with the same split.
 
     Raises
     ------
     RunError
-        A part is asked for of other data than the run was fitted on: split anew, it would mix fields that the network
+        A part was requested of other data than the run was fitted on: a new split would mix fields that the network
         was fitted on with others.
     """
     if part == "all":

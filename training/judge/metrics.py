@@ -1,4 +1,4 @@
-"""Judges predictions: the study's own F1, the figures of each class, and what a card says of a network."""
+"""Judges predictions: the study's own F1, the figures of each class, and the figures on a card."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Present = npt.NDArray[np.bool_]
 """bool of shape (fields, 28): whether the field has the class."""
 
 RECALLS = tuple(at / 100 for at in range(101))
-"""The recalls at which the precision of a class is kept for its curve."""
+"""The recalls at which the precision of a class is stored for its curve."""
 
 _EPSILON = 1e-7
 
 
 class JudgementError(HpaError):
-    """Truth and probabilities can't be set against each other."""
+    """Truth and probabilities can't be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,11 @@ class ClassFigures:
     label : str
         HPA name.
     threshold : float
-        The probability from which it counted as present.
+        The probability from which it counts as present.
     support, predicted : int
         Fields that have it, and fields for which it was predicted.
     f1, precision, recall, average_precision : float or None
-        None where no field has the class. Precision is 0 where nothing was predicted.
+        None if no field has the class. Precision is 0 if nothing was predicted.
     precision_at_recall : tuple of float or None
         For each of `RECALLS`, the precision at the highest threshold that reaches it.
     """
@@ -70,7 +70,7 @@ class ClassFigures:
 
 
 def check_judged(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Present, Probabilities]:
-    """Refuse truth and probabilities that would give figures without meaning.
+    """Refuse truth and probabilities that would give meaningless figures.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def check_judged(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Pr
     Raises
     ------
     JudgementError
-        A shape is another, no field has any class, or a value is outside its range or not a number.
+        A shape is wrong, no field has any class, or a value is outside its range or not a number.
     """
     targets, scores = np.asarray(truth), np.asarray(probabilities, np.float32)
     if targets.shape != scores.shape or targets.shape[1:] != (len(Label),) or not len(targets):
@@ -132,7 +132,7 @@ def batch_f1(truth: Any, probabilities: Any) -> Any:  # noqa: ANN401 - tensors o
 def judge_classes(
     present: Present, probabilities: Probabilities, thresholds: Sequence[float]
 ) -> tuple[ClassFigures, ...]:
-    """Judge each class by itself.
+    """Judge each class separately.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _judge_class(
     if not counts.support:
         return counts
     precision, recall, f1, _ = precision_recall_fscore_support(present, predicted, average="binary", zero_division=0)
-    # The last point of scikit-learn's curve stands for no threshold; from there back, thresholds fall and recall rises.
+    # The last point of scikit-learn's curve has no threshold; before it, backwards, thresholds fall and recall rises.
     precisions, recalls = (values[-2::-1] for values in precision_recall_curve(present, probabilities)[:2])
     return replace(
         counts,
@@ -185,7 +185,7 @@ def _judge_class(
 
 
 def micro_averages(present: Present, probabilities: Probabilities, thresholds: Sequence[float]) -> Averages:
-    """Judge all decisions together, also those on classes without a field; parameters as for `judge_classes`."""
+    """Judge all decisions together, also for classes without a field; parameters as for `judge_classes`."""
     predicted = probabilities >= np.asarray(thresholds, np.float32)
     precision, recall, f1, _ = precision_recall_fscore_support(present, predicted, average="micro", zero_division=0)
     return Averages(

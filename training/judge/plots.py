@@ -1,4 +1,4 @@
-"""Draws what an evaluation found, for eyes: curves, confusions of labels, and reliability."""
+"""Draws an evaluation: precision-recall curves, classes that occur together, and reliability."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from training.judge.evaluation import Evaluation
 from training.judge.metrics import RECALLS, ClassFigures
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
-"""Two colours that all eyes tell apart (Okabe and Ito), and one for what stands behind them."""
+"""Two colours that colour-blind people can distinguish (Okabe and Ito), and one for the background."""
 
 _STYLE: dict[RcKeyType, Any] = {
     "axes.grid": True,
@@ -43,7 +43,7 @@ _COLUMNS = 7
 
 @contextmanager
 def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
-    """Give an empty figure in this project's style; write it as PNG, whole or not at all, when the block ends well.
+    """Give an empty figure in this project's style; write it atomically as PNG when the block ends without an error.
 
     Parameters
     ----------
@@ -55,17 +55,17 @@ def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
     Raises
     ------
     OutputError
-        No file can be written there.
+        The file can't be written.
     """
     with rc_context(_STYLE), atomic_write(path) as partial:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        # Little compression: half the time for a file that is a fifth larger.
+        # Low compression: half the time for a file that is a fifth larger.
         figure.savefig(partial, format="png", dpi=110, pil_kwargs={"compress_level": 1})
 
 
 def draw_precision_recall(evaluation: Evaluation, path: Path) -> None:
-    """Draw the precision-recall curve of each class, with a dot where its threshold lies."""
+    """Draw the precision-recall curve of each class, with a dot at its threshold."""
     with picture(path, width=17, height=11) as figure:
         grid = figure.subplots(len(Label) // _COLUMNS, _COLUMNS, sharex=True, sharey=True)
         for index, (axes, figures) in enumerate(zip(grid.flat, evaluation.classes, strict=True)):
@@ -93,7 +93,7 @@ def _draw_curve(axes: Axes, index: int, figures: ClassFigures, *, share: float) 
 
 
 def draw_label_pairs(evaluation: Evaluation, path: Path) -> None:
-    """Draw which classes occur together, in truth and as predicted."""
+    """Draw which classes occur together, in truth and in the predictions."""
     with picture(path, width=18, height=8) as figure:
         left, right = figure.subplots(1, 2)
         _draw_pairs(left, np.asarray(evaluation.pairs), "in truth")
@@ -125,7 +125,7 @@ def _draw_pairs(axes: Axes, pairs: npt.NDArray[np.int64], title: str) -> AxesIma
 
 
 def draw_reliability(evaluation: Evaluation, path: Path) -> None:
-    """Draw frequency against probability, before and after the card's temperature, over the number of decisions."""
+    """Draw frequency against probability, before and after the card's temperature, above the number of decisions."""
     with picture(path, width=7, height=8.5) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot((0, 1), (0, 1), color=GREY, linestyle="--", linewidth=1, label="probability = frequency")

@@ -1,4 +1,4 @@
-"""Asks a network about many fields, in batches that are read ahead."""
+"""Predicts many fields with a network, in batches that are read ahead."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Field = TypeVar("Field")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What a network says of some fields.
+    """The answers of a network for some fields.
 
     Attributes
     ----------
     probabilities : numpy.ndarray
-        float32 of shape (fields, 28); 0 where there is no answer.
+        float32 of shape (fields, 28); 0 if there is no answer.
     answered : numpy.ndarray
         bool of shape (fields,).
     failures : tuple of Failure
@@ -55,12 +55,12 @@ def predict_fields(
     white: White | None = None,
     planes: SteadyPlanes | None = None,
 ) -> Answers:
-    """Predict fields; one that can't be read costs no other its answer.
+    """Predict fields; one that can't be read does not stop the others.
 
     Parameters
     ----------
     run : FittedRun
-        The network, and the preprocessing that its card says.
+        The network, and the preprocessing on its card.
     samples : sequence of Sample
         The fields.
     views : int
@@ -68,13 +68,13 @@ def predict_fields(
     white : optional
         White level of 16-bit planes.
     planes : SteadyPlanes, optional
-        Reads the planes, so that networks which are asked about the same fields see the same planes. Default: each is
-        read as it is now.
+        Reads the planes, so that several networks see the same planes of the same fields. Default: each plane is read
+        in its current state.
 
     Raises
     ------
     HpaError
-        No field can be read: why the first one can't.
+        No field can be read; this is the error of the first one.
     """
     read_all = read_planes if planes is None else planes.read
 
@@ -100,9 +100,9 @@ def predict_images(
     network : keras.Model
         With one output: probabilities.
     fields : sequence
-        What `read` takes.
+        The arguments of `read`.
     read : callable
-        Gives the image of a field, float32 of shape (299, 299, 3), or why there is none; called on threads.
+        Gives the image of a field, float32 of shape (299, 299, 3), or why there is none; called in threads.
     views : int
         How many of the `training.data.augmentation.VIEWS` of each image to average over, 1 to 8; the first is the image
         as it is.

@@ -1,4 +1,4 @@
-"""Finds the probability from which each class counts as present, without trusting a handful of fields too far."""
+"""Tunes the threshold of each class; thresholds of rare classes are drawn toward a common one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from training.data.dataset import Targets
 from training.judge.metrics import JudgementError, Present, check_judged
 
 PRIOR_FIELDS = 5.0
-"""How many fields of a class the common threshold weighs as much as.
+"""Weight of the common threshold, as a number of fields of a class.
 
-Macro F1 on other draws from a known model is flat around this number, and lower at 0, where the cut of a rare class
-follows the chance of its few fields, and without end, where all share one (tests/training/test_thresholds.py).
+Macro F1 on other draws from a known model is flat around this number. It is lower at 0, where the threshold of a rare
+class depends on the chance of its few fields, and at infinity, where all share one (tests/training/test_thresholds.py).
 """
 
 _Numbers = npt.NDArray[np.floating[Any]]
@@ -32,11 +32,11 @@ def tune_thresholds(
 
     A class with n fields gets (n * t_class + k * t_common) / (n + k), with k = `prior_fields`. t_class maximises the
     class's own F1. t_common is the one threshold for all classes that maximises macro F1, and not micro F1: micro F1
-    listens to the frequent classes, while those that lean on the common threshold are the rare ones, whose
-    probabilities run lower. A class without a field takes t_common as it is.
+    depends on the frequent classes, but t_common matters for the rare ones, whose probabilities are lower. A class
+    without a field gets t_common.
 
     A cut lies midway between two neighbouring probabilities; among equally good cuts the nearest to t_common is taken.
-    Where the probabilities tell nothing, the cut with the best F1 is the one that calls every field positive
+    If the probabilities carry no information, the cut with the best F1 makes every field positive
     (Lipton, Elkan and Naryanaswamy, "Optimal Thresholding of Classifiers to Maximize F1 Measure", ECML PKDD 2014).
 
     Parameters
@@ -44,12 +44,12 @@ def tune_thresholds(
     truth, probabilities : numpy.ndarray
         float32 of shape (fields, 28), of fields that the network was not fitted on.
     prior_fields : float
-        Weight of the common threshold, in fields; 0 leaves each class to itself.
+        Weight of the common threshold, in fields; 0 for independent classes.
 
     Returns
     -------
     tuple of float
-        28 thresholds, 0 to 1; a class is present from there on (``probability >= threshold``).
+        28 thresholds, 0 to 1; a class is present if ``probability >= threshold``.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class _F1Curve:
 
 def _f1_curve(present: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]) -> _F1Curve:
     precision, recall, scores = precision_recall_curve(present, probabilities)
-    # The last point of scikit-learn's curve stands for no score.
+    # The last point of scikit-learn's curve has no score.
     product, total = (precision * recall)[:-1], (precision + recall)[:-1]
     return _F1Curve(scores, 2 * np.divide(product, total, out=np.zeros_like(product), where=total > 0))
 
@@ -99,8 +99,8 @@ def _f1_curve(present: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.floa
 def _common_threshold(curves: Iterable[_F1Curve], present: Present, probabilities: Probabilities) -> float:
     """Give the threshold with the best macro F1.
 
-    Between two probabilities of fields that have their class, lowering the cut adds false positives only: so the best
-    cut lies just below one of these.
+    Between two probabilities of positive fields, a lower cut only adds false positives: so the best cut lies just below
+    one of these.
     """
     candidates = np.unique(probabilities[present])
     best = candidates[np.mean([curve.at(candidates) for curve in curves], axis=0).argmax()]
@@ -109,6 +109,6 @@ def _common_threshold(curves: Iterable[_F1Curve], present: Present, probabilitie
 
 
 def _cuts(scores: _Numbers) -> _Numbers:
-    """Give the cut below each of some ascending scores, midway to the one before."""
+    """Give the cut below each of some ascending scores, midway to the previous score."""
     wide = scores.astype(np.float64)
     return wide - np.diff(wide, prepend=0.0) / 2

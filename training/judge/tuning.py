@@ -1,4 +1,4 @@
-"""Finds the thresholds to judge by where more views are averaged than the one that the card is of."""
+"""Finds the thresholds for the mean of several views; the card's thresholds are for one view."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from training.judge.thresholds import tune_thresholds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """Thresholds, and where they come from.
+    """Thresholds and their source.
 
     Attributes
     ----------
     thresholds : tuple of float
         28, as in `ModelCard`.
     description : str
-        Where they come from, in words.
+        Their source, in words.
     """
 
     thresholds: tuple[float, ...]
@@ -28,10 +28,10 @@ class Tuned:
 
 
 def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
-    """Give the thresholds of a run for the mean of so many views.
+    """Give the thresholds of a run for the mean of this number of views.
 
-    The card's are of one view, which is what is served. Where they were tuned, those for more views are tuned in the
-    same way: on the validation part of the fit's data, if that is the data at hand or still lies where the fit read it.
+    The card's are for one view, as in serving. If they were tuned, those for more views are tuned in the same way: on
+    the validation part of the fit's data, if that is the given data or is still where the fit read it.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
     views : int
         Views of each field that are averaged.
     dataset : Dataset
-        The data at hand.
+        The given data.
     """
     if views == 1:
         return Tuned(thresholds=run.card.thresholds, description="the card's")
@@ -64,6 +64,6 @@ def _data_of(run: FittedRun, dataset: Dataset) -> Dataset | None:
         return dataset
     try:
         fitted_on = read_datasets(run.data, white=run.white) if run.data else None
-    except HpaError:  # Moved or changed since: then it is not known.
+    except HpaError:  # moved or changed since: the data is unknown
         return None
     return fitted_on if fitted_on is not None and is_data_of(run, fitted_on) else None

@@ -1,4 +1,4 @@
-"""Simulates labelled fields of cells in the form of the real training set, for where that set can't be had."""
+"""Simulates labelled fields of cells in the form of the real training set, for use without that set."""
 
 from training.simulation.dataset import simulate
 from training.simulation.fields import simulate_field

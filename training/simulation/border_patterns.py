@@ -1,4 +1,4 @@
-"""Draws the two patterns on the cell's surface."""
+"""Draws the two patterns of the cell surface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def plasma_membrane(scene: Scene, rng: np.random.Generator) -> Image:
     inside = scene.owner >= 0
     uneven = np.clip(0.8 + 0.35 * smooth_noise(scene.shape, 12 * scene.scale, rng), 0.25, 1.6)
     outline = np.exp(-scene.depth / rng.uniform(1.2, 2.0)) * uneven
-    # Ruffles are folds that run along stretches of the edge, a little way in.
+    # Ruffles are folds along parts of the edge, slightly inside it.
     fold = scene.depth - 5 - 3.5 * smooth_noise(scene.shape, 5 * scene.scale, rng)
     stretches = np.clip(smooth_noise(scene.shape, 14 * scene.scale, rng), 0, 1.5)
     ruffles = np.exp(-0.5 * (fold / 1.1) ** 2) * stretches * np.exp(-scene.depth / 7)

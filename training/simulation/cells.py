@@ -1,4 +1,4 @@
-"""Decides where a field's cells lie and what shape they have, because every later step reads it off them."""
+"""Draws position and shape of the cells of a field; all later steps depend on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_CELLS = 18
 
 
 class Phase(Enum):
-    """Where in its life a cell is."""
+    """The phase of a cell's cycle."""
 
     INTERPHASE = auto()
     METAPHASE = auto()
@@ -38,13 +38,13 @@ class Cell:
     Parameters
     ----------
     outline, nucleus : Outline
-        Outline of the cell and of its nucleus; in metaphase the second bounds the spindle instead.
+        Outline of the cell and of its nucleus; in metaphase the second is the outline of the spindle.
     axis : float
         Direction of the long axis, of the spindle in metaphase, towards the sister in a daughter; in radians.
     centrosome : ndarray, float64, shape (2,)
         Column and row of the centrosome, in pixels.
     phase : Phase
-        Where in its life the cell is.
+        Phase of the cell's cycle.
     """
 
     outline: Outline
@@ -62,7 +62,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Culture:
-    """What the cells of one field have in common: the cell line, and how densely it grows.
+    """The common properties of the cells of one field: the cell line and its density.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ class Culture:
     roughness : float
         Relative size of the waves on the outlines.
     tips : int
-        Most protrusions of a cell.
+        Largest number of protrusions of a cell.
     spacing : float
-        Least distance of two cells' middles, in cell radii.
+        Smallest distance between the centres of two cells, in cell radii.
     crowding : float
         Area of all cells over area of the field.
     """
@@ -96,12 +96,12 @@ class Culture:
 
 
 def draw_culture(labels: Collection[Label], scale: float, rng: np.random.Generator) -> Culture:
-    """Draw what the cells of a field have in common.
+    """Draw the common properties of the cells of a field.
 
     Parameters
     ----------
     labels : collection of Label
-        Labels of the field: cell junctions need cells that touch.
+        Labels of the field: cell junctions need touching cells.
     scale : float
         Pixels of this field per pixel of a field of 512.
     rng : numpy.random.Generator
@@ -110,7 +110,7 @@ def draw_culture(labels: Collection[Label], scale: float, rng: np.random.Generat
     Returns
     -------
     Culture
-        The common traits.
+        The common properties.
     """
     touching = Label.CELL_JUNCTIONS in labels
     sheet = touching or rng.random() < 1 / 3
@@ -131,14 +131,14 @@ def draw_culture(labels: Collection[Label], scale: float, rng: np.random.Generat
 def place_cells(
     labels: Collection[Label], culture: Culture, *, first: float, last: float, rng: np.random.Generator
 ) -> tuple[Cell, ...]:
-    """Place the cells of a field, dividing ones first and well inside it, and shape them.
+    """Draw the positions and shapes of the cells; dividing cells come first and lie well inside the field.
 
     Parameters
     ----------
     labels : collection of Label
         Labels of the field: a spindle needs a metaphase cell, a bridge two daughters.
     culture : Culture
-        What the cells have in common.
+        Common properties of the cells.
     first, last : float
         First and last column, and row, of the field, in pixels.
     rng : numpy.random.Generator
@@ -147,7 +147,7 @@ def place_cells(
     Returns
     -------
     tuple of Cell
-        The cells. Daughters come in pairs, one right after the other.
+        The cells. The two daughters of a pair follow each other.
     """
     radius = culture.cell_radius
     spindles = int(rng.integers(1, 4)) if Label.MITOTIC_SPINDLE in labels else int(rng.random() < _UNLABELLED_MITOSIS)
@@ -164,7 +164,7 @@ def place_cells(
         dividing = len(taken) < len(phases)
         margin = radius * (1.0 if dividing else -0.45)
         centre = rng.uniform(first + margin, last - margin, 2)
-        # A crowded field may have no room left at full spacing; patience then buys a tighter fit.
+        # A dense field may have no room at full spacing; the spacing then shrinks with the number of attempts.
         spacing = culture.spacing * radius * (1 - 0.3 * dart / _TRIES)
         if taken and np.min(np.hypot(*(np.array(taken) - centre).T)) < spacing:
             continue

@@ -1,4 +1,4 @@
-"""Draws the two patterns of the place from which microtubules grow."""
+"""Draws the two patterns of the centrosome, from which microtubules grow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _background(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def _poles(scene: Scene) -> Points:
-    """Places of all centrosomes: one a cell, two in metaphase."""
+    """Positions of all centrosomes: one per cell, two in metaphase."""
     places = [cell.centrosome for cell in scene.cells]
     places += [2 * scene.cells[n].outline.centre - scene.cells[n].centrosome for n in scene.numbers(Phase.METAPHASE)]
     return np.array(places).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Shows all 28 patterns side by side, because a person who knows cells sees at a glance what no number tells."""
+"""Shows all 28 patterns side by side, so that an expert can check them by eye."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ def contact_sheet(out: Path, *, seed: int, tile: int = 256, size: int = 512) -> 
 def _cut_out(planes: NDArray[np.uint8], tile: int) -> Image.Image:
     """Cut out the square with the most protein, stretch its brightness and colour it."""
     red, green, blue, _ = planes
-    # Smoothed first, or shot noise would outweigh a single bridge or spindle; to a high power, or wide dim stain would.
+    # Smoothed first, against shot noise, and raised to a high power, against wide dim stain: both could otherwise
+    # outweigh a single bridge or spindle.
     smooth = np.asarray(Image.fromarray(green).filter(ImageFilter.GaussianBlur(2)), dtype=np.float64)
-    # Two sums in a row weigh the middle of the square most, which keeps a bridge or spindle off its border.
+    # Two sums in a row give the middle of the square the most weight, so that a bridge or spindle is not at its border.
     held = _square_sums(_square_sums(smooth**4, tile // 2), tile - tile // 2 + 1)
     top, left = np.unravel_index(np.argmax(held), held.shape)
     square = (slice(int(top), int(top) + tile), slice(int(left), int(left) + tile))
@@ -67,7 +68,7 @@ def _cut_out(planes: NDArray[np.uint8], tile: int) -> Image.Image:
 
 
 def _square_sums(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Sum over every square of `side` rows and columns, at the place of its top left corner."""
+    """Sum over every square of `side` rows and columns, stored at its top left corner."""
     sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     return np.asarray(sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side])
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw the meshes of the reticulum, densest round the nucleus, with the nuclear envelope that belongs to it."""
+    """Draw the meshes of the reticulum, densest round the nucleus, with the nuclear envelope."""
     floor = rng.uniform(0.1, 0.3)
     near = floor + (1 - floor) * scene.near_nucleus(rng.uniform(20, 40))
     mesh = scene.cytoplasm * (0.25 + 0.75 * scene.reticulum) * near * scene.thickness
@@ -63,7 +63,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator) -> Image:
     over_nucleus = values_at(scene.nucleus, threads.points.reshape(-1, 2)).reshape(threads.present.shape)
     brightness = rng.uniform(0.5, 1, len(starts)) * (1 - 0.9 * over_nucleus)
     drawn = blur(threads.draw(scene.shape, brightness), max(rng.uniform(0.7, 1.1) * scene.scale, 0.3))
-    # Threads that cross must not outshine the rest: they lie in one thin slice.
+    # Crossings must not be brighter than the rest: all threads lie in one thin slice.
     return as_image(1 - np.exp(-1.8 * drawn))
 
 
@@ -85,7 +85,7 @@ def aggresome(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def cytosol(scene: Scene, rng: np.random.Generator) -> Image:
-    """Fill the cytoplasm evenly, thinner towards the edge, sparing the nucleus and scattered vesicles."""
+    """Fill the cytoplasm evenly, thinner towards the edge, except the nucleus and scattered vesicles."""
     grain = 1 + rng.uniform(0.05, 0.15) * smooth_noise(scene.shape, 2.5 * scene.scale, rng)
     holes = smooth_noise(scene.shape, 3 * scene.scale, rng) > rng.uniform(2.0, 3.0)
     inside = rng.uniform(0.08, 0.3) * scene.nucleus

@@ -1,4 +1,4 @@
-"""Writes simulated fields to a folder in the form of the real training set, so that one reader serves both."""
+"""Writes simulated fields to a folder in the form of the real training set, so that one reader reads both."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def simulate(
     workers: int | None = None,
     labels: Sequence[Collection[Label]] | None = None,
 ) -> Path:
-    """Write a simulated training set: four planes a field, and the table of their labels once all planes are there.
+    """Write a simulated training set: four planes per field, then the table of their labels.
 
     Parameters
     ----------
     out : Path
-        Folder to write into; made if need be.
+        Folder to write into; made if it is missing.
     count : int
         Number of fields.
     seed : int
-        Seed of the whole set: the same seed gives the same files, whatever the number of workers.
+        Seed of the whole set: the same seed gives the same files, for any number of workers.
     size : int
         Rows and columns of a field, in pixels.
     workers : int, optional
-        Processes to spread the fields over; 1 stays in this process, None takes one a processor core.
+        Number of processes; 1 uses this process, None one per processor core.
     labels : sequence of collections of Label, optional
         Labels of each field; without them `draw_labels` draws them.
 
@@ -65,7 +65,7 @@ def simulate(
     OutputError
         `out` already holds a `train.csv`.
     ValueError
-        There are not as many label sets as fields.
+        The number of label sets is not the number of fields.
     """
     table = out / _TABLE_NAME
     if table.exists():

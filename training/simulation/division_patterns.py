@@ -1,4 +1,4 @@
-"""Draws the two patterns of cell division, and what dividing cells show in the reference planes."""
+"""Draws the two patterns of cell division, and dividing cells in the reference planes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bridge_bundles(scene: Scene, *, gap: float) -> Image:
     scene : Scene
         The scene.
     gap : float
-        Half the gap's share of the bridge; negative for none.
+        Half the gap's share of the bridge; negative for no gap.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def bridge_bundles(scene: Scene, *, gap: float) -> Image:
     light = np.exp(-0.5 * (along / 0.55) ** 2) * (np.abs(along) > gap)
     for one, other in _bridges(scene):
         points = 0.5 * (one + other) + 0.5 * along[:, None] * (other - one)
-        # The bundle flares where it enters the cells.
+        # The bundle widens where it enters the cells.
         normal = np.array([one[1] - other[1], other[0] - one[0]]) / (np.hypot(*(other - one)) + 1e-9)
         for strand in np.linspace(-1, 1, 5):
             flare = strand * scene.scale * (0.8 + 5 * np.abs(along) ** 3)
@@ -94,7 +94,7 @@ def metaphase_plates(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def _bridges(scene: Scene) -> list[tuple[Points, Points]]:
-    """Both ends of each bridge, a little inside the daughters that it joins."""
+    """Both ends of each bridge, slightly inside the daughters that it joins."""
     daughters = [scene.cells[number] for number in scene.numbers(Phase.DAUGHTER)]
     return [
         (one.outline.point(one.axis, 0.8), other.outline.point(other.axis, 0.8))

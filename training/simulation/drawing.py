@@ -1,4 +1,4 @@
-"""Puts points, blobs and grain on a float image, additively, because light from overlapping structures adds up."""
+"""Adds points, blobs and grain to a float image; light from overlapping structures adds up."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _SOFT_EDGE = 0.7
 
 
 def as_image(values: ArrayLike) -> Image:
-    """Hold values as an image: 32-bit floats are precise enough, and half the work of 64-bit ones.
+    """Convert values to a float32 image: precise enough, and half the work of float64.
 
     Parameters
     ----------
     values : array_like
-        Numbers, or truth values, which become 1 and 0.
+        Numbers or booleans; booleans become 1 and 0.
 
     Returns
     -------
     ndarray, float32, shape of `values`
-        The values; the same object if they were held so already.
+        The values; the same object if it was float32 already.
     """
     return np.asarray(values, dtype=np.float32)
 
@@ -43,7 +43,7 @@ def neighbours(grid: NDArray[_Number]) -> Iterator[tuple[NDArray[_Number], NDArr
     Parameters
     ----------
     grid : ndarray, shape (rows, columns)
-        Anything known of each pixel.
+        One value per pixel.
 
     Yields
     ------
@@ -55,7 +55,7 @@ def neighbours(grid: NDArray[_Number]) -> Iterator[tuple[NDArray[_Number], NDArr
 
 
 def splat(shape: Shape, points: Points, weights: Values) -> Image:
-    """Spread each point's weight over the four pixels around it.
+    """Distribute each point's weight over the four pixels around it.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def splat(shape: Shape, points: Points, weights: Values) -> Image:
     Returns
     -------
     ndarray, float32, shape `shape`
-        The light that fell on each pixel.
+        The light on each pixel.
     """
     rows, columns = shape
     flat = points.reshape(-1, 2)
@@ -102,7 +102,7 @@ def spots(shape: Shape, centres: Points, sigma: Values, peak: Values) -> Image:
     ndarray, float32, shape `shape`
         The dots on black.
     """
-    # A dot narrower than a pixel has to keep its light, or small fields would lose it between pixel centres.
+    # A dot narrower than a pixel must keep its light, which small fields would otherwise lose between pixel centres.
     drawn = np.hypot(sigma, 0.4)
     light = peak * (sigma / drawn) ** 2
     return _stamp(shape, centres, 3 * drawn, lambda away, n: light[n] * np.exp(-0.5 * (away / drawn[n]) ** 2))
@@ -160,9 +160,9 @@ def rings(shape: Shape, centres: Points, radius: Values, width: Values, peak: Va
 def _stamp(
     shape: Shape, centres: Points, reach: Values, profile: Callable[[Values, NDArray[np.intp]], Values]
 ) -> Image:
-    """Add `profile(distance to the centre, number of the centre)` around each centre, out to its reach."""
+    """Add `profile(distance to the centre, number of the centre)` around each centre, up to its reach."""
     image = np.zeros(shape[0] * shape[1])
-    # Stamps of like size go together, so that one wide blob does not make a thousand small ones wide.
+    # Stamps of similar size are drawn together, so that one wide blob does not make a thousand small ones wide.
     size_group = np.ceil(np.log2(np.maximum(reach, 1)) * 2).astype(np.intp)
     for group in np.unique(size_group):
         chosen = np.flatnonzero(size_group == group)
@@ -185,14 +185,14 @@ def blur(image: Image, sigma: float) -> Image:
     Parameters
     ----------
     image : ndarray, float32, shape (rows, columns)
-        What to blur.
+        The image to blur.
     sigma : float
         Standard deviation in pixels.
 
     Returns
     -------
     ndarray, float32, shape (rows, columns)
-        A new image of the same total light, but for what crosses the border.
+        A new image with the same total light, except the light that crosses the border.
     """
     return as_image(cv2.GaussianBlur(image, (0, 0), sigma))
 
@@ -214,7 +214,7 @@ def smooth_noise(shape: Shape, grain: float, rng: np.random.Generator) -> Image:
     ndarray, float32, shape `shape`
         The surface.
     """
-    # Coarse grain on a coarse grid: the same look for a fraction of the random numbers.
+    # Coarse grain is drawn on a coarse grid: it looks the same with a fraction of the random numbers.
     step = max(grain / 2, 1.0)
     rows, columns = (int(np.ceil(side / step)) + 1 for side in shape)
     coarse = blur(rng.standard_normal((rows, columns), dtype=np.float32), grain / step)

@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 PLANE_NAMES = ("red", "green", "blue", "yellow")
 
-# Photons of the brightest spots, and the light that comes out white: chosen so that the planes' brightness is spread
-# as in real fields, where the protein is the dimmest and most unequal of the four stains.
+# Photons of the brightest spots, and the light that becomes white: chosen so that the planes' brightness is distributed
+# as in real fields, where the protein is the dimmest and most variable of the four stains.
 _USUAL_EXPOSURES = {"red": (40, 1.1), "green": (18, 1.9), "blue": (40, 1.5), "yellow": (40, 1.1)}
 _SPREAD = 0.5
 
-# Diffuse stains spread the same protein over a large area, so they are dim beside dots that hold it in one place.
+# Diffuse stains spread the same protein over a large area, so they are dimmer than dots, which concentrate it.
 _DIFFUSE = frozenset(
     {Label.NUCLEOPLASM, Label.ENDOPLASMIC_RETICULUM, Label.PLASMA_MEMBRANE, Label.MITOCHONDRIA, Label.CYTOSOL}
 )
 
 
 def simulate_field(labels: Collection[int], rng: np.random.Generator, *, size: int = 512) -> NDArray[np.uint8]:
-    """Simulate one field of cells whose protein sits in the labelled organelles.
+    """Simulate one field of cells with the protein in the labelled organelles.
 
     Parameters
     ----------
     labels : collection of int or Label
         Class indices of the organelles. Their order does not matter.
     rng : numpy.random.Generator
-        Source of all randomness: equal states give equal fields.
+        Source of randomness: equal states give equal fields.
     size : int
         Rows and columns, in pixels; the field is about 82 micrometres wide at any size.
 
@@ -69,9 +69,9 @@ def _record(name: str, light: Image, rng: np.random.Generator) -> NDArray[np.uin
 
 
 def _green_plane(scene: Scene, labels: list[Label], rng: np.random.Generator) -> Image:
-    """Mix the labelled patterns, each brought to its own brightness, with what the antibody binds besides."""
+    """Mix the labelled patterns, each scaled to its own brightness, with unspecific binding of the antibody."""
     spread = rng.uniform(0.15, 0.5)
-    # Bridges run outside the cells' outlines and must not go dark there.
+    # Bridges run outside the cells' outlines and must not be dark there.
     expression = scene.per_cell(rng.lognormal(0, spread, len(scene.cells)), outside=1.0)
     total = np.zeros(scene.shape, dtype=np.float32)
     for label in labels:

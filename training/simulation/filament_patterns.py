@@ -26,7 +26,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator) -> Image:
         crowded_side = cell.centrosome_side + rng.normal(0, 1.0, count)
         angles = np.where(rng.random(count) < 0.55, crowded_side, rng.uniform(0, 2 * np.pi, count))
         starts.append(cell.nucleus.point(angles, rng.uniform(1.0, 1.3, count)))
-        # Half a right angle off the tangent on average: the cage leans outwards as it winds.
+        # 45 degrees off the tangent on average, so that the cage spirals outwards.
         lean = rng.normal(np.pi / 2, 0.5, count) * rng.choice([-1.0, 1.0], count)
         directions.append(angles + lean)
         lengths.append(np.sqrt(cell.nucleus.area / np.pi) * usual_length * rng.uniform(0.3, 2.2, count))
@@ -97,7 +97,7 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator) -> Image:
     directions = np.concatenate([np.arctan2(towards[:, 1], towards[:, 0]), _outward_angles(scene, others)])
     starts = np.concatenate([tips, others])
     tail = np.linspace(0, 1, 8)
-    # Brightest at the tip, fading backwards: that is what makes a comet of a dash.
+    # Brightest at the tip and fading backwards, so that a dash becomes a comet.
     lengths = scene.scale * rng.uniform(4, 8, len(starts))
     back = -np.stack([np.cos(directions), np.sin(directions)], axis=-1) * lengths[:, None]
     points = starts[:, None, :] + tail[None, :, None] * back[:, None, :]

@@ -1,4 +1,4 @@
-"""Draws the labels of a field so that labels are as frequent, and keep the company, that they do in the real table."""
+"""Draws the labels of a field with the frequencies and co-occurrences of the real table."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LabelSet = tuple[Label, ...]
 
 @cache
 def label_sets() -> dict[LabelSet, int]:
-    """Read how many of the 31,072 fields of the Kaggle set of 2018 carry each set of labels.
+    """Read how many of the 31,072 fields of the Kaggle set of 2018 have each set of labels.
 
     Returns
     -------
     dict of tuple of Label to int
-        Fields by label set, each set in class order; the commonest first.
+        Number of fields by label set, each set in class order; the most frequent first.
     """
     table = files(__package__).joinpath("label_sets.csv").read_text(encoding="utf-8")
     return {
@@ -31,7 +31,7 @@ def label_sets() -> dict[LabelSet, int]:
 
 
 def draw_labels(rng: np.random.Generator) -> LabelSet:
-    """Draw the label set of one field as the real table has it: rare labels are rare, and companions keep together.
+    """Draw the label set of one field with the frequency that it has in the real table.
 
     Parameters
     ----------

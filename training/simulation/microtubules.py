@@ -1,4 +1,4 @@
-"""Grows the interphase microtubules once, because the red plane and three organelle patterns show the same ones."""
+"""Grows the interphase microtubules once; the red plane and three organelle patterns share them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEP = 1.6
 
 
 def inward_push(inward: Image, depth: Image) -> Image:
-    """Make the push that turns a filament along the edge as it comes near, instead of letting it leave.
+    """Compute the push that turns a filament along the edge when it comes near, so that it does not leave the cell.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def inward_push(inward: Image, depth: Image) -> Image:
     Returns
     -------
     ndarray, float32, shape (rows, columns, 2)
-        What `grow` adds to a filament's direction.
+        The term that `grow` adds to a filament's direction.
     """
     closeness = np.clip(1 - depth / _EDGE_REACH, 0, 1)
     return as_image(inward * (0.14 * closeness**2)[..., None])
@@ -39,7 +39,7 @@ def inward_push(inward: Image, depth: Image) -> Image:
 def grow_microtubules(
     cells: tuple[Cell, ...], owner: Owner, push: Image, scale: float, rng: np.random.Generator
 ) -> Filaments:
-    """Grow each cell's microtubules from its centrosome, and some from elsewhere round the nucleus.
+    """Grow each cell's microtubules from its centrosome, and some from other points round the nucleus.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def nucleoplasm(scene: Scene, rng: np.random.Generator) -> Image:
-    """Fill the nucleus with fine grain, sparing the nucleoli."""
+    """Fill the nucleus except the nucleoli with fine grain."""
     grain = smooth_noise(scene.shape, rng.uniform(1.2, 3) * scene.scale, rng)
     spared = rng.uniform(0.4, 0.9) * scene.nucleoli
     return as_image(scene.nucleus * np.clip(0.75 + rng.uniform(0.06, 0.2) * grain, 0.2, 1.4) * (1 - spared))

@@ -1,4 +1,4 @@
-"""Passes a scene's light through microscope and camera, because networks learn noise and blur as well as organelles."""
+"""Simulates the blur of the microscope and the noise of the camera, which networks learn as well as organelles."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BRIGHTEST_SHARE = 0.0003
 
 
 def focus(light: Image, scale: float, rng: np.random.Generator) -> Image:
-    """Blur as a confocal microscope does: a narrow core, and a wide haze from above and below the slice.
+    """Blur like a confocal microscope: a narrow core, and a wide haze from above and below the slice.
 
     Parameters
     ----------
     light : ndarray, float32, shape (rows, columns)
-        Light that structures give.
+        Light of the structures.
     scale : float
         Pixels per pixel of a field of 512.
     rng : numpy.random.Generator
@@ -37,7 +37,7 @@ def focus(light: Image, scale: float, rng: np.random.Generator) -> Image:
     """
     core = blur(light, max(rng.uniform(0.8, 1.3) * scale, 0.3))
     haze = rng.uniform(0.04, 0.16)
-    # The haze has no detail: a quarter of the resolution loses nothing.
+    # The haze has no detail: a quarter of the resolution is enough.
     small = cv2.resize(light, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     wide = cv2.GaussianBlur(small, (0, 0), max(_HAZE_REACH * scale / 4, 0.3))
     wide = cv2.resize(wide, light.shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -45,7 +45,7 @@ def focus(light: Image, scale: float, rng: np.random.Generator) -> Image:
 
 
 def brightest(light: Image) -> float:
-    """Light of the brightest spots, a few pixels aside, which serves as the unit of exposure.
+    """Light of the brightest spots except a few pixels; the unit of exposure.
 
     Parameters
     ----------
@@ -62,16 +62,16 @@ def brightest(light: Image) -> float:
 
 
 def expose(light: Image, *, photons: float, white: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Count photons, add the camera's own noise, take off the dark level and write 8-bit grey.
+    """Draw the photon counts, add camera noise, subtract the dark level and convert to 8-bit grey.
 
     Parameters
     ----------
     light : ndarray, float32, shape (rows, columns)
         Light that reaches the camera; 1 is the unit of exposure.
     photons : float
-        Photons that a pixel of light 1 catches.
+        Photons that a pixel with light 1 catches.
     white : float
-        Light that comes out white.
+        Light that becomes white.
     rng : numpy.random.Generator
         Source of randomness.
 

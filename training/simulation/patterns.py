@@ -1,4 +1,4 @@
-"""Maps each label to the one function that draws it, so that a label's looks have a single place."""
+"""Maps each label to the function that draws it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from training.simulation.scene import Scene
 
 
 class Pattern(Protocol):
-    """What every function of the pattern modules, and of `reference_planes`, takes and gives."""
+    """The signature of all functions of the pattern modules and of `reference_planes`."""
 
     def __call__(self, scene: Scene, rng: np.random.Generator) -> Image:
-        """Draw where a protein of the organelle gives light.
+        """Draw the light of a protein in the organelle.
 
         Parameters
         ----------
         scene : Scene
             The cells and their maps.
         rng : numpy.random.Generator
-            Source of randomness, for what cells and fields do not share.
+            Source of randomness, for the variation between cells and fields.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Draws the three planes that every field shows whatever its labels: microtubules, nucleus and reticulum."""
+"""Draws the three reference planes, which do not depend on the labels: microtubules, nucleus and reticulum."""
 
 from __future__ import annotations
 

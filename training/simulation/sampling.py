@@ -1,4 +1,4 @@
-"""Chooses where in the cells a structure lies, because most organelles are scattered by some density."""
+"""Draws the positions of structures in cells: most organelles are scattered with some density."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def choose(scene: Scene, region: Mask, numbers: list[int], counts: Values, rng: 
     numbers : list of int
         Numbers of the cells.
     counts : ndarray, float64, shape (len(numbers),)
-        Points in each of them; a cell that the canvas cuts gets the share that its visible part would hold.
+        Points in each of them; a cell that the canvas cuts gets the share of its visible part.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -70,7 +70,7 @@ def choose(scene: Scene, region: Mask, numbers: list[int], counts: Values, rng: 
 
 
 def owners_of(scene: Scene, points: Points) -> NDArray[np.intp]:
-    """Look up the cell that each point (column, row) lies in: its number, -1 outside cells and off the canvas."""
+    """Find the cell of each point (column, row): its number, -1 outside cells and outside the canvas."""
     pixel = np.floor(points).astype(np.intp)
     inside = np.all((pixel >= 0) & (pixel < scene.shape[1]), axis=-1)
     column, row = np.clip(pixel, 0, scene.shape[1] - 1).T
@@ -78,7 +78,7 @@ def owners_of(scene: Scene, points: Points) -> NDArray[np.intp]:
 
 
 def values_at(image: NDArray[np.float32], points: Points) -> NDArray[np.float32]:
-    """Read the values of an image at points (column, row) that lie on it."""
+    """Read the values of an image at points (column, row) inside it."""
     column, row = np.clip(points.astype(np.intp), 0, image.shape[1] - 1).T
     return as_image(image[row, column])
 
@@ -92,6 +92,6 @@ def _visible_share(scene: Scene, number: int) -> float:
 
 
 def _within(pixels: NDArray[np.intp], scene: Scene, rng: np.random.Generator) -> Points:
-    """Turn pixel numbers into points somewhere in those pixels."""
+    """Turn pixel numbers into random points in those pixels."""
     rows, columns = np.divmod(pixels, scene.shape[1])
     return np.stack([columns, rows], axis=-1) + rng.uniform(-0.5, 0.5, (len(pixels), 2))

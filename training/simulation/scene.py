@@ -1,4 +1,4 @@
-"""Holds the cells of a field and the maps that reference planes and organelle patterns share, so that they agree."""
+"""Holds the cells of a field and their maps, which reference planes and organelle patterns share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scene:
     Parameters
     ----------
     cells : tuple of Cell
-        The cells; their places in the tuple are their numbers.
+        The cells; the number of a cell is its index.
     scale : float
         Pixels per pixel of a field of 512 columns: every length in a pattern is multiplied by it.
     margin : int
@@ -34,7 +34,7 @@ class Scene:
     inward : ndarray, float32, shape (side, side, 2)
         Unit vectors (column, row) away from the cell's edge.
     nucleus_depth, from_nucleus : ndarray, float32, shape (side, side)
-        Distance to the nuclear rim inside the nucleus, and outside it, in pixels of a field of 512; else 0.
+        Distance to the nuclear rim inside the nucleus and outside it, in pixels of a field of 512; else 0.
     nucleolus_centres : ndarray, float64, shape (n, 2)
         Column and row of the parts of the nucleoli, in pixels.
     nucleolus_radii : ndarray, float64, shape (n,)
@@ -76,7 +76,7 @@ class Scene:
 
     @property
     def cytoplasm(self) -> Mask:
-        """Where cells are and nuclei are not."""
+        """The area of the cells without the nuclei."""
         outside_nucleus: Mask = (self.owner >= 0) & (self.nucleus_depth == 0)
         return outside_nucleus
 
@@ -90,11 +90,11 @@ class Scene:
         return self.numbers(Phase.INTERPHASE, Phase.DAUGHTER)
 
     def per_cell(self, values: Values, *, outside: float = 0.0) -> Image:
-        """Spread one value per cell over the cells' pixels, and `outside` over the rest."""
+        """Fill the pixels of each cell with its value, and the other pixels with `outside`."""
         return np.append(values, outside).astype(np.float32)[self.owner]
 
     def near_nucleus(self, reach: float) -> Image:
-        """1 at the nucleus, falling off with `reach` (pixels of a field of 512); even in cells without a nucleus."""
+        """1 at the nucleus, decreasing with `reach` (pixels of a field of 512); uniform in cells without a nucleus."""
         falling = np.exp(-self.from_nucleus / reach)
         bare = np.array([cell.phase is Phase.METAPHASE for cell in self.cells])
         return as_image(np.where(self.per_cell(bare) > 0, 0.4, falling))

@@ -1,4 +1,4 @@
-"""Draws the cells of a field and the maps derived from them, once for all planes and patterns."""
+"""Draws the cells of a field and their maps, once for all planes and patterns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def build_scene(labels: Collection[Label], size: int, rng: np.random.Generator) 
     Parameters
     ----------
     labels : collection of Label
-        Labels of the field; some ask for dividing or for touching cells.
+        Labels of the field; some need dividing or touching cells.
     size : int
         Rows and columns of the field, in pixels.
     rng : numpy.random.Generator
@@ -75,7 +75,7 @@ def build_scene(labels: Collection[Label], size: int, rng: np.random.Generator) 
 
 
 def _assign_pixels(cells: tuple[Cell, ...], shape: Shape, gap: float) -> Owner:
-    """Give each pixel to the cell whose outline it lies deepest in; leave a dark gap where two come close."""
+    """Assign each pixel to the cell in which it lies deepest; leave a dark gap where two cells are close."""
     owner = np.full(shape, -1, dtype=np.int16)
     nearest = np.full(shape, np.inf, dtype=np.float32)
     second = np.full(shape, np.inf, dtype=np.float32)
@@ -119,7 +119,7 @@ def _place_nucleoli(cells: list[Cell], rng: np.random.Generator) -> tuple[Points
     for cell in cells:
         nucleus_radius = np.sqrt(cell.nucleus.area / np.pi)
         count = int(rng.integers(2, 6))
-        # Evenly turned directions keep the nucleoli of a nucleus apart.
+        # Evenly spaced directions separate the nucleoli of a nucleus.
         angles = rng.uniform(0, 2 * np.pi) + (np.arange(count) + rng.uniform(-0.3, 0.3, count)) * (2 * np.pi / count)
         middles = cell.nucleus.point(angles, np.sqrt(rng.uniform(0.03, 0.42, count)))
         sizes = nucleus_radius * usual_size * rng.lognormal(0, 0.25, count) * (2 / count) ** 0.25

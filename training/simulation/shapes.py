@@ -1,4 +1,4 @@
-"""Describes closed outlines by their radius at each angle, because cells and nuclei are seen so from their middle."""
+"""Describes closed outlines of cells and nuclei by their radius at each angle from the centre."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HARMONICS = np.arange(2, 9)
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A closed line that each ray from its centre crosses once.
+    """A closed line that every ray from its centre crosses once.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Outline:
         return float(np.mean(self.radii**2) * np.pi)
 
     def window(self, shape: Shape) -> Window:
-        """Rows and columns of an image of `shape` that hold the outline; empty where it lies outside."""
+        """Rows and columns of an image of `shape` that contain the outline; empty if it lies outside."""
         reach = self.radii.max() + 2
         low = np.floor(self.centre - reach).astype(int)
         high = np.ceil(self.centre + reach).astype(int)

@@ -44,7 +44,7 @@ def lysosomes(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def lipid_droplets(scene: Scene, rng: np.random.Generator) -> Image:
-    """Draw groups of droplets: rings where they are large enough to show a surface, else bright dots."""
+    """Draw groups of droplets: rings if they are large enough to show a surface, else bright dots."""
     region = (scene.cytoplasm & (scene.depth > 6)) * rng.uniform(0.0006, 0.0012)
     seeds = scatter(scene, region * scene.per_cell(rng.lognormal(0, 0.6, len(scene.cells))), rng)
     middles = _clusters(scene, seeds, rng, most=8, apart=9.0)
@@ -80,7 +80,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Image:
         waviness=0.8,
     )
     width = 1.2 * scene.scale
-    # A line of one point every 0.8 pixels, blurred, peaks at 1 / (0.8 sqrt(2 pi) width): undo that.
+    # A line with one point every 0.8 pixels has the peak 1 / (0.8 sqrt(2 pi) width) after the blur: undo that.
     lines = blur(rods.draw(scene.shape), max(width, 0.3)) * (0.8 * math.sqrt(2 * math.pi) * width * scene.scale)
     middles = choose(scene, region, numbers, rng.integers(0, 3, len(numbers)).astype(np.float64), rng)
     radii = scene.scale * rng.uniform(6, 14, len(middles))
@@ -89,7 +89,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator) -> Image:
 
 
 def _clusters(scene: Scene, seeds: Points, rng: np.random.Generator, *, most: int, apart: float) -> Points:
-    """Surround each seed by up to `most` points in the cytoplasm, some `apart` pixels of a field of 512 off it."""
+    """Surround each seed with up to `most` points in the cytoplasm, about `apart` pixels of a field of 512 away."""
     members = np.repeat(seeds, rng.integers(1, most + 1, len(seeds)), axis=0)
     members = members + rng.normal(0, apart * scene.scale, members.shape)
     columns, rows = np.clip(members.astype(np.intp), 0, scene.shape[1] - 1).T

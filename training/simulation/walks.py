@@ -1,4 +1,4 @@
-"""Grows filaments step by step inside cells, because threads that bend and stop at the edge make no closed formula."""
+"""Grows filaments step by step inside cells; there is no formula for threads that bend and stop at the edge."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Filaments:
     Parameters
     ----------
     points, headings : ndarray, float64, shape (steps, n, 2)
-        Place (column, row) in pixels and unit direction at each step.
+        Position (column, row) in pixels and unit direction at each step.
     present : ndarray, bool, shape (steps, n)
-        Whether the filament still runs at that step.
+        Whether the filament still continues at that step.
     """
 
     points: Points
@@ -72,9 +72,9 @@ def grow(
     wobble : float
         Standard deviation of the direction's change at each step, in radians.
     waviness : float
-        Share of a step's turn that is kept in the next one, from 0 (jitter) to just under 1 (long waves).
+        Share of a step's turn that the next step keeps, from 0 (jitter) to just under 1 (long waves).
     push : ndarray, float32, shape (rows, columns, 2), optional
-        What is added to the unit direction at each place (columns, rows).
+        Term that is added to the unit direction at each position (columns, rows).
 
     Returns
     -------
