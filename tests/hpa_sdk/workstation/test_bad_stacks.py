@@ -96,7 +96,7 @@ def plain(path: Path, array: Any, **options: Any) -> Path:
         (declared_huge, "60000x60000 pixels, more than"),
         (bomb, "damaged"),
         (time_points, "2 time points"),
-        (lambda path: plain(path, np.zeros((40, 48, 3), np.uint8), photometric="rgb"), "3 colours"),
+        (lambda path: plain(path, np.zeros((40, 48, 3), np.uint8), photometric="rgb"), "3 samples"),
         (lambda path: plain(path, np.zeros((4, 40, 48), np.float32)), "floating-point 32-bit pixels, not grey"),
         (lambda path: plain(path, np.zeros((4, 5, 5), np.uint8)), "5x5 pixels; a side needs"),
         (lambda path: path.write_bytes(b""), "damaged"),

@@ -284,11 +284,11 @@ def test_files_changed_while_they_are_read_are_read_again(
     opened = scenes.open_scenes
     changed: list[Path] = []
 
-    def changing(path: Path, *more: Any) -> Any:
+    def changing(path: Path, **more: Any) -> Any:
         if not changed:
             changed.append(path)
             write_planes(station.watch, "a", new)
-        return opened(path, *more)
+        return opened(path, **more)
 
     monkeypatch.setattr(field_source, "open_scenes", changing)
     told: list[Result] = []
