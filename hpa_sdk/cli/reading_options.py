@@ -48,8 +48,6 @@ _OPTIONS = (
     click.option("--pixel-size", type=click.FloatRange(min=0, min_open=True), help="Micrometres a pixel."),
     click.option("--pattern", help=f"Of file names: {', '.join(PATTERNS)}, or a regular expression."),
 )
-READING = ("station", "channels", "without", "z", "pixel_size", "pattern")
-"""Names of the parameters that `reading_options` adds."""
 
 
 def reading_options(command: Command) -> Command:
