@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import defaultdict
 from dataclasses import replace
@@ -21,7 +22,8 @@ class RunIds:
     def __init__(self) -> None:
         self._first: dict[str, _Location] = {}
         self._shared: defaultdict[str, dict[_Location, None]] = defaultdict(dict)
-        self._taken: set[int] = set()
+        self._taken: set[bytes] = set()
+        self._given: set[str] = set()
 
     def add(self, sample: Sample) -> None:
         """Add a field that the run will take."""
@@ -34,12 +36,21 @@ class RunIds:
         """Return a field with its id in this run; None if it was already taken."""
         if not self._first:
             return sample
-        own = hash((sample.id, sample.files))
+        own = hashlib.blake2b(
+            b"\0".join(map(os.fsencode, (sample.id, *map(str, sample.files)))), digest_size=16
+        ).digest()
         if own in self._taken:
             return None
         self._taken.add(own)
         locations = self._shared.get(sample.id)
-        return sample if locations is None else replace(sample, id=self._unique_id(sample, list(locations)))
+        if locations is None:
+            return sample
+        name = self._unique_id(sample, list(locations))
+        if name in self._given:  # another field's folders can end alike
+            folder, extension = _location_of(sample)
+            name = f"{folder}/{sample.id.rpartition('/')[2]}{extension}"
+        self._given.add(name)
+        return replace(sample, id=name)
 
     def _unique_id(self, sample: Sample, locations: list[_Location]) -> str:
         """Prefix the name with the part of the folder that makes it unique, or append the extension."""

@@ -14,6 +14,8 @@ from hpa_sdk.errors import HpaError, SettingError, count_of
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
 from hpa_sdk.fields.sources import FoundField, find_fields
+from hpa_sdk.fields.trained_scale import rules_for, trained_of
+from hpa_sdk.files.file_state import escaped
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
@@ -52,13 +54,14 @@ def explain(
     for each window. The exit code is 0, or 1 when some fields failed, or 2 when nothing could be drawn.
     """
     labels = [Label.from_name(name) for name in names]
-    found = list(find_fields(paths, recursive=False, root=None))
+    predictor = Predictor.load(model, device=device, white=white)
+    rules, trained = rules_for(predictor.card, None, white), trained_of(predictor.card)
+    found = list(find_fields(paths, recursive=False, root=None, rules=rules, trained=trained))
     if len(found) > FIELDS:
         raise SettingError(
             f"{len(found):,} fields are more than the {FIELDS} that one picture shows",
             remedy="Name the fields that you want to look at.",
         )
-    predictor = Predictor.load(model, device=device, white=white)
     explained: list[Explained] = []
     failures: list[Failure] = []
     for field in found:
@@ -81,7 +84,10 @@ def _explain(
 ) -> Explained:
     if isinstance(field, Failure):
         raise field.error
-    planes = field.read().planes
+    read = field.read()
+    for note in read.notes:
+        click.echo(f"{field.id}: {escaped(note)}", err=True)
+    planes = read.planes
     grid = Grid.over(planes, window=window, stride=stride)
     click.echo(f"{field.id}: {count_of(len(grid), 'window')} of {grid.window} pixels every {grid.stride}", err=True)
     began, estimated = time.monotonic(), False
@@ -96,4 +102,7 @@ def _explain(
                 estimated = True
             bar.update(done)
 
-        return Explained(field.id, planes, cover_and_ask(predictor, planes, grid, labels=labels, progress=progress))
+        # The white level of a stretched field was applied before it was cropped or padded.
+        white: White | None = "dtype" if read.stretched else None
+        found = cover_and_ask(predictor, planes, grid, labels=labels, white=white, progress=progress)
+        return Explained(field.id, planes, found)

@@ -9,6 +9,8 @@ import click
 import msgspec
 
 from hpa_sdk.cli.model_text import model_text
+from hpa_sdk.errors import ModelFileError
+from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.models.checksum import checksum_matches, weights_match
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.onnx_file import map_file
@@ -23,6 +25,7 @@ def inspect(model: Path, as_json: bool) -> None:
     Needs no runtime and no device. The exit code is 0, or 1 where the file was altered, or 2 where it is no model that
     this package runs.
     """
+    before = stamp_of(model) if model.is_file() else None
     content = map_file(model)
     intact = checksum_matches(content)
     if intact is False:
@@ -30,6 +33,8 @@ def inspect(model: Path, as_json: bool) -> None:
         click.echo(f"{model}: the file was altered after it was exported.", err=True)
     file, card = read_model(model)
     matches = weights_match(content, card)
+    if stamp_of(model) != before:
+        raise ModelFileError("the file was changed while it was read", where=model, remedy="Inspect it again.")
     if as_json:
         summary = {
             "file": str(file.path),

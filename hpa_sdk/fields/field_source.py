@@ -199,7 +199,9 @@ class _PlaneFiles(ExitStack):
             return self._look(file).read(z)
 
         notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-        return ChannelStack(*named(channel), files[0], len(planes), read, _common_pixel_size(parts, files[0]), notes)
+        further = tuple(dict.fromkeys(file for part in parts for file in part.further))
+        pixel_size = _common_pixel_size(parts, files[0])
+        return ChannelStack(*named(channel), files[0], len(planes), read, pixel_size, notes, further=further)
 
     def _look(self, file: Path) -> ChannelStack:
         if file != self._file:

@@ -204,7 +204,7 @@ def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[F
 
     Only stacks and plane files may be given. Names that do not match the pattern are ignored.
     """
-    pattern = rules.pattern
+    pattern, folder = rules.pattern, folder.absolute()
     groups: dict[str, list[PlaneFile]] = defaultdict(list)
     for name in sorted(names):
         parent, slash, own_name = name.rpartition("/")

@@ -131,7 +131,7 @@ class _FolderSearch:
         self._of_stacks = rules or FieldRules(trained=trained)
         self._recursive = recursive
         self._unlisted: list[OSError] = []
-        self._by_colour: defaultdict[str, dict[Channel, Folder]] = defaultdict(dict)
+        self._by_colour: defaultdict[str, defaultdict[Channel, list[Folder]]] = defaultdict(lambda: defaultdict(list))
         self._stacks: list[tuple[str, str]] = []
 
     def samples(self) -> Iterator[Sample]:
@@ -172,7 +172,14 @@ class _FolderSearch:
         for folder in self._folders():
             yield from self._samples_in(folder)
         for parent, folders in self._by_colour.items():
+            beside = _fields_in(os.listdir(self._folder / parent))  # noqa: PTH208 - names alone
             for stem, files, chosen in planes_by_colour(folders):
+                if stem in beside:
+                    names = [*beside[stem], *(f"{file.parent.name}/{file.name}" for file in files)]
+                    yield _ambiguous(
+                        f"{parent}{stem} (a folder for each colour)", self._folder / parent, names, "twice"
+                    )
+                    continue
                 yield _made(f"{parent}{stem}", files, self._rules, chosen.note, chosen.problem)
 
     def _folders(self) -> Iterator[Folder]:
@@ -180,10 +187,10 @@ class _FolderSearch:
         for folder in walk(self._folder, recursive=self._recursive, on_error=self._unlisted.append):
             empty = not self._recursive and not any(map(_is_field_file, folder.names))
             for colour in walk_colours(folder.path) if empty else ():
-                self._by_colour[""][Channel(Path(colour.path).name.lower())] = colour
+                self._by_colour[""][Channel(Path(colour.path).name.lower())].append(colour)
             if holds_one_colour(folder):
                 parent, _, name = folder.prefix[:-1].rpartition("/")
-                self._by_colour[f"{parent}/" if parent else ""][Channel(name.lower())] = folder
+                self._by_colour[f"{parent}/" if parent else ""][Channel(name.lower())].append(folder)
                 continue
             if self._rules is None:
                 self._stacks += [(folder.prefix, name) for name in folder.names if _is_stack(name)]
@@ -235,9 +242,9 @@ def _note_on_z(prefix: str) -> str:
     return f"its folder is named like a z plane ({name}): each z plane is answered as a field of its own"
 
 
-def _ambiguous(sample_id: str, place: Path, names: Sequence[str]) -> Sample:
+def _ambiguous(sample_id: str, place: Path, names: Sequence[str], how: str = "as planes and as a stack") -> Sample:
     problem = SampleError(
-        f"the field lies there as planes and as a stack ({', '.join(sorted(names))})",
+        f"the field lies there {how} ({', '.join(sorted(names))})",
         where=place,
         remedy="Leave one of them there, or name the file that is meant.",
     )
@@ -305,7 +312,9 @@ def _samples_of_row(
     folder, name = stem.parent, same_name(stem.name)
     there = folders.get(folder) or folders.setdefault(folder, _TableFolder(folder))
     names = there.by_stem.get(name, [])
-    stacks = [] if names else _stacks_named(name, there.names)
+    stacks = [] if names and rules is None else _stacks_named(name, there.names)
+    if names and stacks:
+        return [_ambiguous(sample_id, folder, [*names, *stacks])]
     if len(stacks) == 1:
         return _samples_of_stack(folder / stacks[0], sample_id, rules or FieldRules(trained=trained))
     if stacks:

@@ -11,6 +11,7 @@ import numpy as np
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.channel_stack import load, micrometres
 from hpa_sdk.fields.ome_zarr_places import EXPORT, listed_series
+from hpa_sdk.files.file_state import FileStamp, stamp_of
 
 _LARGEST_XML = 64 * 1024 * 1024
 _PREFIXES = {
@@ -42,14 +43,14 @@ def described(root: Any, place: str, path: Path) -> dict[str, Any]:  # noqa: ANN
     listed = listed_series(root)
     if not file.is_file() or not (place in listed or (not listed and place.isdecimal())):
         return {}
-    images = _images(file, file.stat().st_mtime_ns)
+    images = _images(file, stamp_of(file))
     at = listed.index(place) if listed else int(place)
     pixels = images[at].get("Pixels") if at < len(images) else None
     return pixels if isinstance(pixels, dict) else {}
 
 
 @lru_cache(maxsize=4)
-def _images(file: Path, _: int) -> list[dict[str, Any]]:
+def _images(file: Path, _: FileStamp) -> list[dict[str, Any]]:
     # A plate has one such file for hundreds of pictures.
     if file.stat().st_size > _LARGEST_XML:
         return []

@@ -20,6 +20,7 @@ from hpa_sdk.fields.axes import name_axes
 from hpa_sdk.fields.channel_stack import load, micrometres
 from hpa_sdk.fields.planes import damaged
 from hpa_sdk.fields.tiff_place import Look, Others, PartError, Picture, Place, check_count
+from hpa_sdk.files.file_state import stamp_of
 
 _STACK = "_MMStack"
 _INDEX = "NDTiff.index"
@@ -137,10 +138,13 @@ def _image_stack(tiff: Any, path: Path, others: Others) -> dict[int, dict[_Key, 
         for other in sorted(path.parent.iterdir()):
             if other == path or not other.name.startswith(start) or other.suffix.lower() != ".tif":
                 continue
+            before = stamp_of(other)
             index = _index_of(other, metadata["Summary"])
             more = {} if index is None else _indexed(index, other)
             for position in short & more.keys():
                 others.add(other)
+                if stamp_of(other) != before:
+                    raise PlaneError("it was changed while its index was read", where=other, remedy=_FINISH)
                 found[position] = {**more[position], **found[position]}
     return found
 
@@ -182,9 +186,9 @@ def _ndtiff(path: Path, others: Others) -> tuple[dict[int, dict[_Key, Place]], l
         file = path.parent / name
         if not file.is_file():
             raise PlaneError(f"its index names {name}, which is not there", where=path, remedy=_FINISH)
-        first[name] = _first_directory(file)
         if file != path:
             others.add(file)
+        first[name] = _first_directory(file)
     numbers = {axis: _in_order([row[0].get(axis, 0) for row in rows]) for axis in ("time", "z", "channel")}
     positions: dict[str, int] = {}
     found: dict[int, dict[_Key, Place]] = {}

@@ -281,6 +281,7 @@ def _to_row(sample: Sample) -> dict[str, Any]:
         "stamp": stamp,
         "note": sample.note,
         "source": source,
+        "problem": b"" if sample.problem is None else pickle.dumps(sample.problem),
     }
 
 
@@ -291,7 +292,8 @@ def _to_sample(row: Mapping[str, Any]) -> Sample:
         source = RemoteField(files, row.get("stamp"))
     elif row["source"]:
         source = pickle.loads(row["source"])  # noqa: S301 - made by this run, which sends its own code as pickles too
-    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source, row.get("note") or "")
+    problem = pickle.loads(row["problem"]) if row["problem"] else None  # noqa: S301 - as above
+    return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source, row.get("note") or "", problem)
 
 
 def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:

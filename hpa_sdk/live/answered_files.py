@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.results.result import Result
 
+_Z_RULE = re.compile(r"(?:maximum|plane \d+) of \d+ z planes")
+
 
 class ChangedError(HpaError):
     """The requested state no longer exists: files were changed, or a field was answered again."""
 
 
-def check_unchanged(result: Result, read: Sequence[FileState]) -> None:
-    """Check that the files of a result are unchanged since it was answered.
+def check_unchanged(result: Result, read: Sequence[FileState], notes: Sequence[str]) -> None:
+    """Check that the files of a result are unchanged since it was answered, and read with the same z rule.
 
     Parameters
     ----------
@@ -24,13 +27,24 @@ def check_unchanged(result: Result, read: Sequence[FileState]) -> None:
     read : sequence of FileState
         The files that its planes were just read from, in their state at that time.
 
+    notes : sequence of str
+        What was done to read the planes.
+
     Raises
     ------
     ChangedError
-        Another file was read, or one of them is no longer the same.
+        Another file was read, one of them is no longer the same, or other z planes were taken.
     """
     if not result.stamps:
         return
+    answered_z, read_z = (set(_Z_RULE.findall("; ".join(some))) for some in (result.notes, notes))
+    if answered_z != read_z:
+        raise ChangedError(
+            f"this field was answered from {', '.join(sorted(answered_z)) or 'another z'}, and is now read as"
+            f" {', '.join(sorted(read_z)) or 'another z'}",
+            where=result.files[0],
+            remedy="Read it with the station file of the answer, or predict the field again.",
+        )
     # The files may have been read through another name of their folder.
     answered = _by_path((os.path.realpath(path) for path in result.files), result.stamps)
     found = _by_path((os.path.realpath(file.path) for file in read), [file.stamp for file in read])

@@ -182,7 +182,7 @@ class Service:
             )
         field = read_field(sample_of(row.result, self._station, (self._uploads.folder, self._station.watch)))
         # Checks the bytes that were just read: the files could be others before or after.
-        check_unchanged(row.result, field.files)
+        check_unchanged(row.result, field.files, field.notes)
         return draw(field.planes, view, side=side)
 
     def status(self) -> Status:

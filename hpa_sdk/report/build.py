@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hpa_sdk.errors import HpaError, SettingError
+from hpa_sdk.errors import HpaError, SettingError, TableError
+from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
@@ -88,12 +89,13 @@ def make_report(
     HpaError
         Something of `sources` can't be used, or no file can be written.
     """
+    stamp = stamp_of(sources.results) if sources.results.is_file() else None
     results = list(read_results(sources.results))
     origin = read_origin(sources.results)
     places = _places(sources, origin)
     sources = _complete(sources, origin)
     card = None if sources.model is None else check_model(sources.model)
-    _check_model(sources, results)
+    _check_model(sources, results, origin)
     truth = None if sources.truth is None else read_truth(sources.truth)
     fields = make_fields(results, thresholds=_thresholds(sources, card), truth=truth)
     _check_truth(sources, fields)
@@ -106,9 +108,13 @@ def make_report(
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
     if page is not None:
-        content = page_content(
-            fields, pictures, title=title, card=card, provenance=_provenance(sources, results, origin)
-        )
+        provenance = _provenance(sources, results, origin)
+        # Results with a provenance are written once; those of a watch may grow.
+        if origin is not None and stamp_of(sources.results) != stamp:
+            raise TableError(
+                "the results were changed while they were read", where=sources.results, remedy="Make the report again."
+            )
+        content = page_content(fields, pictures, title=title, card=card, provenance=provenance)
         write_document(content, pictures, page)
     return fields
 
@@ -128,8 +134,9 @@ def _complete(sources: Sources, origin: Origin | None) -> Sources:
     return replace(sources, planes=planes, model=model, threshold=threshold)
 
 
-def _check_model(sources: Sources, results: Sequence[Result]) -> None:
+def _check_model(sources: Sources, results: Sequence[Result], origin: Origin | None) -> None:
     made_by = {result.model_sha256 for result in results if result.model_sha256}
+    made_by |= set() if origin is None else {origin.model.sha256}
     if sources.model is not None and made_by and file_sha256(sources.model) not in made_by:
         raise SettingError(
             "the results were made by another model", where=sources.model, remedy="Name the file that made them."

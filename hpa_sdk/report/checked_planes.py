@@ -58,7 +58,7 @@ def read_checked(found: PlanesOfResult) -> CheckedPlanes:
 
 def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
     field = read_field(sample)
-    check_unchanged(found.result, field.files)
+    check_unchanged(found.result, field.files, field.notes)
     return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED)
 
 

@@ -95,6 +95,12 @@ def _rows_of_csv(path: Path) -> Iterator[Mapping[str, Any]]:
         header, records, separator = read_header(text, _COLUMNS, path)
         # Spreadsheets preserve column names; someone may have typed them in capitals.
         names = [name.lower() if name.lower() in _COLUMNS and name.lower() not in header else name for name in header]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise TableError(
+                f"it has several columns {twice}",
+                where=path,
+                remedy="Remove the columns that were added to the results.",
+            )
         missing = [column for column in _COLUMNS if column not in names]
         if missing:
             raise TableError(

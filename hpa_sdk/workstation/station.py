@@ -78,7 +78,7 @@ def read_station(path: Path) -> Station:
     def to_path(kind: type, value: Any) -> Path:  # noqa: ANN401, ARG001 - msgspec's signature
         if not isinstance(value, str):
             raise TypeError("expected a path")
-        return path.parent / value
+        return (path.parent / value).absolute()
 
     try:
         station = msgspec.convert(read_toml(path), Station, dec_hook=to_path, builtin_types=_BUILT_IN)

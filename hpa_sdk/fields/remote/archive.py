@@ -204,7 +204,8 @@ def _filesystem(protocol: str) -> Any:  # noqa: ANN401 - fsspec has no types
             remedy="Install what reads them: pip install 'hpa-sdk[remote]' for s3:// and https://, 'hpa-sdk[gcs]' for gs://.",
         ) from error
     try:
-        return kind(**_options(protocol))
+        # A cached listing would hide that a file was changed since.
+        return kind(use_listings_cache=False, **_options(protocol))
     except Exception as error:  # some check credentials at once, and raise the exceptions of their libraries
         raise SampleError(
             f"the archive behind {protocol}:// can't be opened ({_reason(error)})",
