@@ -1,6 +1,8 @@
 """Holds the public API: mypy checks the types that are asserted here, and the tests run the same lines."""
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 import hpa_sdk
 from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, find_samples
+from tests.conftest import ROOT
 
 PROMISED = {
     "load": "(model, *, device='auto', threshold='card', white=None, batch_size=None, threads=None, gpu_memory=None,"
@@ -85,3 +88,7 @@ def test_a_module_that_has_moved_is_named(old: str, new: str) -> None:
     with pytest.raises(ImportError, match=f"{old} has moved: import from {new}$"):
         import_module(old)
     import_module(new)
+    # Also in a process that imports nothing else before.
+    command = [sys.executable, "-c", f"import {old}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.rstrip().endswith(f"{old} has moved: import from {new}")
