@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -275,6 +276,10 @@ def _project(stack: ChannelStack, z: str | int) -> Planes:
             remedy="Change files.z in the station file.",
         )
     return stack.read(at)
+
+
+Z_NOTE = re.compile(r"(?:maximum|plane \d+) of \d+ z planes")
+"""Finds in notes what `_describe_z` writes: which z planes were taken."""
 
 
 def _describe_z(stack: ChannelStack, z: str | int) -> str:

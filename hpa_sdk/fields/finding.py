@@ -172,7 +172,7 @@ class _FolderSearch:
         for folder in self._folders():
             yield from self._samples_in(folder)
         for parent, folders in self._by_colour.items():
-            beside = _fields_in(os.listdir(self._folder / parent))  # noqa: PTH208 - names alone
+            beside = _ListedFolder(self._folder / parent).by_stem
             for stem, files, chosen in planes_by_colour(folders):
                 if stem in beside:
                     names = [*beside[stem], *(f"{file.parent.name}/{file.name}" for file in files)]
@@ -268,7 +268,7 @@ def _table_root(table: Path, root: str | os.PathLike[str] | None) -> Path:
 def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained: Trained | None) -> Iterator[Sample]:
     if not root.is_dir():
         raise SampleError("no such folder", where=root, remedy="Name the folder that holds the planes of the table.")
-    folders: dict[Path, _TableFolder] = {}
+    folders: dict[Path, _ListedFolder] = {}
     for row in read_rows(table, "Id"):
         (sample_id,) = row.values
         try:
@@ -287,7 +287,7 @@ def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained
                 yield replace(sample, note="; ".join(filter(None, [row.note, sample.note]))) if row.note else sample
 
 
-class _TableFolder:
+class _ListedFolder:
     """The files of a folder that the ids of a table refer to."""
 
     def __init__(self, folder: Path) -> None:
@@ -304,13 +304,13 @@ class _TableFolder:
 def _samples_of_row(
     sample_id: str,
     root: Path,
-    folders: dict[Path, _TableFolder],
+    folders: dict[Path, _ListedFolder],
     rules: FieldRules | None,
     trained: Trained | None,
 ) -> list[Sample]:
     stem = existing(root / sample_id)
     folder, name = stem.parent, same_name(stem.name)
-    there = folders.get(folder) or folders.setdefault(folder, _TableFolder(folder))
+    there = folders.get(folder) or folders.setdefault(folder, _ListedFolder(folder))
     names = there.by_stem.get(name, [])
     stacks = [] if names and rules is None else _stacks_named(name, there.names)
     if names and stacks:

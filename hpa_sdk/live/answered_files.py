@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.field_source import Z_NOTE
 from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.results.result import Result
-
-_Z_RULE = re.compile(r"(?:maximum|plane \d+) of \d+ z planes")
 
 
 class ChangedError(HpaError):
@@ -26,7 +24,6 @@ def check_unchanged(result: Result, read: Sequence[FileState], notes: Sequence[s
         The result. One without stamps, as earlier versions wrote it, can't be checked and passes.
     read : sequence of FileState
         The files that its planes were just read from, in their state at that time.
-
     notes : sequence of str
         What was done to read the planes.
 
@@ -37,7 +34,7 @@ def check_unchanged(result: Result, read: Sequence[FileState], notes: Sequence[s
     """
     if not result.stamps:
         return
-    answered_z, read_z = (set(_Z_RULE.findall("; ".join(some))) for some in (result.notes, notes))
+    answered_z, read_z = (set(Z_NOTE.findall("; ".join(some))) for some in (result.notes, notes))
     if answered_z != read_z:
         raise ChangedError(
             f"this field was answered from {', '.join(sorted(answered_z)) or 'another z'}, and is now read as"

@@ -105,15 +105,15 @@ def make_report(
     pictures = list(draw_all(found, side=side))
     _log_pictures(fields, pictures)
     title = f"{sources.results.name}: where the proteins sit"
+    provenance = {} if page is None else _provenance(sources, results, origin)
+    # Results with a provenance are written once; those of a watch may grow.
+    if origin is not None and stamp_of(sources.results) != stamp:
+        raise TableError(
+            "the results were changed while they were read", where=sources.results, remedy="Make the report again."
+        )
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
     if page is not None:
-        provenance = _provenance(sources, results, origin)
-        # Results with a provenance are written once; those of a watch may grow.
-        if origin is not None and stamp_of(sources.results) != stamp:
-            raise TableError(
-                "the results were changed while they were read", where=sources.results, remedy="Make the report again."
-            )
         content = page_content(fields, pictures, title=title, card=card, provenance=provenance)
         write_document(content, pictures, page)
     return fields
