@@ -44,7 +44,7 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeSettings:
-    """How to open sessions.
+    """How to open sessions: the settings of a `Session` with every default resolved, so that no runtime has to.
 
     Attributes
     ----------
