@@ -38,7 +38,13 @@ from hpa_sdk.results.writers import FORMS, WRITERS
 @device_option
 @click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
 @white_option
-@click.option("--on-error", type=click.Choice(["record", "stop"]), default="record", show_default=True)
+@click.option(
+    "--on-error",
+    type=click.Choice(["record", "stop"]),
+    default="record",
+    show_default=True,
+    help="If a field fails: record the reason in the output and go on, or stop and write no file.",
+)
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @click.option(
     "--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: train/ beside it, or its own."
