@@ -54,11 +54,11 @@ _CHUNKS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hardships:
+class SoakSettings:
     """The faults and the load for the watch. Times are in seconds.
 
-    Of `bad_every` fields one lacks a plane and one has a plane that is not a picture; `patience` is the station's wait
-    for a missing plane; `late_fields` are written one by one at the end, to measure the delay of their answers;
+    Of `bad_every` fields one lacks a plane and one has a plane that is not a picture; `plane_timeout` is the station's
+    wait for a missing plane; `late_fields` are written one by one at the end, to measure the delay of their answers;
     `old_files` are in the folder before the watch first starts, with the option to skip them.
     """
 
@@ -67,14 +67,14 @@ class Hardships:
     kills: int = 10
     moves: int = 2
     settle: float = 1.0
-    patience: float = 20.0
+    plane_timeout: float = 20.0
     late_fields: int = 20
     old_files: int = 0
     seed: int = 1
 
 
 @dataclass(slots=True)
-class Findings:
+class SoakResults:
     """The results; `wrong` is empty if all is correct. Times are in seconds."""
 
     wrong: list[str] = field(default_factory=list)
@@ -93,10 +93,10 @@ class Findings:
 class Soak:
     """One run in a folder of its own."""
 
-    def __init__(self, folder: Path, hardships: Hardships) -> None:
-        self._hardships = hardships
-        self._random = random.Random(hardships.seed)  # noqa: S311 - a repeatable order, not a secret
-        noise = np.random.default_rng(hardships.seed)
+    def __init__(self, folder: Path, settings: SoakSettings) -> None:
+        self._settings = settings
+        self._random = random.Random(settings.seed)  # noqa: S311 - a repeatable order, not a secret
+        noise = np.random.default_rng(settings.seed)
         self._pictures = [_png(plane) for _ in range(8) for plane in random_planes(noise)]
         self._watched, self._answers, self._station = folder / "exports", folder / "answers", folder / "station.toml"
         self._log = folder / "watch.log"
@@ -105,49 +105,49 @@ class Soak:
         self._model = make_model(folder / "small.onnx")
         self._station.write_text(
             'model = "small.onnx"\nwatch = "exports"\noutput = "answers"\ndevice = "cpu"\n[files]\npattern = "hpa"\n'
-            f"[arrival]\nsettle_seconds = {hardships.settle}\nplane_timeout_seconds = {hardships.patience}\n",
+            f"[arrival]\nsettle_seconds = {settings.settle}\nplane_timeout_seconds = {settings.plane_timeout}\n",
             encoding="utf-8",
         )
         self._ledger = Ledger(self._answers / LEDGER)
         self._begun = 0
         self._bad: dict[str, str] = {}
 
-    def run(self) -> Findings:
+    def run(self) -> SoakResults:
         """Run everything."""
-        findings = Findings()
-        for at, channel in zip(range(self._hardships.old_files), cycle(Channel), strict=False):
+        results = SoakResults()
+        for at, channel in zip(range(self._settings.old_files), cycle(Channel), strict=False):
             (self._watched / f"old-{at // 4}_{channel}.png").write_bytes(self._pictures[0])
         began = time.monotonic()
         watch = self._start()
         while self._ledger.fact("begun") is None and time.monotonic() < began + _STUCK_SECONDS:
             time.sleep(0.01)
-        findings.skip_seconds = time.monotonic() - began
-        kills, moves = self._moments(self._hardships.kills), self._moments(self._hardships.moves)
+        results.skip_seconds = time.monotonic() - began
+        kills, moves = self._moments(self._settings.kills), self._moments(self._settings.moves)
         try:
             for written in self._write_fields():
                 if kills and written >= kills[0]:
                     kills.pop(0)
-                    findings.kills += 1
+                    results.kills += 1
                     watch.kill()
                     watch.wait()
                     watch = self._start()
                 if moves and written >= moves[0]:
                     moves.pop(0)
                     self._move_away_and_back()
-            self._wait_for_all(findings)
-            findings.seconds = time.monotonic() - began
-            findings.delays = [self._delay(f"late-{at}") for at in range(self._hardships.late_fields)]
-            findings.peak_memory = _peak_memory(watch.pid)
+            self._wait_for_all(results)
+            results.seconds = time.monotonic() - began
+            results.delays = [self._delay(f"late-{at}") for at in range(self._settings.late_fields)]
+            results.peak_memory = _peak_memory(watch.pid)
         finally:
             watch.terminate()
             code = watch.wait()
         # On Windows terminate kills the process, with exit code 1.
         if code not in {0, 1}:
-            findings.wrong.append(f"the watch ended with exit code {code}")
-        findings.wrong += self._differences()
-        self._measure(findings)
+            results.wrong.append(f"the watch ended with exit code {code}")
+        results.wrong += self._differences()
+        self._measure(results)
         self._ledger.close()
-        return findings
+        return results
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -155,7 +155,7 @@ class Soak:
             return subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own command
 
     def _moments(self, count: int) -> list[int]:
-        planes = range(1, 4 * self._hardships.fields - self._hardships.fields // 10)
+        planes = range(1, 4 * self._settings.fields - self._settings.fields // 10)
         return sorted(self._random.sample(planes, count))
 
     def _write_fields(self) -> Iterator[int]:
@@ -163,7 +163,7 @@ class Soak:
         fields: list[Iterator[bool]] = []
         written = 0
         while True:
-            while len(fields) < _FIELDS_AT_A_TIME and self._begun < self._hardships.fields:
+            while len(fields) < _FIELDS_AT_A_TIME and self._begun < self._settings.fields:
                 fields.append(self._write_field(self._begun))
                 self._begun += 1
                 while self._begun - self._ledger.count() > _AHEAD:
@@ -180,13 +180,13 @@ class Soak:
 
     def _write_field(self, at: int) -> Iterator[bool]:
         """Write a field piece by piece; yields whether a plane was closed."""
-        name, turn = f"field-{at:05d}", at % self._hardships.bad_every
+        name, turn = f"field-{at:05d}", at % self._settings.bad_every
         channels = self._random.sample(list(Channel), len(Channel))
         if turn == 1:
             self._bad[name] = f"no channel is {channels.pop()}"
         for channel in channels:
             content = self._random.choice(self._pictures)
-            if turn == self._hardships.bad_every // 2 and channel == channels[0]:
+            if turn == self._settings.bad_every // 2 and channel == channels[0]:
                 self._bad[name] = f"{name}_{channel}.png"
                 content = self._random.choice([b"", b"no picture", content[: len(content) // 2]])
             cuts = sorted(self._random.sample(range(max(len(content), 2)), self._random.randrange(3)))
@@ -203,12 +203,12 @@ class Soak:
         time.sleep(_AWAY_SECONDS)
         away.rename(self._watched)
 
-    def _wait_for_all(self, findings: Findings) -> None:
+    def _wait_for_all(self, results: SoakResults) -> None:
         deadline = time.monotonic() + _STUCK_SECONDS
-        expected = self._hardships.fields, len(self._bad)
+        expected = self._settings.fields, len(self._bad)
         while (found := (self._ledger.count(), self._ledger.count(failed=True))) != expected:
             if time.monotonic() > deadline:
-                findings.wrong.append(f"results and failures are {found}, not {expected}; see {self._log}")
+                results.wrong.append(f"results and failures are {found}, not {expected}; see {self._log}")
                 return
             time.sleep(0.2)
 
@@ -223,8 +223,8 @@ class Soak:
 
     def _differences(self) -> Iterator[str]:
         """Compare the results with what was written."""
-        names = {f"field-{at:05d}" for at in range(self._hardships.fields)}
-        names.update(f"late-{at}" for at in range(self._hardships.late_fields))
+        names = {f"field-{at:05d}" for at in range(self._settings.fields)}
+        names.update(f"late-{at}" for at in range(self._settings.late_fields))
         with (self._answers / TABLE).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         times = Counter(row["id"] for row in rows)
@@ -249,24 +249,24 @@ class Soak:
             if not np.array_equal(prediction.probabilities, [np.float32(row[label.hpa_name]) for label in Label]):
                 yield f"{row['id']} differs from the predictor's own answer"
 
-    def _measure(self, findings: Findings) -> None:
+    def _measure(self, results: SoakResults) -> None:
         predictor = Predictor.load(self._model, device="cpu")
         whole = (name for at in range(10) if (name := f"field-{at:05d}") not in self._bad)
-        findings.predict_seconds = statistics.median(
+        results.predict_seconds = statistics.median(
             timeit.timeit(partial(predictor.predict, self._watched / name), number=1) for name in whole
         )
         arrivals = Arrivals(read_station(self._station), self._ledger)
         arrivals.look(1)
         cpu = time.process_time()
-        findings.look_seconds = statistics.median(timeit.repeat(partial(arrivals.look, 1), number=1, repeat=_LOOKS))
-        findings.look_cpu_seconds = (time.process_time() - cpu) / _LOOKS
-        findings.files = sum(1 for _ in self._watched.iterdir())
+        results.look_seconds = statistics.median(timeit.repeat(partial(arrivals.look, 1), number=1, repeat=_LOOKS))
+        results.look_cpu_seconds = (time.process_time() - cpu) / _LOOKS
+        results.files = sum(1 for _ in self._watched.iterdir())
         chunks = self._watched.with_name("chunks.zarr")
         for at in range(_CHUNKS):
             (chunks / str(at // 100)).mkdir(parents=True, exist_ok=True)
             (chunks / str(at // 100) / str(at)).write_bytes(b"chunk")
         looks = timeit.repeat(partial(read_stamp, chunks), number=1, repeat=_LOOKS)
-        findings.chunks_seconds = statistics.median(looks)
+        results.chunks_seconds = statistics.median(looks)
 
 
 def _png(plane: npt.NDArray[np.uint8]) -> bytes:
@@ -282,30 +282,30 @@ def _peak_memory(process: int) -> str:
 
 
 def main() -> None:
-    """Run the soak and print its findings."""
+    """Run the soak and print its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("fields", "kills", "moves", "old_files", "seed"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Hardships(), name))
-    hardships = Hardships(**vars(parser.parse_args()))
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(SoakSettings(), name))
+    settings = SoakSettings(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as folder:
-        findings = Soak(Path(folder) / "soak", hardships).run()
-    delays = f"median {statistics.median(findings.delays):.2f} s, longest {max(findings.delays):.2f} s"
-    allowed = f"settle {hardships.settle:g} s + 1 s + prediction {findings.predict_seconds:.3f} s"
-    look = f"{findings.look_seconds * 1000:.0f} ms, {findings.look_cpu_seconds * 1000:.0f} ms of the processor"
-    chunks = f"{findings.chunks_seconds * 1000:.1f} ms, at most once in {findings.chunks_seconds / SHARE:.2f} s"
+        results = Soak(Path(folder) / "soak", settings).run()
+    delays = f"median {statistics.median(results.delays):.2f} s, longest {max(results.delays):.2f} s"
+    allowed = f"settle {settings.settle:g} s + 1 s + prediction {results.predict_seconds:.3f} s"
+    look = f"{results.look_seconds * 1000:.0f} ms, {results.look_cpu_seconds * 1000:.0f} ms of the processor"
+    chunks = f"{results.chunks_seconds * 1000:.1f} ms, at most once in {results.chunks_seconds / SHARE:.2f} s"
     for line in (
-        f"{hardships.fields} fields in {findings.seconds:.0f} s (seed {hardships.seed})",
-        f"{hardships.old_files} old files skipped after {findings.skip_seconds:.1f} s, with the start of the process",
-        f"the watch killed {findings.kills} times, the folder moved away {hardships.moves} times",
-        f"peak memory of the last watch: {findings.peak_memory}",
+        f"{settings.fields} fields in {results.seconds:.0f} s (seed {settings.seed})",
+        f"{settings.old_files} old files skipped after {results.skip_seconds:.1f} s, with the start of the process",
+        f"the watch killed {results.kills} times, the folder moved away {settings.moves} times",
+        f"peak memory of the last watch: {results.peak_memory}",
         f"last plane closed to JSON file: {delays}; allowed are {allowed}",
-        f"one look at {findings.files} files: {look}",
+        f"one look at {results.files} files: {look}",
         f"one look into an OME-Zarr folder of {_CHUNKS} chunk files: {chunks}",
-        *(f"WRONG: {wrong}" for wrong in findings.wrong),
-        f"{len(findings.wrong)} things are wrong" if findings.wrong else "nothing lost, nothing twice",
+        *(f"WRONG: {wrong}" for wrong in results.wrong),
+        f"{len(results.wrong)} things are wrong" if results.wrong else "nothing lost, nothing twice",
     ):
         click.echo(line)
-    sys.exit(bool(findings.wrong))
+    sys.exit(bool(results.wrong))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class PageLoad:
     """How soon a page with many results shows the newest, in seconds, and how it scrolls through 1,000 of them.
 
     `seconds` and `frame_milliseconds` (median, 95 of 100, longest) are of a browser; None without one.
@@ -106,7 +106,7 @@ def main() -> None:
         model = options.model or make_model(place / "small.onnx")
         samples = list(islice(_samples(options.fields or place / "noise", make=options.fields is None), _FIELDS))
         load = _measure_load(place / "load", model.absolute(), samples, options.clients, options.seconds)
-        opening = _measure_opening(place / "opening", model.absolute())
+        opening = _measure_page_load(place / "opening", model.absolute())
         appearance = _measure_appearance(place / "appearance", model.absolute(), samples[:_SHOWN])
     found = {"load": asdict(load), "opening": asdict(opening), "appearance": asdict(appearance)}
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
@@ -227,7 +227,7 @@ def _memory(process: int) -> float:
     return int(match[1]) / 1024 if match else 0.0
 
 
-def _measure_opening(folder: Path, model: Path) -> Opening:
+def _measure_page_load(folder: Path, model: Path) -> PageLoad:
     folder.mkdir()
     rng = np.random.default_rng(1)
     with ResultStore(folder) as store:
@@ -243,7 +243,7 @@ def _measure_opening(folder: Path, model: Path) -> Opening:
         connection.close()
         first_page = time.monotonic() - began
         seen = _look(f"http://127.0.0.1:{port}/")
-        return Opening(
+        return PageLoad(
             results=_RESULTS,
             first_page_seconds=round(first_page, 3),
             seconds=seen and seen[0],

@@ -39,7 +39,7 @@ _Answers = Iterable[Prediction | Failure]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RunTimes:
     """The times of one run over all fields, in seconds.
 
     Attributes
@@ -84,7 +84,7 @@ def main(count: int, size: int, rounds: int, cores: int, model: Path | None, fil
             "plain": lambda: Predictor.load(file, device="cpu", threads=cores).stream(samples),
             "ray": lambda: RayPredictor.load(file, device="cpu", threads=cores).stream(iter(samples)),
         }
-        turns: dict[str, list[Turn]] = {name: [] for name in engines}
+        turns: dict[str, list[RunTimes]] = {name: [] for name in engines}
         for number in tqdm(range(2 * rounds), unit=" turns", disable=None):
             name = tuple(engines)[number % 2]
             turns[name].append(_measured(engines[name], count))
@@ -93,7 +93,7 @@ def main(count: int, size: int, rounds: int, cores: int, model: Path | None, fil
     click.echo(json.dumps(figures | _summary(turns), indent=2))
 
 
-def _measured(answers: Callable[[], _Answers], count: int) -> Turn:
+def _measured(answers: Callable[[], _Answers], count: int) -> RunTimes:
     busy, began = _processor_times(), time.perf_counter()
     first, found = 0.0, 0
     for answer in answers():
@@ -102,7 +102,7 @@ def _measured(answers: Callable[[], _Answers], count: int) -> Turn:
     if found != count:
         raise SystemExit(f"{count - found} fields failed")
     processor = sum(after - busy.get(process, 0) for process, after in _processor_times().items())
-    return Turn(time.perf_counter() - began, first, processor)
+    return RunTimes(time.perf_counter() - began, first, processor)
 
 
 def _processor_times() -> dict[psutil.Process, float]:
@@ -111,7 +111,7 @@ def _processor_times() -> dict[psutil.Process, float]:
     return {each: sum(each.cpu_times()[:4]) for each in [here, *here.children(recursive=True)]}
 
 
-def _summary(turns: Mapping[str, list[Turn]]) -> dict[str, object]:
+def _summary(turns: Mapping[str, list[RunTimes]]) -> dict[str, object]:
     figures: dict[str, object] = {}
     for figure in ("clock", "first", "processor"):
         each = {name: [asdict(turn)[figure] for turn in some] for name, some in turns.items()}

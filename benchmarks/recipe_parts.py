@@ -32,7 +32,7 @@ from training.data.dataset import Targets, read_dataset
 from training.data.prepared import Images, Rows, prepare, prepared_folder
 from training.data.sampling import draw_probabilities
 from training.data.split import split
-from training.fit.batch_statistics import FreshStatistics
+from training.fit.batch_statistics import RecomputeStatistics
 from training.fit.recipe import Recipe, Stage, read_recipe
 from training.fit.stage import compile_stage
 from training.judge.evaluation import judge_fields
@@ -163,7 +163,7 @@ def _fit(recipe: Recipe, data: _ShrunkFields, seed: int) -> keras.Model:
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.begin_epoch(epoch)),
                 *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.weight_average else []),
-                FreshStatistics(data[training[:_STATISTICS_FIELDS]]),
+                RecomputeStatistics(data[training[:_STATISTICS_FIELDS]]),
                 keras.callbacks.ModelCheckpoint(best, save_best_only=True, save_weights_only=True),
             ],
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from export.held_out import TakenFields
+from export.held_out import UsedFields
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
@@ -64,10 +64,10 @@ class Fields:
 
         A field is identified by its files, for any spelling of their paths, and a copy by the content of its files.
         """
-        taken = TakenFields(sample for other in others for sample in other.samples)
+        taken = UsedFields(sample for other in others for sample in other.samples)
         return self.take(list(islice((row for row, sample in enumerate(self.samples) if sample not in taken), most)))
 
-    def note(self, sample: Sample, files: tuple[FileState, ...]) -> None:
+    def record(self, sample: Sample, files: tuple[FileState, ...]) -> None:
         """Record the files that a field was just read from, and make sure that they are the same as before.
 
         Raises
@@ -93,7 +93,7 @@ class Fields:
         """
         for sample in self.samples:
             found = read_field(sample)
-            self.note(sample, found.files)
+            self.record(sample, found.files)
             yield preprocessing(found.planes, white=self.white, where=sample.files[0])
 
 

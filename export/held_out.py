@@ -10,7 +10,7 @@ from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.onnx_file import file_sha256
 
 
-class TakenFields:
+class UsedFields:
     """A set of used fields; `in` finds a field by its files or by their content.
 
     Parameters

@@ -11,7 +11,7 @@ from hpa_sdk.errors import ModelFileError
 from hpa_sdk.files.file_state import FileStamp, stamp_of
 
 
-def settled_stamp(path: Path) -> FileStamp | None:
+def stable_stamp(path: Path) -> FileStamp | None:
     """Give the stamp of a file at a time when every later change changes the stamp; None if it can't be read."""
     stamp = _look(path)
     if stamp is not None and stamp.unsettled_seconds:
@@ -48,7 +48,7 @@ def unchanged(path: Path) -> Iterator[None]:
     ModelFileError
         The file was written, replaced or removed in the meantime.
     """
-    before = settled_stamp(path)
+    before = stable_stamp(path)
     yield
     check_unchanged(path, before)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
+from export.cli.variant_options import judge_fields_option, print_written_files, variant_arguments
 from export.half import export_fp16
 from hpa_sdk.preprocessing import White
 
@@ -17,4 +17,4 @@ from hpa_sdk.preprocessing import White
 def fp16(model: Path, data: Path, output: Path, white: White | None, force: bool, judge_fields: int) -> None:
     """Make the fp16 variant of MODEL, and compare its answers with MODEL's on the fields in DATA."""
     card = export_fp16(model, data, output, judged_fields=judge_fields, white=white, force=force)
-    say_what_was_written(output, card)
+    print_written_files(output, card)

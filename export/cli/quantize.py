@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
+from export.cli.variant_options import judge_fields_option, print_written_files, variant_arguments
 from export.fields import LEAST_FIELDS
 from export.quantization.export import CALIBRATION_FIELDS, export_int8
 from hpa_sdk.preprocessing import White
@@ -54,4 +54,4 @@ def quantize(
         white=white,
         force=force,
     )
-    say_what_was_written(output, card)
+    print_written_files(output, card)

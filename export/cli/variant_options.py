@@ -36,7 +36,7 @@ judge_fields_option = click.option(
 )
 
 
-def say_what_was_written(output: Path, card: ModelCard) -> None:
+def print_written_files(output: Path, card: ModelCard) -> None:
     """Print on stderr how far the variant is from its parent."""
     variant = card.variant
     if variant is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from export.cli.variant_options import judge_fields_option, say_what_was_written, variant_arguments
+from export.cli.variant_options import judge_fields_option, print_written_files, variant_arguments
 from export.winograd.export import export_winograd
 from hpa_sdk.preprocessing import White
 
@@ -20,4 +20,4 @@ def winograd(model: Path, data: Path, output: Path, white: White | None, force: 
     Its answers are compared with MODEL's on the fields in DATA. It makes VGG-16 faster, but not Inception-ResNet-V2.
     """
     card = export_winograd(model, data, output, judged_fields=judge_fields, white=white, force=force)
-    say_what_was_written(output, card)
+    print_written_files(output, card)

@@ -12,7 +12,7 @@ from export.fields import LEAST_FIELDS, read_fields
 from export.model_card import card_for, embed_card
 from export.parity import LARGEST_DIFFERENCE, LEAST_AGREEMENT
 from export.raw_planes.graph import with_raw_planes
-from export.unchanged import check_unchanged, settled_stamp
+from export.unchanged import check_unchanged, stable_stamp
 from export.variants.agreement import Agreement, answer, compare
 from export.variants.variant import JUDGED_FIELDS, refuse_overwriting, refuse_package
 from hpa_sdk.files.atomic_write import atomic_write
@@ -55,7 +55,7 @@ def export_raw_planes(
     HpaError
         The file does the preprocessing already, or something can't be read or written.
     """
-    stamp = settled_stamp(model)
+    stamp = stable_stamp(model)
     card = check_model(model)
     refuse_package(model)
     refuse_overwriting(model, out)

@@ -58,7 +58,7 @@ def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
     shown = tqdm(answers, total=len(fields.samples), desc="predict", unit="field", disable=None, leave=False)
     probabilities = []
     for sample, item in zip(fields.samples, shown, strict=True):
-        fields.note(sample, item.files)
+        fields.record(sample, item.files)
         probabilities.append(item.probabilities)
     return np.stack(probabilities)
 

@@ -12,7 +12,7 @@ import onnx
 from export.errors import VariantError
 from export.fields import Fields
 from export.model_card import card_for, embed_card
-from export.unchanged import check_unchanged, settled_stamp
+from export.unchanged import check_unchanged, stable_stamp
 from export.variants.agreement import answer, compare
 from export.variants.gates import find_shortfalls
 from hpa_sdk.errors import HpaError
@@ -110,7 +110,7 @@ def read_parent(path: Path, out: Path) -> Parent:
     ModelFileError, ModelCardError
         The file is not a model of the contract.
     """
-    stamp = settled_stamp(path)
+    stamp = stable_stamp(path)
     file, card = read_model(path)
     refuse_package(path)
     refuse_overwriting(path, out)

@@ -34,7 +34,7 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 _UPGRADES = {1: "ALTER TABLE answers ADD COLUMN origin BLOB;"}
 
 
-class _Origin(msgspec.Struct):
+class _Source(msgspec.Struct):
     files: tuple[FileState, ...]
     notes: tuple[str, ...]
 
@@ -106,7 +106,7 @@ class AnswerLedger:
             return None
         fingerprint, device, *arrays, content = row
         probabilities, embedding, white = (np.frombuffer(array, "<f4") for array in arrays)
-        origin = None if content is None else msgspec.json.decode(content, type=_Origin)
+        origin = None if content is None else msgspec.json.decode(content, type=_Source)
         files, notes = (None, ()) if origin is None else (origin.files, origin.notes)
         return CachedAnswer(fingerprint, device, probabilities, embedding, white, files, notes)
 
@@ -115,7 +115,7 @@ class AnswerLedger:
         arrays = prediction.probabilities, prediction.embedding, prediction.white
         # A path may not be valid Unicode, which JSON requires.
         files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
-        origin = msgspec.json.encode(_Origin(files, prediction.notes))
+        origin = msgspec.json.encode(_Source(files, prediction.notes))
         self._pending[key] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
         if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
             self.flush()

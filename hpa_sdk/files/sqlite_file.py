@@ -31,7 +31,7 @@ class SqliteFile:
         The version of the tables.
     upgrades : mapping of int to str, optional
         For each older version: the SQL statements that upgrade a file to the next version.
-    patience : float or None
+    timeout : float or None
         Seconds to wait while another process writes. None: this process locks the file until it is closed. The
         operating system releases the lock when the process ends, for any reason.
 
@@ -49,14 +49,14 @@ class SqliteFile:
         application: int,
         version: int,
         upgrades: Mapping[int, str] | None = None,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.path = path
         self._lock = threading.RLock()
         with self._typed_errors():
-            self._database = sqlite3.connect(path, timeout=patience or 0, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=timeout or 0, isolation_level=None, check_same_thread=False)
         try:
-            if patience is None:
+            if timeout is None:
                 self.rows("PRAGMA locking_mode = EXCLUSIVE")
             self._open(tables, (application, version), upgrades or {})
         except BaseException:

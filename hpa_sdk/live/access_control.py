@@ -36,8 +36,8 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """Which requests a guard accepts.
+class AccessRules:
+    """Which requests are accepted.
 
     Attributes
     ----------
@@ -55,10 +55,10 @@ class Rules:
     largest_body: int
 
 
-class Guard:
+class AccessControl:
     """Wraps an application; every request and every response passes through it."""
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
         self._in_work = 0

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from hpa_sdk import __version__
 from hpa_sdk.errors import DeviceError, HpaError, OutputError, PlaneError, SampleError
 from hpa_sdk.labels import Label
-from hpa_sdk.live.access_control import STATIC, Guard, Rules, problem
+from hpa_sdk.live.access_control import STATIC, AccessControl, AccessRules, problem
 from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.events import Stopping, follow
 from hpa_sdk.live.pictures import View
@@ -54,14 +54,14 @@ Number = Annotated[int, Query(ge=0, le=_NO_LIMIT)]
 Store = Annotated[str | None, Query(description="The store that the number is of, as results and status name it.")]
 
 
-def make_app(service: Service, rules: Rules, stopping: Stopping) -> ASGIApp:
+def make_app(service: Service, rules: AccessRules, stopping: Stopping) -> ASGIApp:
     """Create the application.
 
     Parameters
     ----------
     service : Service
         Handles the requests.
-    rules : Rules
+    rules : AccessRules
         Which requests are accepted.
     stopping : callable
         Returns whether the server is to end, so that open event streams end with it.
@@ -82,7 +82,7 @@ def make_app(service: Service, rules: Rules, stopping: Stopping) -> ASGIApp:
     app.add_exception_handler(HpaError, _error_response)
     app.add_exception_handler(HTTPException, _refusal_response)
     app.add_exception_handler(RequestValidationError, _invalid_response)
-    return Guard(app, rules)
+    return AccessControl(app, rules)
 
 
 def _add_results(app: FastAPI, service: Service) -> None:
@@ -91,7 +91,7 @@ def _add_results(app: FastAPI, service: Service) -> None:
         """Predict one field: a stack, or its four planes named as the station names them, or <id>_red, _green, ..."""
         sent = [(file.filename or "", file.file) for file in files]
         received = await run_in_threadpool(service.receive, sent)
-        answers = [await asyncio.wrap_future(service.ask(sample)) for sample in received.samples]
+        answers = [await asyncio.wrap_future(service.submit(sample)) for sample in received.samples]
         return _json(b'{"results":[%b]}', await run_in_threadpool(service.finish, received, answers))
 
     @app.get("/results", response_model=ResultPage)

@@ -47,7 +47,7 @@ class _Collector(logging.Handler):
 
 
 @contextmanager
-def kept_notices() -> Iterator[deque[Notice]]:
+def collect_warnings() -> Iterator[deque[Notice]]:
     """Collect the warnings of hpa_sdk during the block, each once, the newest last; they still go to stderr."""
     collector, terminal = _Collector(), logging.StreamHandler()
     logger = logging.getLogger("hpa_sdk")

@@ -12,7 +12,7 @@ import click
 
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.live.app import make_app
-from hpa_sdk.live.notices import kept_notices
+from hpa_sdk.live.notices import collect_warnings
 from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.live.server import listening, rules_for, serving, url_of
 from hpa_sdk.live.service import Service
@@ -70,7 +70,7 @@ def run(
         taken = opened.enter_context(listening(host, port))
         store = opened.enter_context(open_store(station))
         view = opened.enter_context(closing(ResultView(store.ledger.path)))
-        notices = opened.enter_context(kept_notices())
+        notices = opened.enter_context(collect_warnings())
         predictor = load_predictor(station)
         stream = opened.enter_context(SharedStream(predictor))
         service = Service(station, predictor, store, view=view, stream=stream, watches=watches, notices=notices)

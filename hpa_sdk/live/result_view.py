@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ResultCounts:
     """How many results there are, how many of them failed, how often each label was found, and the newest number."""
 
     results: int = 0
@@ -84,9 +84,9 @@ class ResultView:
             self._database.close()
             raise
         self.store = str(found[0])
-        self._tally = Tally()
-        self._tally_version = -1
-        self._tally_due = 0.0
+        self._counts = ResultCounts()
+        self._counts_version = -1
+        self._counts_due = 0.0
 
     def close(self) -> None:
         """Close the ledger."""
@@ -115,26 +115,26 @@ class ResultView:
         statement = "SELECT number, id, content FROM results WHERE number > :number ORDER BY number LIMIT :count"
         return self._rows(statement, number=number, count=count)
 
-    def tally(self) -> Tally:
+    def counts(self) -> ResultCounts:
         """Count the results; if they are many and change all the time, this takes at most a tenth of the time.
 
         Only the newest number is always up to date.
         """
         with self._lock, self._typed_errors():
             version = self._one("PRAGMA data_version")
-            if version == self._tally_version or time.monotonic() < self._tally_due:
-                return replace(self._tally, newest=self._newest())
+            if version == self._counts_version or time.monotonic() < self._counts_due:
+                return replace(self._counts, newest=self._newest())
             began = time.monotonic()
             labels = dict(self._database.execute(_LABELS))
-            self._tally = Tally(
+            self._counts = ResultCounts(
                 results=self._one("SELECT count(*) FROM results"),
                 failed=self._one("SELECT count(*) FROM results WHERE failed"),
                 labels=tuple(labels.get(int(label), 0) for label in Label),
                 newest=self._newest(),
             )
-            self._tally_version = version
-            self._tally_due = time.monotonic() + _REST * (time.monotonic() - began)
-            return self._tally
+            self._counts_version = version
+            self._counts_due = time.monotonic() + _REST * (time.monotonic() - began)
+            return self._counts
 
     def _newest(self) -> int:
         return self._one("SELECT coalesce(max(number), 0) FROM results")

@@ -13,14 +13,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.live.access_control import Rules
+from hpa_sdk.live.access_control import AccessRules
 from hpa_sdk.live.service import LARGEST_UPLOAD
 
 _SHORTEST_TOKEN = 16
 _GRACE = 5  # seconds to finish open requests at shutdown
 
 
-def rules_for(host: str, token: str | None) -> Rules:
+def rules_for(host: str, token: str | None) -> AccessRules:
     """Return the access rules for an address.
 
     Parameters
@@ -46,7 +46,7 @@ def rules_for(host: str, token: str | None) -> Rules:
             remedy=f"Give one with --token or in HPA_TOKEN, such as {secrets.token_urlsafe(24)}",
         )
     names = frozenset({"127.0.0.1", "localhost", "::1", host.lower()}) if _is_loopback(host) else None
-    return Rules(hosts=names, token=token, largest_body=LARGEST_UPLOAD)
+    return AccessRules(hosts=names, token=token, largest_body=LARGEST_UPLOAD)
 
 
 @contextmanager

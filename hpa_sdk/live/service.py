@@ -18,7 +18,7 @@ from hpa_sdk.live.field_files import sample_of, samples_in
 from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.records import Model, Status
-from hpa_sdk.live.result_view import ResultView, Row, Tally
+from hpa_sdk.live.result_view import ResultCounts, ResultView, Row
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
@@ -48,7 +48,7 @@ class Received:
 
 
 class Service:
-    """The requests of the page and of programs. For any thread; every method except `ask` may wait for the disk.
+    """The requests of the page and of programs. For any thread; every method except `submit` may wait for the disk.
 
     Parameters
     ----------
@@ -105,16 +105,16 @@ class Service:
         OutputError
             They can't be written.
         """
-        names = self._uploads.keep(files)
+        names = self._uploads.store(files)
         try:
             return Received(names, samples_in(self._station, self._station.output, names))
         except HpaError:
             self._uploads.discard(names)
             raise
 
-    def ask(self, sample: Sample) -> Future[Answer]:
+    def submit(self, sample: Sample) -> Future[Answer]:
         """Submit a field; the future returns the answer."""
-        return self._stream.ask(sample)
+        return self._stream.submit(sample)
 
     def finish(self, received: Received, answers: Sequence[Answer]) -> list[Row]:
         """Add the answers to the results, and return the rows that were added.
@@ -193,9 +193,9 @@ class Service:
                 "The model file was replaced or removed. The model that was loaded from it stays in use;"
                 " start again to use the file that is there now."
             )
-        tally = Tally()
+        counts = ResultCounts()
         try:
-            tally = self.view.tally()
+            counts = self.view.counts()
         except OutputError as error:
             troubles.append(str(error))
         return Status(
@@ -206,10 +206,10 @@ class Service:
             providers=self._predictor.providers,
             watching=str(self._station.watch) if self._watches else None,
             labels=tuple(label.hpa_name for label in Label),
-            label_counts=tally.labels,
-            results=tally.results,
-            failed=tally.failed,
-            newest=tally.newest,
+            label_counts=counts.labels,
+            results=counts.results,
+            failed=counts.failed,
+            newest=counts.newest,
             store=self.view.store,
             troubles=tuple(troubles),
             notices=tuple(self._notices),

@@ -20,7 +20,7 @@ Answer = Prediction | Failure
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Request:
     sample: Sample
     answer: Future[Answer] = field(default_factory=Future)
 
@@ -39,7 +39,7 @@ class SharedStream:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="hpa-shared-stream")
 
     def __enter__(self) -> Self:
@@ -52,9 +52,9 @@ class SharedStream:
         self._waiting.put(None)
         self._thread.join()
 
-    def ask(self, sample: Sample) -> Future[Answer]:
+    def submit(self, sample: Sample) -> Future[Answer]:
         """Submit a field; the future returns the answer, or raises what the predictor raised."""
-        asked = _Asked(sample)
+        asked = _Request(sample)
         self._waiting.put(asked)
         return asked.answer
 
@@ -62,8 +62,8 @@ class SharedStream:
         while (first := self._waiting.get()) is not None:
             self._answer(first)
 
-    def _answer(self, first: _Asked) -> None:
-        asked: deque[_Asked] = deque()
+    def _answer(self, first: _Request) -> None:
+        asked: deque[_Request] = deque()
 
         def samples() -> Iterator[Sample]:
             for one in self._from(first):
@@ -78,8 +78,8 @@ class SharedStream:
             for one in asked:
                 one.answer.set_exception(error)
 
-    def _from(self, first: _Asked) -> Iterator[_Asked]:
-        following: _Asked | None = first
+    def _from(self, first: _Request) -> Iterator[_Request]:
+        following: _Request | None = first
         while following is not None:
             yield following
             try:

@@ -17,10 +17,10 @@ from hpa_sdk.errors import OutputError, SampleError
 UPLOADS = "hpa-uploads"
 """Name of the folder below the results."""
 
-MOST_FILES = 256
+MAX_FILES = 256
 """Maximum number of files of a field: four channels of 64 z planes."""
 
-KEPT_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 """Maximum bytes of sent planes that are stored: the oldest are removed first, and results are never removed."""
 
 _LONGEST_NAME = 120
@@ -35,19 +35,19 @@ class Uploads:
     ----------
     output : pathlib.Path
         The folder for results.
-    kept : int
+    max_bytes : int
         Maximum bytes of planes that are stored.
     """
 
-    def __init__(self, output: Path, *, kept: int = KEPT_BYTES) -> None:
+    def __init__(self, output: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self.folder = output / UPLOADS
         self._output = output
-        self._limit = kept
+        self._limit = max_bytes
         self._lock = threading.Lock()
         self._fields = deque((folder, _length(folder)) for folder in _folders(self.folder))
         self._bytes = sum(length for _, length in self._fields)
 
-    def keep(self, files: Sequence[tuple[str, IO[bytes]]]) -> list[str]:
+    def store(self, files: Sequence[tuple[str, IO[bytes]]]) -> list[str]:
         """Write the files of one field into a folder of their own.
 
         Parameters
@@ -89,7 +89,7 @@ class Uploads:
         return [f"{UPLOADS}/{moment}/{name}" for name, _ in files]
 
     def discard(self, names: Sequence[str]) -> None:
-        """Remove files that `keep` wrote and that are not a field."""
+        """Remove files that `store` wrote and that are not a field."""
         shutil.rmtree(self._output.joinpath(names[0]).parent, ignore_errors=True)
 
     def _remove_oldest(self) -> None:
@@ -101,9 +101,9 @@ class Uploads:
 
 
 def _check_names(names: list[str]) -> None:
-    if not 0 < len(names) <= MOST_FILES:
+    if not 0 < len(names) <= MAX_FILES:
         raise SampleError(
-            f"{len(names)} files were sent; a field has 1 to {MOST_FILES}",
+            f"{len(names)} files were sent; a field has 1 to {MAX_FILES}",
             remedy="Send one field at a time: one stack, or its four planes.",
         )
     for name in names:

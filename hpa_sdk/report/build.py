@@ -20,10 +20,10 @@ from hpa_sdk.report.contact_sheet import write_contact_sheet
 from hpa_sdk.report.content import page_content
 from hpa_sdk.report.document import write_document
 from hpa_sdk.report.fields import Field, make_fields
-from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
+from hpa_sdk.report.finder import PlaneFinder, PlanesOfResult, SearchPaths
 from hpa_sdk.report.metrics import read_truth
 from hpa_sdk.report.pictures import Picture, choose_side, draw_all
-from hpa_sdk.report.provenance_file import Origin, read_origin
+from hpa_sdk.report.provenance_file import RunProvenance, read_provenance
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.results_file import read_results
 from hpa_sdk.workstation.station import Station
@@ -91,11 +91,11 @@ def make_report(
     """
     stamp = stamp_of(sources.results) if sources.results.is_file() else None
     results = list(read_results(sources.results))
-    origin = read_origin(sources.results)
-    places = _places(sources, origin)
-    sources = _complete(sources, origin)
+    provenance = read_provenance(sources.results)
+    places = _places(sources, provenance)
+    sources = _complete(sources, provenance)
     card = None if sources.model is None else check_model(sources.model)
-    _check_model(sources, results, origin)
+    _check_model(sources, results, provenance)
     truth = None if sources.truth is None else read_truth(sources.truth)
     fields = make_fields(results, thresholds=_thresholds(sources, card), truth=truth)
     _check_truth(sources, fields)
@@ -105,38 +105,40 @@ def make_report(
     pictures = list(draw_all(found, side=side))
     _log_pictures(fields, pictures)
     title = f"{sources.results.name}: where the proteins sit"
-    provenance = {} if page is None else _provenance(sources, results, origin)
+    facts = {} if page is None else _facts(sources, results, provenance)
     # Results with a provenance are written once; those of a watch may grow.
-    if origin is not None and stamp_of(sources.results) != stamp:
+    if provenance is not None and stamp_of(sources.results) != stamp:
         raise TableError(
             "the results were changed while they were read", where=sources.results, remedy="Make the report again."
         )
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
     if page is not None:
-        content = page_content(fields, pictures, title=title, card=card, provenance=provenance)
+        content = page_content(fields, pictures, title=title, card=card, provenance=facts)
         write_document(content, pictures, page)
     return fields
 
 
-def _places(sources: Sources, origin: Origin | None) -> Places:
-    if sources.planes or origin is None:
-        return Places(paths=sources.planes)
+def _places(sources: Sources, provenance: RunProvenance | None) -> SearchPaths:
+    if sources.planes or provenance is None:
+        return SearchPaths(paths=sources.planes)
     # Earlier versions wrote neither stamps nor the base of relative paths: shown as before, with a caption.
-    return Places(paths=origin.places(), named_by_user=False, show_unchecked=origin.working_folder is None)
+    return SearchPaths(
+        paths=provenance.search_paths(), named_by_user=False, show_unchecked=provenance.working_folder is None
+    )
 
 
-def _complete(sources: Sources, origin: Origin | None) -> Sources:
-    if origin is None:
+def _complete(sources: Sources, provenance: RunProvenance | None) -> Sources:
+    if provenance is None:
         return sources
-    threshold = origin.settings.threshold if sources.threshold is None else sources.threshold
-    planes, model = sources.planes or origin.places(), sources.model or origin.model_file()
+    threshold = provenance.settings.threshold if sources.threshold is None else sources.threshold
+    planes, model = sources.planes or provenance.search_paths(), sources.model or provenance.model_file()
     return replace(sources, planes=planes, model=model, threshold=threshold)
 
 
-def _check_model(sources: Sources, results: Sequence[Result], origin: Origin | None) -> None:
+def _check_model(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> None:
     made_by = {result.model_sha256 for result in results if result.model_sha256}
-    made_by |= set() if origin is None else {origin.model.sha256}
+    made_by |= set() if provenance is None else {provenance.model.sha256}
     if sources.model is not None and made_by and file_sha256(sources.model) not in made_by:
         raise SettingError(
             "the results were made by another model", where=sources.model, remedy="Name the file that made them."
@@ -187,7 +189,7 @@ def _log_pictures(fields: Sequence[Field], pictures: Sequence[Picture | Failure]
             _log.warning("%d pictures have the caption: %s", count, caption)
 
 
-def _provenance(sources: Sources, results: Sequence[Result], origin: Origin | None) -> dict[str, str]:
+def _facts(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> dict[str, str]:
     files = {"results": sources.results, "truth": sources.truth, "model": sources.model}
     facts = {name: _file(path) for name, path in files.items() if path is not None}
     for name, values in (
@@ -200,7 +202,7 @@ def _provenance(sources: Sources, results: Sequence[Result], origin: Origin | No
         facts["answered"] = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
     if sources.planes:
         facts["planes"] = ", ".join(map(str, sources.planes))
-    return facts if origin is None else facts | origin.facts()
+    return facts if provenance is None else facts | provenance.facts()
 
 
 def _file(path: Path) -> str:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
-from hpa_sdk.report.fields import Field, in_order_of_interest
+from hpa_sdk.report.fields import Field, sort_for_review
 from hpa_sdk.report.pictures import THUMBNAIL, Picture
 
 FIELDS = 100
@@ -44,13 +44,13 @@ def write_contact_sheet(
     OutputError
         No file can be written there.
     """
-    chosen = in_order_of_interest(fields)[:FIELDS]
+    chosen = sort_for_review(fields)[:FIELDS]
     columns = min(_COLUMNS, len(chosen))
     tile = THUMBNAIL + _GAP, THUMBNAIL + _CAPTION_LINES * _LINE + _GAP
     rows = -(-len(chosen) // columns)
     sheet = Image.new("RGB", (columns * tile[0] + _GAP, rows * tile[1] + _TITLE + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    first = "worst mistakes first" if any(field.wrongness for field in fields) else "least sure first"
+    first = "worst mistakes first" if any(field.wrong_margin for field in fields) else "least sure first"
     pen.text((_GAP, _GAP), f"{title}: {len(chosen)} of {len(fields)} fields, {first}", _INK, ImageFont.load_default(18))
     for position, at in enumerate(chosen):
         row, column = divmod(position, columns)

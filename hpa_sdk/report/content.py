@@ -88,7 +88,7 @@ def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[
         "certainty": field.certainty,
         "unsure": field.is_unsure or None,
         "truth": None if field.truth is None else sorted(map(int, field.truth)),
-        "wrong": field.wrongness,
+        "wrong": field.wrong_margin,
         "error": None if result.error is None else _text(result.error),
         "picture_error": str(picture.error) if isinstance(picture, Failure) and result.error is None else None,
         "files": result.files,

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.labels import Label
-from hpa_sdk.report.metrics import UNSURE, Labels, margins, wrongness
+from hpa_sdk.report.metrics import UNSURE, Labels, margins, wrong_margin
 from hpa_sdk.results.result import Result
 
 
@@ -54,11 +54,11 @@ class Field:
         return self.certainty is not None and self.certainty < UNSURE
 
     @property
-    def wrongness(self) -> float | None:
+    def wrong_margin(self) -> float | None:
         """How wrong the labels are, 0 if all are right; None if truth, thresholds or labels are missing."""
         if self.certainty is None or self.truth is None:
             return None
-        return wrongness(margins(self.result.probabilities, self.thresholds), self.labels, self.truth)
+        return wrong_margin(margins(self.result.probabilities, self.thresholds), self.labels, self.truth)
 
 
 def make_fields(
@@ -93,12 +93,12 @@ def make_fields(
     return fields
 
 
-def in_order_of_interest(fields: Sequence[Field]) -> list[int]:
+def sort_for_review(fields: Sequence[Field]) -> list[int]:
     """Give positions: the worst mistakes first where truth is known, else the least sure answers; failures last."""
 
     def interest(at: int) -> tuple[float, float]:
         certainty = fields[at].certainty
-        return -(fields[at].wrongness or 0), math.inf if certainty is None else certainty
+        return -(fields[at].wrong_margin or 0), math.inf if certainty is None else certainty
 
     return sorted(range(len(fields)), key=interest)
 

@@ -24,7 +24,7 @@ _NAME_PLACES = "Name with --planes what was given to hpa predict: the same folde
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class SearchPaths:
     """Where fields are searched by the names of results.
 
     Attributes
@@ -79,7 +79,7 @@ class PlaneFinder:
     ----------
     results : iterable of Result
         All results: an id that several of them have finds nothing.
-    places : Places
+    places : SearchPaths
         Where ids are searched.
     station : Station, optional
         The rules by which ``hpa watch`` read the fields. Default: stacks, and four files ``<id>_red``, ...
@@ -92,7 +92,7 @@ class PlaneFinder:
         A table among these paths can't be used.
     """
 
-    def __init__(self, results: Iterable[Result], places: Places, station: Station | None = None) -> None:
+    def __init__(self, results: Iterable[Result], places: SearchPaths, station: Station | None = None) -> None:
         self._own_rules = station
         self._station = station or Station(model=Path(), watch=Path(), output=Path(), files=Files(pattern="hpa"))
         self._results = Counter(result.id for result in results)

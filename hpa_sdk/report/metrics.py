@@ -50,7 +50,7 @@ def margins(probabilities: Sequence[float], thresholds: Sequence[float]) -> npt.
     return np.where(reach > 0, (found - limit) / np.where(reach > 0, reach, 1), np.where(above, 1.0, -1.0))
 
 
-def wrongness(margin: npt.NDArray[np.float64], labels: Labels, truth: Labels) -> float:
+def wrong_margin(margin: npt.NDArray[np.float64], labels: Labels, truth: Labels) -> float:
     """Sum the margins of all wrong decisions: 0 where every label is right; a sure mistake weighs most."""
     return float(sum(abs(margin[label]) for label in labels ^ truth))
 

@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | Literal["card"] = "card"
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     """Where results come from.
 
     Attributes
@@ -63,7 +63,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         path = self._at(self.model.file)
         return path if path.is_file() and file_sha256(path) == self.model.sha256 else None
 
-    def places(self) -> list[Path]:
+    def search_paths(self) -> list[Path]:
         """Return the paths where planes were found, as far as they still exist."""
         named = self.settings.paths if self.settings.root is None else (self.settings.root,)
         local = (self._at(path) for path in named if not is_address(path))
@@ -82,17 +82,17 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def read_origin(results: Path) -> Origin | None:
+def read_provenance(results: Path) -> RunProvenance | None:
     """Read where results come from; None if there is no provenance, or it is of other results."""
     path = provenance_path(results)
     if not path.is_file():
         return None
     try:
-        origin = msgspec.json.decode(path.read_bytes(), type=Origin)
+        provenance = msgspec.json.decode(path.read_bytes(), type=RunProvenance)
     except (OSError, msgspec.DecodeError) as error:
         _log.warning("%s is not used: it can't be read (%s)", path, error)
         return None
-    if file_sha256(results) != origin.output.sha256:
+    if file_sha256(results) != provenance.output.sha256:
         _log.warning("%s is not used: the results were changed after it was written", path)
         return None
-    return origin
+    return provenance

@@ -15,7 +15,7 @@ from hpa_sdk.results.result import Result, ResultError
 
 _APPLICATION = 0x48504131
 _VERSION = 3
-_PATIENCE = 30.0  # seconds to wait for another process that writes its result
+_BUSY_TIMEOUT = 30.0  # seconds to wait for another process that writes its result
 
 IDENTITY = "identity"
 """Name of the fact that identifies a ledger."""
@@ -74,7 +74,7 @@ class Ledger(SqliteFile):
             application=_APPLICATION,
             version=_VERSION,
             upgrades=_UPGRADES,
-            patience=_PATIENCE,
+            timeout=_BUSY_TIMEOUT,
         )
         try:
             self.identity = self._own_identity()
@@ -85,7 +85,7 @@ class Ledger(SqliteFile):
     def add(self, *results: Result, field: str = "") -> bool:
         """Add results, and return whether they replace earlier ones: those of their ids, and all of their field.
 
-        Results of the field under other ids, as of a stack that had more scenes, are listed by `gone` from then on.
+        Results of the field under other ids, as of a stack that had more scenes, are listed by `removed` from then on.
         """
         earlier = self.rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
         for result in results:
@@ -97,14 +97,14 @@ class Ledger(SqliteFile):
         for (name,) in earlier:
             self.rows("INSERT OR IGNORE INTO gone (id) VALUES (?)", name)
         for result in results:
-            self.forget_gone(result.id)
+            self.discard_removed(result.id)
         return bool(earlier)
 
-    def gone(self) -> list[str]:
+    def removed(self) -> list[str]:
         """Return the ids that have no result any more, and may still have a file."""
         return [name for (name,) in self.rows("SELECT id FROM gone")]
 
-    def forget_gone(self, name: str) -> None:
+    def discard_removed(self, name: str) -> None:
         """Record that an id without a result has no file either, or has a result again."""
         self.rows("DELETE FROM gone WHERE id = ?", name)
 

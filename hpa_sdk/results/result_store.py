@@ -160,11 +160,11 @@ class ResultStore:
     def _remove_files(self) -> list[OutputError]:
         errors: list[OutputError] = []
         with self.ledger.transaction():
-            for name in self.ledger.gone():
+            for name in self.ledger.removed():
                 path = self.json_path(name)
                 try:
                     path.unlink(missing_ok=True)
-                    self.ledger.forget_gone(name)
+                    self.ledger.discard_removed(name)
                 except OSError as error:
                     errors.append(_unwritable(path, error))
         return errors

@@ -255,9 +255,9 @@ class Arrivals:
             return None
         stamps = {name: self._files[name].stamp if name in self._files else self._done[name] for name in names}
         complete = group.is_complete(self._station) and all(opens(file, self._station.files) for file in group.files)
-        patience = arrival.plane_timeout_seconds
-        writing = find_earlier(stamps, self._ledger, self._station.watch, apart_seconds=patience)
-        if quiet < patience and (writing.rewritten or not complete):
+        timeout = arrival.plane_timeout_seconds
+        writing = find_earlier(stamps, self._ledger, self._station.watch, apart_seconds=timeout)
+        if quiet < timeout and (writing.rewritten or not complete):
             return None
         notes = (writing.note,) if writing.note else ()
         return Arrived(group, stamps, complete, again=any(file.again for file in files), notes=notes)

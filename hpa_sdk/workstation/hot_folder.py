@@ -37,7 +37,7 @@ _log = logging.getLogger("hpa_sdk")
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Request:
     """A field on its way through the predictor."""
 
     arrived: Arrived
@@ -142,7 +142,7 @@ class HotFolder:
             )
 
     def _answer(self, stop: threading.Event, until: float) -> None:
-        asked: deque[_Asked] = deque()
+        asked: deque[_Request] = deque()
 
         def samples() -> Iterator[Sample]:
             while self._ready and not stop.is_set() and time.monotonic() < until:
@@ -150,9 +150,9 @@ class HotFolder:
                 try:
                     found = samples_of(self._station, arrived.group)
                 except PartError as error:
-                    asked.append(_Asked(arrived, [], error.holder))
+                    asked.append(_Request(arrived, [], error.holder))
                     continue
-                asked.append(_Asked(arrived, [_with_unique_id(sample, arrived) for sample in found]))
+                asked.append(_Request(arrived, [_with_unique_id(sample, arrived) for sample in found]))
                 yield from asked[-1].samples
 
         try:
@@ -165,12 +165,12 @@ class HotFolder:
             for unanswered in asked:
                 self._arrivals.requeue(unanswered.arrived)
 
-    def _finish_answered(self, asked: deque[_Asked]) -> None:
+    def _finish_answered(self, asked: deque[_Request]) -> None:
         """Finish the fields at the front that have all their answers: a part of another file's field needs none."""
         while asked and len(asked[0].results) == len(asked[0].samples):
             self._finish(asked.popleft())
 
-    def _result(self, answer: Prediction | Failure, asked: _Asked) -> Result:
+    def _result(self, answer: Prediction | Failure, asked: _Request) -> Result:
         waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
         if isinstance(answer, Prediction):
             asked.read += answer.files
@@ -182,7 +182,7 @@ class HotFolder:
             notes=(*asked.arrived.notes, *(() if asked.arrived.complete else (waited,))),
         )
 
-    def _finish(self, asked: _Asked) -> None:
+    def _finish(self, asked: _Request) -> None:
         arrived = asked.arrived
         # Good files can fail too, while a share is lost or a program pauses in its writing. So a failure counts only
         # the second time, or if the field was still incomplete after its wait; and only if the files are unchanged.
@@ -197,7 +197,7 @@ class HotFolder:
         else:
             self._try("ledger", lambda: self._store_results(asked))
 
-    def _store_results(self, asked: _Asked) -> None:
+    def _store_results(self, asked: _Request) -> None:
         try:
             self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
         except OutputError:
@@ -208,7 +208,7 @@ class HotFolder:
             self._on_result(result)
         self._join(asked)
 
-    def _join(self, asked: _Asked) -> None:
+    def _join(self, asked: _Request) -> None:
         """Keep the fields consistent whose files are read together."""
         own = {str(Path(file).absolute()): file for file in asked.arrived.group.files}
         if asked.holder is not None:

@@ -56,7 +56,7 @@ class FieldHandler:
         Fields that may wait for the predictor.
     incomplete : int
         Fields that may wait for frames; if there are more, the oldest is given up.
-    patience : float
+    timeout : float
         Seconds without an answer after which the predictor counts as stuck. Nothing waits for it then, neither for
         space in the queue nor for the last answers, and the fields fail with that reason. Must be longer than a field
         takes.
@@ -87,13 +87,13 @@ class FieldHandler:
         when_full: Literal["drop", "wait"] = "drop",
         waiting: int = 8,
         incomplete: int = 64,
-        patience: float = 60.0,
+        timeout: float = 60.0,
         run: str | None = None,
     ) -> None:
-        if when_full not in {"drop", "wait"} or min(waiting, incomplete) < 1 or patience <= 0:
+        if when_full not in {"drop", "wait"} or min(waiting, incomplete) < 1 or timeout <= 0:
             raise SettingError(
-                f"when_full={when_full!r}, waiting={waiting}, incomplete={incomplete}, patience={patience} are invalid",
-                remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a patience above 0 seconds.",
+                f"when_full={when_full!r}, waiting={waiting}, incomplete={incomplete}, timeout={timeout} are invalid",
+                remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a timeout above 0 seconds.",
             )
         self.closed = False
         self._station = at_scale_of(predictor.card, station)
@@ -111,7 +111,7 @@ class FieldHandler:
         self._troubles: dict[str, None] = {}
         self._unsaved: list[Result] = []
         self._lock = threading.Lock()
-        self._worker = FieldWorker(predictor, self._report, waiting=waiting, patience=patience)
+        self._worker = FieldWorker(predictor, self._report, waiting=waiting, timeout=timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -26,7 +26,7 @@ class FieldWorker:
         Called with each field and its answer, on the worker's thread; must not raise.
     waiting : int
         Fields that may wait.
-    patience : float
+    timeout : float
         Seconds without an answer after which the worker stops waiting.
     """
 
@@ -36,11 +36,11 @@ class FieldWorker:
         on_answer: Callable[[AcquiredField, Prediction | Failure], None],
         *,
         waiting: int,
-        patience: float,
+        timeout: float,
     ) -> None:
         self._predictor = predictor
         self._on_answer = on_answer
-        self._patience = patience
+        self._timeout = timeout
         self._slots = threading.BoundedSemaphore(waiting)
         self._lock = threading.Lock()
         # At most one field per slot, and fields without planes that wait to be reported as failed, with the reason.
@@ -60,7 +60,7 @@ class FieldWorker:
         wait : bool
             Wait for a free slot, as long as the predictor makes progress.
         """
-        if not self._slots.acquire(timeout=self._patience_left() if wait else 0.0):
+        if not self._slots.acquire(timeout=self._time_left() if wait else 0.0):
             return False
         self._put(field, None)
         return True
@@ -68,9 +68,9 @@ class FieldWorker:
     def no_answer(self, field: AcquiredField) -> HpaError:
         """Create the error of a field for which the wait for the predictor timed out."""
         return HpaError(
-            f"the predictor gave no answer for {self._patience:g} s",
+            f"the predictor gave no answer for {self._timeout:g} s",
             where=field.id,
-            remedy="Try device='cpu', or give a longer patience.",
+            remedy="Try device='cpu', or give a longer timeout.",
         )
 
     def fail(self, field: AcquiredField, error: HpaError) -> None:
@@ -81,7 +81,7 @@ class FieldWorker:
     def close(self) -> None:
         """Wait for the pending answers; the fields that the predictor leaves without one fail."""
         self._queue.put(None)
-        while self._thread.is_alive() and (left := self._patience_left()) > 0:
+        while self._thread.is_alive() and (left := self._time_left()) > 0:
             self._thread.join(left)
         for field, error in list(self._due.items()):
             self._answer(field, Failure(field.id, error or self.no_answer(field)))
@@ -92,8 +92,8 @@ class FieldWorker:
         self._due[field] = error
         self._queue.put(field)
 
-    def _patience_left(self) -> float:
-        return max(0.0, self._moved + self._patience - time.monotonic())
+    def _time_left(self) -> float:
+        return max(0.0, self._moved + self._timeout - time.monotonic())
 
     def _work(self) -> None:
         while (field := self._queue.get()) is not None:

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, log_loss
 
 from hpa_sdk.labels import Label
 from training.judge.calibration import BINS, TEMPERATURES, calibrate, measure_reliability
-from training.judge.metrics import JudgementError
+from training.judge.metrics import EvaluationError
 
 Draw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
@@ -88,5 +88,5 @@ def test_saturated_answers_give_a_finite_temperature(*, turned: bool, end: float
 
 def test_what_can_t_be_judged_is_refused() -> None:
     truth, probabilities = draw(1.0, fields=5)
-    with pytest.raises(JudgementError, match="not a number from 0 to 1"):
+    with pytest.raises(EvaluationError, match="not a number from 0 to 1"):
         calibrate(truth, probabilities * np.nan)

@@ -44,12 +44,12 @@ from tests.training.recorded_rate_limit import record_rate_limit
 from training.data.dataset import read_dataset
 from training.download import hpa, partial_file, workers
 from training.download.errors import DownloadError, UnreachableError
-from training.download.fetch import Patience
+from training.download.fetch import RetryPolicy
 from training.download.hpa import HpaDownload, download_hpa
 from training.download.url_pattern import HPA_V18, UrlPattern
 
-HURRIED = Patience(attempts=3, first_wait=0.01, longest_wait=0.02, silence=30, duration=60)
-SHORT: dict[Answer, Patience] = {
+HURRIED = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.02, silence=30, duration=60)
+SHORT: dict[Answer, RetryPolicy] = {
     silent: replace(HURRIED, attempts=5, silence=0.3),
     trickle: replace(HURRIED, attempts=5, duration=0.6),
 }
@@ -61,7 +61,7 @@ VICTIM = "/1/a_1_green.jpg"
 
 
 def download(site: Site, out: Path, labels: dict[str, tuple[Label, ...]] = ONE, **options: Any) -> HpaDownload:
-    form: dict[str, Any] = {"size": 0, "workers": 4, "rate": 1000, "patience": HURRIED} | options
+    form: dict[str, Any] = {"size": 0, "workers": 4, "rate": 1000, "retry_policy": HURRIED} | options
     return download_hpa(labels, out, pattern=site.pattern, **form)
 
 
@@ -184,7 +184,7 @@ def test_a_busy_server_fails_the_plane_after_several_tries(site: Site, tmp_path:
 @pytest.mark.parametrize("answer", [promise_more, promise_less, silent, trickle, cut_without_version])
 def test_a_bad_transfer_is_tried_again(site: Site, tmp_path: Path, answer: Answer) -> None:
     site.answers[VICTIM] = [answer]
-    assert download(site, tmp_path / "out", patience=SHORT.get(answer, HURRIED)).complete == 1
+    assert download(site, tmp_path / "out", retry_policy=SHORT.get(answer, HURRIED)).complete == 1
     tries = len(site.requests[VICTIM])
     assert tries == 2 or (answer in SHORT and tries > 2)
 
@@ -199,16 +199,16 @@ def test_a_bad_transfer_is_tried_again(site: Site, tmp_path: Path, answer: Answe
     ],
 )
 def test_a_transfer_that_stays_bad_is_named(site: Site, tmp_path: Path, answer: Answer, reason: str) -> None:
-    patience = SHORT.get(answer, HURRIED)
-    site.answers[VICTIM] = [answer] * patience.attempts
-    result = download(site, tmp_path / "out", LABELS, patience=patience)
+    retry_policy = SHORT.get(answer, HURRIED)
+    site.answers[VICTIM] = [answer] * retry_policy.attempts
+    result = download(site, tmp_path / "out", LABELS, retry_policy=retry_policy)
     assert result.complete == 1
     assert reasons(result)[0].startswith(reason)
 
 
 def test_another_part_than_was_asked_for_is_not_taken(site: Site, tmp_path: Path) -> None:
     site.answers[VICTIM] = [cut, wrong_part]
-    result = download(site, tmp_path / "out", patience=replace(HURRIED, attempts=2))
+    result = download(site, tmp_path / "out", retry_policy=replace(HURRIED, attempts=2))
     assert reasons(result) == ["the server sends another part than it was asked for"]
 
 
@@ -310,7 +310,7 @@ def test_a_server_that_can_t_be_reached_is_no_start(
 ) -> None:
     pattern = UrlPattern(f"http://127.0.0.1:{closed_port}/{{id}}_{{channel}}.jpg")
     with pytest.raises(UnreachableError, match="can't be reached"):
-        download_hpa(labels, tmp_path / "out", pattern=pattern, rate=1000, patience=HURRIED)
+        download_hpa(labels, tmp_path / "out", pattern=pattern, rate=1000, retry_policy=HURRIED)
 
 
 def test_a_server_that_goes_away_ends_the_run_with_what_is_there(site: Site, tmp_path: Path, closed_port: int) -> None:

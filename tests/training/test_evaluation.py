@@ -22,7 +22,7 @@ from training.data.dataset import read_dataset, read_datasets
 from training.data.prepared import DecodedImages
 from training.data.split import stratified_split, study_split
 from training.judge.evaluation import judge_fields
-from training.judge.metrics import RECALLS, JudgementError, judge
+from training.judge.metrics import RECALLS, EvaluationError, judge
 from training.judge.thresholds import tune_thresholds
 from training.simulation import simulate
 
@@ -202,7 +202,7 @@ def test_the_card_s_metrics_are_the_same_figures() -> None:
 
 def test_a_network_that_diverged_is_not_judged() -> None:
     truth, probabilities = draw()
-    with pytest.raises(JudgementError, match="diverged"):
+    with pytest.raises(EvaluationError, match="diverged"):
         judge_fields(truth, probabilities * np.nan, thresholds=THRESHOLDS, data="d")
 
 

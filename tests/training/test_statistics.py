@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from tests.training.small_fit import build_small_network
-from training.fit.batch_statistics import FreshStatistics, take_statistics
+from training.fit.batch_statistics import RecomputeStatistics, take_statistics
 from training.networks import build_network
 
 FIELDS = 64
@@ -63,7 +63,7 @@ def test_a_short_fit_is_judged_by_what_its_weights_can_do(images: npt.NDArray[np
         return history["val_loss"][-1], float(np.mean(keras.losses.binary_crossentropy(truth, by_batch)))
 
     lagging, _ = judged_after_a_short_fit()
-    fresh, by_batch_and_dropped_out = judged_after_a_short_fit(FreshStatistics(images))
+    fresh, by_batch_and_dropped_out = judged_after_a_short_fit(RecomputeStatistics(images))
     assert fresh < by_batch_and_dropped_out < lagging
 
 

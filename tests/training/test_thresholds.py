@@ -10,7 +10,7 @@ from scipy.stats import norm
 from sklearn.metrics import f1_score
 
 from hpa_sdk.labels import Label
-from training.judge.metrics import JudgementError
+from training.judge.metrics import EvaluationError
 from training.judge.thresholds import PRIOR_FIELDS, tune_thresholds
 
 RARE = slice(18, None)
@@ -159,17 +159,17 @@ def test_what_can_t_be_tuned_on_is_refused() -> None:
     truth, probabilities = make_world(0).draw(np.random.default_rng(0), 20)
     holed = probabilities.copy()
     holed[3, 3] = np.nan
-    with pytest.raises(JudgementError, match="not a number from 0 to 1"):
+    with pytest.raises(EvaluationError, match="not a number from 0 to 1"):
         tune_thresholds(truth, holed)
-    with pytest.raises(JudgementError, match="not a number from 0 to 1"):
+    with pytest.raises(EvaluationError, match="not a number from 0 to 1"):
         tune_thresholds(truth, probabilities + 1)
-    with pytest.raises(JudgementError, match="no field has any class"):
+    with pytest.raises(EvaluationError, match="no field has any class"):
         tune_thresholds(np.zeros_like(truth), probabilities)
-    with pytest.raises(JudgementError, match="other than 0 and 1"):
+    with pytest.raises(EvaluationError, match="other than 0 and 1"):
         tune_thresholds(truth * 2, probabilities)
-    with pytest.raises(JudgementError, match=r"shape \(20, 28\), the probabilities \(19, 28\)"):
+    with pytest.raises(EvaluationError, match=r"shape \(20, 28\), the probabilities \(19, 28\)"):
         tune_thresholds(truth, probabilities[1:])
-    with pytest.raises(JudgementError, match=r"shape \(0, 28\)"):
+    with pytest.raises(EvaluationError, match=r"shape \(0, 28\)"):
         tune_thresholds(truth[:0], probabilities[:0])
-    with pytest.raises(JudgementError, match="prior_fields is -1"):
+    with pytest.raises(EvaluationError, match="prior_fields is -1"):
         tune_thresholds(truth, probabilities, prior_fields=-1)

@@ -31,7 +31,7 @@ from training.data.dataset import Dataset, read_datasets
 from training.data.split import Rows
 from training.data.steady_planes import SteadyPlanes
 from training.errors import RunError
-from training.judge.comparison import FIRST_FIELDS, ComparedField, Comparison, Contender, compare_networks
+from training.judge.comparison import FIRST_FIELDS, ComparedField, ComparedNetwork, Comparison, compare_networks
 from training.judge.fitted_run import FittedRun, Part, at_white_level_of, part_rows, read_run
 from training.judge.predictions import predict_fields
 from training.judge.tuning import Tuned
@@ -82,13 +82,13 @@ def compare(
         warn_of_fitted_fields(run, dataset, part)
     tuned = [thresholds_of(run, threshold, views, dataset) for run in runs]
     planes = SteadyPlanes()
-    contenders = [_answer(run, dataset, rows, found, views, planes) for run, found in zip(runs, tuned, strict=True)]
-    failures = {failure.id: failure for contender in contenders for failure in contender.answers.failures}.values()
+    networks = [_answer(run, dataset, rows, found, views, planes) for run, found in zip(runs, tuned, strict=True)]
+    failures = {failure.id: failure for network in networks for failure in network.answers.failures}.values()
     report_failures(list(failures))
     comparison = compare_networks(
         dataset.pick(rows),
         dataset.targets[rows],
-        contenders,
+        networks,
         judged=np.isin(rows, part_of_data),
         data=data_name(dataset, part, runs[0].split),
     )
@@ -121,8 +121,10 @@ def _check_split(runs: Sequence[FittedRun], part: Part) -> None:
         )
 
 
-def _answer(run: FittedRun, dataset: Dataset, rows: Rows, tuned: Tuned, views: int, planes: SteadyPlanes) -> Contender:
-    return Contender(
+def _answer(
+    run: FittedRun, dataset: Dataset, rows: Rows, tuned: Tuned, views: int, planes: SteadyPlanes
+) -> ComparedNetwork:
+    return ComparedNetwork(
         run=str(run.folder),
         architecture=run.card.architecture,
         parameters=run.network.count_params(),

@@ -31,7 +31,7 @@ _BUSY = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MAN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """Retries and time limits for a file.
 
     Attributes
@@ -63,19 +63,19 @@ class Fetcher:
         Requests a second, at most, over all threads.
     stopped : threading.Event
         Ends every wait and transfer when it is set.
-    patience : Patience
+    retry_policy : RetryPolicy
         Retries and time limits.
     """
 
-    def __init__(self, *, rate: float, stopped: threading.Event, patience: Patience) -> None:
+    def __init__(self, *, rate: float, stopped: threading.Event, retry_policy: RetryPolicy) -> None:
         self._rate_limit = RateLimit(rate, stopped)
         self._stopped = stopped
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._client = httpx.Client(
             # Ranges count bytes of the file itself, so the transfer must not be compressed.
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             follow_redirects=True,
-            timeout=patience.silence,
+            timeout=retry_policy.silence,
             # A hook, not a call before the request, because redirects are requests too.
             event_hooks={"request": [self._wait_for_rate_limit]},
         )
@@ -111,9 +111,9 @@ class Fetcher:
         """
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self._patience.attempts),
-            wait=wait_exponential(multiplier=self._patience.first_wait, max=self._patience.longest_wait)
-            + wait_random(0, self._patience.first_wait),
+            stop=stop_after_attempt(self._retry_policy.attempts),
+            wait=wait_exponential(multiplier=self._retry_policy.first_wait, max=self._retry_policy.longest_wait)
+            + wait_random(0, self._retry_policy.first_wait),
             sleep=sleep_using_event(self._stopped),
             reraise=True,
         )
@@ -158,14 +158,14 @@ class Fetcher:
         raise DownloadError(answer, remedy="Check the id and the address pattern.")
 
     def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
-        deadline = time.monotonic() + self._patience.duration
+        deadline = time.monotonic() + self._retry_policy.duration
         for chunk in response.iter_raw():
             yield chunk
             if self._stopped.is_set():
                 raise StoppedError("the run was stopped", remedy=_LATER)
             if time.monotonic() > deadline:
                 raise TransientError(
-                    f"the transfer took longer than {self._patience.duration:.0f} seconds", remedy=_LATER
+                    f"the transfer took longer than {self._retry_policy.duration:.0f} seconds", remedy=_LATER
                 )
 
 

@@ -18,7 +18,7 @@ from hpa_sdk.fields.tables import parse_indices, read_columns
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
 from training.download.errors import UnreachableError
-from training.download.fetch import Fetcher, Patience
+from training.download.fetch import Fetcher, RetryPolicy
 from training.download.published_planes import PublishedPlanes, Shape
 from training.download.tables import LABEL_TABLE, PLANE_FOLDER, PlaneFailure, write_failures, write_label_table
 from training.download.url_pattern import UrlPattern
@@ -58,7 +58,7 @@ def download_hpa(
     size: int = 512,
     workers: int = 8,
     rate: float = 10.0,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> HpaDownload:
     """Fetch the planes of published fields into a folder in the Kaggle form.
 
@@ -80,7 +80,7 @@ def download_hpa(
         Planes fetched at the same time.
     rate : float
         Requests a second, at most.
-    patience : Patience, optional
+    retry_policy : RetryPolicy, optional
         Retries and time limits for a plane.
 
     Raises
@@ -99,7 +99,7 @@ def download_hpa(
     shapes: dict[str, dict[Channel, Shape]] = defaultdict(dict)
     tasks = [(field_id, channel) for field_id in labels for channel in Channel]
     stopped = threading.Event()
-    with Fetcher(rate=rate, stopped=stopped, patience=patience or Patience()) as fetcher:
+    with Fetcher(rate=rate, stopped=stopped, retry_policy=retry_policy or RetryPolicy()) as fetcher:
         planes = PublishedPlanes(
             out / PLANE_FOLDER, out / _PARTIAL_FOLDER, pattern=pattern, size=size, fetcher=fetcher, stopped=stopped
         )

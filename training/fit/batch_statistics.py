@@ -14,7 +14,7 @@ from training.data.prepared import Images
 _IMAGES_A_BATCH = 8
 
 
-class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class RecomputeStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Recomputes means and variances over the same training images before each validation.
 
     Batch normalization validates with running averages (Keras' momentum is 0.99). Through 200 layers they lag behind

@@ -14,7 +14,7 @@ from hpa_sdk.files.atomic_write import atomic_write
 from training.data.batches import FieldBatches
 from training.data.prepared import Images
 from training.errors import RunError
-from training.fit.batch_statistics import FreshStatistics
+from training.fit.batch_statistics import RecomputeStatistics
 from training.fit.run_folder import PROGRESS
 from training.fit.saving import save
 
@@ -111,7 +111,7 @@ class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         return (epoch + 1) % self._every == 0 or epoch + 1 == self.params["epochs"]
 
 
-class KeepState(_OnEpochs):
+class SaveState(_OnEpochs):
     """Saves weights and optimizer at each checkpoint, and sets batches and dropout for each epoch.
 
     Dropout is seeded by run and epoch, since Keras does not save its random state: so a resumed fit drops the same
@@ -163,10 +163,10 @@ class KeepState(_OnEpochs):
         self._progress.history.append({"epoch": epoch, "stage": self._progress.stage} | dict(logs or {}))
 
 
-class KeepBest(_OnEpochs):
+class SaveBest(_OnEpochs):
     """Saves the weights when the validation loss is the lowest so far, and writes the progress at each checkpoint.
 
-    It must come after `KeepState` and, if weights are averaged, after Keras' SwapEMAWeights, so that the average is
+    It must come after `SaveState` and, if weights are averaged, after Keras' SwapEMAWeights, so that the average is
     saved.
     """
 
@@ -194,8 +194,8 @@ def callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Give the callbacks that validate and save, in the order in which Keras must call them."""
     return [
-        KeepState(progress, folder, every, batches=batches, seed=seed),
+        SaveState(progress, folder, every, batches=batches, seed=seed),
         *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []),
-        *([FreshStatistics(statistics)] if statistics is not None else []),
-        KeepBest(progress, folder, every),
+        *([RecomputeStatistics(statistics)] if statistics is not None else []),
+        SaveBest(progress, folder, every),
     ]

@@ -73,7 +73,7 @@ def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration:
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         The arrays can't be judged; see `check_judged`.
 
     References
@@ -114,7 +114,7 @@ def measure_reliability(truth: Targets, probabilities: Probabilities, *, tempera
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         The arrays can't be judged; see `check_judged`.
     """
     present, probabilities = check_judged(truth, probabilities)

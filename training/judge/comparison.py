@@ -18,7 +18,7 @@ FIRST_FIELDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contender:
+class ComparedNetwork:
     """One network of a comparison, with its answers.
 
     Attributes
@@ -41,7 +41,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class NetworkFigures:
     """The figures of one network, as in `Evaluation`."""
 
     run: str
@@ -82,7 +82,7 @@ class Comparison:
         Name of the data and of the part of it that the figures are on.
     fields : int
         Number of fields that the figures are on.
-    networks : tuple of Standing
+    networks : tuple of NetworkFigures
         In the given order.
     first : tuple of ComparedField
         The first ten fields of the table.
@@ -90,14 +90,14 @@ class Comparison:
 
     data: str
     fields: int
-    networks: tuple[Standing, ...]
+    networks: tuple[NetworkFigures, ...]
     first: tuple[ComparedField, ...]
 
 
 def compare_networks(
     samples: Sequence[Sample],
     truth: Targets,
-    contenders: Sequence[Contender],
+    networks: Sequence[ComparedNetwork],
     *,
     judged: npt.NDArray[np.bool_],
     data: str,
@@ -110,7 +110,7 @@ def compare_networks(
         The first ten fields of the table, then the others to judge.
     truth : numpy.ndarray
         float32 of shape (fields, 28).
-    contenders : sequence of Contender
+    networks : sequence of ComparedNetwork
         The networks, with an answer to each field.
     judged : numpy.ndarray
         bool of shape (fields,): whether the figures are on this field too.
@@ -119,23 +119,23 @@ def compare_networks(
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         No field to judge was answered, or none of them has a class.
     """
-    answered = np.logical_and.reduce([contender.answers.answered for contender in contenders])
+    answered = np.logical_and.reduce([network.answers.answered for network in networks])
     rows = answered & judged
-    sets = [contender.answers.probabilities >= np.asarray(contender.thresholds, np.float32) for contender in contenders]
+    sets = [network.answers.probabilities >= np.asarray(network.thresholds, np.float32) for network in networks]
     return Comparison(
         data=data,
         fields=int(rows.sum()),
         networks=tuple(
-            _standing(
-                contender,
+            _figures(
+                network,
                 judge_fields(
-                    truth[rows], contender.answers.probabilities[rows], thresholds=contender.thresholds, data=data
+                    truth[rows], network.answers.probabilities[rows], thresholds=network.thresholds, data=data
                 ),
             )
-            for contender in contenders
+            for network in networks
         ),
         first=tuple(
             ComparedField(
@@ -148,11 +148,11 @@ def compare_networks(
     )
 
 
-def _standing(contender: Contender, evaluation: Evaluation) -> Standing:
-    return Standing(
-        run=contender.run,
-        architecture=contender.architecture,
-        parameters=contender.parameters,
+def _figures(network: ComparedNetwork, evaluation: Evaluation) -> NetworkFigures:
+    return NetworkFigures(
+        run=network.run,
+        architecture=network.architecture,
+        parameters=network.parameters,
         micro_f1=evaluation.micro.f1,
         macro_f1=evaluation.macro.f1,
         batch_f1=evaluation.batch_f1,

@@ -90,7 +90,7 @@ def judge_fields(
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         The arrays can't be judged; see `training.judge.metrics.check_judged`.
     """
     present, probabilities = check_judged(truth, probabilities)

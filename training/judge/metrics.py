@@ -26,7 +26,7 @@ RECALLS = tuple(at / 100 for at in range(101))
 _EPSILON = 1e-7
 
 
-class JudgementError(HpaError):
+class EvaluationError(HpaError):
     """Truth and probabilities can't be compared."""
 
 
@@ -86,24 +86,26 @@ def check_judged(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Pr
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         A shape is wrong, no field has any class, or a value is outside its range or not a number.
     """
     targets, scores = np.asarray(truth), np.asarray(probabilities, np.float32)
     if targets.shape != scores.shape or targets.shape[1:] != (len(Label),) or not len(targets):
-        raise JudgementError(
+        raise EvaluationError(
             f"the truth has shape {targets.shape}, the probabilities {scores.shape}, not both (fields, {len(Label)})",
             remedy="Give one row for each field that was predicted, and at least one.",
         )
     if not np.isin(targets, (0, 1)).all():
-        raise JudgementError("the truth holds something other than 0 and 1", remedy="Give 1 where a field has a class.")
+        raise EvaluationError(
+            "the truth holds something other than 0 and 1", remedy="Give 1 where a field has a class."
+        )
     if not ((scores >= 0) & (scores <= 1)).all():
-        raise JudgementError(
+        raise EvaluationError(
             "a probability is not a number from 0 to 1",
             remedy="Look at the network: a fit that diverged answers with values that are no numbers.",
         )
     if not targets.any():
-        raise JudgementError("no field has any class", remedy="Give fields that have labels.")
+        raise EvaluationError("no field has any class", remedy="Give fields that have labels.")
     return targets.astype(bool), scores
 
 
@@ -228,7 +230,7 @@ def judge(
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         The arrays can't be judged; see `check_judged`.
     """
     present, probabilities = check_judged(truth, probabilities)

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve
 from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Probabilities
 from training.data.dataset import Targets
-from training.judge.metrics import JudgementError, Present, check_judged
+from training.judge.metrics import EvaluationError, Present, check_judged
 
 PRIOR_FIELDS = 5.0
 """Weight of the common threshold, as a number of fields of a class.
@@ -53,12 +53,12 @@ def tune_thresholds(
 
     Raises
     ------
-    JudgementError
+    EvaluationError
         The arrays can't be judged (see `check_judged`), or `prior_fields` is below 0.
     """
     present, probabilities = check_judged(truth, probabilities)
     if prior_fields < 0:
-        raise JudgementError(f"prior_fields is {prior_fields:g}", remedy="Give 0 or a number above it.")
+        raise EvaluationError(f"prior_fields is {prior_fields:g}", remedy="Give 0 or a number above it.")
     support = present.sum(axis=0)
     curves = {label: _f1_curve(present[:, label], probabilities[:, label]) for label in Label if support[label]}
     common = _common_threshold(curves.values(), present, probabilities)

@@ -25,8 +25,8 @@ from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report import build
 from hpa_sdk.report.checked_planes import read_checked
-from hpa_sdk.report.finder import Places, PlaneFinder
-from hpa_sdk.report.provenance_file import read_origin
+from hpa_sdk.report.finder import PlaneFinder, SearchPaths
+from hpa_sdk.report.provenance_file import read_provenance
 from hpa_sdk.results import Result
 from hpa_sdk.results.results_file import read_results
 from tests.hpa_sdk.batch.runs import RESUMED, predict
@@ -166,7 +166,7 @@ def test_a_picture_of_other_z_planes_is_refused(tmp_path: Path) -> None:
         id=sample.id, labels=(), probabilities=(0.1,) * 28, files=tuple(file.path for file in field.files),
         stamps=tuple(file.stamp for file in field.files), model_sha256="", device="", time="", notes=field.notes,
     )  # fmt: skip
-    found = PlaneFinder([result], Places(paths=())).find(result)
+    found = PlaneFinder([result], SearchPaths(paths=())).find(result)
     with pytest.raises(ChangedError, match="answered from plane 0 of 3 z planes, and is now read as maximum of 3"):
         read_checked(found)
 
@@ -199,9 +199,9 @@ def test_a_report_of_results_that_are_replaced_meanwhile_is_refused(
 
     def replaced(path: Path) -> object:
         predict(model, *fields[1].files[:1], "-o", out, "--device", "cpu")
-        return read_origin(path)
+        return read_provenance(path)
 
-    monkeypatch.setattr("hpa_sdk.report.build.read_origin", replaced)
+    monkeypatch.setattr("hpa_sdk.report.build.read_provenance", replaced)
     with pytest.raises(TableError, match="the results were changed while they were read"):
         build.make_report(build.Sources(results=out), page=tmp_path / "page.html")
 

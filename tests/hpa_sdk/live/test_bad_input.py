@@ -180,14 +180,14 @@ def test_only_so_much_is_kept_of_what_was_sent(tmp_path: Path) -> None:
     def keep(uploads: Uploads) -> Path:
         content = (tmp_path / "content").open("rb")
         with content:
-            (name,) = uploads.keep([("a.tif", content)])
+            (name,) = uploads.store([("a.tif", content)])
         return tmp_path / name
 
     (tmp_path / "content").write_bytes(bytes(1000))
-    uploads = Uploads(tmp_path, kept=2500)
+    uploads = Uploads(tmp_path, max_bytes=2500)
     first, second = keep(uploads), keep(uploads)
     first.with_suffix(".json").write_bytes(b"a result")
     assert first.exists()
-    third = keep(Uploads(tmp_path, kept=2500))
+    third = keep(Uploads(tmp_path, max_bytes=2500))
     assert [first.exists(), second.exists(), third.exists()] == [False, True, True]
     assert first.with_suffix(".json").exists()

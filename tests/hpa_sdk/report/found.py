@@ -8,7 +8,7 @@ from typing import Any
 
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.report.checked_planes import CheckedPlanes, read_checked
-from hpa_sdk.report.finder import Places, PlaneFinder, PlanesOfResult
+from hpa_sdk.report.finder import PlaneFinder, PlanesOfResult, SearchPaths
 from hpa_sdk.results.result import Result
 
 
@@ -19,9 +19,9 @@ def result_of(name: str, *files: Path, **known: Any) -> Result:
 
 def found_of(sample: Sample) -> PlanesOfResult:
     """Find a sample's own files."""
-    return PlaneFinder([], Places()).find(result_of(sample.id, *sample.files))
+    return PlaneFinder([], SearchPaths()).find(result_of(sample.id, *sample.files))
 
 
 def read(result: Result, places: Sequence[Path] = (), *, results: Sequence[Result] | None = None) -> CheckedPlanes:
     """Find a result's planes in places that a user names, and read them."""
-    return read_checked(PlaneFinder(results or [result], Places(paths=places)).find(result))
+    return read_checked(PlaneFinder(results or [result], SearchPaths(paths=places)).find(result))

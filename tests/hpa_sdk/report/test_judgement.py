@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.labels import Label
-from hpa_sdk.report.metrics import judge, margins, overall, read_truth, wrongness
+from hpa_sdk.report.metrics import judge, margins, overall, read_truth, wrong_margin
 
 CLASSES = len(Label)
 
@@ -41,9 +41,9 @@ def test_margins_reach_from_threshold_to_certainty() -> None:
 def test_a_sure_mistake_is_worse_than_an_unsure_one() -> None:
     margin = np.linspace(0.9, -0.9, CLASSES)
     sure, unsure = Label(0), Label(13)
-    assert wrongness(margin, frozenset({sure, unsure}), frozenset({sure, unsure})) == 0
-    assert wrongness(margin, frozenset({sure}), frozenset()) > wrongness(margin, frozenset({unsure}), frozenset())
-    missed = wrongness(margin, frozenset(), frozenset({Label(27)}))
+    assert wrong_margin(margin, frozenset({sure, unsure}), frozenset({sure, unsure})) == 0
+    assert wrong_margin(margin, frozenset({sure}), frozenset()) > wrong_margin(margin, frozenset({unsure}), frozenset())
+    missed = wrong_margin(margin, frozenset(), frozenset({Label(27)}))
     assert missed == pytest.approx(0.9)
 
 

@@ -45,7 +45,7 @@ class Workplace:
     def handler(self, predictor: Any = None, **options: Any) -> Iterator[tuple[FieldHandler, list[Result]]]:
         results: list[Result] = []
         with FieldHandler(
-            self.station, predictor or self.predictor, self.store, **{"run": "run", "patience": 20.0, **options}
+            self.station, predictor or self.predictor, self.store, **{"run": "run", "timeout": 20.0, **options}
         ) as handler:
             handler.answered.connect(results.append)
             yield handler, results

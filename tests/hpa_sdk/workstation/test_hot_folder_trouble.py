@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.hot_folder_soak import Hardships, Soak
+from benchmarks.hot_folder_soak import Soak, SoakSettings
 from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure
@@ -177,16 +177,16 @@ def test_a_ledger_of_another_folder_is_refused(tmp_path: Path, model: Path) -> N
 
 
 def test_a_soak_loses_nothing_and_answers_nothing_twice(tmp_path: Path) -> None:
-    hardships = Hardships(
+    settings = SoakSettings(
         fields=60,
         bad_every=20,
         kills=2,
         moves=1,
         settle=0.4,
-        patience=4.0,
+        plane_timeout=4.0,
         late_fields=2,
         seed=4,
     )
-    findings = Soak(tmp_path / "soak ö", hardships).run()
+    findings = Soak(tmp_path / "soak ö", settings).run()
     assert findings.wrong == []
     assert findings.kills == 2

@@ -234,7 +234,7 @@ def test_names_of_positions_are_in_the_ids(place: Workplace) -> None:
         assert not set(first) & set(other.plan(named).values())
 
 
-@pytest.mark.parametrize("options", [{"waiting": 0}, {"incomplete": 0}, {"patience": 0}, {"when_full": "ask"}])
+@pytest.mark.parametrize("options", [{"waiting": 0}, {"incomplete": 0}, {"timeout": 0}, {"when_full": "ask"}])
 def test_settings_that_can_t_be_are_refused(place: Workplace, options: Any) -> None:
     with pytest.raises(SettingError, match=next(iter(options))):
         FieldHandler(place.station, place.predictor, place.store, **options)

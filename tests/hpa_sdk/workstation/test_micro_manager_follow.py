@@ -116,7 +116,7 @@ def test_it_ends_when_predictions_fail_or_are_dropped(place: Workplace, problem:
 def test_it_ends_when_answers_are_lost(place: Workplace) -> None:
     gate = threading.Event()
     began = time.monotonic()
-    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), patience=0.1) as (handler, results):
+    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), timeout=0.1) as (handler, results):
         simulated_core(planes(2)).mda.run(follow_up(handler, plan(2, exposure=1), again, timeout=0.5), output=[handler])
         assert results == []
     assert time.monotonic() - began < 10
@@ -180,7 +180,7 @@ def test_it_can_be_cancelled_while_it_waits(place: Workplace) -> None:
         asked.append(name)
         gate.wait(20)
 
-    with place.handler(Stubborn(place.predictor, hang), patience=0.1) as (handler, results):
+    with place.handler(Stubborn(place.predictor, hang), timeout=0.1) as (handler, results):
         core = simulated_core(planes(1))
         assert run_and_cancel(core, follow_up(handler, plan(1, exposure=1), again), handler, lambda: bool(asked)) < 15
     gate.set()

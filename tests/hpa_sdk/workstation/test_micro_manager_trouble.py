@@ -97,7 +97,7 @@ def test_a_predictor_that_hangs_holds_nobody_up_for_long(place: Workplace, when_
     gate = threading.Event()
     began = time.monotonic()
     predictor = Stubborn(place.predictor, lambda name: name.endswith("1") and gate.wait(60))
-    with place.handler(predictor, patience=0.3, waiting=1, when_full=when_full) as (handler, received):
+    with place.handler(predictor, timeout=0.3, waiting=1, when_full=when_full) as (handler, received):
 
         def wait_for_the_first(_: object, event: useq.MDAEvent) -> None:
             if event.index["p"] == 1:

@@ -170,7 +170,7 @@ def test_old_ids_of_a_field_are_removed_even_after_a_stop(tmp_path: Path) -> Non
         assert (tmp_path / "a#2.json").exists()
         (tmp_path / "a.json").rmdir()
         store.publish()
-        assert store.ledger.gone() == []
+        assert store.ledger.removed() == []
 
 
 def test_an_id_that_comes_back_keeps_its_file(tmp_path: Path) -> None:

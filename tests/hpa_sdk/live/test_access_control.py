@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.live.access_control import MOST_AT_ONCE, Guard, Rules
+from hpa_sdk.live.access_control import MOST_AT_ONCE, AccessControl, AccessRules
 from hpa_sdk.live.server import rules_for
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import TOKEN, Page, field, serving
@@ -104,8 +104,8 @@ def test_one_request_too_many_is_asked_to_come_again() -> None:
         await send({"type": "http.response.body"})
 
     async def ask_all() -> list[httpx.Response]:
-        guard = Guard(slow, Rules(hosts=None, token=None, largest_body=10))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://here") as client:
+        app = AccessControl(slow, AccessRules(hosts=None, token=None, largest_body=10))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
             asked = [asyncio.create_task(client.post("/predict")) for _ in range(MOST_AT_ONCE + 3)]
             for refused in islice(asyncio.as_completed(asked, timeout=60), 3):
                 await refused
