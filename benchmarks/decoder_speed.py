@@ -91,7 +91,7 @@ def _pillow(path: Path) -> npt.NDArray[np.generic]:
 
 
 def time_decoder(decoder: Decoder, files: Sequence[Path]) -> float:
-    """Give the milliseconds of processor time that a decoder needs for a plane."""
+    """Return the milliseconds of processor time that a decoder needs for a plane."""
     begun = time.process_time()
     for file in files:
         decoder(file)

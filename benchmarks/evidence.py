@@ -102,7 +102,7 @@ def _fits(options: argparse.Namespace, data: str, fields: Path, held_out: Path, 
 
 
 def _simulated(options: argparse.Namespace) -> tuple[Path, Path]:
-    """Give the simulated fields to fit on and those held out."""
+    """Return the simulated fields to fit on and those held out."""
     work: Path = options.work
     folders = work / "simulated-28", work / "simulated-28-held-out"
     for folder, count, seed in zip(folders, (options.fields, options.held_out), (1, 2), strict=True):
@@ -112,7 +112,7 @@ def _simulated(options: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def _real_cells(options: argparse.Namespace) -> tuple[Path, Path]:
-    """Give four fifths of the real fields to fit on, and the fifth held out."""
+    """Return four fifths of the real fields to fit on, and the fifth held out."""
     dataset = read_dataset(options.real_cells)
     folders = options.work / "real-cells", options.work / "real-cells-held-out"
     for folder, rows in zip(folders, stratified_split(dataset.targets), strict=True):
@@ -195,7 +195,7 @@ def _measure(
 
 
 def _budgeted(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """Give the recipe with its stages scaled to the budget in proportion."""
+    """Return the recipe with its stages scaled to the budget in proportion."""
     steps = max(1, round(options.presentations / options.epochs / recipe.batch_size))
     whole = sum(stage.epochs for stage in recipe.stages)
     *first, last = recipe.stages

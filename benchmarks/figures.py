@@ -23,7 +23,7 @@ def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
 
 
 def ratios(rows: Iterable[Mapping[str, float]], over: str) -> dict[str, Spread]:
-    """Give the ratio of each figure to one of them in the same turn."""
+    """Return the ratio of each figure to one of them in the same turn."""
     rows = list(rows)
     return {name: Spread.of([row[name] / row[over] for row in rows]) for name in rows[0] if name != over}
 

@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def _trials(options: argparse.Namespace) -> Iterator[tuple[Path, str, int]]:
-    """Give each file, setting and batch size, the plain ones first."""
+    """Yield each file, setting and batch size, the plain ones first."""
     ways = list(WAYS) if options.device.startswith("cuda") else ["plain"]
     for way, model in itertools.product(ways, (options.fp32, options.fp16)):
         if not (way == "tf32" and model == options.fp16):
@@ -141,7 +141,7 @@ def _measure(
 
 
 def fp16_peak(gpu: int) -> float:
-    """Give the fp16 operations per second of the fastest matrix product on a GPU."""
+    """Return the fp16 operations per second of the fastest matrix product on a GPU."""
     onnxruntime.preload_dlls()
     best = 0.0
     for side in _SIDES:

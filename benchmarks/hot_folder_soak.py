@@ -213,7 +213,7 @@ class Soak:
             time.sleep(0.2)
 
     def _delay(self, name: str) -> float:
-        """Give the seconds from closing a field's last plane to its JSON file."""
+        """Return the seconds from closing a field's last plane to its JSON file."""
         for channel in Channel:
             (self._watched / f"{name}_{channel}.png").write_bytes(self._random.choice(self._pictures))
         closed = time.monotonic()

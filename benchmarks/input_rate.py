@@ -146,7 +146,7 @@ def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def peak_rate() -> float:
-    """Give the operations per second of the fastest matrix product in the precision of the networks."""
+    """Return the operations per second of the fastest matrix product in the precision of the networks."""
     dtype = keras.mixed_precision.dtype_policy().compute_dtype
     best = 0.0
     for side in _SIDES:

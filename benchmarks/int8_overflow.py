@@ -99,7 +99,7 @@ def _answer(session: onnxruntime.InferenceSession, images: list[npt.NDArray[np.f
 
 
 def _error(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
-    """Give the root mean square of the difference, in logits."""
+    """Return the root mean square of the difference, in logits."""
     return float(np.sqrt(np.mean((log_odds(found) - log_odds(expected)) ** 2)))
 
 

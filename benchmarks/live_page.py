@@ -221,7 +221,7 @@ def _sample_memory(process: int, memory: list[float], done: threading.Event) -> 
 
 
 def _memory(process: int) -> float:
-    """Give the resident memory of a process in MiB, if the system reports it as Linux does; else 0."""
+    """Return the resident memory of a process in MiB, if the system reports it as Linux does; else 0."""
     status = Path(f"/proc/{process}/status")
     match = re.search(r"VmRSS:\s*(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
     return int(match[1]) / 1024 if match else 0.0

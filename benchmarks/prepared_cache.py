@@ -117,7 +117,7 @@ def measure_memory(dataset: Dataset, folder: Path) -> None:
 
 
 def repeated(dataset: Dataset, fields: int) -> Dataset:
-    """Give a data set that repeats the same fields."""
+    """Return a data set that repeats the same fields."""
     rows = np.arange(fields) % len(dataset.samples)
     return replace(
         dataset,

@@ -106,7 +106,7 @@ def _measured(answers: Callable[[], _Answers], count: int) -> RunTimes:
 
 
 def _processor_times() -> dict[psutil.Process, float]:
-    """Give the seconds of this process and of each descendant, including its ended children."""
+    """Return the seconds of this process and of each descendant, including its ended children."""
     here = psutil.Process()
     return {each: sum(each.cpu_times()[:4]) for each in [here, *here.children(recursive=True)]}
 

@@ -119,7 +119,7 @@ class _ShrunkFields:
 
 
 def _variants(presentations: int, rates: float) -> dict[str, Recipe]:
-    """Give the recipes, with one stage each, all of the same length."""
+    """Return the recipes, with one stage each, all of the same length."""
     study, strong = (_shortened(read_recipe(name), presentations, rates) for name in ("study", "strong"))
     return {
         "study": study,

@@ -117,7 +117,7 @@ def _on_all_sessions(session: Session, seconds: float) -> Callable[[], float]:
 
 
 def int8_peak() -> float:
-    """Give the int8 operations per second of one thread."""
+    """Return the int8 operations per second of one thread."""
     best = 0.0
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -51,7 +51,7 @@ class Stage(XYStageDevice):
         self._place = (x, y)
 
     def get_position_um(self) -> tuple[float, float]:
-        """Give the position."""
+        """Return the position."""
         return self._place
 
     def home(self) -> None:
@@ -74,7 +74,7 @@ class FilterWheel(StateDevice):
     _position = 0
 
     def get_state(self) -> int:
-        """Give the current filter."""
+        """Return the current filter."""
         return self._position
 
     def set_state(self, position: int) -> None:
@@ -107,7 +107,7 @@ class Camera(SimpleCameraDevice):
         self._exposure = 10.0
 
     def get_exposure(self) -> float:
-        """Give the exposure in milliseconds."""
+        """Return the exposure in milliseconds."""
         return self._exposure
 
     def set_exposure(self, exposure: float) -> None:
@@ -115,12 +115,12 @@ class Camera(SimpleCameraDevice):
         self._exposure = exposure
 
     def sensor_shape(self) -> tuple[int, int]:
-        """Give height and width in pixels."""
+        """Return height and width in pixels."""
         _, height, width = self._fields[0].shape
         return height, width
 
     def dtype(self) -> np.dtype[Any]:
-        """Give the type of a pixel."""
+        """Return the type of a pixel."""
         return self._fields[0].dtype
 
     def snap(self, buffer: npt.NDArray[Any]) -> Mapping[str, object]:

@@ -51,16 +51,16 @@ class Fields:
     _read: dict[str, tuple[FileState, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def take(self, rows: Sequence[int]) -> Fields:
-        """Give some of the fields, in the order of `rows`."""
+        """Return some of the fields, in the order of `rows`."""
         targets = None if self.targets is None else self.targets[list(rows)]
         return replace(self, samples=tuple(self.samples[row] for row in rows), targets=targets)
 
     def first(self, count: int) -> Fields:
-        """Give the first fields, or all of them if there are fewer."""
+        """Return the first fields, or all of them if there are fewer."""
         return self.take(range(min(count, len(self.samples))))
 
     def without(self, *others: Fields, most: int) -> Fields:
-        """Give at most `most` fields, the first ones that are in none of the others.
+        """Return at most `most` fields, the first ones that are in none of the others.
 
         A field is identified by its files, for any spelling of their paths, and a copy by the content of its files.
         """
@@ -134,7 +134,7 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
 
 
 def table_or_folder(data: Path) -> Path:
-    """Give the table of a labelled folder, or the path itself where there is none."""
+    """Return the table of a labelled folder, or the path itself where there is none."""
     table = data / _TABLE
     return table if table.is_file() else data
 

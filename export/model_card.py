@@ -15,7 +15,7 @@ from hpa_sdk.models.onnx_file import graph_sha256
 
 
 def card_for(serialized: bytes, card: ModelCard, **changes: Any) -> ModelCard:  # noqa: ANN401
-    """Give a card with the hash of its graph, today's date, and other changes.
+    """Return a card with the hash of its graph, today's date, and other changes.
 
     Parameters
     ----------

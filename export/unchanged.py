@@ -12,7 +12,7 @@ from hpa_sdk.files.file_state import FileStamp, stamp_of
 
 
 def stable_stamp(path: Path) -> FileStamp | None:
-    """Give the stamp of a file at a time when every later change changes the stamp; None if it can't be read."""
+    """Return the stamp of a file at a time when every later change changes the stamp; None if it can't be read."""
     stamp = _look(path)
     if stamp is not None and stamp.unsettled_seconds:
         # Two changes in quick succession could have the same times.

@@ -73,7 +73,7 @@ class RealNetworks:
         self._folder = folder
 
     def run(self, name: NetworkName) -> Path:
-        """Give the run folder of a network."""
+        """Return the run folder of a network."""
         folder = self._folder / name
         if folder.exists():
             return folder
@@ -82,7 +82,7 @@ class RealNetworks:
         return folder
 
     def exported(self, name: NetworkName) -> Path:
-        """Give the ONNX file of a network."""
+        """Return the ONNX file of a network."""
         path = self._folder / f"{name}.onnx"
         if not path.exists():
             run_command("export", "onnx", self.run(name), "-o", path, "--count", FIELDS)

@@ -21,7 +21,7 @@ Protocol = Literal["s3", "gs"]
 
 @contextlib.contextmanager
 def bucket(protocol: Protocol) -> Iterator[str]:
-    """Give the address of an empty bucket; processes that are started meanwhile find it too."""
+    """Yield the address of an empty bucket; processes that are started meanwhile find it too."""
     start = {"s3": _start_s3, "gs": _start_gs}[protocol]
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         start(patch, stack)

@@ -93,7 +93,7 @@ def describe(file: OnnxFile, card: ModelCard, content: bytes, authors: tuple[str
 
 
 def spdx_licence(card: ModelCard) -> str | None:
-    """Give the card's licence if it is in the SPDX list; the format accepts no other."""
+    """Return the card's licence if it is in the SPDX list; the format accepts no other."""
     try:
         licence = canonicalize_license_expression(card.licence)
     except InvalidLicenseExpression:

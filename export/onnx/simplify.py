@@ -98,7 +98,7 @@ def _flatten(model: onnx.ModelProto) -> None:
 
 
 def _width_read(graph: onnx.GraphProto, weights: Mapping[str, onnx.TensorProto], name: str) -> int:
-    """Give the input width of the dense layer that reads a tensor; 0 if there is none."""
+    """Return the input width of the dense layer that reads a tensor; 0 if there is none."""
     for node in graph.node:
         if node.op_type == "MatMul" and node.input[0] == name and node.input[1] in weights:
             return int(weights[node.input[1]].dims[0])

@@ -155,7 +155,7 @@ class Quantizer:
         return answer(self._parent.path, self._parent.card, self._calibration)
 
     def _ranges(self, method: CalibrationName) -> Path:
-        """Give the file with the ranges of all activations, collected one field at a time."""
+        """Return the file with the ranges of all activations, collected one field at a time."""
         ranges = self._work / f"{method}.json"
         if ranges.exists():
             return ranges

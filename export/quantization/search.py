@@ -116,7 +116,7 @@ def _name(plan: QuantizationPlan, setting: str) -> str:
 
 
 def _alternatives(quantizer: Quantizer) -> Iterator[tuple[str, Any]]:
-    """Give the settings that may improve the answers at little cost, then those that may cost much more."""
+    """Yield the settings that may improve the answers at little cost, then those that may cost much more."""
     yield from (("calibration", value) for value in ("Entropy", "Percentile"))
     # All other layers use the rounded outputs of the first ones, where most of the error comes from.
     yield from (("excluded", quantizer.convolutions[:count]) for count in range(1, _STEM + 1))

@@ -113,7 +113,7 @@ def replace_convolutions(model: onnx.ModelProto) -> Replaced:
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """Give the shape of pictures, with 1 for the batch; None if another dimension is unknown."""
+    """Return the shape of pictures, with 1 for the batch; None if another dimension is unknown."""
     sizes = [size.dim_value for size in value.type.tensor_type.shape.dim][1:]
     return (1, *sizes) if len(sizes) == len("CHW") and all(sizes) else None
 
@@ -132,7 +132,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 def _products(
     node: onnx.NodeProto, tiles: tuple[int, int], taken: tuple[int, ...], given: tuple[int, ...]
 ) -> list[onnx.NodeProto]:
-    """Give the nodes that replace a convolution."""
+    """Return the nodes that replace a convolution."""
     # The outputs of nodes have unique names in every graph; node names need not be unique.
     name, (images, weight, *bias) = node.output[0], node.input
     top, left, *_ = _attributes(node).get("pads", [0, 0])
@@ -189,7 +189,7 @@ def _flattened(weight: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def _transforms() -> list[onnx.TensorProto]:
-    """Give the two-dimensional transforms of tiles, weights and results, each the square of the one-dimensional one."""
+    """Return the 2-dimensional transforms of tiles, weights and results, each the square of the 1-dimensional one."""
     taken, taps, given = _transforms_in_one_dimension()
     arrays = {
         _TAKEN: np.kron(taken, taken).reshape(_PLACES, 1, _SIDE, _SIDE),

@@ -38,7 +38,7 @@ class Baseline(Protocol):
     name: str
 
     def answers(self, samples: Iterator[Sample]) -> Generator[Probabilities]:
-        """Give the probabilities of each sample, float32 of shape (28,), in order."""
+        """Yield the probabilities of each sample, float32 of shape (28,), in order."""
 
 
 class OtherPredictor:

@@ -102,7 +102,7 @@ def _add_results(app: FastAPI, service: Service) -> None:
         failed: bool | None = None,  # noqa: FBT001 - a parameter of the query
         label: Annotated[int | None, Query(ge=0, lt=len(Label))] = None,
     ) -> Response:
-        """Give results, newest first: those with a number below `before`, that failed or not, or that have a label."""
+        """Return results, newest first: with a number below `before`, that failed or not, or that have a label."""
         service.check_store(store)
         rows = await run_in_threadpool(service.view.page, before=before, count=count, failed=failed, label=label)
         following = b"%d" % rows[-1].number if len(rows) == count else b"null"
@@ -110,7 +110,7 @@ def _add_results(app: FastAPI, service: Service) -> None:
 
     @app.get("/results/{name:path}", response_model=NumberedResult)
     async def result(name: str) -> Response:
-        """Give the result of an id."""
+        """Return the result of an id."""
         row = await run_in_threadpool(service.view.get, name)
         if row is None:
             raise HTTPException(404, no_such_result(name).what)

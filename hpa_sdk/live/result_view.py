@@ -94,12 +94,12 @@ class ResultView:
             self._database.close()
 
     def get(self, name: str) -> Row | None:
-        """Give the result of an id."""
+        """Return the result of an id."""
         rows = self._rows("SELECT number, id, content FROM results WHERE id = :name", name=name)
         return rows[0] if rows else None
 
     def page(self, *, before: int, count: int, failed: bool | None = None, label: int | None = None) -> list[Row]:
-        """Give results, newest first.
+        """Return results, newest first.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class ResultView:
         return self._rows(_PAGE, before=before, count=count, failed=failed, label=label)
 
     def after(self, number: int, count: int) -> list[Row]:
-        """Give results with a number above this, oldest first."""
+        """Return results with a number above this, oldest first."""
         statement = "SELECT number, id, content FROM results WHERE number > :number ORDER BY number LIMIT :count"
         return self._rows(statement, number=number, count=count)
 

@@ -94,7 +94,7 @@ def make_fields(
 
 
 def sort_for_review(fields: Sequence[Field]) -> list[int]:
-    """Give positions: the worst mistakes first where truth is known, else the least sure answers; failures last."""
+    """Return positions: the worst mistakes first where truth is known, else the least sure answers; failures last."""
 
     def interest(at: int) -> tuple[float, float]:
         certainty = fields[at].certainty

@@ -97,7 +97,7 @@ def judge(pairs: Iterable[tuple[Labels, Labels]]) -> tuple[ClassFigures, ...]:
 
 
 def overall(figures: Sequence[ClassFigures]) -> tuple[float | None, float | None]:
-    """Give micro F1 over all decisions, and macro F1 over the classes that occur in truth."""
+    """Return micro F1 over all decisions, and macro F1 over the classes that occur in truth."""
     total = ClassFigures(
         support=sum(found.support for found in figures),
         predicted=sum(found.predicted for found in figures),

@@ -109,11 +109,11 @@ class Ledger(SqliteFile):
         self.rows("DELETE FROM gone WHERE id = ?", name)
 
     def get(self, name: str) -> Result | None:
-        """Give the result of an id."""
+        """Return the result of an id."""
         return next((result for _, result in self._results("WHERE id = ?", name)), None)
 
     def newest(self, count: int) -> list[Result]:
-        """Give the newest results, newest first."""
+        """Return the newest results, newest first."""
         return [result for _, result in self._results("ORDER BY number DESC LIMIT ?", count)]
 
     def after(self, number: int, count: int) -> list[tuple[int, Result]]:
@@ -125,11 +125,11 @@ class Ledger(SqliteFile):
         return int(self.rows(f"SELECT count(*) FROM results {'WHERE failed' * failed}")[0][0])  # noqa: S608
 
     def without_file(self, count: int, after: int = 0) -> list[tuple[int, Result]]:
-        """Give results that have no file of their own yet, oldest first, with their numbers."""
+        """Return results that have no file of their own yet, oldest first, with their numbers."""
         return self._results("WHERE NOT has_file AND number > ? ORDER BY number LIMIT ?", after, count)
 
     def ids_without_file(self) -> list[str]:
-        """Give the ids of all results that have no file of their own yet."""
+        """Return the ids of all results that have no file of their own yet."""
         return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
 
     def set_has_file(self, number: int) -> None:

@@ -134,11 +134,11 @@ class ResultStore:
                 raise _unwritable(self.folder, error) from error
 
     def get(self, name: str) -> Result | None:
-        """Give the result of an id."""
+        """Return the result of an id."""
         return self.ledger.get(name)
 
     def newest(self, count: int) -> list[Result]:
-        """Give the newest results, newest first."""
+        """Return the newest results, newest first."""
         return self.ledger.newest(count)
 
     def after(self, number: int, count: int = _ROWS_AT_ONCE) -> list[tuple[int, Result]]:

@@ -18,7 +18,7 @@ _INLINE = re.compile(r"`([^`\n]+)`")
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Give the words of each command of the project's own on a page, in code blocks and within sentences."""
+    """Yield the words of each command of the project's own on a page, in code blocks and within sentences."""
     text = page.read_text(encoding="utf-8")
     lines = [line.strip().removeprefix("$ ") for line in text.splitlines() if line.startswith(("    ", "\t"))]
     for block in _FENCED.finditer(text):
@@ -32,13 +32,13 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def scripts(page: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Give each benchmark and example that a page names, with the options that it is given there."""
+    """Yield each benchmark and example that a page names, with the options that it is given there."""
     for found in _SCRIPT.finditer(page.read_text(encoding="utf-8").replace("\\\n", " ")):
         place = found["example"] or f"benchmarks/{found['benchmark']}.py"
         yield ROOT / place, re.findall(r"--[a-z][a-z0-9-]*", found["arguments"])
 
 
 def snippets(page: Path) -> list[str]:
-    """Give the Python code on a page, in order."""
+    """Return the Python code on a page, in order."""
     found = _FENCED.finditer(page.read_text(encoding="utf-8"))
     return [block["text"] for block in found if block["language"] == "python"]

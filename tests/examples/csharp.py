@@ -66,7 +66,7 @@ def compile_example(source: Path, sdk: Path, runtime: Path, library: Path, out: 
 
 
 def environment(out: Path) -> dict[str, str]:
-    """Give the environment in which .NET finds what was put into a folder, and does without ICU."""
+    """Return the environment in which .NET finds what was put into a folder, and does without ICU."""
     return os.environ | {"LD_LIBRARY_PATH": str(out), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
 
 

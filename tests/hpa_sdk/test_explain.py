@@ -77,7 +77,7 @@ def noise(*, dtype: type = np.uint8) -> npt.NDArray[Any]:
 
 
 def inside(page: npt.NDArray[np.float32]) -> float:
-    """Give the share of a map's mass above 0 in the place."""
+    """Return the share of a map's mass above 0 in the place."""
     positive = page.clip(0)
     return float(positive[PLACE].sum() / positive.sum())
 

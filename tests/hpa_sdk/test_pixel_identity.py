@@ -27,7 +27,7 @@ from tests.small import random_planes, write_planes
 
 
 def by_id(text: str) -> dict[str, list[str]]:
-    """Give the cells of a table's rows without the stamps, by id."""
+    """Return the cells of a table's rows without the stamps, by id."""
     return {row.split(",")[0]: row.split(",")[1:-1] for row in text.splitlines()[1:]}
 
 

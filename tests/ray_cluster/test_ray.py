@@ -100,7 +100,7 @@ class Watched:
 
 
 def begun(folder: Path) -> dict[str, set[str]]:
-    """Give what each node began."""
+    """Return what each node began."""
     nodes: dict[str, set[str]] = {}
     for file in folder.iterdir():
         node, first = file.name.split()

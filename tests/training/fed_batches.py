@@ -51,7 +51,7 @@ class Fed(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
 
 
 def draw() -> FieldBatches:
-    """Give batches of one field."""
+    """Return batches of one field."""
     targets = np.zeros((FIELDS, 1), np.float32)
     return FieldBatches(NumberedImages(), targets, batch_size=1, steps=STEPS, augmentation="none", seed=0)
 

@@ -125,7 +125,7 @@ def silent(handler: Handler, content: bytes) -> None:
 
 
 def trickle(handler: Handler, content: bytes) -> None:
-    """Give a byte now and then until the client hangs up, which the write then raises."""
+    """Send a byte now and then until the client hangs up, which the write then raises."""
     handler.start(200, Content_Length=len(content))
     for byte in content[:400]:
         handler.wfile.write(bytes([byte]))

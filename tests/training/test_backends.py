@@ -29,7 +29,7 @@ DEVICES = ("one", "all")
 
 
 def sharing(backend: str, count: int) -> dict[str, str]:
-    """Give the environment in which a backend sees several devices."""
+    """Return the environment in which a backend sees several devices."""
     if backend == "jax":
         return {"KERAS_BACKEND": backend, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
     # Under TensorFlow each device normalizes and drops for itself.

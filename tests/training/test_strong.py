@@ -81,7 +81,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
 
 
 def strong(**changes: Any) -> Recipe:
-    """Give the recipe at a rate that leaves no two steps with the same weights."""
+    """Return the recipe at a rate that leaves no two steps with the same weights."""
     sizes = {"steps_per_epoch": STEPS, "batch_size": 4, "validation_fields": 8, "statistics_fields": 8}
     recipe = read_recipe("strong").adjusted("vgg16", epochs=EPOCHS, **sizes, **changes)
     return replace(recipe, stages=(replace(recipe.stages[0], learning_rate=1e-2),))

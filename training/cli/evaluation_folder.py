@@ -51,7 +51,7 @@ class Identity:
 
     @classmethod
     def of(cls, fitted: FittedRun, dataset: Dataset, *, part: Part, views: int, threshold: Threshold) -> Identity:
-        """Give the identity of an evaluation, in the form in which it is read back."""
+        """Return the identity of an evaluation, in the form in which it is read back."""
         identity = cls(
             tables=tuple(map(str, dataset.tables)),
             data_fingerprint=dataset.fingerprint,

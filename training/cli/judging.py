@@ -53,7 +53,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def thresholds_of(fitted: FittedRun, threshold: Threshold, views: int, dataset: Dataset) -> Tuned:
-    """Give the 28 thresholds for the options."""
+    """Return the 28 thresholds for the options."""
     if threshold == "card":
         return thresholds_for_views(fitted, views, dataset)
     return Tuned(thresholds=(threshold,) * len(Label), description=f"{threshold:g} for every class")
@@ -93,7 +93,7 @@ def report_failures(failures: Sequence[Failure]) -> None:
 
 
 def failures_as_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
-    """Give the fields that could not be read, with the reasons."""
+    """Return the fields that could not be read, with the reasons."""
     return [{"id": failure.id, "error": str(failure.error)} for failure in failures]
 
 

@@ -18,7 +18,7 @@ _BRIGHTEST = 1.05
 
 
 def view(image: Image, number: int) -> Image:
-    """Give one of the eight views of a square image.
+    """Return one of the eight views of a square image.
 
     Parameters
     ----------

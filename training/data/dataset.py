@@ -53,7 +53,7 @@ class Dataset:
     tables: tuple[Path, ...] = ()
 
     def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
-        """Give the samples in these rows, in their order."""
+        """Return the samples in these rows, in their order."""
         return tuple(self.samples[row] for row in rows)
 
 

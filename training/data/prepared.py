@@ -33,11 +33,11 @@ class ImageSource(Protocol):
     """The fields of a data set as the networks see them, by row; thread-safe."""
 
     def __len__(self) -> int:
-        """Give the number of fields."""
+        """Return the number of fields."""
         ...
 
     def __getitem__(self, rows: Rows) -> Images:
-        """Give the images of some rows, in their order: float32 of shape (N, 299, 299, 3), 0 to 1."""
+        """Return the images of some rows, in their order: float32 of shape (N, 299, 299, 3), 0 to 1."""
         ...
 
 
@@ -142,7 +142,7 @@ def fields_to_prepare(dataset: Dataset, folder: Path) -> int:
 
 
 def prepared_folder(data: Path) -> Path:
-    """Give the folder of prepared images of a data set: ``.prepared``, in the folder of its table.
+    """Return the folder of prepared images of a data set: ``.prepared``, in the folder of its table.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ class _PartialImages:
 
 
 def _header(fields: int) -> bytes:
-    """Give the first bytes of an NPY file of images."""
+    """Return the first bytes of an NPY file of images."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *_SHAPE)}

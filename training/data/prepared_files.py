@@ -91,7 +91,7 @@ class PreparedFiles:
         return record if record.shape == shape and record.dtype == np.int64 else np.full(shape, _UNPREPARED)
 
     def unprepared(self, stamps: Stamps) -> npt.NDArray[np.intp]:
-        """Give the rows of the fields that are not in the images, or whose planes have changed."""
+        """Return the rows of the fields that are not in the images, or whose planes have changed."""
         there = self.images.exists() or self.partial.exists()
         recorded = self.read_record(len(stamps)) if there else np.full_like(stamps, _UNPREPARED)
         known = (stamps != _UNKNOWN) & (recorded != _UNKNOWN)
@@ -104,7 +104,7 @@ class PreparedFiles:
 
 
 def plane_stamps(samples: tuple[Sample, ...]) -> Stamps:
-    """Give the current stamps of all planes, each looked at once."""
+    """Return the current stamps of all planes, each looked at once."""
     stamps = np.zeros((len(samples), _most_files(samples), _NUMBERS), np.int64)
     for row, sample in zip(stamps, samples, strict=True):
         row[: len(sample.files)] = [_look(file) for file in sample.files]
@@ -121,7 +121,7 @@ def planes_sha256(samples: tuple[Sample, ...]) -> str:
 
 
 def as_numbers(stamps: Iterable[FileStamp], files: int) -> npt.NDArray[np.int64]:
-    """Give the stamps of a field's files as a row of `Stamps` for this number of files."""
+    """Return the stamps of a field's files as a row of `Stamps` for this number of files."""
     row = np.zeros((files, _NUMBERS), np.int64)
     # A file that was added since is found by the next look at all fields, which then has more files.
     for place, stamp in zip(row, stamps, strict=False):

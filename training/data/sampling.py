@@ -16,7 +16,7 @@ COMMON = 0.1
 
 
 def draw_probabilities(targets: Targets, sampling: SamplingName) -> npt.NDArray[np.float64]:
-    """Give the probability of each field in a draw.
+    """Return the probability of each field in a draw.
 
     ``"repeat_factor"`` weights a field by its rarest class, max over its classes of max(1, sqrt(t / f)), with f the
     share of fields that have the class and t = `COMMON` (Gupta, Dollar and Girshick, "LVIS", CVPR 2019,

@@ -89,7 +89,7 @@ def _fill(folder: Path, planes: Path, targets: Mapping[str, str]) -> tuple[Plane
 
 
 def _fetch_set() -> tuple[Path, Path]:
-    """Give the label table, and the archive or the folder of the planes, in kagglehub's cache."""
+    """Return the label table, and the archive or the folder of the planes, in kagglehub's cache."""
     # kagglehub prints to the stdout that it finds at import; stdout is reserved for results.
     with raise_kaggle_errors(COMPETITION_URL), redirect_stdout(sys.stderr):
         kagglehub = _import_kagglehub()

@@ -46,7 +46,7 @@ def raise_kaggle_errors(competition_url: str) -> Iterator[None]:
 
 
 def status_of(error: OSError) -> int | None:
-    """Give the HTTP status of Kaggle's answer, if there was one."""
+    """Return the HTTP status of Kaggle's answer, if there was one."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 

@@ -34,7 +34,7 @@ class PartialFile:
         self._version = path.with_name(f"{path.name}.version")
 
     def range_headers(self) -> dict[str, str]:
-        """Give the headers that request the rest; none if nothing has been received yet."""
+        """Return the headers that request the rest; none if nothing has been received yet."""
         if not self._version.is_file() or not self._arrived():
             return {}
         return {"Range": f"bytes={self._arrived()}-", "If-Range": self._version.read_text(encoding="ascii")}
@@ -71,7 +71,7 @@ class PartialFile:
             ) from error
 
     def content(self) -> bytes:
-        """Give all bytes."""
+        """Return all bytes."""
         return self._path.read_bytes()
 
     def discard(self) -> None:

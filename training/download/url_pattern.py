@@ -40,7 +40,7 @@ class UrlPattern:
         self._check_address()
 
     def url(self, field_id: str, channel: Channel) -> str:
-        """Give the address of one plane."""
+        """Return the address of one plane."""
         folder, _, rest = field_id.partition("_")
         parts = {"id": field_id, "folder": folder, "rest": rest, "channel": channel.value}
         return self.pattern.format_map({name: quote(part, safe="") for name, part in parts.items()})

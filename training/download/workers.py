@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.2
 def run_all(
     work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, stopped: threading.Event
 ) -> Generator[Result]:
-    """Give the results in order of completion; only a few items wait at any time.
+    """Yield the results in order of completion; only a few items wait at any time.
 
     Parameters
     ----------

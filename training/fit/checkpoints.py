@@ -192,7 +192,7 @@ def callbacks(
     averaged: bool,
     statistics: Images | None,
 ) -> list[keras.callbacks.Callback]:
-    """Give the callbacks that validate and save, in the order in which Keras must call them."""
+    """Return the callbacks that validate and save, in the order in which Keras must call them."""
     return [
         SaveState(progress, folder, every, batches=batches, seed=seed),
         *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaged else []),

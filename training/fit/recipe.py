@@ -102,7 +102,7 @@ class Recipe:
         return self.steps_per_epoch * sum(stage.epochs for stage in self.stages)
 
     def adjusted(self, network: NetworkName, *, epochs: int | None = None, **changes: Any) -> Recipe:  # noqa: ANN401
-        """Give the recipe for one network, with the given changes.
+        """Return the recipe for one network, with the given changes.
 
         Parameters
         ----------

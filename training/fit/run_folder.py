@@ -70,7 +70,7 @@ class Plan:
     white: White | None = None
 
     def record(self) -> dict[str, Any]:
-        """Give the plan in the form of the record."""
+        """Return the plan in the form of the record."""
         data = [str(source.resolve()) for source in self.data]
         weights = str(self.weights.resolve() if isinstance(self.weights, Path) else self.weights)
         plain: dict[str, Any] = json.loads(
@@ -230,13 +230,13 @@ def _as_json(record: dict[str, Any]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of Python and of the packages that affect a fit."""
+    """Return the versions of Python and of the packages that affect a fit."""
     backend = keras.backend.backend()
     return {"python": platform.python_version()} | {name: version(name) for name in (*_PACKAGES, backend)}
 
 
 def code_revision() -> str:
-    """Give the git revision of this checkout, with ``+`` where files differ from it; ``"unknown"`` outside git."""
+    """Return the git revision of this checkout, with ``+`` where files differ from it; ``"unknown"`` outside git."""
     try:
         completed = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],  # noqa: S607 - the user's git

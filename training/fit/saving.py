@@ -58,5 +58,5 @@ def _size(network: keras.Model) -> int:
 
 
 def _width(dtype: str) -> int:
-    """Give the bytes per number; NumPy does not know bfloat16."""
+    """Return the bytes per number; NumPy does not know bfloat16."""
     return 2 if dtype == "bfloat16" else int(np.dtype(dtype).itemsize)

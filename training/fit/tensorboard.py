@@ -58,7 +58,7 @@ class WriteEvents(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
 @contextmanager
 def write_events(folder: Path, *, first_epoch: int) -> Iterator[WriteEvents]:
-    """Give a callback that appends to the events in a folder.
+    """Yield a callback that appends to the events in a folder.
 
     TensorBoard reads the files of a folder as one. Each starts with the mark of a new session, which makes TensorBoard
     ignore `first_epoch` and later epochs in earlier files: so an epoch that a killed fit had written but not saved

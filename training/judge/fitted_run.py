@@ -132,12 +132,12 @@ def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
 
 
 def at_white_level_of(run: FittedRun, dataset: Dataset) -> Dataset:
-    """Give the run's own data the white level of the fit, unless another one is set; other data is unchanged."""
+    """Set the white level of the fit, unless another one is set; other data is unchanged."""
     return replace(dataset, white=run.white) if dataset.white is None and is_data_of(run, dataset) else dataset
 
 
 def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
-    """Give the rows of a part of a data set, in the order of its table, for runs with the same split.
+    """Return the rows of a part of a data set, in the order of its table, for runs with the same split.
 
     Raises
     ------

@@ -43,7 +43,7 @@ _COLUMNS = 7
 
 @contextmanager
 def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
-    """Give an empty figure in this project's style; write it atomically as PNG when the block ends without an error.
+    """Yield an empty figure in this project's style; write it atomically as PNG if the block ends without an error.
 
     Parameters
     ----------

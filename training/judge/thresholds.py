@@ -79,12 +79,12 @@ class _F1Curve:
     f1: _Numbers
 
     def at(self, thresholds: _Numbers) -> _Numbers:
-        """Give the F1 at any thresholds; above the highest score nothing is predicted, and F1 is 0."""
+        """Return the F1 at any thresholds; above the highest score nothing is predicted, and F1 is 0."""
         f1: _Numbers = np.append(self.f1, 0.0)
         return f1[np.searchsorted(self.scores, thresholds)]
 
     def best_cut(self, near: float) -> float:
-        """Give the best cut, and of several equally good ones the nearest to a threshold."""
+        """Return the best cut, and of several equally good ones the nearest to a threshold."""
         cuts = _cuts(self.scores)[np.isclose(self.f1, self.f1.max(), rtol=1e-12, atol=0)]
         return float(cuts[np.abs(cuts - near).argmin()])
 
@@ -97,7 +97,7 @@ def _f1_curve(present: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.floa
 
 
 def _common_threshold(curves: Iterable[_F1Curve], present: Present, probabilities: Probabilities) -> float:
-    """Give the threshold with the best macro F1.
+    """Return the threshold with the best macro F1.
 
     Between two probabilities of positive fields, a lower cut only adds false positives: so the best cut lies just below
     one of these.
@@ -109,6 +109,6 @@ def _common_threshold(curves: Iterable[_F1Curve], present: Present, probabilitie
 
 
 def _cuts(scores: _Numbers) -> _Numbers:
-    """Give the cut below each of some ascending scores, midway to the previous score."""
+    """Return the cut below each of some ascending scores, midway to the previous score."""
     wide = scores.astype(np.float64)
     return wide - np.diff(wide, prepend=0.0) / 2

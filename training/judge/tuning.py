@@ -28,7 +28,7 @@ class Tuned:
 
 
 def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
-    """Give the thresholds of a run for the mean of this number of views.
+    """Return the thresholds of a run for the mean of this number of views.
 
     The card's are for one view, as in serving. If they were tuned, those for more views are tuned in the same way: on
     the validation part of the fit's data, if that is the given data or is still where the fit read it.

@@ -13,7 +13,7 @@ from tests.hpa_sdk.batch.runs import RESUMED, predict
 
 
 def make_earlier(ledger: Path, fields: list[Sample]) -> None:
-    """Give a ledger the form of version 1: without origins, and by sizes and times of change alone."""
+    """Turn a ledger into version 1: without origins, and by sizes and times of change alone."""
     with closing(sqlite3.connect(ledger)) as file, file:
         (settings,) = file.execute("SELECT value FROM facts WHERE name = 'settings'").fetchone()
         for field in fields:

@@ -23,12 +23,12 @@ def open_group(path: Path, version: str = "0.4") -> Any:
 
 
 def planes(seed: int = 0) -> npt.NDArray[Any]:
-    """Give four planes in the order of `NAMES`."""
+    """Return four planes in the order of `NAMES`."""
     return stack(seed=seed)[:, 0]
 
 
 def expected(seed: int = 0) -> npt.NDArray[Any]:
-    """Give the same planes as red, green, blue and yellow."""
+    """Return the same planes as red, green, blue and yellow."""
     return planes(seed)[list(ORDER)]
 
 

@@ -36,14 +36,14 @@ CONTENTS = 24
 
 @lru_cache(maxsize=1)
 def planes() -> list[npt.NDArray[np.uint8]]:
-    """Give all planes that a file can hold, each of a brightness of its own."""
+    """Return all planes that a file can hold, each of a brightness of its own."""
     rng = np.random.default_rng(11)
     return [(rng.random((SIDE, SIDE)) * (8 + 10 * at)).astype(np.uint8) for at in range(CONTENTS)]
 
 
 @lru_cache(maxsize=CONTENTS)
 def file_bytes(content: int) -> bytes:
-    """Give a plane as an uncompressed TIFF: equal sizes for all."""
+    """Return a plane as an uncompressed TIFF: equal sizes for all."""
     file = io.BytesIO()
     Image.fromarray(planes()[content]).save(file, "TIFF")
     return file.getvalue()
@@ -51,7 +51,7 @@ def file_bytes(content: int) -> bytes:
 
 @lru_cache(maxsize=3)
 def model_bytes(number: int) -> bytes:
-    """Give a model of the contract."""
+    """Return a model of the contract."""
     model = build_model(seed=number)
     onnx.helper.set_model_props(model, {METADATA_KEY: CARD.to_json()})
     content: bytes = model.SerializeToString()
@@ -130,11 +130,11 @@ class World:
         self.set_times()
 
     def files(self, name: str) -> list[Path]:
-        """Give the four files of a field."""
+        """Return the four files of a field."""
         return [self.fields / f"{name}_{channel}.tif" for channel in Channel]
 
     def planes_of(self, files: tuple[FileState, ...]) -> npt.NDArray[np.uint8]:
-        """Give the planes that lay in files when they had these stamps."""
+        """Return the planes that lay in files when they had these stamps."""
         return np.stack([planes()[content] for content in self._contents(files)])
 
     def is_wrong(self, answer: Prediction, *, model: str, since: int) -> str | None:
@@ -320,6 +320,6 @@ class World:
         self.moment += 1
 
     def _contents(self, files: tuple[FileState, ...]) -> list[int]:
-        """Give what lay in the files of a field, which come in any order, in that of the channels."""
+        """Return what lay in the files of a field, which come in any order, in that of the channels."""
         contents = {file.path.rpartition("_")[2]: self._states[file.path][file.stamp].content for file in files}
         return [contents[f"{channel}.tif"] for channel in Channel]

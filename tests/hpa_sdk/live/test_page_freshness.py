@@ -47,7 +47,7 @@ def until(visit: Any, condition: Callable[[], object]) -> None:
 
 
 def colour(visit: Any) -> list[int]:
-    """Give the colour in the middle of the large picture."""
+    """Return the colour in the middle of the large picture."""
     found: list[int] = visit.evaluate(
         """async () => {
             const image = document.querySelector("figure.composite img"), canvas = document.createElement("canvas");

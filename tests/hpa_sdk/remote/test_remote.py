@@ -344,7 +344,7 @@ def test_unusable_store_credentials_are_reported(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture(params=["s3", "gs"])
 def plates(request: pytest.FixtureRequest, fields: list[Sample]) -> Iterator[str]:
-    """Give the address of a folder with the fields, the last of them in a folder below."""
+    """Yield the address of a folder with the fields, the last of them in a folder below."""
     with bucket(request.param) as address:
         files: Any = fsspec.filesystem(request.param)
         for sample in fields:

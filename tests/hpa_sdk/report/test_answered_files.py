@@ -52,7 +52,7 @@ def captions(found: list[Any]) -> set[str]:
 
 
 def drawn_from(monkeypatch: pytest.MonkeyPatch) -> list[Planes]:
-    """Give the list to which all planes will be added that are drawn from now on."""
+    """Return the list to which all planes will be added that are drawn from now on."""
     drawn: list[Planes] = []
 
     def keep(planes: Planes, *, side: int) -> pictures.Picture:
