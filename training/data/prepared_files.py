@@ -99,7 +99,7 @@ class PreparedFiles:
         return np.flatnonzero(changed.any(axis=(1, 2)))
 
     def complete(self, stamps: Stamps) -> bool:
-        """Say whether the images of all fields are there and match the current planes."""
+        """Return whether the images of all fields are there and match the current planes."""
         return self.images.exists() and len(self.unprepared(stamps)) == 0
 
 

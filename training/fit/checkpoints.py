@@ -107,7 +107,7 @@ class _OnEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no
         return name
 
     def _is_checkpoint(self, epoch: int) -> bool:
-        """Say whether an epoch is saved; the last one of a stage always is, since the next stage starts from it."""
+        """Return whether an epoch is saved; the last one of a stage always is, since the next stage starts from it."""
         return (epoch + 1) % self._every == 0 or epoch + 1 == self.params["epochs"]
 
 

@@ -127,7 +127,7 @@ def read_run(run: Path) -> FittedRun:
 
 
 def is_data_of(run: FittedRun, dataset: Dataset) -> bool:
-    """Say whether a run was fitted on this data set: all of it, in this order, with these labels."""
+    """Return whether a run was fitted on this data set: all of it, in this order, with these labels."""
     return run.card.training.data_fingerprint == dataset.fingerprint
 
 
