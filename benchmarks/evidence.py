@@ -5,8 +5,8 @@
 
 On each data set, each network is fitted by the `study` recipe from random weights, and the better one by `strong`, with
 the same number of field presentations: the study's whole budget, or, as in the second line, one for a CPU, whose short
-fits need recomputed batch statistics. Finished runs are reused, so that the script can be resumed, and rows of other
-runs stay in the table.
+fits need recomputed batch statistics. Finished runs are reused, so that the script can be resumed. Rows of other runs
+stay in the table.
 """
 
 from __future__ import annotations
@@ -48,6 +48,18 @@ _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_ce
 _RECIPES = ("study", "strong")
 _HALF = 0.5
 _EARLIER = "earlier_"
+_INTRODUCTION = """\
+This page shows how well the networks predict held-out fields. `python -m benchmarks.evidence` writes it, with one row
+for each run. A column without a threshold uses thresholds that were tuned on the validation part.
+
+- `simulated-28` is simulated. It says nothing about biology.
+- `real_cells` are 283 collages of segmented cells of the Human Protein Atlas, with five classes. A constant guess of
+  {Nucleoplasm, Cytosol} reaches micro F1 0.72 and macro F1 0.32 on the held-out fields.
+- In the study, VGG-16 saw 150,000 fields and Inception-ResNet-V2 170,000, repetitions included. Here all networks see
+  the same number. A row with fewer fields shows only that fitting works."""
+_EARLIER_RECIPES = """\
+The names of earlier recipes start with `earlier_`. These rows were fitted before each part of the recipe was [measured
+separately](recipe-parts.md) and the recipe was changed."""
 _COLUMNS = (
     *("data", "network", "recipe", "fields seen", "micro F1", "macro F1", "macro F1 at 0.2", "macro F1 at 0.5"),
     "how",
@@ -58,7 +70,7 @@ def main() -> None:
     """Fit, judge, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presentations", type=int, default=150_000, help="fields seen by each network")
-    parser.add_argument("--epochs", type=int, default=150, help="epochs that the presentations are parted into")
+    parser.add_argument("--epochs", type=int, default=150, help="epochs that the presentations are divided into")
     parser.add_argument("--fields", type=int, default=4000, help="simulated fields to fit on")
     parser.add_argument("--size", type=int, default=512, help="side of a simulated plane in pixels")
     parser.add_argument("--real-cells", type=Path, default=_REAL_CELLS, help="labelled fields; a fifth is held out")
@@ -246,18 +258,9 @@ def _write(out: Path, found: list[dict[str, Any]]) -> None:
 
 
 def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
-    yield "# Evidence"
-    yield ""
-    yield "Written by `python -m benchmarks.evidence`, a row a run. F1 on held-out fields, at thresholds tuned on the"
-    yield "validation part where the column names none. simulated-28 is simulated: no biology. The study's budget is"
-    yield "150,000 fields seen by VGG-16 and 170,000 by Inception-ResNet-V2; here all get the same, and a row with"
-    yield "fewer shows that things work, no more."
-    yield "real_cells are 283 collages of segmented cells of the Human Protein Atlas with five classes, where the guess"
-    yield "{Nucleoplasm, Cytosol} for each field reaches micro F1 0.72 and macro F1 0.32 on the held-out fields."
+    yield from ("# Evidence", "", _INTRODUCTION, "")
     if any(row["recipe"].startswith(_EARLIER) for row in rows):
-        yield "Rows of an earlier recipe were fitted before its parts were [measured one by one](recipe-parts.md) and"
-        yield "changed."
-    yield ""
+        yield from (_EARLIER_RECIPES, "")
     yield f"| {' | '.join(_COLUMNS)} |"
     yield f"| {' | '.join('---' for _ in _COLUMNS)} |"
     for row in rows:
@@ -268,7 +271,7 @@ def _page(rows: list[dict[str, Any]]) -> Iterator[str]:
         how = f"{row['precision']}, batch statistics {statistics}, seed {row['seed']}, {row['device']}"
         yield f"| {' | '.join((*described, *figures, how))} |"
     yield ""
-    yield "By these commands, of which each keeps the rows of the others:"
+    yield "These commands made the rows. Each keeps the rows of the others:"
     yield ""
     for command in dict.fromkeys(row["command"] for row in rows):
         yield f"    {command}"
