@@ -18,10 +18,15 @@ AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[1] / "build" / "axe
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A browser; the test is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
-        pytest.skip(f"no browser on the path: looked for {', '.join(BROWSERS)}")
+        pytest.skip(
+            f"no browser on the path ({', '.join(BROWSERS)}). Install one: on Debian and Ubuntu 'apt install chromium';"
+            " elsewhere Chromium, Chrome or Edge"
+        )
     with playwright.sync_playwright() as started:
         # A container's root user can't have Chromium's sandbox.
         opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])

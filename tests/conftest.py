@@ -17,6 +17,9 @@ from training.networks import NETWORK_NAMES, NetworkName
 from training.simulation import simulate
 
 FIELDS = 64
+COMPARED = 16
+"""Fields on which an exported real network is compared with Keras; ``make demo`` compares 64."""
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -85,7 +88,7 @@ class RealNetworks:
         """Return the ONNX file of a network."""
         path = self._folder / f"{name}.onnx"
         if not path.exists():
-            run_command("export", "onnx", self.run(name), "-o", path, "--count", FIELDS)
+            run_command("export", "onnx", self.run(name), "-o", path, "--count", COMPARED)
         return path
 
 
