@@ -30,10 +30,12 @@ from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import White
 from training.data.dataset import Dataset
 from training.data.prepared_files import PREPROCESSING, WHITE, PreparedFiles, as_numbers, plane_stamps
+from training.errors import output_errors
 
 _FIELDS_A_FLUSH = 64
 """34 MB: a stop loses little, they fit into memory, and waiting for the disk costs little time."""
 
+_REMEDY = "Fix that (free some space, or name another folder) and prepare again, which resumes the build."
 _STORED = np.dtype("<u2")
 _SHAPE = image_shape(PREPROCESSING)
 _ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
@@ -65,7 +67,7 @@ def build(dataset: Dataset, files: PreparedFiles, *, workers: int | None) -> Non
         The folder can't be written to, or there is not enough space.
     """
     samples, folder = dataset.samples, files.images.parent
-    with _output_errors(folder):
+    with output_errors("prepared images", folder, remedy=_REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         with _only_builder(files.lock):
             stamps = plane_stamps(samples)
@@ -191,15 +193,3 @@ def _only_builder(lock_file: Path) -> Iterator[None]:
         held = lock.acquire()
     with held:
         yield
-
-
-@contextmanager
-def _output_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"the prepared images can't be written ({error.strerror})",
-            where=folder,
-            remedy="Fix that (free some space, or name another folder) and prepare again, which resumes the build.",
-        ) from error

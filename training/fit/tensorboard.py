@@ -15,12 +15,13 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 
-from hpa_sdk.errors import OutputError
+from training.errors import output_errors
 
 EVENTS = "tensorboard"
 """Folder in a run folder that ``tensorboard --logdir`` reads."""
 
 _VALIDATION = "val_"
+_REMEDY = "Fix that (free some space, for example) and resume with --resume."
 
 
 class WriteEvents(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -47,7 +48,7 @@ class WriteEvents(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the epoch, and sync it to disk."""
-        with _output_errors(self._folder):
+        with output_errors("TensorBoard events", self._folder, remedy=_REMEDY):
             for name, value in (logs or {}).items():
                 writer = self._validation if name.startswith(_VALIDATION) else self._training
                 point = Summary.Value(tag=name.removeprefix(_VALIDATION), simple_value=value)
@@ -76,7 +77,7 @@ def write_events(folder: Path, *, first_epoch: int) -> Iterator[WriteEvents]:
     OutputError
         The folder can't be written to.
     """
-    with _output_errors(folder):
+    with output_errors("TensorBoard events", folder, remedy=_REMEDY):
         writers = [_open(folder / part, first_epoch) for part in ("training", "validation")]
     try:
         yield WriteEvents(folder, *writers)
@@ -98,15 +99,3 @@ def _open(folder: Path, first_epoch: int) -> RecordWriter:
 
 def _write(writer: RecordWriter, epoch: int, **what: str | Summary | SessionLog) -> None:
     writer.write(Event(wall_time=time.time(), step=epoch, **what).SerializeToString())
-
-
-@contextmanager
-def _output_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"the TensorBoard events can't be written ({error.strerror})",
-            where=folder,
-            remedy="Fix that (free some space, for example) and resume with --resume.",
-        ) from error
