@@ -18,8 +18,8 @@ EXTRAS := gcs,live,micro-manager,openvino,parquet,remote,workstation
 # How long the demo fits: optimizer steps in each epoch.
 STEPS ?= 2
 
-.PHONY: install demo test check docs format audit constraints clean
-.PHONY: test-gpu-wheel test-bioimageio test-triton test-compiled test-page test-napari test-ray
+.PHONY: install demo test test-fast check docs format audit constraints clean
+.PHONY: test-integrations test-gpu-wheel test-bioimageio test-triton test-compiled test-page test-napari test-ray
 
 install: .venv/installed-$(RUNTIME)
 
@@ -31,9 +31,16 @@ install: .venv/installed-$(RUNTIME)
 demo: install
 	$(PYTHON) examples/demo.py --out runs/demo --steps $(STEPS)
 
-# Two processes, since few tests keep two cores busy; each file stays whole, and so do the tests of the real networks.
+# Two processes, since few tests keep two cores busy; each file stays whole, and so do the tests of the real networks,
+# which take longest and start first.
+IN_TWO_PROCESSES := -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: install
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+	$(PYTHON) -m pytest $(IN_TWO_PROCESSES)
+
+# Before each commit: all tests but those marked slow.
+test-fast: install
+	$(PYTHON) -m pytest $(IN_TWO_PROCESSES) -m "not slow"
 
 check: install
 	$(PYTHON) -m ruff check .
@@ -50,6 +57,9 @@ docs: install
 format: install
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+# What needs other packages than ours, each in an environment of its own.
+test-integrations: test-bioimageio test-napari test-ray test-triton
 
 # The wheel for NVIDIA GPUs on a machine that has none: answers on the CPU, says why, and finds the same.
 test-gpu-wheel: install

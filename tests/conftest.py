@@ -31,10 +31,16 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Say what stays in one process: tests that share what is costly to make."""
+    """Say what stays in one process: tests that share what is costly to make.
+
+    Tests of the real networks are slow. They come first, so that no other process has to wait for them at the end.
+    """
     for item in items:
-        group = "real networks" if "real_networks" in item.fixturenames else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        of_real_networks = "real_networks" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("real networks" if of_real_networks else str(item.path)))
+        if of_real_networks:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: "real_networks" not in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
