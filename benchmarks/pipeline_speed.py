@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.figures import ratios, spreads, write_figures
 from benchmarks.keras_baseline import open_baseline
-from hpa_sdk import Label, Predictor, Sample, find_samples
+from hpa_sdk import Label, Predictor, Sample, SchemeLabel, find_samples
 from hpa_sdk.bench.rates import Spread, in_turn, rate
 from hpa_sdk.bench.report import offline
 from hpa_sdk.bench.stages import Stages
@@ -91,15 +91,15 @@ def _offline(stages: Stages) -> Callable[[], float]:
     return lambda: offline(stages)
 
 
-def _label_sets(predictor: Predictor, samples: list[Sample]) -> list[set[Label]]:
+def _label_sets(predictor: Predictor, samples: list[Sample]) -> list[set[Label | SchemeLabel]]:
     return [set(prediction.labels) for prediction in predictor.predict(samples)]
 
 
-def _labels(probabilities: np.ndarray, thresholds: np.ndarray) -> set[Label]:
+def _labels(probabilities: np.ndarray, thresholds: np.ndarray) -> set[Label | SchemeLabel]:
     return {Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)}
 
 
-def _same(label_sets: dict[str, list[set[Label]]], one: str, other: str) -> float:
+def _same(label_sets: dict[str, list[set[Label | SchemeLabel]]], one: str, other: str) -> float:
     pairs = zip(label_sets[one], label_sets[other], strict=True)
     return float(np.mean([found == expected for found, expected in pairs]))
 

@@ -24,6 +24,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks.figures import write_figures
+from hpa_sdk.models.contract import image_shape
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import Preprocessing
 from training.data.augmentation import VIEWS
@@ -102,7 +103,7 @@ class _ShrunkFields:
         whole = prepare(dataset, prepared_folder(folder))
         self.name = dataset.name
         self.targets: Targets = dataset.targets[:fields]
-        self.side = Preprocessing().size // shrink
+        self.side = image_shape(Preprocessing())[0] // shrink
         count, side = len(self.targets), self.side
         self.images: Images = np.empty((count, side, side, 3), np.float32)
         for start in range(0, count, _AT_ONCE):

@@ -16,7 +16,6 @@ from export.fields import LEAST_FIELDS, Fields, read_fields
 from export.variants.agreement import answer
 from export.variants.variant import JUDGED_FIELDS, Parent, raise_as_variant_errors, read_parent, write_variant
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.models.contract import inputs
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
 
@@ -98,7 +97,7 @@ def _largest_result(parent: Parent, fields: Fields) -> float:
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     preprocessing = parent.card.preprocessing
-    (name,) = inputs(preprocessing)
+    name = parent.card.input_name
     shown = tqdm(
         fields.images(preprocessing), total=len(fields.samples), desc="range", unit="field", disable=None, leave=False
     )

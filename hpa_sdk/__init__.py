@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hpa_sdk.fields.reading import read_planes
     from hpa_sdk.fields.rules import FieldRules
     from hpa_sdk.fields.samples import Channel, Sample
-    from hpa_sdk.labels import Label
+    from hpa_sdk.labels import Label, LabelScheme, SchemeLabel
     from hpa_sdk.models.model_card import ModelCard
     from hpa_sdk.prediction import Failure, Prediction, PredictionError
     from hpa_sdk.predictor import Predictor
@@ -26,12 +26,14 @@ __all__ = [
     "FieldRules",
     "HpaError",
     "Label",
+    "LabelScheme",
     "ModelCard",
     "Prediction",
     "PredictionError",
     "Predictor",
     "Preprocessing",
     "Sample",
+    "SchemeLabel",
     "find_samples",
     "read_planes",
 ]
@@ -42,12 +44,14 @@ _HOME = {
     "FieldRules": "fields.rules",
     "HpaError": "errors",
     "Label": "labels",
+    "LabelScheme": "labels",
     "ModelCard": "models.model_card",
     "Prediction": "prediction",
     "PredictionError": "prediction",
     "Predictor": "predictor",
     "Preprocessing": "preprocessing",
     "Sample": "fields.samples",
+    "SchemeLabel": "labels",
     "find_samples": "fields.finding",
     "read_planes": "fields.reading",
 }

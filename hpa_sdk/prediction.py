@@ -10,12 +10,12 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.errors import HpaError, ModelFileError, count_of
+from hpa_sdk.errors import HpaError, ModelFileError, SettingError, count_of
 from hpa_sdk.files.file_state import FileState
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme, SchemeLabel
 
 Probabilities = npt.NDArray[np.float32]
-"""float32 of shape (fields, 28), 0 to 1, in the order of `Label`."""
+"""float32 of shape (fields, classes), 0 to 1, in the order of the label scheme: 28 for that of 2018."""
 
 SMALLEST = 1e-7
 """A probability closer to 0 or 1 has no exact logit in float32. Keras clips its cross-entropy at the same value."""
@@ -42,9 +42,28 @@ def log_odds(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.flo
     return odds
 
 
+def sigmoid(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+    """Return the probabilities of logits: 1 / (1 + exp(-x)), in float32 without overflow.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray
+        Of any shape and float type.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 of the same shape, 0 to 1.
+    """
+    x = logits.astype(np.float64)
+    small = np.exp(-np.abs(x))
+    probabilities: npt.NDArray[np.float32] = (np.where(x >= 0, 1, small) / (1 + small)).astype(np.float32)
+    return probabilities
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Prediction(AbstractSet[Label]):
-    """The label set of one field of view; itself a set of `Label`.
+class Prediction(AbstractSet[AnyLabel]):
+    """The label set of one field of view; itself a set of labels.
 
     Compares equal to any set with the same labels, and works with ``in``, ``len``, ``&``, ``|`` and ``-``.
 
@@ -53,29 +72,34 @@ class Prediction(AbstractSet[Label]):
     id : str
         The sample's id.
     labels : frozenset of Label
-        The classes whose probability reaches their threshold. Can be empty.
+        The classes whose probability reaches their threshold. Can be empty. Of another scheme than that of 2018:
+        `SchemeLabel`.
     probabilities : numpy.ndarray
-        float32 of shape (28,), 0 to 1, in the order of `Label`. This array and those below are read-only.
+        float32 of shape (28,), 0 to 1, in the order of `scheme`. This array and those below are read-only.
     thresholds : numpy.ndarray
         float32 of shape (28,), 0 to 1.
     embedding : numpy.ndarray
-        float32 of shape (512,): the features that the network computed, for search and maps.
+        float32 of shape (512,): the features that the network computed, for search and maps. Of another width for
+        other networks, and empty if the file does not give them.
     white : numpy.ndarray
-        float32 of shape (4,): the grey level of each plane that counted as 1.
+        float32 of shape (4,): the grey level that counted as 1, of each plane that the network takes.
     files : tuple of FileState
         The files that the planes were read from, with their state at that time. Empty for planes from memory.
     notes : tuple of str
         What was done to the planes before the prediction, and what is unknown.
+    scheme : LabelScheme
+        The classes that the network answers with.
     """
 
     id: str
-    labels: frozenset[Label]
+    labels: frozenset[AnyLabel]
     probabilities: npt.NDArray[np.float32]
     thresholds: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     white: npt.NDArray[np.float32]
     files: tuple[FileState, ...] = ()
     notes: tuple[str, ...] = ()
+    scheme: LabelScheme = HPA_2018
 
     @classmethod
     def from_probabilities(
@@ -88,23 +112,25 @@ class Prediction(AbstractSet[Label]):
         white: npt.NDArray[np.float32],
         files: tuple[FileState, ...] = (),
         notes: tuple[str, ...] = (),
+        scheme: LabelScheme = HPA_2018,
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
         return cls(
             id=id,
-            labels=frozenset(Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)),
+            labels=frozenset(scheme[int(index)] for index in np.flatnonzero(probabilities >= thresholds)),
             probabilities=_frozen(probabilities),
             thresholds=_frozen(thresholds),
             embedding=_frozen(embedding),
             white=_frozen(white),
             files=files,
             notes=notes,
+            scheme=scheme,
         )
 
-    def top(self, k: int) -> list[tuple[Label, float]]:
+    def top(self, k: int) -> list[tuple[AnyLabel, float]]:
         """Return the `k` classes with the highest probability, highest first, regardless of the thresholds."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(Label(int(index)), float(self.probabilities[index])) for index in order]
+        return [(self.scheme[int(index)], float(self.probabilities[index])) for index in order]
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
@@ -112,10 +138,24 @@ class Prediction(AbstractSet[Label]):
         return frozenset(it)
 
     def __contains__(self, label: object) -> bool:
+        """Whether a label is in the set.
+
+        Raises
+        ------
+        SettingError
+            The label is of another scheme, whose classes this network does not answer for.
+        """
+        scheme = label.scheme if isinstance(label, SchemeLabel) else HPA_2018.name
+        if isinstance(label, (Label, SchemeLabel)) and scheme != self.scheme.name:
+            raise SettingError(
+                f"{label} is a label of {scheme}, and this prediction is of {self.scheme.name}",
+                where=self.id,
+                remedy="Ask for a label of its scheme, such as prediction.scheme.from_name('Nucleoplasm').",
+            )
         return label in self.labels
 
-    def __iter__(self) -> Iterator[Label]:
-        return iter(sorted(self.labels))
+    def __iter__(self) -> Iterator[AnyLabel]:
+        return iter(sorted(self.labels, key=int))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -184,16 +224,24 @@ def all_predicted(answers: list[Prediction | Failure]) -> list[Prediction]:
     return cast("list[Prediction]", answers)
 
 
-def find_fault(probabilities: npt.NDArray[np.float32], where: str) -> HpaError | None:
+def find_fault(probabilities: npt.NDArray[np.float32], where: str, classes: int = len(Label)) -> HpaError | None:
     """Return an error if a model's output for a field can't be probabilities; else None.
 
     Parameters
     ----------
     probabilities : numpy.ndarray
-        float32 of shape (28,), the output of the model.
+        float32 of shape (classes,), the output of the model.
     where : str
         Id of the field.
+    classes : int
+        Number of classes of the label scheme.
     """
+    if probabilities.shape != (classes,):
+        return ModelFileError(
+            f"the model gives scores of shape {probabilities.shape} for this field, not of {classes} classes",
+            where=where,
+            remedy="Correct the labels in the model card: one for each score.",
+        )
     if not np.isfinite(probabilities).all():
         return ModelFileError(
             "the model's probabilities for this field are no numbers (NaN or infinite)",

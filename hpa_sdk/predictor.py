@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Literal, NoReturn, Self, overload
@@ -19,20 +16,18 @@ import numpy.typing as npt
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
-from hpa_sdk.fields.trained_scale import rules_for, trained_of
-from hpa_sdk.files.file_state import FileState, escaped
+from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
 from hpa_sdk.inference.device_choice import open_session
 from hpa_sdk.inference.pipeline import run_in_batches
+from hpa_sdk.inference.prepared_field import PreparedField, prepare
 from hpa_sdk.inference.session import Session, SessionSettings
 from hpa_sdk.inference.threads import ThreadPlan
-from hpa_sdk.labels import Label
+from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
-from hpa_sdk.preprocessing import Image, Planes, White
-
-_log = logging.getLogger("hpa_sdk")
+from hpa_sdk.preprocessing import Planes, White
 
 
 class Predictor:
@@ -43,7 +38,7 @@ class Predictor:
     card : ModelCard
         The metadata of the model.
     thresholds : numpy.ndarray
-        float32 of shape (28,): from this probability on, a class is in the label set.
+        float32, one for each class: from this probability on, a class is in the label set.
     session : Session
         The session that runs the model.
     model : ModelIdentity
@@ -65,6 +60,7 @@ class Predictor:
         runtime_options: Mapping[str, str],
     ) -> None:
         self.card = card
+        self._scheme = card.label_scheme
         self.thresholds = thresholds
         self.session = session
         self.model = model
@@ -83,7 +79,7 @@ class Predictor:
         threads: int | None = None,
         gpu_memory: float | None = None,
         runtime_options: Mapping[str, str] | None = None,
-        card: ModelCard | None = None,
+        card: ModelCard | str | os.PathLike[str] | None = None,
         verify: bool = False,
         sha256: str | None = None,
     ) -> Predictor:
@@ -112,8 +108,8 @@ class Predictor:
             GiB of GPU memory that the model may use. See `SessionSettings`.
         runtime_options : mapping of str to str, optional
             Options of the device's runtime, by its own names, such as ``{"prefer_nhwc": "1"}``. They override ours.
-        card : ModelCard, optional
-            For a file that has no card.
+        card : ModelCard, str or os.PathLike, optional
+            For a file that has no card: the card, or a TOML file with it.
         verify : bool
             Read the whole file and refuse one that was changed after its export, or that has no SHA-256. The checksum
             detects damage and accidental edits. It does not protect against deliberate forgery.
@@ -140,7 +136,7 @@ class Predictor:
                 where=model,
                 remedy="Put the file that is meant there, or give the SHA-256 of this one.",
             )
-        card = check_model(content, card, verify=verify)
+        card = check_model(content, as_card(card), verify=verify)
         settings = SessionSettings(
             batch_size=batch_size,
             threads=threads,
@@ -148,12 +144,15 @@ class Predictor:
             options=runtime_options or {},
             precision=card.precision,
             winograd=card.winograd,
+            tensors=card.tensors,
         )
         return cls(
             open_session(content, device, settings),
             card,
             model=content.identity,
-            thresholds=np.asarray(card.thresholds if threshold == "card" else [threshold] * len(Label), np.float32),
+            thresholds=np.asarray(
+                card.thresholds if threshold == "card" else [threshold] * len(card.labels), np.float32
+            ),
             white=white,
             runtime_options=settings.options,
         )
@@ -298,7 +297,7 @@ class Predictor:
                 recursive=recursive,
                 root=root,
                 rules=rules_for(self.card, rules, self.white),
-                trained=trained_of(self.card),
+                stack_rules=stack_rules_of(self.card),
             ),
             prepare=self._prepare,
             run=lambda prepared: self._run(prepared, self.session.after(next(batches))),
@@ -320,7 +319,7 @@ class Predictor:
         ----------
         planes : numpy.ndarray or sequence of numpy.ndarray
             uint8 or uint16 of shape (N, 4, H, W), or N arrays of shape (4, H, W), in the order red, green, blue,
-            yellow.
+            yellow; or only the channels of the card, in its order.
         white : optional
             As for `load`, for this call only.
 
@@ -337,27 +336,18 @@ class Predictor:
             The model returned values that are not probabilities for some fields.
         """
         chosen = self.white if white is None else white
-        ready = [self._ready(FoundField(str(at), field), chosen) for at, field in enumerate(planes)]
+        ready = [prepare(FoundField(str(at), field), self.card, chosen) for at, field in enumerate(planes)]
         return all_predicted(self._run(ready, self.session))
 
-    def _prepare(self, item: FoundField | Failure) -> _Prepared | Failure:
+    def _prepare(self, item: FoundField | Failure) -> PreparedField | Failure:
         if isinstance(item, Failure):
             return item
         try:
-            return self._ready(item, self.white)
+            return prepare(item, self.card, self.white)
         except HpaError as error:
             return Failure(item.id, error)
 
-    def _ready(self, found: FoundField, white: White | None) -> _Prepared:
-        read = found.read()
-        for note in read.notes:
-            _log_once(note)
-        # Their white level was applied before they were cropped or padded. It is now the highest value of their type.
-        white = "dtype" if read.stretched else white
-        field, levels = self.card.preprocessing.model_input(read.planes, white=white, where=found.where)
-        return _Prepared(found.id, field, levels, read.files, read.notes)
-
-    def _run(self, prepared: list[_Prepared], session: Session) -> list[Prediction | Failure]:
+    def _run(self, prepared: list[PreparedField], session: Session) -> list[Prediction | Failure]:
         by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for at, item in enumerate(prepared):
             by_shape[item.field.shape].append(at)
@@ -369,9 +359,9 @@ class Predictor:
         return [predictions[at] for at in range(len(prepared))]
 
     def _answer(
-        self, asked: _Prepared, probabilities: npt.NDArray[np.float32], embedding: npt.NDArray[np.float32]
+        self, asked: PreparedField, probabilities: npt.NDArray[np.float32], embedding: npt.NDArray[np.float32]
     ) -> Prediction | Failure:
-        fault = find_fault(probabilities, asked.id)
+        fault = find_fault(probabilities, asked.id, len(self.thresholds))
         if fault is not None:
             return Failure(asked.id, fault)
         return Prediction.from_probabilities(
@@ -382,18 +372,5 @@ class Predictor:
             white=asked.white,
             files=asked.files,
             notes=asked.notes,
+            scheme=self._scheme,
         )
-
-
-@lru_cache(maxsize=256)
-def _log_once(note: str) -> None:
-    _log.warning("%s", escaped(note))
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    id: str
-    field: Image | npt.NDArray[np.uint8]
-    white: npt.NDArray[np.float32]
-    files: tuple[FileState, ...]
-    notes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Turns four planes into the image that the networks take: the study's arithmetic in one pass."""
+"""Turns the planes of a field into the image that a network takes: channels, blend, size and scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Planes = npt.NDArray[np.uint8 | np.uint16]
 """The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
 
 Image = npt.NDArray[np.float32]
-"""The network's input for one field: float32 of shape (299, 299, 3), values 0 to 1."""
+"""The network's input for one field: float32 of shape (299, 299, 3), values 0 to 1, for the networks of the study."""
 
 White = float | Sequence[float] | Literal["dtype", "percentile"]
 """The intensity of 16-bit planes that counts as 1, or how to find it: see `Preprocessing.white_levels`."""
@@ -25,8 +25,9 @@ White = float | Sequence[float] | Literal["dtype", "percentile"]
 PERCENTILE = 99.9
 """With ``white="percentile"``, this percentage of a plane's pixels stays below saturation."""
 
-Weights = tuple[float, float, float, float]
-"""Share of the red, green, blue and yellow plane in one colour of the image."""
+ChannelName = Literal["red", "green", "blue", "yellow"]
+
+_EVERY: tuple[ChannelName, ...] = ("red", "green", "blue", "yellow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +41,32 @@ class Preprocessing:
     Attributes
     ----------
     channels : tuple of str
-        Order of the planes.
-    blend : tuple of three Weights
-        Share of each plane in each colour of the image.
-    size : int
-        Height and width of the image in pixels.
+        The planes that the network takes, in its order: some or all of red, green, blue and yellow.
+    blend : tuple of tuple of float
+        For each colour of the image, the share of each plane.
+    size : int or None
+        Height and width of the image in pixels. None: as the planes come.
     interpolation : str
         ``"bilinear"``, without antialiasing: ``cv2.INTER_LINEAR``.
     scale : float
-        White level of 8-bit planes, by which the blend is divided.
+        White level of 8-bit planes, which becomes 1 in the blend, like `white` of 16-bit planes.
     place : str
         ``"host"`` if the caller does all this, ``"graph"`` if the model file does it.
+    layout : str
+        ``"nhwc"`` if colours are the last dimension of the image, ``"nchw"`` if they are the first.
+    mean, deviation : tuple of float or None
+        For each colour, what is subtracted after the scaling, and then divided by. None: 0 and 1.
     """
 
-    channels: tuple[Literal["red"], Literal["green"], Literal["blue"], Literal["yellow"]] = (
-        "red",
-        "green",
-        "blue",
-        "yellow",
-    )
-    blend: tuple[Weights, Weights, Weights] = ((0.5, 0.0, 0.0, 0.5), (0.0, 0.5, 0.0, 0.5), (0.0, 0.0, 0.5, 0.0))
-    size: int = 299
+    channels: tuple[ChannelName, ...] = _EVERY
+    blend: tuple[tuple[float, ...], ...] = ((0.5, 0.0, 0.0, 0.5), (0.0, 0.5, 0.0, 0.5), (0.0, 0.0, 0.5, 0.0))
+    size: int | None = 299
     interpolation: Literal["bilinear"] = "bilinear"
     scale: float = 255.0
     place: Literal["host", "graph"] = "host"
+    layout: Literal["nhwc", "nchw"] = "nhwc"
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
 
     def __call__(self, planes: Planes, *, white: White | None = None, where: str | Path | None = None) -> Image:
         """Turn the planes of one field into an image.
@@ -71,7 +74,8 @@ class Preprocessing:
         Parameters
         ----------
         planes : numpy.ndarray
-            uint8 or uint16 of shape (4, H, W), in the order of `channels`.
+            uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow; or of shape (C, H, W), only the
+            C planes of `channels` in their order.
         white : optional
             The intensity of 16-bit planes that counts as 1. See `white_levels`. Brighter pixels count as 1 too.
         where : str or pathlib.Path, optional
@@ -80,14 +84,14 @@ class Preprocessing:
         Returns
         -------
         numpy.ndarray
-            float32 of shape (size, size, 3), 0 to 1.
+            float32 of shape (size, size, colours), or with the colours first: for the default (299, 299, 3), 0 to 1.
 
         Raises
         ------
         PlaneError
             The array does not have this form, or is 16-bit and `white` is not given.
         """
-        return self._image(planes, self.white_levels(planes, white=white, where=where))
+        return self._image(self._taken(planes), self.white_levels(planes, white=white, where=where))
 
     def model_input(
         self, planes: Planes, *, white: White | None = None, where: str | Path | None = None
@@ -106,7 +110,7 @@ class Preprocessing:
         Returns
         -------
         field : numpy.ndarray
-            The image; or planes, uint8 of shape (4, H, W), if `place` is ``"graph"``.
+            The image; or planes, uint8 of shape (C, H, W), if `place` is ``"graph"``.
         levels : numpy.ndarray
             As `white_levels` gives them.
 
@@ -116,17 +120,30 @@ class Preprocessing:
             As for a call.
         """
         levels = self.white_levels(planes, white=white, where=where)
+        taken = self._taken(planes)
         if self.place == "host":
-            return self._image(planes, levels), levels
-        in_8_bits = planes if planes.dtype == np.uint8 else self._to_8_bits(planes, levels)
+            return self._image(taken, levels), levels
+        in_8_bits = taken if taken.dtype == np.uint8 else self._to_8_bits(taken, levels)
         return cast("npt.NDArray[np.uint8]", in_8_bits), levels
 
+    def _taken(self, planes: Planes) -> Planes:
+        """Pick the planes of `channels`, in their order."""
+        if self.channels == _EVERY or len(planes) != len(_EVERY):
+            return planes
+        return planes[[_EVERY.index(channel) for channel in self.channels]]
+
     def _image(self, planes: Planes, levels: npt.NDArray[np.float32]) -> Image:
-        merged = cv2.merge(list(planes)).astype(np.float32)
+        merged = _merged(planes)
         if planes.dtype != np.uint8:
             np.minimum(merged, levels, out=merged)
-        resized = cv2.resize(merged, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
-        return cast("Image", cv2.transform(resized, np.asarray(self.blend, np.float32) / levels))
+        if self.size is not None:
+            merged = _resized(merged, self.size)
+        image = _transformed(merged, np.asarray(self.blend, np.float32) / levels)
+        if self.mean is not None:
+            image -= np.asarray(self.mean, np.float32)
+        if self.deviation is not None:
+            image /= np.asarray(self.deviation, np.float32)
+        return image if self.layout == "nhwc" else np.ascontiguousarray(image.transpose(2, 0, 1))
 
     def _to_8_bits(self, planes: Planes, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
         pairs = zip(planes, levels.tolist(), strict=True)
@@ -145,32 +162,35 @@ class Preprocessing:
         Parameters
         ----------
         planes : numpy.ndarray
-            uint8 or uint16 of shape (4, H, W).
+            As for a call.
         white : optional
-            A number such as 4095 for a 12-bit camera, four numbers for the four channels, ``"dtype"`` for 65535, or
-            ``"percentile"`` for the 99.9th percentile of each plane. 8-bit planes always use `scale`.
+            A number such as 4095 for a 12-bit camera, four numbers for red, green, blue and yellow, ``"dtype"`` for
+            65535, or ``"percentile"`` for the 99.9th percentile of each plane. 8-bit planes always use `scale`.
         where : str or pathlib.Path, optional
             Where the planes come from, for messages.
 
         Returns
         -------
         numpy.ndarray
-            float32 of shape (4,), in grey levels, above 0.
+            float32 of shape (C,): of each plane in `channels`, in grey levels, above 0.
 
         Raises
         ------
         PlaneError
-            The array is not uint8 or uint16 of shape (4, H, W), or is 16-bit and `white` is missing or not valid.
+            The array is not uint8 or uint16 of such a shape, or is 16-bit and `white` is missing or not valid.
         """
         if not isinstance(planes, np.ndarray):
             raise PlaneError(
                 f"{type(planes).__name__} is no array of planes", where=where, remedy="Give a NumPy array (4, H, W)."
             )
-        if planes.ndim != 3 or planes.shape[0] != len(self.channels) or 0 in planes.shape:  # noqa: PLR2004 - (4, H, W)
+        counts = dict.fromkeys((len(_EVERY), len(self.channels)))
+        if planes.ndim != 3 or planes.shape[0] not in counts or 0 in planes.shape:  # noqa: PLR2004 - (C, H, W)
+            expected = " or ".join(f"({count}, H, W)" for count in counts)
             raise PlaneError(
-                f"the array has shape {planes.shape}, not (4, H, W)",
+                f"the array has shape {planes.shape}, not {expected}",
                 where=where,
-                remedy="Stack the planes of one field in the order red, green, blue, yellow.",
+                remedy=f"Stack the planes of one field in the order {', '.join(_EVERY)}"
+                + ("." if len(counts) == 1 else f", or only those that the network takes: {', '.join(self.channels)}."),
             )
         if planes.dtype == np.uint8:
             return np.full(len(self.channels), self.scale, np.float32)
@@ -187,7 +207,34 @@ class Preprocessing:
                 remedy="Give white=4095 for a 12-bit camera, white='dtype' for 65535, or white='percentile'"
                 " (on the command line: --white).",
             )
-        return _levels_of_16_bits(planes, white, where)
+        return _levels_of_16_bits(self._taken(planes), self._white_taken(white), where)
+
+    def _white_taken(self, white: White) -> White:
+        numbers = None if isinstance(white, (str, int, float)) else np.ravel(white)
+        if self.channels == _EVERY or numbers is None or len(numbers) != len(_EVERY):
+            return white
+        return cast("list[float]", numbers[[_EVERY.index(channel) for channel in self.channels]].tolist())
+
+
+# OpenCV drops the last dimension of a picture of one colour, and its functions take at most four colours.
+_MOST_COLOURS = 4
+
+
+def _merged(planes: Planes) -> Image:
+    height, width = planes.shape[1:]
+    merged: Image = cv2.merge(list(planes)).astype(np.float32).reshape(height, width, len(planes))
+    return merged
+
+
+def _resized(merged: Image, size: int) -> Image:
+    resized = cv2.resize(merged, (size, size), interpolation=cv2.INTER_LINEAR)
+    return cast("Image", resized.reshape(size, size, merged.shape[2]))
+
+
+def _transformed(merged: Image, blend: npt.NDArray[np.float32]) -> Image:
+    if len(blend) > _MOST_COLOURS:
+        return merged @ blend.T.astype(np.float32)
+    return cast("Image", cv2.transform(merged, blend).reshape(*merged.shape[:2], len(blend)))
 
 
 def _levels_of_16_bits(planes: Planes, white: White, where: str | Path | None) -> npt.NDArray[np.float32]:
@@ -204,6 +251,6 @@ def _levels_of_16_bits(planes: Planes, white: White, where: str | Path | None) -
         raise PlaneError(
             f"white={white!r} is no white level",
             where=where,
-            remedy="Give a number above 0, four such numbers, 'dtype' or 'percentile'.",
+            remedy="Give a number above 0, one such number for each channel, 'dtype' or 'percentile'.",
         )
     return levels

@@ -12,6 +12,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 
 from hpa_sdk.fields.planes import MIN_SIDE
 from hpa_sdk.labels import Label
+from hpa_sdk.models.contract import image_shape
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import OnnxFile, TensorForm
 
@@ -116,7 +117,7 @@ def _input(name: str, form: TensorForm, card: ModelCard) -> dict[str, Any]:
         axes = [_channels(card.preprocessing.channels), _space("y", side), _space("x", side)]
         text, brightest = "8-bit planes of one field, as the camera gives them; blended and resized in the model", 255.0
     else:
-        side = card.preprocessing.size
+        side = image_shape(card.preprocessing)[0]
         axes = [_space("y", side), _space("x", side), _channels(("red", "green", "blue"))]
         text, brightest = "four planes of a field, blended, resized and divided by white: see README.md", 1.0
     return {

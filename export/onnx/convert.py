@@ -44,7 +44,7 @@ def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onn
             f"Keras runs on {keras.backend.backend()}, and only TensorFlow networks can be converted",
             remedy="Set KERAS_BACKEND=tensorflow; networks fitted on any backend load there.",
         )
-    ((name, form),) = inputs(card.preprocessing).items()
+    ((name, form),) = inputs(card).items()
     image = tf.TensorSpec((None, *form.shape[1:]), tf.as_dtype(form.dtype), name=name)
 
     @tf.function(input_signature=[image])  # type: ignore[untyped-decorator]  # TensorFlow has no types
@@ -54,7 +54,7 @@ def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onn
 
     try:
         model, _ = tf2onnx.convert.from_function(answer, input_signature=[image], opset=opset)
-        _order_and_name(model)
+        _order_and_name(model, card)
         return simplify(model)
     except Exception as error:  # tf2onnx and onnx raise ValueError, RuntimeError and all errors of their libraries
         raise ConversionError(
@@ -63,9 +63,9 @@ def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onn
         ) from error
 
 
-def _order_and_name(model: onnx.ModelProto) -> None:
+def _order_and_name(model: onnx.ModelProto, card: ModelCard) -> None:
     by_name = {value.name: value for value in model.graph.output}
     del model.graph.output[:]
-    model.graph.output.extend(by_name[name] for name in outputs())
+    model.graph.output.extend(by_name[name] for name in outputs(card))
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH

@@ -11,11 +11,12 @@ import msgspec
 
 from export.errors import RunFolderError
 from export.unchanged import unchanged
-from hpa_sdk.labels import Label
-from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
+from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
+
+_FLAT = 2  # dimensions of a batch of embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class FittedNetwork:
     Attributes
     ----------
     network : keras.Model
-        Input float32 (N, 299, 299, 3); outputs probabilities (N, 28) and embedding (N, 512), both float32.
+        Input float32, as its card says: (N, 299, 299, 3) for the study. Outputs probabilities (N, 28) and embedding
+        (N, 512), or of another width, both float32.
     card : ModelCard
         Its card, written by the fit.
     data : pathlib.Path
@@ -92,9 +94,10 @@ def read_fitted(run: Path) -> FittedNetwork:
 
 def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Model:
     layers = {layer.name: layer for layer in model.layers}
-    expected = {"probabilities": (None, len(Label)), "embedding": (None, EMBEDDING_SIZE)}
+    expected = {"probabilities": (None, len(card.labels)), "embedding": (None, "any width")}
     shapes = {name: tuple(layers[name].output.shape) for name in expected if name in layers}
-    if shapes != expected or model.input_shape != (None, *image_shape(card.preprocessing)):
+    fits = shapes.get("probabilities") == expected["probabilities"] and len(shapes.get("embedding", ())) == _FLAT
+    if not fits or model.input_shape != (None, *image_shape(card.preprocessing)):
         raise RunFolderError(
             f"the network takes {model.input_shape} and ends in {shapes}, not in {expected}",
             where=run / RUN_NETWORK,

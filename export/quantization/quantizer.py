@@ -30,7 +30,6 @@ from export.fields import Fields
 from export.quantization.bias_correction import correct_bias
 from export.variants.agreement import answer
 from export.variants.variant import Parent, raise_as_variant_errors
-from hpa_sdk.models.contract import inputs
 from hpa_sdk.prediction import Probabilities
 
 WEIGHTED = ("Conv", "Gemm")
@@ -169,11 +168,11 @@ class Quantizer:
         fields = self._calibration if method == "MinMax" else self._calibration.first(HISTOGRAM_FIELDS)
         preprocessing = self._parent.card.preprocessing
         images = fields.images(preprocessing)
-        count = len(fields.samples)
+        name, count = self._parent.card.input_name, len(fields.samples)
         # One reader per field: the calibrators hold the activations of a whole reader in memory.
         for image in tqdm(images, total=count, desc=f"calibrate {method}", unit="field", disable=None, leave=False):
             with _without_prints():
-                calibrator.collect_data(_OneField(dict.fromkeys(inputs(preprocessing), image[np.newaxis])))
+                calibrator.collect_data(_OneField({name: image[np.newaxis]}))
         with _without_prints():
             save_tensors_data(calibrator.compute_data(), ranges)
         augmented.unlink()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from hpa_sdk.errors import ModelFileError
-from hpa_sdk.models.contract import BATCH, OPSET, image_shape, inputs
+from hpa_sdk.models.contract import BATCH, HEIGHT, OPSET, WIDTH, image_shape
+from hpa_sdk.models.model_card import PLANES_INPUT
 from hpa_sdk.preprocessing import Preprocessing
 
 _SIZE, _BLEND, _FLOATS, _RESIZED, _PIXELS = (
@@ -69,8 +68,9 @@ def _form(value: onnx.ValueInfoProto) -> tuple[str, int, list[int]]:
 
 
 def _front(preprocessing: Preprocessing) -> onnx.GraphProto:
-    ((name, form),) = inputs(replace(preprocessing, place="graph")).items()
-    planes = helper.make_tensor_value_info(name, TensorProto.UINT8, form.shape)
+    name = PLANES_INPUT
+    shape = (BATCH, len(preprocessing.channels), HEIGHT, WIDTH)
+    planes = helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [BATCH, *image_shape(preprocessing)])
     # Each column makes one colour of the image from the four planes.
     blend = np.asarray(preprocessing.blend, np.float32).T / np.float32(preprocessing.scale)

@@ -75,7 +75,7 @@ def measure_cpu_shares(parent: Parent, variant: Path, fields: Fields) -> npt.NDA
         float64 of shape (7,): a share for each turn.
     """
     image = next(fields.images(parent.card.preprocessing))
-    times = measure_cpu_times([parent.path, variant], {"image": image[np.newaxis]}, rounds=_ROUNDS)
+    times = measure_cpu_times([parent.path, variant], {parent.card.input_name: image[np.newaxis]}, rounds=_ROUNDS)
     return times[:, 1] / times[:, 0]
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.labels import LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 
 Stream = Callable[[Iterable[Sample]], Iterator[Prediction | Failure]]
@@ -70,7 +71,9 @@ class AnswerCache:
     comparison : str
         How planes are compared.
     thresholds : numpy.ndarray
-        float32 of shape (28,). Probabilities are cached, so other thresholds need no new run.
+        float32, one for each class. Probabilities are cached, so other thresholds need no new run.
+    scheme : LabelScheme
+        The classes that the model answers with.
     device : str
         The device that makes the new answers.
 
@@ -93,6 +96,7 @@ class AnswerCache:
         settings: str,
         comparison: Comparison,
         thresholds: npt.NDArray[np.float32],
+        scheme: LabelScheme,
         device: str,
     ) -> None:
         self.hits = 0
@@ -103,6 +107,7 @@ class AnswerCache:
         self._settings = settings
         self._comparison = comparison
         self._thresholds = thresholds
+        self._scheme = scheme
         self._device = device
 
     def lookup(self, sample: Sample) -> Prediction | PendingField:
@@ -126,6 +131,7 @@ class AnswerCache:
             white=known.white,
             files=fingerprint.files or known.files or (),
             notes=known.notes,
+            scheme=self._scheme,
         )
         if known.files is None:
             # Record it again, with all that is known of its files now.

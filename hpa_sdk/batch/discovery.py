@@ -14,7 +14,7 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.finding import count_samples, find_samples
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import find_remote_samples
-from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.tables import is_table
 from hpa_sdk.prediction import Failure
@@ -27,12 +27,15 @@ class _Search:
     recursive: bool
     root: Root
     rules: FieldRules | None
-    trained: Trained | None
+    stack_rules: FieldRules | None
 
     def samples(self, path: str) -> Iterator[Sample]:
         if is_address(path):
-            return find_remote_samples(path, recursive=self.recursive)
-        return find_samples(path, recursive=self.recursive, root=self.root, rules=self.rules, trained=self.trained)
+            unused = (self.rules or self.stack_rules or FieldRules()).unused
+            return find_remote_samples(path, recursive=self.recursive, unused=unused)
+        return find_samples(
+            path, recursive=self.recursive, root=self.root, rules=self.rules, stack_rules=self.stack_rules
+        )
 
 
 def find_all(
@@ -41,7 +44,7 @@ def find_all(
     recursive: bool,
     root: Root,
     rules: FieldRules | None = None,
-    trained: Trained | None = None,
+    stack_rules: FieldRules | None = None,
 ) -> Iterator[Sample | Failure]:
     """Find the samples of paths, lazily.
 
@@ -49,7 +52,7 @@ def find_all(
     ----------
     paths : sequence of str
         Paths in any form of `find_samples`, or addresses of archives.
-    recursive, root, rules, trained
+    recursive, root, rules, stack_rules
         As for `find_samples`; archives contain planes by colour only.
 
     Returns
@@ -64,7 +67,7 @@ def find_all(
     HpaError
         No path leads to a sample: the error of the first path.
     """
-    found = _found(paths, _Search(recursive=recursive, root=root, rules=rules, trained=trained))
+    found = _found(paths, _Search(recursive=recursive, root=root, rules=rules, stack_rules=stack_rules))
     failures: list[Failure] = []
     for item in found:
         if isinstance(item, Sample):
@@ -109,7 +112,7 @@ def count_aside(
     """
 
     def count() -> None:
-        search = _Search(recursive=recursive, root=root, rules=rules, trained=None)
+        search = _Search(recursive=recursive, root=root, rules=rules, stack_rules=None)
         if len(paths) > 1:
             on_total(sum(1 for _ in _found(paths, search)))
             return

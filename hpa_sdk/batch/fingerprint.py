@@ -11,8 +11,11 @@ from typing import Literal, Protocol, Self, runtime_checkable
 
 from hpa_sdk.fields.samples import FieldPlanes, Sample
 from hpa_sdk.files.file_state import FileState
+from hpa_sdk.labels import HPA_2018
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.network_form import Tensors
 from hpa_sdk.models.onnx_file import file_sha256
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Preprocessing, White
 
 Comparison = Literal["time", "content"]
 """How planes are compared: by their stamp (size, times, inode), or by size and a hash of their content."""
@@ -57,7 +60,7 @@ class Fingerprint:
 
 def settings_sha256(
     model_sha256: str,
-    preprocessing: object,
+    card: ModelCard,
     white: White | None,
     comparison: Comparison,
     runtime_options: Mapping[str, str],
@@ -68,8 +71,8 @@ def settings_sha256(
     ----------
     model_sha256 : str
         SHA-256 of the model file, in hexadecimal.
-    preprocessing : Preprocessing
-        From the model card.
+    card : ModelCard
+        Its model card.
     white : optional
         The white level of 16-bit planes.
     comparison : str
@@ -83,7 +86,18 @@ def settings_sha256(
         SHA-256 in hexadecimal.
     """
     options = [f"{name}={value}" for name, value in sorted(runtime_options.items())]
-    return _sha256([model_sha256, repr(preprocessing), repr(white), comparison, *options]).hex()
+    return _sha256([model_sha256, *_form_of(card), repr(white), comparison, *options]).hex()
+
+
+def _form_of(card: ModelCard) -> list[str]:
+    """Describe what a card says of the input and outputs; in the words of earlier versions if these can express it."""
+    form, study = card.preprocessing, Preprocessing()
+    names = ("channels", "blend", "size", "interpolation", "scale", "place")
+    texts = [f"Preprocessing({', '.join(f'{name}={getattr(form, name)!r}' for name in names)})"]
+    later = (form.layout, form.mean, form.deviation, card.tensors, card.label_scheme)
+    if later != (study.layout, study.mean, study.deviation, Tensors(), HPA_2018):
+        texts.append(repr(later))
+    return texts
 
 
 def place_of(sample: Sample) -> bytes:

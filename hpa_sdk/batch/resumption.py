@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.answers import AnswerCache
 from hpa_sdk.batch.fingerprint import Comparison
+from hpa_sdk.labels import LabelScheme
 
 
 def ledger_path(output: Path) -> Path:
@@ -27,6 +28,7 @@ def open_answer_cache(
     comparison: Comparison,
     *,
     thresholds: npt.NDArray[np.float32],
+    scheme: LabelScheme,
     device: str,
     log: Callable[[str], None],
 ) -> Iterator[AnswerCache]:
@@ -36,7 +38,7 @@ def open_answer_cache(
     ----------
     output : pathlib.Path
         The output, whose ledger is opened or created next to it.
-    settings, comparison, thresholds, device
+    settings, comparison, thresholds, scheme, device
         As for `AnswerCache`.
     log : callable
         Called with a line for the user if the settings differ from those of the run before.
@@ -56,7 +58,9 @@ def open_answer_cache(
                 "The model, the white level, a runtime option or the comparison changed:"
                 " every field is predicted again."
             )
-        yield AnswerCache(ledger, settings=settings, comparison=comparison, thresholds=thresholds, device=device)
+        yield AnswerCache(
+            ledger, settings=settings, comparison=comparison, thresholds=thresholds, scheme=scheme, device=device
+        )
 
 
 def _partials(output: Path) -> list[Path]:

@@ -116,12 +116,19 @@ def open_run(
             cache: AnswerCache | NoCache = NoCache()
             if resume is not None:
                 settings = settings_sha256(
-                    engine.model.sha256, engine.card.preprocessing, engine.white, resume, engine.runtime_options
+                    engine.model.sha256, engine.card, engine.white, resume, engine.runtime_options
                 )
-                thresholds, device = engine.thresholds, engine.device
-                opened = open_answer_cache(output, settings, resume, thresholds=thresholds, device=device, log=log)
+                opened = open_answer_cache(
+                    output,
+                    settings,
+                    resume,
+                    thresholds=engine.thresholds,
+                    scheme=engine.card.label_scheme,
+                    device=engine.device,
+                    log=log,
+                )
                 cache = stack.enter_context(opened)
-            run = Run(engine, stack.enter_context(open_writer(output, form)), cache)
+            run = Run(engine, stack.enter_context(open_writer(output, form, engine.card.label_scheme)), cache)
             yield run
             # Before the output appears: after that, only writing the provenance can fail.
             cache.flush()

@@ -15,10 +15,12 @@ from PIL import Image
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.inference.devices import load_onnxruntime
+from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.network_form import Tensors
 from hpa_sdk.models.onnx_file import runtime_source
 from hpa_sdk.prediction import Prediction, Probabilities
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Preprocessing, White
 
 STUDY_SIDE = 299
 """Height and width in pixels of the images of the study."""
@@ -142,13 +144,14 @@ class PlainSession:
 
     def __init__(self, model: Path) -> None:
         onnxruntime = load_onnxruntime()
+        _, card = read_model(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         self._runtime = onnxruntime.InferenceSession(runtime_source(model), options, providers=["CPUExecutionProvider"])
-        if self._runtime.get_inputs()[0].name != "image":
+        if card.preprocessing != Preprocessing() or card.tensors != Tensors():
             raise SettingError(
-                f"{model.name} takes planes, and the study's loop makes images",
-                remedy="Compare the file that was exported without --raw-planes.",
+                f"{model.name} takes other images than those of the study, which the study's loop makes",
+                remedy="Compare a file of the study's networks that was exported without --raw-planes.",
             )
 
     def __call__(self, images: npt.NDArray[np.float64]) -> Probabilities:

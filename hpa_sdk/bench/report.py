@@ -19,7 +19,6 @@ from hpa_sdk.bench.stages import Stages
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.inference.devices import NVIDIA, Device
 from hpa_sdk.inference.int8_overflow import describe_int8
-from hpa_sdk.labels import Label
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
@@ -228,9 +227,9 @@ def duel(stages: Stages, baseline: Baseline, rounds: int, on_round: Callable[[],
 
 def _same_label_sets(stages: Stages, baseline: Baseline) -> list[bool]:
     ours = [prediction.labels for prediction in stages.predictor.predict(stages.samples)]
-    thresholds = stages.predictor.thresholds
+    thresholds, scheme = stages.predictor.thresholds, stages.predictor.card.label_scheme
     theirs = [
-        {Label(int(index)) for index in np.flatnonzero(probabilities >= thresholds)}
+        {scheme[int(index)] for index in np.flatnonzero(probabilities >= thresholds)}
         for probabilities in baseline.answers(iter(stages.samples))
     ]
     return [one == other for one, other in zip(ours, theirs, strict=True)]

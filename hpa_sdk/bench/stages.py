@@ -54,7 +54,7 @@ class Stages:
         planes = itertools.cycle([read_planes(sample) for sample in self.samples[:_READY_FIELDS]])
         fields = itertools.cycle(self._ready_fields())
         (prediction,) = self.predictor.predict(self.samples[0])
-        writer = WRITERS["csv"](io.StringIO())
+        writer = WRITERS["csv"](io.StringIO(), self.predictor.card.label_scheme)
         parts: dict[str, Callable[[], object]] = {
             "decode": lambda: read_planes(next(samples)),
             "preprocess": lambda: self._model_input(next(planes)),

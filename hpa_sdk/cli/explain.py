@@ -14,9 +14,9 @@ from hpa_sdk.errors import HpaError, SettingError, count_of
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
 from hpa_sdk.fields.sources import FoundField, find_fields
-from hpa_sdk.fields.trained_scale import rules_for, trained_of
+from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
 from hpa_sdk.files.file_state import escaped
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import AnyLabel
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -53,10 +53,10 @@ def explain(
     The protein is covered window by window, and the map shows how far the label's log-odds fall. The network runs once
     for each window. The exit code is 0, or 1 when some fields failed, or 2 when nothing could be drawn.
     """
-    labels = [Label.from_name(name) for name in names]
     predictor = Predictor.load(model, device=device, white=white)
-    rules, trained = rules_for(predictor.card, None, white), trained_of(predictor.card)
-    found = list(find_fields(paths, recursive=False, root=None, rules=rules, trained=trained))
+    labels = [predictor.card.label_scheme.from_name(name) for name in names]
+    rules, stack_rules = rules_for(predictor.card, None, white), stack_rules_of(predictor.card)
+    found = list(find_fields(paths, recursive=False, root=None, rules=rules, stack_rules=stack_rules))
     if len(found) > FIELDS:
         raise SettingError(
             f"{len(found):,} fields are more than the {FIELDS} that one picture shows",
@@ -80,11 +80,15 @@ def explain(
 
 
 def _explain(
-    predictor: Predictor, field: FoundField | Failure, labels: Sequence[Label], window: int | None, stride: int | None
+    predictor: Predictor,
+    field: FoundField | Failure,
+    labels: Sequence[AnyLabel],
+    window: int | None,
+    stride: int | None,
 ) -> Explained:
     if isinstance(field, Failure):
         raise field.error
-    read = field.read()
+    read = field.read(predictor.card.preprocessing.channels)
     for note in read.notes:
         click.echo(f"{field.id}: {escaped(note)}", err=True)
     planes = read.planes

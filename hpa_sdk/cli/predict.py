@@ -19,7 +19,7 @@ from hpa_sdk.cli.parameters import Threshold, device_option, runtime_option, whi
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
 from hpa_sdk.errors import SettingError, count_of
-from hpa_sdk.fields.trained_scale import rules_for, trained_of
+from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -119,7 +119,7 @@ def predict(
         verify=verify,
     )
     rules = rules_for(predictor.card, rules, white)
-    found = find_all(paths, recursive=recursive, root=root, rules=rules, trained=trained_of(predictor.card))
+    found = find_all(paths, recursive=recursive, root=root, rules=rules, stack_rules=stack_rules_of(predictor.card))
     opened: AbstractContextManager[Run]
     if streamed:
         opened = _open_streamed_run(output, form, predictor)
@@ -171,4 +171,4 @@ def _form_of(output: Path) -> str:
 @contextmanager
 def _open_streamed_run(output: Path, form: str, engine: Engine) -> Iterator[Run]:
     with open_stream(output) as stream:
-        yield Run(engine, WRITERS[form](stream), NoCache())
+        yield Run(engine, WRITERS[form](stream, engine.card.label_scheme), NoCache())

@@ -13,7 +13,7 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.field_source import FieldReading, FieldSource
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.stack_samples import find_fields
-from hpa_sdk.fields.trained_scale import at_scale_of
+from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.fields.white_level import Levels
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.preprocessing import Preprocessing
@@ -51,7 +51,7 @@ def check(station_file: Path, folder: Path | None) -> None:
     failures = _check_folders(rules, folder)
     try:
         _, card = read_model(rules.model)
-        rules = at_scale_of(card, rules)
+        rules = for_model(card, rules)
     except HpaError as error:
         failures.insert(0, f"model: {error}")
     rows: list[Row] = [_COLUMNS]

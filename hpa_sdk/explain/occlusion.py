@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import AnyLabel
 from hpa_sdk.prediction import Prediction, log_odds
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import Planes, White
@@ -93,7 +93,7 @@ class Explanation:
     """
 
     prediction: Prediction
-    labels: tuple[Label, ...]
+    labels: tuple[AnyLabel, ...]
     maps: npt.NDArray[np.float32]
 
 
@@ -102,7 +102,7 @@ def cover_and_ask(
     planes: Planes,
     grid: Grid,
     *,
-    labels: Sequence[Label] = (),
+    labels: Sequence[AnyLabel] = (),
     white: White | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Explanation:
@@ -139,15 +139,16 @@ def cover_and_ask(
     (prediction,) = predictor.predict_planes(planes[np.newaxis], white=white)
     chosen = tuple(labels) or tuple(prediction) or tuple(label for label, _ in prediction.top(1))
     levels = None if planes.dtype == np.uint8 else prediction.white.tolist()
-    whole = log_odds(prediction.probabilities[list(chosen)])
+    at = [int(label) for label in chosen]
+    whole = log_odds(prediction.probabilities[at])
     empty = np.percentile(planes[_PROTEIN], BACKGROUND).astype(planes.dtype)
     falls = np.zeros((len(chosen), grid.height, grid.width))
     covering = np.zeros((grid.height, grid.width))
     every = list(grid)
-    for windows in (every[at : at + BATCH] for at in range(0, len(every), BATCH)):
+    for windows in (every[start : start + BATCH] for start in range(0, len(every), BATCH)):
         covered = [_cover(planes, window, empty) for window in windows]
         for window, answer in zip(windows, predictor.predict_planes(covered, white=levels), strict=True):
-            falls[:, *window] += (whole - log_odds(answer.probabilities[list(chosen)]))[:, np.newaxis, np.newaxis]
+            falls[:, *window] += (whole - log_odds(answer.probabilities[at]))[:, np.newaxis, np.newaxis]
             covering[window] += 1
         progress(len(windows))
     return Explanation(prediction=prediction, labels=chosen, maps=(falls / covering).astype(np.float32))

@@ -98,7 +98,7 @@ def _draw_row(field: Explained) -> Image.Image:
     ]
     for label, page in zip(field.explanation.labels, field.explanation.maps, strict=True):
         most = float(np.abs(page).max())
-        name = f"{label}: probability {field.explanation.prediction.probabilities[label]:.2f}"
+        name = f"{label}: probability {field.explanation.prediction.probabilities[int(label)]:.2f}"
         panels.append((name, _overlay(grey, cv2.resize(page, (width, height)), most), most))
     row = Image.new("RGB", (_GAP + len(panels) * (SIDE + _GAP), _HEAD + _NAME + height + _BAR + _GAP), _PAPER)
     pen = ImageDraw.Draw(row)

@@ -17,8 +17,8 @@ from hpa_sdk.preprocessing import Planes
 Found = dict[Channel, int]
 """The position of each channel that the field has."""
 
-Instead = dict[Channel, Channel | Literal["empty"]]
-"""The replacement for each channel that the field does not have."""
+Instead = dict[Channel, Channel | Literal["empty", "unused"]]
+"""The replacement for each channel that the field does not have, or that the model does not take."""
 
 
 def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, where: Path) -> tuple[Found, Instead]:
@@ -42,6 +42,9 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
     found: Found = {}
     instead: Instead = {}
     for channel in Channel:
+        if channel in rules.unused:
+            instead[channel] = "unused"
+            continue
         wanted = {fold(alias) for alias in getattr(rules.channels, channel)}
         fitting = _fitting(offered, wanted)
         substitute = getattr(rules.without, channel)
@@ -57,7 +60,7 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
                 remedy=f"Name it, or give its number: --channel {channel}=NAME, or channels.{channel} in a station file"
                 + ("." if fitting else f"; or say what takes its place: --without {channel}=empty."),
             )
-    if not found or len(set(found.values())) < len(found) or not set(instead.values()) <= {"empty", *found}:
+    if not found or len(set(found.values())) < len(found) or not set(instead.values()) <= {"empty", "unused", *found}:
         raise PlaneError(
             f"two channels are one and the same, or the place of one is taken by one that is missing too;"
             f" there are {_named(offered)}",
@@ -70,7 +73,9 @@ def pick_channels(offered: Sequence[tuple[str, int | None]], rules: FieldRules, 
 def fill_in(planes: dict[Channel, Planes], instead: Instead) -> dict[Channel, Planes]:
     """Return the planes of all four channels, with a black plane or a copy for each missing one."""
     black = np.zeros_like(next(iter(planes.values())))
-    return planes | {channel: black if other == "empty" else planes[other] for channel, other in instead.items()}
+    return planes | {
+        channel: planes[other] if isinstance(other, Channel) else black for channel, other in instead.items()
+    }
 
 
 def _fitting(offered: Sequence[tuple[str, int | None]], wanted: set[str | int]) -> list[int]:

@@ -26,6 +26,7 @@ from hpa_sdk.files.file_state import FileState
 from hpa_sdk.preprocessing import Planes
 
 _EQUAL_SIZES = 0.01
+_REPLACED = {"empty": "missing; in its place a black plane", "unused": "not taken by the model, and not read"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,8 @@ class FieldSource:
         pixel_size = rules.pixel_size or _common_pixel_size(chosen.values(), where)
         described = {channel: (stack.path.name, _describe(stack, rules.z)) for channel, stack in chosen.items()}
         for channel, other in instead.items():
-            described[channel] = ("", f"missing; in its place {'a black plane' if other == 'empty' else other}")
-        merged = stack_planes([planes[channel] for channel in Channel], where)
+            described[channel] = ("", _REPLACED.get(other, f"missing; in its place {other}"))
+        merged = stack_planes(planes, where)
         stretched, white = stretch(merged, rules.white)
         scaled, notes = to_trained_scale(stretched, pixel_size, self.rules.trained, where)
         return FieldReading(
@@ -151,7 +152,7 @@ class FieldSource:
             pixel_size=pixel_size,
             white=white,
             notes=(
-                *(f"{channel} is {described[channel][1]}" for channel in instead),
+                *(f"{channel} is {described[channel][1]}" for channel, other in instead.items() if other != "unused"),
                 *sorted({_describe_z(stack, rules.z) for stack in chosen.values() if stack.depth > 1}),
                 *_flat_notes(chosen),
                 *dict.fromkeys(note for stack in chosen.values() for note in stack.notes),

@@ -16,7 +16,7 @@ from hpa_sdk.fields.channels import pick_channels
 from hpa_sdk.fields.listing import same_name, walk
 from hpa_sdk.fields.plane_files import split_name
 from hpa_sdk.fields.plane_names import ZKey, field_of, find_mixture, left_out, z_keys
-from hpa_sdk.fields.rules import ChannelNames, FieldRules
+from hpa_sdk.fields.rules import ChannelNames, FieldRules, fold
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.scenes import OPENERS, PICTURES, extension_of
 
@@ -224,10 +224,19 @@ def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[F
                 PlaneFile(path, part["channel"] or "", part.get("z"), left_out(match))
             )
     by_colour = pattern is None
-    return [
-        FileGroup(field, tuple(planes), by_colour=by_colour and planes[0].channel is not None)
-        for field, planes in sorted(groups.items())
-    ]
+    ignored = _names_of_unused(rules, by_colour=by_colour)
+    made: list[FileGroup] = []
+    for field, planes in sorted(groups.items()):
+        # A field is complete without a plane that the model does not take, and does not change when it arrives.
+        read = [plane for plane in planes if plane.channel is None or fold(plane.channel) not in ignored]
+        if read:
+            made.append(FileGroup(field, tuple(read), by_colour=by_colour and read[0].channel is not None))
+    return made
+
+
+def _names_of_unused(rules: FieldRules, *, by_colour: bool) -> set[str | int]:
+    names = ChannelNames() if by_colour else rules.channels
+    return {fold(str(alias)) for channel in rules.unused for alias in getattr(names, channel)}
 
 
 _ABOVE = "hpa_above"

@@ -17,7 +17,7 @@ from hpa_sdk.fields.field_source import FieldSource
 from hpa_sdk.fields.file_group import FileGroup, PlaneFile, group_names
 from hpa_sdk.fields.listing import OME_ZARR, Folder, existing, raise_unlistable, same_name, unlistable, walk
 from hpa_sdk.fields.plane_files import EXTENSIONS, FORMATS, choose_planes, names_by_stem, split_name
-from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.fields.scenes import STACKS
 from hpa_sdk.fields.stack_samples import fields_of, samples_of
@@ -34,7 +34,7 @@ def find_samples(
     root: str | os.PathLike[str] | None = None,
     recursive: bool = False,
     rules: FieldRules | None = None,
-    trained: Trained | None = None,
+    stack_rules: FieldRules | None = None,
 ) -> Iterator[Sample]:
     """Find the samples at a path.
 
@@ -53,8 +53,8 @@ def find_samples(
     rules : FieldRules, optional
         How files are read: channel names, z, pixel size, pattern of names. Four plain files by colour need no rules.
         Without rules, stacks next to them are not read.
-    trained : Trained, optional
-        The scale for stacks that are read without rules.
+    stack_rules : FieldRules, optional
+        How stacks are read without rules: the scale of training, and the channels.
 
     Yields
     ------
@@ -76,13 +76,13 @@ def find_samples(
     try:
         path = existing(path)
         if path.is_dir() and path.suffix.lower() != OME_ZARR:
-            yield from _FolderSearch(path, rules, recursive=recursive, trained=trained).samples()
+            yield from _FolderSearch(path, rules, recursive=recursive, stack_rules=stack_rules).samples()
         elif is_table(path):
-            yield from _samples_in_table(path, _table_root(path, root), rules, trained)
+            yield from _samples_in_table(path, _table_root(path, root), rules, stack_rules)
         elif split_name(path.name)[1] is not None:
             yield _sample_of_file(path, rules)
         elif path.suffix.lower() in STACKS:
-            yield from _samples_of_stack(path, path.name, rules or FieldRules(trained=trained))
+            yield from _samples_of_stack(path, path.name, rules or stack_rules or FieldRules())
         elif path.suffix.lower() in EXTENSIONS:
             raise SampleError(
                 "the file name does not end with a channel",
@@ -124,11 +124,11 @@ class _FolderSearch:
     """The samples of one folder."""
 
     def __init__(
-        self, folder: Path, rules: FieldRules | None, *, recursive: bool, trained: Trained | None = None
+        self, folder: Path, rules: FieldRules | None, *, recursive: bool, stack_rules: FieldRules | None = None
     ) -> None:
         self._folder = folder
         self._rules = rules
-        self._of_stacks = rules or FieldRules(trained=trained)
+        self._of_stacks = rules or stack_rules or FieldRules()
         self._recursive = recursive
         self._unlisted: list[OSError] = []
         self._by_colour: defaultdict[str, defaultdict[Channel, list[Folder]]] = defaultdict(lambda: defaultdict(list))
@@ -265,7 +265,9 @@ def _table_root(table: Path, root: str | os.PathLike[str] | None) -> Path:
     return planes_folder(table) if root is None else existing(Path(root).absolute())
 
 
-def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained: Trained | None) -> Iterator[Sample]:
+def _samples_in_table(
+    table: Path, root: Path, rules: FieldRules | None, stack_rules: FieldRules | None
+) -> Iterator[Sample]:
     if not root.is_dir():
         raise SampleError("no such folder", where=root, remedy="Name the folder that holds the planes of the table.")
     folders: dict[Path, _ListedFolder] = {}
@@ -274,7 +276,7 @@ def _samples_in_table(table: Path, root: Path, rules: FieldRules | None, trained
         try:
             if row.problem is not None:
                 raise row.problem
-            samples = _samples_of_row(sample_id, root, folders, rules, trained)
+            samples = _samples_of_row(sample_id, root, folders, rules, stack_rules)
         except TableError as problem:
             yield Sample(f"{table.name} line {row.line}", (table,), problem=problem)
         except (HpaError, OSError, ValueError) as error:
@@ -306,7 +308,7 @@ def _samples_of_row(
     root: Path,
     folders: dict[Path, _ListedFolder],
     rules: FieldRules | None,
-    trained: Trained | None,
+    stack_rules: FieldRules | None,
 ) -> list[Sample]:
     stem = existing(root / sample_id)
     folder, name = stem.parent, same_name(stem.name)
@@ -316,7 +318,7 @@ def _samples_of_row(
     if names and stacks:
         return [_ambiguous(sample_id, folder, [*names, *stacks])]
     if len(stacks) == 1:
-        return _samples_of_stack(folder / stacks[0], sample_id, rules or FieldRules(trained=trained))
+        return _samples_of_stack(folder / stacks[0], sample_id, rules or stack_rules or FieldRules())
     if stacks:
         return [_ambiguous(sample_id, folder, stacks)]
     meant = None if names or not name.isdecimal() else there.without_zeros.get(name.lstrip("0"))

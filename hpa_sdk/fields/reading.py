@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,35 +18,38 @@ from hpa_sdk.files.file_state import FileState
 from hpa_sdk.preprocessing import Planes
 
 
-def read_field(sample: Sample) -> FieldPlanes:
-    """Read the four planes of a sample, and record the state of the files.
+def read_field(sample: Sample, channels: Collection[str] = tuple(Channel)) -> FieldPlanes:
+    """Read the planes of a sample, and record the state of the files.
 
     Parameters
     ----------
     sample : Sample
         Four files, each a grey PNG, JPEG or single-plane TIFF of 8 or 16 bits, or a JPEG in its channel's pseudocolour;
         or a source that reads other files.
+    channels : collection of str
+        The channels that are read from such files. The planes of the others are black. A source reads those of its own
+        rules.
 
     Raises
     ------
     PlaneError
-        A plane is missing, empty, damaged, not grey, too large or too small, the four differ in size or bit depth, or a
-        file was changed while the field was read.
+        A plane is missing, empty, damaged, not grey, too large or too small, the planes differ in size or bit depth, or
+        a file was changed while the field was read.
     """
     if sample.problem is not None:
         raise sample.problem
     if sample.source is not None:
         read = sample.source.read()
         return replace(read, notes=(sample.note, *read.notes)) if sample.note else read
-    planes: list[Planes] = []
+    planes: dict[Channel, Planes] = {}
     notes = [sample.note] if sample.note else []
-    with unchanged(sample.files) as files:
-        for channel, file in zip(Channel, sample.files, strict=True):
+    taken = {channel: file for channel, file in zip(Channel, sample.files, strict=True) if channel in channels}
+    with unchanged(taken.values()) as files:
+        for channel, file in taken.items():
             try:
-                plane, done = read_picture(file, channel)
+                planes[channel], done = read_picture(file, channel)
             except FileNotFoundError as error:
                 raise missing_plane(channel, file) from error
-            planes.append(plane)
             notes += [f"{channel}: {note}" for note in done]
     return FieldPlanes(stack_planes(planes, sample.files[0]), files, tuple(notes))
 
@@ -113,41 +116,45 @@ _WHEN_DONE = "Predict the field again when nobody writes to it any more."
 def missing_plane(channel: Channel, where: Path | str) -> PlaneError:
     """Make the error for a missing plane of a field."""
     return PlaneError(
-        f"the {channel} plane is missing", where=where, remedy="A field needs its four planes side by side."
+        f"the {channel} plane is missing",
+        where=where,
+        remedy="Put it there, or use a model that does not take this channel.",
     )
 
 
-def stack_planes(planes: Sequence[Planes], where: Path) -> Planes:
-    """Stack the four planes of a field.
+def stack_planes(planes: Mapping[Channel, Planes], where: Path) -> Planes:
+    """Stack the planes of a field.
 
     Parameters
     ----------
-    planes : sequence of numpy.ndarray
-        Four planes, uint8 or uint16 of shape (H, W), in the order of `Channel`.
+    planes : mapping of Channel to numpy.ndarray
+        uint8 or uint16 of shape (H, W), at least one. A channel that is not there becomes black.
     where : pathlib.Path
         Where they come from, for messages.
 
     Returns
     -------
     numpy.ndarray
-        Of shape (4, H, W).
+        Of shape (4, H, W), in the order of `Channel`.
 
     Raises
     ------
     PlaneError
         They differ in size or bit depth.
     """
-    if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
+    if len({(plane.shape, plane.dtype) for plane in planes.values()}) > 1:
         forms = ", ".join(
-            f"{channel} {plane.shape[1]}x{plane.shape[0]} {plane.dtype}"
-            for channel, plane in zip(Channel, planes, strict=True)
+            f"{channel} {planes[channel].shape[1]}x{planes[channel].shape[0]} {planes[channel].dtype}"
+            for channel in Channel
+            if channel in planes
         )
         raise PlaneError(
-            f"the four planes differ in size or depth ({forms})",
+            f"the {'four ' if len(planes) == len(Channel) else ''}planes differ in size or depth ({forms})",
             where=where,
-            remedy="Export the four channels of the field with the same settings.",
+            remedy="Export the channels of the field with the same settings.",
         )
-    return cast("Planes", np.stack(planes))
+    black = next(iter(planes.values())) if len(planes) == len(Channel) else np.zeros_like(next(iter(planes.values())))
+    return cast("Planes", np.stack([planes.get(channel, black) for channel in Channel]))
 
 
 def read_plane(path: Path, channel: Channel | None = None) -> Planes:

@@ -72,12 +72,15 @@ class ChannelNames(Table, frozen=True, kw_only=True):
 
 
 class Without(Table, frozen=True, kw_only=True):
-    """The replacement for each channel that a field does not have: none, a black plane, or another channel."""
+    """The replacement for each channel that a field does not have: none, a black plane, or another channel.
 
-    red: Literal["empty", "green", "blue", "yellow"] | None = None
-    green: Literal["empty", "red", "blue", "yellow"] | None = None
-    blue: Literal["empty", "red", "green", "yellow"] | None = None
-    yellow: Literal["empty", "red", "green", "blue"] | None = None
+    A channel that the model does not take is ``"unused"``: it is not read. Only a model's card can say so.
+    """
+
+    red: Literal["empty", "unused", "green", "blue", "yellow"] | None = None
+    green: Literal["empty", "unused", "red", "blue", "yellow"] | None = None
+    blue: Literal["empty", "unused", "red", "green", "yellow"] | None = None
+    yellow: Literal["empty", "unused", "red", "green", "blue"] | None = None
 
 
 class Trained(Table, frozen=True, kw_only=True):
@@ -114,6 +117,11 @@ class FieldRules(Table, frozen=True, kw_only=True):
     channels: ChannelNames = ChannelNames()
     without: Without = Without()
     trained: Trained | None = None
+
+    @property
+    def unused(self) -> frozenset[Channel]:
+        """The channels that are not read."""
+        return frozenset(channel for channel in Channel if getattr(self.without, channel) == "unused")
 
     @property
     def pattern(self) -> re.Pattern[str] | None:
@@ -162,10 +170,14 @@ class FieldRules(Table, frozen=True, kw_only=True):
         Raises
         ------
         ValueError
-            The pattern is not a regular expression with the required groups, or one name is used for two channels.
+            The pattern is not a regular expression with the required groups, one name is used for two channels, or a
+            channel is ``"unused"``.
         """
         _check_pattern(self)
         _check_channels(self)
+        for channel in Channel:
+            if getattr(self.without, channel) == "unused":
+                raise ValueError(f"'unused' takes the place of no channel - at `$.without.{channel}`")
 
 
 def _check_pattern(rules: FieldRules) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
-from hpa_sdk.fields.rules import FieldRules, Trained
-from hpa_sdk.fields.samples import FieldPlanes, Sample
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
 from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import Planes
 
@@ -43,15 +43,20 @@ class FoundField:
         """The path of the field, for messages."""
         return self.source.files[0] if isinstance(self.source, Sample) else f"array {self.id}"
 
-    def read(self) -> FieldPlanes:
+    def read(self, channels: Collection[str] = tuple(Channel)) -> FieldPlanes:
         """Read its planes.
+
+        Parameters
+        ----------
+        channels : collection of str
+            As for `read_field`.
 
         Raises
         ------
         PlaneError
             As for `read_field`.
         """
-        return read_field(self.source) if isinstance(self.source, Sample) else FieldPlanes(self.source)
+        return read_field(self.source, channels) if isinstance(self.source, Sample) else FieldPlanes(self.source)
 
 
 def find_fields(
@@ -60,7 +65,7 @@ def find_fields(
     recursive: bool,
     root: str | os.PathLike[str] | None,
     rules: FieldRules | None = None,
-    trained: Trained | None = None,
+    stack_rules: FieldRules | None = None,
 ) -> Iterator[FoundField | Failure]:
     """Find the fields of the sources, lazily and in order.
 
@@ -75,7 +80,7 @@ def find_fields(
         Also search the folders below a folder.
     root : str or os.PathLike, optional
         Folder that contains the planes of a table's ids. Default: as for `find_samples`.
-    rules, trained : optional
+    rules, stack_rules : optional
         As for `find_samples`.
 
     Yields
@@ -95,7 +100,7 @@ def find_fields(
             try:
                 beside = None if root is None else here / root
                 for sample in find_samples(
-                    here / source, recursive=recursive, root=beside, rules=rules, trained=trained
+                    here / source, recursive=recursive, root=beside, rules=rules, stack_rules=stack_rules
                 ):
                     yield FoundField(sample.id, sample)
             except HpaError as error:

@@ -10,7 +10,7 @@ from typing import IO
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.table_text import SEPARATORS, Record, Records, clean, is_empty, open_text
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme
 
 _TABLES = (".csv", ".tsv", ".tab")
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
@@ -252,6 +252,24 @@ def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:
     return known
 
 
+def parse_labels_of(scheme: LabelScheme, target: str, line: int, table: Path) -> tuple[AnyLabel, ...]:
+    """Read a cell of the column ``Target`` by a label scheme: indices separated by spaces, or names by ``;``.
+
+    Raises
+    ------
+    TableError
+        A label is not one of the scheme.
+    """
+    if scheme == HPA_2018:
+        return parse_labels(target, line, table)
+    if _STARTS_WITH_A_NAME.match(target):
+        try:
+            return tuple(scheme.from_name(name) for name in filter(None, map(str.strip, target.split(";"))))
+        except TableError as error:
+            raise TableError(f"line {line}: {error.what}", where=table, remedy=error.remedy) from None
+    return tuple(scheme[index] for index in _indices(target, len(scheme), line, table))
+
+
 def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
     """Read a cell of class indices separated by spaces.
 
@@ -269,15 +287,19 @@ def parse_indices(target: str, line: int, table: Path) -> tuple[Label, ...]:
     TableError
         A label is not one of 0 to 27.
     """
+    return tuple(map(Label, _indices(target, len(Label), line, table)))
+
+
+def _indices(target: str, classes: int, line: int, table: Path) -> list[int]:
     for label in target.split():
         # Python itself refuses numbers of several thousand digits.
-        if not label.isdecimal() or len(label) > _LONGEST or int(label) >= len(Label):
+        if not label.isdecimal() or len(label) > _LONGEST or int(label) >= classes:
             raise TableError(
                 f"line {line} has the label {label!r}",
                 where=table,
-                remedy=f"Labels are the Kaggle set's class indices, 0 to {len(Label) - 1}, with spaces between.",
+                remedy=f"Labels are class indices, 0 to {classes - 1}, with spaces between.",
             )
-    return tuple(Label(int(label)) for label in target.split())
+    return list(map(int, target.split()))
 
 
 def parse_names(target: str) -> tuple[tuple[Label, ...], tuple[str, ...]]:

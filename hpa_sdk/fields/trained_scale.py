@@ -1,4 +1,4 @@
-"""Rescales planes to the scale of a model's training data, so that cells have the same size as there."""
+"""Adapts reading to a model: its channels, and the scale of its training, so that cells have the same size as there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.planes import MIN_SIDE
 from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Planes, White
 
@@ -22,10 +23,14 @@ _WHOLE = 0.99
 Rules = TypeVar("Rules", bound=FieldRules)
 
 
-def at_scale_of(card: ModelCard, rules: Rules) -> Rules:
-    """Return the rules with the training scale from the model card, unless they have their own."""
-    trained = rules.trained or trained_of(card)
-    return msgspec.structs.replace(rules, trained=trained)
+def for_model(card: ModelCard, rules: Rules) -> Rules:
+    """Return the rules with what a model needs: its training scale, unless they have their own, and its channels.
+
+    Channels that the model does not take are not read.
+    """
+    unused = {channel: "unused" for channel in Channel if channel not in card.preprocessing.channels}
+    without = msgspec.structs.replace(rules.without, **unused) if unused else rules.without
+    return msgspec.structs.replace(rules, trained=rules.trained or _trained_of(card), without=without)
 
 
 def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rules | None:
@@ -34,7 +39,7 @@ def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rule
     Parameters
     ----------
     card : ModelCard
-        Has the training scale, for rules that have none.
+        Has the training scale, for rules that have none, and the channels.
     rules : FieldRules or None
         None if files are read without rules.
     white : optional
@@ -44,11 +49,15 @@ def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rule
         return None
     if white == "percentile" and rules.files.white is None:
         rules = msgspec.structs.replace(rules, files=msgspec.structs.replace(rules.files, white=white))
-    return at_scale_of(card, rules)
+    return for_model(card, rules)
 
 
-def trained_of(card: ModelCard) -> Trained | None:
-    """Return the training scale from the model card; None if it has none."""
+def stack_rules_of(card: ModelCard) -> FieldRules:
+    """Return the rules for stacks that are read without the user's rules."""
+    return for_model(card, FieldRules())
+
+
+def _trained_of(card: ModelCard) -> Trained | None:
     pixel_size, side = card.training.pixel_size, card.training.field_side
     return None if pixel_size is None or side is None else Trained(pixel_size=pixel_size, side=side)
 

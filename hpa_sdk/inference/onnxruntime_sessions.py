@@ -16,7 +16,7 @@ from hpa_sdk.inference.compiled_cache import cached_path, make_cache_folder, ope
 from hpa_sdk.inference.devices import PROVIDERS, Device, gpu_name, load_onnxruntime
 from hpa_sdk.inference.int8_overflow import int8_overflows, session_entries
 from hpa_sdk.inference.onnxruntime_options import SESSION_ENTRIES, engine_options, provider_options
-from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, ModelInput, RuntimeSettings
+from hpa_sdk.inference.runtime_session import Fields, ModelInput, RuntimeSettings
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.models.onnx_file import describe_onnx
 
@@ -36,7 +36,8 @@ def open_onnxruntime_sessions(
     session, and so its own stream, so that one can copy data while another computes.
     """
     if device.kind == "cpu":
-        return [OnnxRuntimeSession(_open_on_cpu(model, settings))] * settings.parallel_runs
+        session = OnnxRuntimeSession(_open_on_cpu(model, settings), settings.outputs)
+        return [session] * settings.parallel_runs
     return [ThreadedRuntimeSession(_session_on_gpu(model, device, settings)) for _ in range(settings.parallel_runs)]
 
 
@@ -47,20 +48,23 @@ class OnnxRuntimeSession:
     ----------
     runtime : onnxruntime.InferenceSession
         The session.
+    outputs : tuple of str
+        The outputs that a run returns.
     batch_sizes : tuple of int
-        The only batch sizes that it accepts, if the batch dimension is fixed.
+        The only batch sizes that it is given, if the runtime prefers equal shapes.
     """
 
-    def __init__(self, runtime: Any, batch_sizes: tuple[int, ...] = ()) -> None:  # noqa: ANN401 - onnxruntime has no types
+    def __init__(self, runtime: Any, outputs: tuple[str, ...], batch_sizes: tuple[int, ...] = ()) -> None:  # noqa: ANN401 - onnxruntime has no types
         self._runtime = runtime
-        self.batch_sizes = batch_sizes
+        self._outputs = outputs
         self.input = _input_of(runtime)
+        self.batch_sizes = batch_sizes if self.input.batch is None else (self.input.batch,)
         self.providers: tuple[str, ...] = tuple(runtime.get_providers())
         self.device = _read_back(runtime)
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         """Run the model on a batch."""
-        outputs: list[npt.NDArray[np.float32]] = self._runtime.run(OUTPUTS, {self.input.name: fields})
+        outputs: list[npt.NDArray[np.float32]] = self._runtime.run(self._outputs, {self.input.name: fields})
         return outputs
 
 
@@ -73,13 +77,15 @@ class BoundRuntimeSession(OnnxRuntimeSession):
         The session, whose input has one fixed shape.
     device : Device
         Where it runs.
+    outputs : tuple of str
+        The outputs that a run returns, each of one width.
     batch_sizes : tuple of int
         Numbers of fields in a run.
     """
 
-    def __init__(self, runtime: Any, device: Device, batch_sizes: tuple[int, ...]) -> None:  # noqa: ANN401 - as above
-        super().__init__(runtime, batch_sizes)
-        self._buffers = {size: _BoundBuffers(runtime, device, self.input, size) for size in batch_sizes}
+    def __init__(self, runtime: Any, device: Device, outputs: tuple[str, ...], batch_sizes: tuple[int, ...]) -> None:  # noqa: ANN401 - as above
+        super().__init__(runtime, outputs, batch_sizes)
+        self._buffers = {size: _BoundBuffers(runtime, device, self.input, outputs, size) for size in self.batch_sizes}
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         """Run the model on a full batch."""
@@ -89,7 +95,14 @@ class BoundRuntimeSession(OnnxRuntimeSession):
 class _BoundBuffers:
     """Buffers on the device for the input and outputs of one batch size. A CUDA graph needs fixed buffers."""
 
-    def __init__(self, runtime: Any, device: Device, taken: ModelInput, batch_size: int) -> None:  # noqa: ANN401 - as above
+    def __init__(
+        self,
+        runtime: Any,  # noqa: ANN401 - as above
+        device: Device,
+        taken: ModelInput,
+        outputs: tuple[str, ...],
+        batch_size: int,
+    ) -> None:
         onnxruntime = load_onnxruntime()
         value = onnxruntime.OrtValue
         self._runtime = runtime
@@ -100,9 +113,9 @@ class _BoundBuffers:
         widths = {output.name: output.shape[1:] for output in runtime.get_outputs()}
         self._outputs = [
             value.ortvalue_from_shape_and_type((batch_size, *widths[name]), np.float32, device.kind, device.index)
-            for name in OUTPUTS
+            for name in outputs
         ]
-        for name, output in zip(OUTPUTS, self._outputs, strict=True):
+        for name, output in zip(outputs, self._outputs, strict=True):
             self._binding.bind_ortvalue_output(name, output)
         self._options = onnxruntime.RunOptions()
         # With CUDA graphs enabled, each shape has its own graph.
@@ -139,14 +152,14 @@ def _session_on_gpu(model: ModelContent, device: Device, settings: RuntimeSettin
     runtime = _open_on_gpu(model, device, settings)
     fixed = settings.fixed_shape and _input_of(runtime).fixed
     batch_sizes = tuple(sorted({1, settings.batch_size})) if fixed else ()
-    if device.kind == "cuda" and fixed:
-        return BoundRuntimeSession(runtime, device, batch_sizes)
+    if device.kind == "cuda" and fixed and _have_widths(runtime, settings.outputs):
+        return BoundRuntimeSession(runtime, device, settings.outputs, batch_sizes)
     if settings.options.get("enable_cuda_graph", "0") in _ON:
         raise SettingError(
-            "a CUDA graph needs an input of one shape, and this model takes planes of any size",
+            "a CUDA graph needs an input of one shape and outputs of one width, and those of this model are open",
             remedy="Leave enable_cuda_graph out, or take a file that was exported without --raw-planes.",
         )
-    return OnnxRuntimeSession(runtime, batch_sizes)
+    return OnnxRuntimeSession(runtime, settings.outputs, batch_sizes)
 
 
 def _open_on_cpu(model: ModelContent, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
@@ -199,7 +212,8 @@ def _engine_options(model: ModelContent, device: Device, settings: RuntimeSettin
             "" if folder is None else "; it is cached for the next start",
         )
     ((name, form),) = describe_onnx(memoryview(model.model), model.identity.where).inputs.items()
-    return engine_options(folder, name, (settings.batch_size, *form.shape[1:]), settings.precision)
+    batch = form.shape[0] if isinstance(form.shape[0], int) else settings.batch_size
+    return engine_options(folder, name, (batch, *form.shape[1:]), settings.precision)
 
 
 def _open(
@@ -235,8 +249,13 @@ def _open(
 
 def _input_of(runtime: Any) -> ModelInput:  # noqa: ANN401 - as above
     taken = runtime.get_inputs()[0]
-    shape = tuple(length if isinstance(length, int) else None for length in taken.shape[1:])
-    return ModelInput(taken.name, _ELEMENT_TYPES[taken.type], shape)
+    batch, *shape = (length if isinstance(length, int) else None for length in taken.shape)
+    return ModelInput(taken.name, _ELEMENT_TYPES[taken.type], tuple(shape), batch)
+
+
+def _have_widths(runtime: Any, outputs: tuple[str, ...]) -> bool:  # noqa: ANN401 - as above
+    shapes = (output.shape[1:] for output in runtime.get_outputs() if output.name in outputs)
+    return all(isinstance(length, int) for shape in shapes for length in shape)
 
 
 def _read_back(runtime: Any) -> Device:  # noqa: ANN401 - as above

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hpa_sdk.inference.compiled_cache import cached_path, open_cached
 from hpa_sdk.inference.devices import Device, load_openvino
-from hpa_sdk.inference.runtime_session import OUTPUTS, Fields, ModelInput, RuntimeSettings
+from hpa_sdk.inference.runtime_session import Fields, ModelInput, RuntimeSettings
 from hpa_sdk.models.model_content import ModelContent
 
 _PROCESSOR = "CPU"
@@ -66,26 +66,27 @@ class OpenVinoSession:
 
     def __init__(self, compiled: Any, settings: RuntimeSettings) -> None:  # noqa: ANN401 - OpenVINO's types are incomplete
         taken = compiled.input(0)
-        shape = tuple(length.get_length() if length.is_static else None for length in list(taken.partial_shape)[1:])
-        self.input = ModelInput(taken.any_name, _ELEMENT_TYPES[taken.element_type.get_type_name()], shape)
+        batch, *shape = (length.get_length() if length.is_static else None for length in list(taken.partial_shape))
+        self.input = ModelInput(taken.any_name, _ELEMENT_TYPES[taken.element_type.get_type_name()], tuple(shape), batch)
         self.providers: tuple[str, ...] = tuple(
             f"OpenVINO {name}" for name in compiled.get_property("EXECUTION_DEVICES")
         )
-        self.batch_sizes: tuple[int, ...] = (settings.batch_size,) if settings.fixed_shape and self.input.fixed else ()
+        self.batch_sizes: tuple[int, ...] = () if batch is None else (batch,)
+        self._outputs = settings.outputs
         self.device = Device("openvino")
         self._request = compiled.create_infer_request()
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
         """Run the model on a batch."""
         self._request.infer({self.input.name: fields}, share_inputs=True)
-        return [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
+        return [np.array(self._request.get_tensor(name).data) for name in self._outputs]
 
 
 def _read(core: Any, model: ModelContent, settings: RuntimeSettings) -> Any:  # noqa: ANN401 - as above
     read = core.read_model(model.model)
     shape = read.input(0).partial_shape
     # Planes of any size run in batches limited by memory, so their batch size is not fixed either.
-    if settings.fixed_shape and all(length.is_static for length in list(shape)[1:]):
+    if settings.fixed_shape and not shape[0].is_static and all(length.is_static for length in list(shape)[1:]):
         shape[0] = settings.batch_size
         read.reshape(shape)
     return read

@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.inference.devices import Device
+from hpa_sdk.models.network_form import Tensors
 
 Fields = npt.NDArray[np.float32 | np.uint8]
-"""The model's input: images, float32 of shape (N, 299, 299, 3); or planes, uint8 of shape (N, 4, H, W)."""
-
-OUTPUTS = ("probabilities", "embedding")
-"""The outputs of every model, in the order in which a session returns them."""
+"""The model's input: images, float32, of shape (N, 299, 299, 3) for the study; or planes, uint8, (N, 4, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,14 @@ class ModelInput:
         NumPy's type of its elements.
     shape : tuple of int or None
         Shape of one field, without the batch dimension. None if a dimension is open.
+    batch : int or None
+        The only number of fields that a run takes. None if the file leaves it open.
     """
 
     name: str
     dtype: type[np.float32 | np.uint8]
     shape: tuple[int | None, ...]
+    batch: int | None = None
 
     @property
     def fixed(self) -> bool:
@@ -48,6 +49,8 @@ class RuntimeSettings:
 
     Attributes
     ----------
+    outputs : tuple of str
+        The model's outputs that a run returns, in order.
     parallel_runs : int
         Number of sessions.
     threads : int
@@ -64,6 +67,7 @@ class RuntimeSettings:
         Precision of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``. onnxruntime optimizes an int8 graph slowly.
     """
 
+    outputs: tuple[str, ...] = Tensors().outputs
     parallel_runs: int = 1
     threads: int = 1
     batch_size: int = 1
@@ -94,4 +98,7 @@ class RuntimeSession(Protocol):
     batch_sizes: tuple[int, ...]
 
     def run(self, fields: Fields) -> list[npt.NDArray[np.float32]]:
-        """Run the model and return `OUTPUTS`, which the caller owns. Exceptions of the runtime are not converted."""
+        """Run the model and return the outputs that it was opened for, which the caller owns.
+
+        Exceptions of the runtime are not converted.
+        """

@@ -20,10 +20,11 @@ from hpa_sdk.inference.openvino_sessions import open_openvino_sessions
 from hpa_sdk.inference.runtime_session import Fields, RuntimeSession, RuntimeSettings
 from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.models.model_content import ModelContent
-from hpa_sdk.prediction import Probabilities
+from hpa_sdk.models.network_form import Tensors
+from hpa_sdk.prediction import Probabilities, sigmoid
 
 Embeddings = npt.NDArray[np.float32]
-"""float32 of shape (N, 512): the output of the dense layer before the last."""
+"""float32 of shape (N, E): the features before the last layer. E is 0 for a file that does not give them."""
 
 BATCH_SIZE = {"tensorrt": 32, "cuda": 32, "openvino": 1, "cpu": 1}
 """Default number of fields per run. On a CPU larger batches are not faster and only delay the answers."""
@@ -61,6 +62,8 @@ class SessionSettings:
     winograd : bool
         Whether the file is made only for onnxruntime on CPUs. See
         `hpa_sdk.models.model_card.ModelCard.winograd`.
+    tensors : Tensors
+        Names and meanings of the file's outputs.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class SessionSettings:
     options: Mapping[str, str] = field(default_factory=dict)
     precision: str = "fp32"
     winograd: bool = False
+    tensors: Tensors = field(default_factory=Tensors)
 
     def __post_init__(self) -> None:
         """Check the numbers. `threads` is checked when the `ThreadPlan` is made."""
@@ -149,6 +153,9 @@ class Session:
         self.plan = plan or ThreadPlan.for_one(device.kind, settings.threads)
         sessions = _open_sessions(content, device, self._runtime_settings(settings))
         self._input = sessions[0].input
+        if self._input.batch is not None:
+            self.batch_size = self._input.batch
+        self._tensors = settings.tensors
         self.providers = sessions[0].providers
         self.device = sessions[0].device
         if self.device.kind != device.kind:
@@ -167,6 +174,7 @@ class Session:
 
     def _runtime_settings(self, settings: SessionSettings) -> RuntimeSettings:
         return RuntimeSettings(
+            outputs=settings.tensors.outputs,
             parallel_runs=self.plan.parallel_runs,
             threads=self.plan.threads_a_run,
             batch_size=self.batch_size,
@@ -199,15 +207,15 @@ class Session:
         Parameters
         ----------
         fields : numpy.ndarray or sequence of numpy.ndarray
-            The model's input, any N of one shape: images, float32 of shape (299, 299, 3), 0 to 1; or planes, uint8 of
-            shape (4, H, W).
+            The model's input, any N of one shape: images, float32, for the study of shape (299, 299, 3), 0 to 1; or
+            planes, uint8 of shape (4, H, W).
 
         Returns
         -------
         probabilities : numpy.ndarray
-            float32 of shape (N, 28), 0 to 1.
+            float32 of shape (N, classes), 0 to 1. From logits by a sigmoid, if the file gives logits.
         embeddings : numpy.ndarray
-            float32 of shape (N, 512).
+            float32 of shape (N, E).
 
         Raises
         ------
@@ -216,8 +224,9 @@ class Session:
         """
         count = self._most_at_once(fields[0])
         runs = [self._run_once(fields[at : at + count], count) for at in range(0, len(fields), count)]
-        probabilities, embeddings = zip(*runs, strict=True)
-        return np.concatenate(probabilities), np.concatenate(embeddings)
+        scores, *embeddings = (np.concatenate(output) for output in zip(*runs, strict=True))
+        probabilities = sigmoid(scores) if self._tensors.scores_are == "logits" else scores
+        return probabilities, np.reshape(embeddings, (len(scores), -1) if embeddings else (len(scores), 0))
 
     def warm_up(self) -> None:
         """Run full batches of empty fields on each session, so that the first real run is not slow."""

@@ -14,7 +14,7 @@ import msgspec
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import ChannelNames, fold
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.fields.trained_scale import to_trained_scale, trained_of
+from hpa_sdk.fields.trained_scale import stack_rules_of, to_trained_scale
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import Planes, White
@@ -162,6 +162,6 @@ def classify(
     """
     # Before padding with black, which would lower a percentile.
     levels = predictor.card.preprocessing.white_levels(planes, white=white, where=name)
-    scaled, notes = to_trained_scale(planes, pixel_size, trained_of(predictor.card), Path(name))
+    scaled, notes = to_trained_scale(planes, pixel_size, stack_rules_of(predictor.card).trained, Path(name))
     (prediction,) = predictor.predict_planes(scaled[None], white=levels.tolist())
     return Classified(prediction, notes)

@@ -94,7 +94,7 @@ def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldP
     data = [_data_of(layer) for layer in chosen]
     positions = [_position(layer, own.shape, view) for layer, own in zip(chosen, data, strict=True)]
     planes = [np.asarray(own[position]) for own, position in zip(data, positions, strict=True)]
-    merged = stack_planes(planes, Path(chosen[0].name))
+    merged = stack_planes(dict(zip(Channel, planes, strict=True)), Path(chosen[0].name))
     _check_overlay(chosen, view, merged.shape[1:])
     notes = [
         f"{channel} is plane {', '.join(map(str, position))} of layer {layer.name!r}"

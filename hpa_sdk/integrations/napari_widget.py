@@ -38,7 +38,6 @@ from hpa_sdk.integrations.napari_fields import (
     white_of,
 )
 from hpa_sdk.integrations.napari_layers import View, common_pixel_size, planes_of
-from hpa_sdk.labels import Label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -212,10 +211,12 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         prediction = classified.prediction
         labels = "; ".join(map(str, prediction)) or "No label reaches its threshold"
         self.message.setText("\n".join([labels, f"on {device}", *classified.notes]))
-        order = sorted(Label, key=lambda label: (label not in prediction, -prediction.probabilities[label]))
+        order = sorted(
+            prediction.scheme, key=lambda label: (label not in prediction, -prediction.probabilities[int(label)])
+        )
         self.table.setRowCount(len(order))
         for at, label in enumerate(order):
-            numbers = prediction.probabilities[label], prediction.thresholds[label]
+            numbers = prediction.probabilities[int(label)], prediction.thresholds[int(label)]
             for column, text in enumerate((str(label), *(f"{number:.3f}" for number in numbers))):
                 item = QTableWidgetItem(text)
                 font = item.font()

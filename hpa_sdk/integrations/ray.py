@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,12 @@ import ray.data
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import RemoteField
-from hpa_sdk.fields.samples import PlaneSource, Sample
+from hpa_sdk.fields.samples import Channel, PlaneSource, Sample
 from hpa_sdk.files.file_state import FileStamp, FileState, escaped
-from hpa_sdk.labels import Label
-from hpa_sdk.models.contract import EMBEDDING_SIZE
+from hpa_sdk.labels import HPA_2018
+from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.models.model_content import ModelIdentity
-from hpa_sdk.models.onnx_file import file_sha256
+from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -43,23 +42,33 @@ _FILE = pa.struct(
     ]
 )
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("labels", pa.list_(pa.string())),
-        ("indices", pa.list_(pa.int8())),
-        *(("error", pa.string()), ("where", pa.string()), ("remedy", pa.string())),
-        ("probabilities", pa.list_(pa.float32(), len(Label))),
-        ("embedding", pa.list_(pa.float32(), EMBEDDING_SIZE)),
-        ("white", pa.list_(pa.float32(), 4)),
-        ("files", pa.list_(_FILE)),
-        ("notes", pa.list_(pa.string())),
-    ]
-)
-"""The columns of answers: a field that failed has its reason in error, where and remedy, and nulls elsewhere.
 
-Each of a field's files has its path, and its stamp with the fields of `hpa_sdk.files.file_state.FileStamp`.
-"""
+def answer_schema(card: ModelCard, embedding_width: int) -> pa.Schema:
+    """Return the columns of answers.
+
+    A field that failed has its reason in error, where and remedy, and nulls elsewhere. Each of a field's files has its
+    path, and its stamp with the fields of `hpa_sdk.files.file_state.FileStamp`.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Gives the number of classes and of channels.
+    embedding_width : int
+        Width of the embedding; 0 for a model without one, and -1 if its file leaves it open.
+    """
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("labels", pa.list_(pa.string())),
+            ("indices", pa.list_(pa.int8() if card.label_scheme == HPA_2018 else pa.int16())),
+            *(("error", pa.string()), ("where", pa.string()), ("remedy", pa.string())),
+            ("probabilities", pa.list_(pa.float32(), len(card.labels))),
+            ("embedding", pa.list_(pa.float32(), embedding_width)),
+            ("white", pa.list_(pa.float32(), len(card.preprocessing.channels))),
+            ("files", pa.list_(_FILE)),
+            ("notes", pa.list_(pa.string())),
+        ]
+    )
 
 
 def predict_dataset(
@@ -84,7 +93,7 @@ def predict_dataset(
     Returns
     -------
     ray.data.Dataset
-        With the columns of `SCHEMA`, in the order of `fields`. Work that is lost with a node is repeated.
+        With the columns of `answer_schema`, in the order of `fields`. Work that is lost with a node is repeated.
 
     Raises
     ------
@@ -94,12 +103,13 @@ def predict_dataset(
     resources = _resources(options, cpus)
     most = actors or _count_slots(resources)
     # An actor that starts hours later must not load another file.
-    options = {**options, "sha256": options.get("sha256") or ray.get(ray.remote(_sha256).remote(options["model"]))}
+    sha256, schema = ray.get(ray.remote(_describe).remote(options["model"], options.get("card")))
+    options = {**options, "sha256": options.get("sha256") or sha256}
     answers = fields.map_batches(
         _FieldActor,
         batch_size=FIELDS_A_CALL,
         batch_format="pyarrow",
-        fn_constructor_args=(dict(options),),
+        fn_constructor_args=(dict(options), schema),
         # One actor is enough to continue: the others return as soon as there are resources.
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
         num_cpus=resources["CPU"],
@@ -218,21 +228,25 @@ class RayPredictor:
                     white=white,
                     files=tuple(FileState(file.pop("path"), FileStamp(**file)) for file in row["files"]),
                     notes=tuple(row["notes"]),
+                    scheme=self.card.label_scheme,
                 )
 
 
 class _FieldActor:
     """Has its own session for its whole lifetime, because sessions can't be sent."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], schema: pa.Schema) -> None:
+        self._schema = schema
         try:
             self._predictor: Predictor | ModelFileError = Predictor.load(**options)
+            self._channels = tuple(map(Channel, self._predictor.card.preprocessing.channels))
         except ModelFileError as error:  # such as another file under the model's path: its fields fail
             self._predictor = error
+            self._channels = tuple(Channel)
 
     def __call__(self, fields: pa.Table) -> pa.Table:
-        samples = [_to_sample(row) for row in fields.to_pylist()]
-        return pa.Table.from_pylist([_to_answer(each) for each in self._answers(samples)], SCHEMA)
+        samples = [_to_sample(row, self._channels) for row in fields.to_pylist()]
+        return pa.Table.from_pylist([_to_answer(each) for each in self._answers(samples)], self._schema)
 
     def _answers(self, samples: list[Sample]) -> Iterator[Prediction | Failure]:
         if isinstance(self._predictor, Predictor):
@@ -246,8 +260,11 @@ def _look(options: Mapping[str, Any]) -> tuple[ModelCard, npt.NDArray[np.float32
     return predictor.card, predictor.thresholds, predictor.device, predictor.model.sha256
 
 
-def _sha256(model: str) -> str:
-    return file_sha256(Path(model))
+def _describe(model: str, card: ModelCard | None) -> tuple[str, pa.Schema]:
+    content = ModelContent.read(Path(model))
+    file, card = read_model(content, card)
+    width = 0 if card.tensors.embedding is None else file.outputs[card.tensors.embedding].shape[-1]
+    return content.identity.sha256, answer_schema(card, width if isinstance(width, int) else -1)
 
 
 def _resources(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
@@ -285,11 +302,14 @@ def _to_row(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _to_sample(row: Mapping[str, Any]) -> Sample:
+def _to_sample(row: Mapping[str, Any], channels: Sequence[Channel]) -> Sample:
     files = tuple(map(os.fsdecode, row["files"]))
     source: PlaneSource | None = None
     if is_address(files[0]):
-        source = RemoteField(files, row.get("stamp"))
+        read = tuple(channel for channel in Channel if channel in channels)
+        # A dataset of the caller names the planes of all channels.
+        addresses = tuple(files[list(Channel).index(channel)] for channel in read) if len(files) > len(read) else files
+        source = RemoteField(addresses, row.get("stamp"), read)
     elif row["source"]:
         source = pickle.loads(row["source"])  # noqa: S301 - made by this run, which sends its own code as pickles too
     problem = pickle.loads(row["problem"]) if row["problem"] else None  # noqa: S301 - as above
@@ -315,6 +335,6 @@ def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
 
 
 def _predicted(table: pa.Table, column: str) -> npt.NDArray[np.float32]:
-    width = SCHEMA.field(column).type.list_size
-    flat: npt.NDArray[np.float32] = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(-1, width)
+    rows = table[column].combine_chunks().drop_null()
+    flat: npt.NDArray[np.float32] = rows.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(rows), -1 if len(flat) else 0)

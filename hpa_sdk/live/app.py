@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from hpa_sdk import __version__
 from hpa_sdk.errors import DeviceError, HpaError, OutputError, PlaneError, SampleError
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import MOST_LABELS
 from hpa_sdk.live.access_control import STATIC, AccessControl, AccessRules, problem
 from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.events import Stopping, follow
@@ -100,10 +100,12 @@ def _add_results(app: FastAPI, service: Service) -> None:
         store: Store = None,
         count: Count = 50,
         failed: bool | None = None,  # noqa: FBT001 - a parameter of the query
-        label: Annotated[int | None, Query(ge=0, lt=len(Label))] = None,
+        label: Annotated[int | None, Query(ge=0, lt=MOST_LABELS)] = None,
     ) -> Response:
         """Return results, newest first: with a number below `before`, that failed or not, or that have a label."""
         service.check_store(store)
+        if label is not None and label >= service.classes:
+            raise HTTPException(422, f"the model answers with the labels 0 to {service.classes - 1}")
         rows = await run_in_threadpool(service.view.page, before=before, count=count, failed=failed, label=label)
         following = b"%d" % rows[-1].number if len(rows) == count else b"null"
         return _json(b'{"results":[%b],"next":' + following + b',"store":"' + service.view.store.encode() + b'"}', rows)

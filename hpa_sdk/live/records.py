@@ -106,7 +106,7 @@ class Status:
     watching : str or None
         The folder that this process watches.
     labels : tuple of str
-        HPA names of the 28 classes.
+        Names of the classes that the model answers with.
     label_counts : tuple of int
         Number of results with each label.
     results, failed : int

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018
 from hpa_sdk.results.result import Result, ResultError
-from hpa_sdk.results.result_ledger import IDENTITY
+from hpa_sdk.results.result_ledger import IDENTITY, SCHEME, read_scheme
 
 _REST = 10  # pause between counts, in multiples of the time that a count took
 _INDICES = (
@@ -50,7 +50,7 @@ class ResultCounts:
 
     results: int = 0
     failed: int = 0
-    labels: tuple[int, ...] = (0,) * len(Label)
+    labels: tuple[int, ...] = (0,) * len(HPA_2018)
     newest: int = 0
 
 
@@ -129,12 +129,16 @@ class ResultView:
             self._counts = ResultCounts(
                 results=self._one("SELECT count(*) FROM results"),
                 failed=self._one("SELECT count(*) FROM results WHERE failed"),
-                labels=tuple(labels.get(int(label), 0) for label in Label),
+                labels=tuple(labels.get(index, 0) for index in range(self._classes())),
                 newest=self._newest(),
             )
             self._counts_version = version
             self._counts_due = time.monotonic() + _REST * (time.monotonic() - began)
             return self._counts
+
+    def _classes(self) -> int:
+        found = self._database.execute("SELECT value FROM facts WHERE name = ?", (SCHEME,)).fetchone()
+        return len(read_scheme(None if found is None else found[0]))
 
     def _newest(self) -> int:
         return self._one("SELECT coalesce(max(number), 0) FROM results")

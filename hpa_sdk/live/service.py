@@ -11,8 +11,7 @@ from hpa_sdk import __version__
 from hpa_sdk.errors import HpaError, OutputError, SampleError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.trained_scale import at_scale_of
-from hpa_sdk.labels import Label
+from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.live.answered_files import ChangedError, check_unchanged
 from hpa_sdk.live.field_files import sample_of, samples_in
 from hpa_sdk.live.notices import Notice
@@ -80,9 +79,10 @@ class Service:
         notices: Sequence[Notice],
     ) -> None:
         self.view = view
-        self._station = at_scale_of(predictor.card, station)
+        self._station = for_model(predictor.card, station)
         self._predictor = predictor
         self._store = store
+        store.set_scheme(predictor.card.label_scheme)
         self._stream = stream
         self._watches = watches
         self._notices = notices
@@ -111,6 +111,11 @@ class Service:
         except HpaError:
             self._uploads.discard(names)
             raise
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the model."""
+        return len(self._store.scheme)
 
     def submit(self, sample: Sample) -> Future[Answer]:
         """Submit a field; the future returns the answer."""
@@ -205,7 +210,7 @@ class Service:
             device=self._predictor.device,
             providers=self._predictor.providers,
             watching=str(self._station.watch) if self._watches else None,
-            labels=tuple(label.hpa_name for label in Label),
+            labels=self._store.scheme.names,
             label_counts=counts.labels,
             results=counts.results,
             failed=counts.failed,

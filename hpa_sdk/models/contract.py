@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpa_sdk.errors import ModelCardError, ModelFileError
-from hpa_sdk.labels import Label
 from hpa_sdk.models.checksum import check_checksum, check_weights
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.model_content import ModelContent
@@ -15,8 +14,14 @@ from hpa_sdk.preprocessing import Preprocessing
 OPSET = 18
 """Version of the standard ONNX operators in exported files."""
 
+OPSETS = range(11, 23)
+"""Versions that files from elsewhere may have."""
+
 EMBEDDING_SIZE = 512
-"""Width of the dense layer before the last."""
+"""Width of the dense layer before the last in the networks of this project."""
+
+ANY_WIDTH = "width"
+"""Name of a dimension of any length."""
 
 RUN_NETWORK, RUN_CARD, RUN_RECORD = "network.keras", "card.json", "run.json"
 """Files of a finished run folder that the export needs: the fitted network, its card, and the path of its data."""
@@ -24,31 +29,44 @@ RUN_NETWORK, RUN_CARD, RUN_RECORD = "network.keras", "card.json", "run.json"
 BATCH, HEIGHT, WIDTH = "N", "H", "W"
 """Names of the open dimensions."""
 
-LARGEST_IMAGE = 4096
-"""Longest side in pixels that a card may set for the image. An untrusted card could otherwise use all memory."""
+
+def image_shape(form: Preprocessing) -> tuple[int, int, int]:
+    """Return the shape of one image, for a network that takes images of one size.
+
+    Raises
+    ------
+    ModelCardError
+        The card leaves the size open.
+    """
+    if form.size is None:
+        raise ModelCardError(
+            "the network takes images of any size", remedy="Use a network whose card gives a size for this."
+        )
+    colours = len(form.blend)
+    return (form.size, form.size, colours) if form.layout == "nhwc" else (colours, form.size, form.size)
 
 
-def image_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    """Shape of one image: height, width, colours."""
-    return preprocessing.size, preprocessing.size, len(preprocessing.blend)
-
-
-def inputs(preprocessing: Preprocessing) -> dict[str, TensorForm]:
-    """Return the inputs of a model with this preprocessing, by name.
+def inputs(card: ModelCard) -> dict[str, TensorForm]:
+    """Return the inputs that a card requires, by name.
 
     An image if the host does the preprocessing, planes of any size if the graph does.
     """
-    if preprocessing.place == "host":
-        return {"image": TensorForm("float32", (BATCH, *image_shape(preprocessing)))}
-    return {"planes": TensorForm("uint8", (BATCH, len(preprocessing.channels), HEIGHT, WIDTH))}
+    form = card.preprocessing
+    if form.place == "graph":
+        return {card.input_name: TensorForm("uint8", (BATCH, len(form.channels), HEIGHT, WIDTH))}
+    if form.size is not None:
+        return {card.input_name: TensorForm("float32", (BATCH, *image_shape(form)))}
+    colours = len(form.blend)
+    shape = (HEIGHT, WIDTH, colours) if form.layout == "nhwc" else (colours, HEIGHT, WIDTH)
+    return {card.input_name: TensorForm("float32", (BATCH, *shape))}
 
 
-def outputs() -> dict[str, TensorForm]:
-    """Return the outputs of every model, by name, in order."""
-    return {
-        "probabilities": TensorForm("float32", (BATCH, len(Label))),
-        "embedding": TensorForm("float32", (BATCH, EMBEDDING_SIZE)),
-    }
+def outputs(card: ModelCard) -> dict[str, TensorForm]:
+    """Return the outputs that a card requires, by name, in order. The width of the embedding is open."""
+    forms = {card.tensors.scores: TensorForm("float32", (BATCH, len(card.labels)))}
+    if card.tensors.embedding is not None:
+        forms[card.tensors.embedding] = TensorForm("float32", (BATCH, ANY_WIDTH))
+    return forms
 
 
 def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tuple[OnnxFile, ModelCard]:
@@ -117,31 +135,30 @@ def read_card(file: OnnxFile) -> ModelCard:
         raise ModelCardError(
             "the model carries no card",
             where=file.path,
-            remedy="Export it with python -m export onnx, or pass card=ModelCard(...) to Predictor.load.",
+            remedy="Export it with python -m export onnx, or describe it in a card: 'hpa card init' writes one to"
+            " complete, and --card names it.",
         )
     return ModelCard.from_json(text, where=str(file.path))
 
 
 def check_contract(file: OnnxFile, card: ModelCard) -> None:
-    """Check that a file has the inputs and outputs that its card requires, with the same open dimensions.
+    """Check that a file has the inputs and outputs that its card requires.
+
+    The batch may be open or of a fixed length. A side of the image may be open even if the card gives a size.
 
     Raises
     ------
     ModelFileError
-        An input or output is missing or of another form, or there is an additional input.
-    ModelCardError
-        The card sets an image size above `LARGEST_IMAGE`.
+        An input or output is missing or of another form, there is an additional input, or the version of the
+        standard operators is not in `OPSETS`.
     """
-    if card.preprocessing.size > LARGEST_IMAGE:
-        raise ModelCardError(
-            f"the model card asks for images of {card.preprocessing.size:,} pixels a side, more than {LARGEST_IMAGE:,}",
+    if file.opset not in OPSETS:
+        raise ModelFileError(
+            f"the model uses version {file.opset} of the ONNX operators; {OPSETS[0]} to {OPSETS[-1]} are read",
             where=file.path,
-            remedy="Export the model again with python -m export onnx.",
+            remedy="Convert it with onnx.version_converter, or export it again.",
         )
-    for role, found, expected in (
-        ("input", file.inputs, inputs(card.preprocessing)),
-        ("output", file.outputs, outputs()),
-    ):
+    for role, found, expected in (("input", file.inputs, inputs(card)), ("output", file.outputs, outputs(card))):
         more_inputs = role == "input" and set(found) != set(expected)
         for name, form in expected.items():
             if more_inputs or name not in found or not _fits(found[name], form):
@@ -149,16 +166,16 @@ def check_contract(file: OnnxFile, card: ModelCard) -> None:
                 raise ModelFileError(
                     f"the model needs the {role} {name} {form}, and has {listed}",
                     where=file.path,
-                    remedy="Export it with python -m export onnx.",
+                    remedy="Export it with python -m export onnx, or give the card that describes it.",
                 )
 
 
 def _fits(found: TensorForm, expected: TensorForm) -> bool:
-    return (
-        found.dtype == expected.dtype
-        and len(found.shape) == len(expected.shape)
-        and all(
-            isinstance(length, str) if isinstance(promised, str) else length == promised
-            for length, promised in zip(found.shape, expected.shape, strict=True)
-        )
+    if found.dtype != expected.dtype:
+        return False
+    if ANY_WIDTH in expected.shape:
+        return len(found.shape) > 1
+    return len(found.shape) == len(expected.shape) and all(
+        length == required or isinstance(length, str) or required == BATCH
+        for length, required in zip(found.shape, expected.shape, strict=True)
     )

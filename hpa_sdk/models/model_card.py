@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import msgspec
 
 from hpa_sdk.errors import ModelCardError
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, LabelScheme
+from hpa_sdk.models.network_form import CellCrop, Tensors, check_form
 from hpa_sdk.preprocessing import Preprocessing
 
 METADATA_KEY = "hpa_model_card"
@@ -17,8 +18,14 @@ METADATA_KEY = "hpa_model_card"
 VariantKind = Literal["fp16", "int8", "winograd"]
 """Variants of an fp32 file: a lower precision, or another algorithm in the same precision."""
 
-SCHEMA_MAJOR = 1
-"""The card's major schema version that this package reads. A minor version may add fields, but never change one."""
+SCHEMA_MAJORS = (1, 2)
+"""The card's major schema versions that this package reads. A minor version may add fields, but never change one.
+
+A card that version 1 can express is written as version 1, so that earlier readers open it.
+"""
+
+NOT_STATED = "not stated"
+"""What a card says of a fact that nobody gave."""
 
 STUDY_THRESHOLD = 0.2
 """The threshold in the final comparison of the study: from this probability on, a class counts as present."""
@@ -26,7 +33,7 @@ STUDY_THRESHOLD = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Origin of the weights.
+    """Origin of the weights; for a network from elsewhere, as far as it is known.
 
     Attributes
     ----------
@@ -36,11 +43,11 @@ class Training:
         Keras backend that fitted the weights.
     versions : dict of str to str
         Versions of Python and the packages that took part.
-    seed : int
+    seed : int or None
         Seed of the run.
-    steps : int
+    steps : int or None
         Optimizer steps in all stages.
-    fields_seen : int
+    fields_seen : int or None
         Field presentations in all stages: steps times batch size.
     initial_weights : str
         ``"imagenet"``, ``"none"``, or the name of a file.
@@ -56,16 +63,16 @@ class Training:
         Height and width in pixels of the planes to which `pixel_size` applies.
     """
 
-    recipe: str
-    backend: str
-    versions: dict[str, str]
-    seed: int
-    steps: int
-    fields_seen: int
-    initial_weights: str
-    data: str
-    data_fingerprint: str
-    code_revision: str
+    recipe: str = NOT_STATED
+    backend: str = NOT_STATED
+    versions: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    steps: int | None = None
+    fields_seen: int | None = None
+    initial_weights: str = NOT_STATED
+    data: str = NOT_STATED
+    data_fingerprint: str = NOT_STATED
+    code_revision: str = NOT_STATED
     pixel_size: float | None = None
     field_side: int | None = None
 
@@ -188,13 +195,13 @@ class ModelCard:
     Attributes
     ----------
     name, architecture : str
-        Name of the model, and the network: ``"inception_resnet_v2"`` or ``"vgg16"``.
+        Name of the model, and the network, such as ``"inception_resnet_v2"``.
     training : Training
         Origin of the weights.
     created : str
         Time of the fit or export, ISO 8601 in UTC.
     labels : tuple of str
-        The HPA names of the outputs, in order.
+        The names of the classes, in the order of the outputs.
     thresholds : tuple of float
         For each class, the probability from which it counts as present, 0 to 1.
     preprocessing : Preprocessing
@@ -215,14 +222,24 @@ class ModelCard:
         Terms of use, and what to cite.
     schema_version : str
         ``major.minor``.
+    scheme : str
+        Name of the label scheme: see `hpa_sdk.labels.SCHEMES`.
+    tensors : Tensors
+        The file's input and outputs.
+    unit : str
+        What the network answers for: ``"field"``, or ``"cell"``, a crop of one cell.
+    cell : CellCrop, optional
+        How the crop of a cell is made, if `unit` is ``"cell"``.
+    warning : str
+        What the model must not be used for; empty if nothing is stated.
     """
 
     name: str
     architecture: str
-    training: Training
-    created: str
-    labels: tuple[str, ...] = field(default=tuple(label.hpa_name for label in Label))
-    thresholds: tuple[float, ...] = (STUDY_THRESHOLD,) * len(Label)
+    training: Training = field(default_factory=Training)
+    created: str = NOT_STATED
+    labels: tuple[str, ...] = HPA_2018.names
+    thresholds: tuple[float, ...] = (STUDY_THRESHOLD,) * len(HPA_2018)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     metrics: Metrics | None = None
@@ -232,7 +249,22 @@ class ModelCard:
     weights_sha256: str = ""
     licence: str = "not stated"
     citation: str = "doi:10.1038/s41592-019-0658-6"
-    schema_version: str = f"{SCHEMA_MAJOR}.2"
+    schema_version: str = "1.2"
+    scheme: str = HPA_2018.name
+    tensors: Tensors = field(default_factory=Tensors)
+    unit: Literal["field", "cell"] = "field"
+    cell: CellCrop | None = None
+    warning: str = ""
+
+    @property
+    def label_scheme(self) -> LabelScheme:
+        """The classes that the network answers with."""
+        return LabelScheme(self.scheme, self.labels)
+
+    @property
+    def input_name(self) -> str:
+        """Name of the file's input."""
+        return PLANES_INPUT if self.preprocessing.place == "graph" else self.tensors.input
 
     @property
     def winograd(self) -> bool:
@@ -246,7 +278,13 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Write the card as JSON text with two spaces of indentation."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+        content = msgspec.to_builtins(self)
+        # Without what version 1 does not have, so that its cards stay the same bytes.
+        version_2 = [_drop_defaults(content["preprocessing"], self.preprocessing, _PREPROCESSING_2)]
+        version_2.append(_drop_defaults(content, self, _CARD_2))
+        if any(version_2) or _beyond_version_1(self):
+            content["schema_version"] = "2.0"
+        return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str | None = None) -> ModelCard:
@@ -262,14 +300,15 @@ class ModelCard:
         Raises
         ------
         ModelCardError
-            The text is not a card, its major schema version is unknown, its labels are not the 28 classes in order, or
-            it does not have one threshold between 0 and 1 for each of them.
+            The text is not a card, its major schema version is unknown, its labels are not those of its scheme, or it
+            does not have one threshold between 0 and 1 for each of them.
         """
         try:
             version = msgspec.json.decode(text, type=_Version).schema_version
-            if version.partition(".")[0] != str(SCHEMA_MAJOR):
+            if version.partition(".")[0] not in map(str, SCHEMA_MAJORS):
                 raise ModelCardError(
-                    f"the model card has schema version {version}; this version of hpa_sdk reads {SCHEMA_MAJOR}.x",
+                    f"the model card has schema version {version}; this version of hpa_sdk reads"
+                    f" {' and '.join(f'{major}.x' for major in SCHEMA_MAJORS)}",
                     where=where,
                     remedy="Use the hpa_sdk that the model was made for, or export the model again.",
                 )
@@ -289,20 +328,20 @@ class ModelCard:
         ModelCardError
             As for `from_json`.
         """
-        expected = [label.hpa_name for label in Label]
-        if list(self.labels) != expected:
-            raise ModelCardError(
-                f"the model card names {len(self.labels)} labels that are not the {len(expected)} classes in order",
-                where=where,
-                remedy=_EXPORT_AGAIN,
-            )
+        self.label_scheme.check(where)
+        expected = self.labels
         if len(self.thresholds) != len(expected) or not all(0 <= threshold <= 1 for threshold in self.thresholds):
             raise ModelCardError(
                 f"the model card needs {len(expected)} thresholds between 0 and 1", where=where, remedy=_EXPORT_AGAIN
             )
-        if self.preprocessing.size < 1 or self.preprocessing.scale <= 0:
+        check_form(self.preprocessing, self.tensors, where)
+        if (self.unit == "cell") != (self.cell is not None):
             raise ModelCardError(
-                "the model card's preprocessing has no positive size and scale", where=where, remedy=_EXPORT_AGAIN
+                f"the model card's unit is a {self.unit}, and it "
+                + ("says" if self.cell else "does not say")
+                + " how the crop of a cell is made",
+                where=where,
+                remedy="Give unit = 'cell' together with the table [cell], or neither of them.",
             )
         if self.calibration is not None and self.calibration.temperature <= 0:
             raise ModelCardError(
@@ -318,6 +357,29 @@ class ModelCard:
             raise ModelCardError(
                 f"the model card's metrics are not of {len(expected)} classes", where=where, remedy=_EXPORT_AGAIN
             )
+
+
+PLANES_INPUT = "planes"
+"""Name of the input of a model that does the preprocessing itself."""
+
+_CARD_2 = ("scheme", "tensors", "unit", "cell", "warning")
+_PREPROCESSING_2 = ("layout", "mean", "deviation")
+
+
+def _drop_defaults(content: dict[str, Any], value: ModelCard | Preprocessing, names: tuple[str, ...]) -> bool:
+    """Remove entries that have their default value. Return whether others are left."""
+    default = ModelCard(name="", architecture="") if isinstance(value, ModelCard) else Preprocessing()
+    for name in names:
+        if getattr(value, name) == getattr(default, name):
+            del content[name]
+    return any(name in content for name in names)
+
+
+def _beyond_version_1(card: ModelCard) -> bool:
+    """Whether a value is of a type that version 1 does not have."""
+    form, study = card.preprocessing, Preprocessing()
+    unknown = any(getattr(card.training, part.name) is None for part in fields(Training)[:-2])
+    return unknown or form.size is None or form.channels != study.channels or len(form.blend) != len(study.blend)
 
 
 @dataclass(frozen=True)

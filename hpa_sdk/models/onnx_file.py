@@ -302,7 +302,8 @@ def _form(value: memoryview) -> TensorForm:
     for tensor_type in messages(value, Value.TYPE, ValueType.TENSOR):
         element_type = integer(tensor_type, TensorType.ELEMENT_TYPE)
         shape += [
-            _name(dimension, Dimension.NAME) or integer(dimension, Dimension.NUMBER)
+            # Old exporters leave an open dimension without a name.
+            _name(dimension, Dimension.NAME) or integer(dimension, Dimension.NUMBER) or "?"
             for dimension in messages(tensor_type, TensorType.SHAPE, Shape.DIMENSION)
         ]
     if len(shape) > _MOST_DIMENSIONS:

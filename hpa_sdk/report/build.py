@@ -11,7 +11,7 @@ from typing import Literal
 
 from hpa_sdk.errors import HpaError, SettingError, TableError
 from hpa_sdk.files.file_state import stamp_of
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
@@ -96,8 +96,9 @@ def make_report(
     sources = _complete(sources, provenance)
     card = None if sources.model is None else check_model(sources.model)
     _check_model(sources, results, provenance)
-    truth = None if sources.truth is None else read_truth(sources.truth)
-    fields = make_fields(results, thresholds=_thresholds(sources, card), truth=truth)
+    scheme = _scheme(results, sources.results)
+    truth = None if sources.truth is None else read_truth(sources.truth, scheme)
+    fields = make_fields(results, thresholds=_thresholds(sources, card, len(scheme)), truth=truth)
     _check_truth(sources, fields)
     found = _find(PlaneFinder(results, places, sources.station), results)
     budget = size * _BYTES - _BYTES_OF_A_FIELD * len(results)
@@ -114,7 +115,7 @@ def make_report(
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
     if page is not None:
-        content = page_content(fields, pictures, title=title, card=card, provenance=facts)
+        content = page_content(fields, pictures, scheme=scheme, title=title, card=card, provenance=facts)
         write_document(content, pictures, page)
     return fields
 
@@ -145,9 +146,21 @@ def _check_model(sources: Sources, results: Sequence[Result], provenance: RunPro
         )
 
 
-def _thresholds(sources: Sources, card: ModelCard | None) -> tuple[float, ...]:
+def _scheme(results: Sequence[Result], where: Path) -> LabelScheme:
+    """Return the classes of the results. A field that failed has none."""
+    schemes = list(dict.fromkeys(result.label_scheme for result in results if result.error is None))
+    if len(schemes) > 1:
+        raise SettingError(
+            f"the results are of several label schemes ({', '.join(scheme.name for scheme in schemes)})",
+            where=where,
+            remedy="Make a report of the results of one model.",
+        )
+    return schemes[0] if schemes else HPA_2018
+
+
+def _thresholds(sources: Sources, card: ModelCard | None, classes: int) -> tuple[float, ...]:
     if isinstance(sources.threshold, float):
-        return (sources.threshold,) * len(Label)
+        return (sources.threshold,) * classes
     return () if card is None else card.thresholds
 
 

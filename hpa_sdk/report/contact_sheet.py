@@ -9,7 +9,6 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.labels import Label
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.fields import Field, sort_for_review
 from hpa_sdk.report.pictures import THUMBNAIL, Picture
@@ -108,12 +107,12 @@ def _draw_caption(pen: ImageDraw.ImageDraw, field: Field, corner: tuple[int, int
 
 def _labels(field: Field) -> list[tuple[str, str]]:
     if field.truth is None:
-        return [(str(label), _INK) for label in sorted(field.labels)] or [("no label", _SOFT)]
+        return [(str(label), _INK) for label in sorted(field.labels, key=int)] or [("no label", _SOFT)]
     predicted = [
         (str(label) if label in field.truth else f"wrong: {label}", _INK if label in field.truth else _WRONG)
-        for label in sorted(field.labels)
+        for label in sorted(field.labels, key=int)
     ]
-    missed: list[Label] = sorted(field.truth - field.labels)
+    missed = sorted(field.truth - field.labels, key=int)
     return [*predicted, *((f"missed: {label}", _WRONG) for label in missed)]
 
 

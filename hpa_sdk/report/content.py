@@ -10,7 +10,7 @@ import msgspec
 
 from hpa_sdk import __version__
 from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.fields import Field
@@ -25,6 +25,7 @@ def page_content(
     fields: Sequence[Field],
     pictures: Sequence[Picture | Failure],
     *,
+    scheme: LabelScheme,
     title: str,
     card: ModelCard | None,
     provenance: Mapping[str, str],
@@ -37,6 +38,8 @@ def page_content(
         The fields, in the order of the results.
     pictures : sequence of Picture or Failure
         Their pictures.
+    scheme : LabelScheme
+        The classes of the results.
     title : str
         Of the page.
     card : ModelCard, optional
@@ -46,19 +49,19 @@ def page_content(
     """
     thresholds = list(dict.fromkeys(field.thresholds for field in fields if field.thresholds))
     judged = [field for field in fields if field.truth is not None and field.result.error is None]
-    figures = judge((field.labels, field.truth or frozenset()) for field in judged)
+    figures = judge(((field.labels, field.truth or frozenset()) for field in judged), len(scheme))
     micro, macro = overall(figures)
     return {
         "title": title,
         "made": f"by hpa-sdk {__version__} at {datetime.now(UTC).isoformat(timespec='seconds')}",
-        "names": [label.hpa_name for label in Label],
+        "names": scheme.names,
         "thresholds": thresholds,
         "unsure": UNSURE,
         "brightest": WHITE_PERCENTILE,
         "colours": COLOURS,
         "judged": {"fields": len(judged), "micro": micro, "macro": macro} if judged else None,
         "repeated": sum(field.repeats_id for field in fields) or None,
-        "classes": _classes(fields, figures if judged else None),
+        "classes": _classes(fields, len(scheme), figures if judged else None),
         "card": None if card is None else msgspec.to_builtins(card),
         "provenance": provenance,
         "fields": [
@@ -68,8 +71,8 @@ def page_content(
     }
 
 
-def _classes(fields: Sequence[Field], figures: Sequence[ClassFigures] | None) -> list[dict[str, Any]]:
-    counts = [sum(int(label) in field.result.indices for field in fields) for label in Label]
+def _classes(fields: Sequence[Field], classes: int, figures: Sequence[ClassFigures] | None) -> list[dict[str, Any]]:
+    counts = [sum(index in field.result.indices for field in fields) for index in range(classes)]
     if figures is None:
         return [{"found": count} for count in counts]
     return [

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.labels import Label
 from hpa_sdk.report.metrics import UNSURE, Labels, margins, wrong_margin
 from hpa_sdk.results.result import Result
 
@@ -39,7 +38,8 @@ class Field:
     @property
     def labels(self) -> Labels:
         """The labels that were predicted."""
-        return frozenset(map(Label, self.result.indices))
+        scheme = self.result.label_scheme
+        return frozenset(scheme[index] for index in self.result.indices)
 
     @property
     def certainty(self) -> float | None:

@@ -10,28 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
-from hpa_sdk.fields.tables import parse_labels, read_columns
-from hpa_sdk.labels import Label
+from hpa_sdk.fields.tables import parse_labels_of, read_columns
+from hpa_sdk.labels import AnyLabel, LabelScheme
 
 UNSURE = 0.1
 """A field is unsure where one of its margins is smaller than this."""
 
-Labels = frozenset[Label]
+Labels = frozenset[AnyLabel]
 
 
-def read_truth(table: Path) -> dict[str, Labels]:
-    """Read a table of labels: ``Id``, and in ``Target`` class indices with spaces between, or HPA names with ``;``.
+def read_truth(table: Path, scheme: LabelScheme) -> dict[str, Labels]:
+    """Read a table of labels: ``Id``, and in ``Target`` class indices with spaces between, or names with ``;``.
 
     Raises
     ------
     TableError
-        The table can't be read, an id occurs twice, or a label is none of the 28. The message names the line.
+        The table can't be read, an id occurs twice, or a label is not one of the scheme. The message names the line.
     """
     truth: dict[str, Labels] = {}
     for line, (name, target) in read_columns(table, "Id", "Target"):
         if name in truth:
             raise TableError(f"line {line} repeats the id {name}", where=table, remedy="Give each field one row.")
-        truth[name] = frozenset(parse_labels(target, line, table))
+        truth[name] = frozenset(parse_labels_of(scheme, target, line, table))
     return truth
 
 
@@ -41,7 +41,7 @@ def margins(probabilities: Sequence[float], thresholds: Sequence[float]) -> npt.
     Returns
     -------
     numpy.ndarray
-        float64 of shape (28,): 0 at the threshold, 1 at probability 1, -1 at probability 0.
+        float64, one for each class: 0 at the threshold, 1 at probability 1, -1 at probability 0.
     """
     found, limit = np.asarray(probabilities), np.asarray(thresholds)
     above = found >= limit
@@ -52,7 +52,7 @@ def margins(probabilities: Sequence[float], thresholds: Sequence[float]) -> npt.
 
 def wrong_margin(margin: npt.NDArray[np.float64], labels: Labels, truth: Labels) -> float:
     """Sum the margins of all wrong decisions: 0 where every label is right; a sure mistake weighs most."""
-    return float(sum(abs(margin[label]) for label in labels ^ truth))
+    return float(sum(abs(margin[int(label)]) for label in labels ^ truth))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +79,20 @@ class ClassFigures:
         return 2 * self.right / (self.predicted + self.support) if self.support else None
 
 
-def judge(pairs: Iterable[tuple[Labels, Labels]]) -> tuple[ClassFigures, ...]:
+def judge(pairs: Iterable[tuple[Labels, Labels]], classes: int) -> tuple[ClassFigures, ...]:
     """Judge answers against the truth, class by class.
 
     Parameters
     ----------
     pairs : iterable of two frozensets of Label
         Answer and truth of each field.
+    classes : int
+        Number of classes of the label scheme.
     """
-    counts = np.zeros((len(Label), 3), int)
+    counts = np.zeros((classes, 3), int)
     for labels, truth in pairs:
         for at, found in enumerate((truth, labels, labels & truth)):
-            counts[list(found), at] += 1
+            counts[[int(label) for label in found], at] += 1
     return tuple(
         ClassFigures(support=support, predicted=predicted, right=right) for support, predicted, right in counts.tolist()
     )

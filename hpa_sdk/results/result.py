@@ -11,9 +11,9 @@ import msgspec
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import FileStamp, escaped
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.results.writers import joined_paths, joined_stamps
+from hpa_sdk.results.writers import FIRST_COLUMNS, joined_paths, joined_stamps, origin_columns, scheme_cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Result:
     id : str
         The field's id.
     labels : tuple of str
-        HPA names of the predicted classes, in the order of `Label`; can be empty, and is for a field that failed.
+        Names of the predicted classes, in the order of the scheme; can be empty, and is for a field that failed.
     indices : tuple of int
-        Their indices, 0 to 27.
+        Their indices in the scheme.
     probabilities, thresholds : tuple of float
-        One for each class, 0 to 1, in the order of `Label`; empty for a field that failed.
+        One for each class, 0 to 1, in the order of the scheme; empty for a field that failed.
     error : ResultError or None
         Why the field failed; None if it was answered.
     files : tuple of str
@@ -67,6 +67,10 @@ class Result:
         When the field was answered: ISO 8601 in UTC.
     notes : tuple of str
         What was done to the planes, and further remarks.
+    scheme : str
+        Name of the label scheme.
+    classes : tuple of str
+        Names of all classes of a scheme other than that of 2018.
     """
 
     id: str
@@ -81,6 +85,13 @@ class Result:
     time: str
     notes: tuple[str, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
+    scheme: str = HPA_2018.name
+    classes: tuple[str, ...] = ()
+
+    @property
+    def label_scheme(self) -> LabelScheme:
+        """The classes that the model answers with."""
+        return LabelScheme(self.scheme, self.classes) if self.classes else HPA_2018
 
     @classmethod
     def of(
@@ -128,6 +139,8 @@ class Result:
             # With the shortest digits: the float64 nearest to a float32 has further digits that were not computed.
             probabilities=tuple(float(str(probability)) for probability in answer.probabilities),
             thresholds=tuple(float(str(threshold)) for threshold in answer.thresholds),
+            scheme=answer.scheme.name,
+            classes=() if answer.scheme == HPA_2018 else answer.scheme.names,
         )
 
     def to_json(self) -> bytes:
@@ -145,8 +158,8 @@ class Result:
         """
         return msgspec.json.decode(text, type=cls)
 
-    def to_row(self) -> list[object]:
-        """Return the record's row in a table with the columns `COLUMNS`.
+    def to_row(self, scheme: LabelScheme = HPA_2018) -> list[object]:
+        """Return the record's row in a table with the columns `columns(scheme)`.
 
         The columns of `hpa_sdk.results.writers.CsvWriter` in their order and format, then those of a workstation.
         """
@@ -155,19 +168,22 @@ class Result:
             ";".join(self.labels),
             " ".join(map(str, self.indices)),
             "" if self.error is None else str(self.error),
-            *(self.probabilities or ("",) * len(Label)),
+            *(self.probabilities or ("",) * len(scheme)),
             self.time,
             self.device,
             self.model_sha256,
             joined_paths(self.files),
             ";".join(self.notes),
             joined_stamps(self.stamps),
+            *scheme_cell(scheme),
         ]
 
 
-COLUMNS = (
-    *("id", "labels", "indices", "error"),
-    *(label.hpa_name for label in Label),
-    *("time", "device", "model_sha256", "files", "notes", "stamps"),
-)
-"""Columns of the table of results."""
+def columns(scheme: LabelScheme = HPA_2018) -> tuple[str, ...]:
+    """Return the columns of the table of results."""
+    return (
+        *FIRST_COLUMNS,
+        *scheme.names,
+        *("time", "device", "model_sha256"),
+        *origin_columns(scheme),
+    )

@@ -11,6 +11,7 @@ import msgspec
 
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.files.sqlite_file import SqliteFile
+from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
 
 _APPLICATION = 0x48504131
@@ -19,6 +20,18 @@ _BUSY_TIMEOUT = 30.0  # seconds to wait for another process that writes its resu
 
 IDENTITY = "identity"
 """Name of the fact that identifies a ledger."""
+
+SCHEME = "scheme"
+"""Name of the fact that gives the label scheme of a ledger."""
+
+
+def read_scheme(fact: object) -> LabelScheme:
+    """Read the fact `SCHEME`."""
+    if fact is None:
+        return HPA_2018
+    name, names = msgspec.json.decode(str(fact), type=tuple[str, tuple[str, ...]])
+    return LabelScheme(name, names)
+
 
 _IDENTITY_INODE = "identity_inode"
 
@@ -81,6 +94,15 @@ class Ledger(SqliteFile):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def scheme(self) -> LabelScheme:
+        """The classes that the results are of. Earlier versions only had those of 2018."""
+        return read_scheme(self.fact(SCHEME))
+
+    def set_scheme(self, scheme: LabelScheme) -> None:
+        """Record the classes that the results are of."""
+        self.set_fact(SCHEME, msgspec.json.encode((scheme.name, scheme.names)).decode())
 
     def add(self, *results: Result, field: str = "") -> bool:
         """Add results, and return whether they replace earlier ones: those of their ids, and all of their field.

@@ -21,13 +21,13 @@ import msgspec
 from hpa_sdk.errors import OutputError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileStamp
-from hpa_sdk.results.result import COLUMNS, Result
+from hpa_sdk.labels import LabelScheme
+from hpa_sdk.results.result import Result, columns
 from hpa_sdk.results.result_ledger import Ledger
 
 LEDGER, TABLE = "hpa-results.sqlite", "hpa-results.csv"
 """Names of the ledger and of the table of all results."""
 
-_COLUMNS = ",".join(COLUMNS)
 _FILES_AT_ONCE, _ROWS_AT_ONCE = 50, 500
 _LONGEST_NAME, _PREFIX = 120, 40
 _NONE, _OUTDATED = -1, -2  # instead of the table's size
@@ -50,6 +50,11 @@ class ResultStore:
     ledger : pathlib.Path, optional
         The ledger's file. Default: `LEDGER` in the folder. If that is a network share, name a file on a local disk.
 
+    Attributes
+    ----------
+    scheme : LabelScheme
+        The classes that the results are of.
+
     Raises
     ------
     OutputError
@@ -69,6 +74,31 @@ class ResultStore:
                 where=self.table,
                 remedy="Move it away, bring back the ledger that was beside it, or name another folder for results.",
             )
+        try:
+            self.scheme = self.ledger.scheme
+        except BaseException:
+            self.ledger.close()
+            raise
+
+    def set_scheme(self, scheme: LabelScheme) -> None:
+        """Set the classes that the results are of: those of the model that will answer.
+
+        Raises
+        ------
+        OutputError
+            There are results of other classes.
+        """
+        with self.ledger.transaction():
+            known = self.ledger.scheme
+            if scheme != known and self.ledger.count():
+                raise OutputError(
+                    f"the results here are of the label scheme {known.name}, and the model answers with {scheme.name}",
+                    where=self.folder,
+                    remedy="Name another folder for results.",
+                )
+            if scheme != known:
+                self.ledger.set_scheme(scheme)
+        self.scheme = scheme
 
     def __enter__(self) -> Self:
         return self
@@ -193,18 +223,19 @@ class ResultStore:
                 number = int(self.ledger.fact("table_number") or 0)
                 # Earlier versions had other columns.
                 as_left = self.ledger.fact("table_size"), self.ledger.fact("table_columns")
-                if as_left == (_size(self.table), _COLUMNS):
+                head = columns(self.scheme)
+                if as_left == (_size(self.table), ",".join(head)):
                     if not self.ledger.after(number, 1):
                         return []
                     with self.table.open("ab") as file:
                         number = self._write_rows(file, number)
                 else:
                     with atomic_write(self.table) as partial, partial.open("wb") as file:
-                        file.write(_line(COLUMNS))
+                        file.write(_line(head))
                         number = self._write_rows(file, 0)
                 self.ledger.set_fact("table_number", number)
                 self.ledger.set_fact("table_size", _size(self.table))
-                self.ledger.set_fact("table_columns", _COLUMNS)
+                self.ledger.set_fact("table_columns", ",".join(head))
         except OutputError as error:
             return [error]
         except OSError as error:
@@ -213,7 +244,7 @@ class ResultStore:
 
     def _write_rows(self, file: BinaryIO, number: int) -> int:
         while batch := self.ledger.after(number, _ROWS_AT_ONCE):
-            file.write(b"".join(_line(result.to_row()) for _, result in batch))
+            file.write(b"".join(_line(result.to_row(self.scheme)) for _, result in batch))
             number = batch[-1][0]
         file.flush()
         os.fsync(file.fileno())

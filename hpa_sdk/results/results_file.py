@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from hpa_sdk.errors import HpaError, TableError
 from hpa_sdk.fields.table_text import is_empty, open_text
 from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.file_state import FileStamp
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import LEDGER, TABLE
+from hpa_sdk.results.writers import FIRST_COLUMNS, ORIGIN_COLUMNS, SCHEME_COLUMN
 
 _ROWS_AT_ONCE = 500
 _COLUMNS = ("id", "labels", "error")
@@ -167,13 +169,15 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
     try:
         error = row.get("error") or None
         files = _paths(row.get("files"))
-        labels = () if error else tuple(sorted(Label.from_name(name) for name in _parts(row["labels"])))
+        scheme = _scheme_of(row)
+        found = set() if error else {scheme.from_name(name) for name in _parts(row["labels"])}
+        labels = sorted(found, key=int)
         return Result(
             id=str(row.get("id") or f"row {number}"),
             labels=tuple(label.hpa_name for label in labels),
             indices=tuple(map(int, labels)),
-            probabilities=() if error else _numbers(row, "probabilities"),
-            thresholds=() if error else _numbers(row, "thresholds"),
+            probabilities=() if error else _numbers(row, "probabilities", scheme),
+            thresholds=() if error else _numbers(row, "thresholds", scheme),
             error=_error(error),
             files=files,
             model_sha256=row.get("model_sha256") or "",
@@ -181,6 +185,8 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
             time=str(row.get("time") or ""),
             notes=tuple(_parts(row.get("notes"))),
             stamps=_stamps(row.get("stamps"), files),
+            scheme=scheme.name,
+            classes=() if scheme == HPA_2018 else scheme.names,
         )
     except (HpaError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)
@@ -214,17 +220,37 @@ def _stamps(value: object, files: tuple[str, ...]) -> tuple[FileStamp, ...]:
     return stamps
 
 
-def _numbers(row: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    """Return a number for each class: from a list, a mapping by HPA name, or columns of these names; else none."""
+def _scheme_of(row: Mapping[str, Any]) -> LabelScheme:
+    """Return the classes of a row: as it names them, or as its table or its probabilities do."""
+    name = row.get(SCHEME_COLUMN) or HPA_2018.name
+    if name in SCHEMES:
+        return SCHEMES[name]
+    named = row.get("classes") or row.get("probabilities")
+    if not named:
+        columns = list(row)
+        last = [column for column in ("time", ORIGIN_COLUMNS[0]) if column in columns]
+        named = columns[columns.index(FIRST_COLUMNS[-1]) + 1 : min(map(columns.index, last))]
+    return _own_scheme(str(name), tuple(map(str, named)))
+
+
+@lru_cache(maxsize=16)
+def _own_scheme(name: str, names: tuple[str, ...]) -> LabelScheme:
+    scheme = LabelScheme(name, names)
+    scheme.check()
+    return scheme
+
+
+def _numbers(row: Mapping[str, Any], name: str, scheme: LabelScheme) -> tuple[float, ...]:
+    """Return a number for each class: from a list, a mapping by name, or columns of these names; else none."""
     found = row.get(name)
-    if found is None and name == "probabilities" and Label(0).hpa_name in row:
+    if found is None and name == "probabilities" and scheme.names[0] in row:
         found = row
     if not found:
         return ()
-    values = [found[label.hpa_name] for label in Label] if isinstance(found, Mapping) else list(found)
+    values = [found[label] for label in scheme.names] if isinstance(found, Mapping) else list(found)
     numbers = tuple(map(float, values))
-    if len(numbers) != len(Label) or not all(0 <= number <= 1 for number in numbers):
-        raise ValueError(f"{name} are not {len(Label)} numbers from 0 to 1")
+    if len(numbers) != len(scheme) or not all(0 <= number <= 1 for number in numbers):
+        raise ValueError(f"{name} are not {len(scheme)} numbers from 0 to 1")
     return numbers
 
 

@@ -16,13 +16,27 @@ import numpy.typing as npt
 from hpa_sdk.errors import OutputError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileStamp, escaped
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
+
+FIRST_COLUMNS = ("id", "labels", "indices", "error")
+"""The columns of tables before those of the classes."""
 
 ORIGIN_COLUMNS = ("files", "notes", "stamps")
 """Columns of tables: the files that were read, what was done to their planes, and the state of the files then."""
 
-_NAMES = [label.hpa_name for label in Label]
+SCHEME_COLUMN = "scheme"
+"""The last column of tables whose classes are not those of 2018: the name of the label scheme."""
+
+
+def origin_columns(scheme: LabelScheme) -> tuple[str, ...]:
+    """Return the columns of tables after those of the classes."""
+    return ORIGIN_COLUMNS if scheme == HPA_2018 else (*ORIGIN_COLUMNS, SCHEME_COLUMN)
+
+
+def scheme_cell(scheme: LabelScheme) -> tuple[str, ...]:
+    """Return the cell of `SCHEME_COLUMN`, for a table that has the column."""
+    return () if scheme == HPA_2018 else (scheme.name,)
 
 
 class Writer(Protocol):
@@ -33,35 +47,39 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """One row per field: id, labels, indices, error, probability of each class under its HPA name, `ORIGIN_COLUMNS`.
+    """One row per field: id, labels, indices, error, probability of each class under its name, `origin_columns`.
 
     Labels and notes are joined with ``;`` and indices with a space. Probabilities are written with the digits that
     reproduce the float32. Files are those that were read, with absolute paths, and stamps their state then: see
     `joined_paths` and `joined_stamps`.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
+        self._scheme = scheme
         self._rows = csv.writer(file, lineterminator="\n")
-        self._rows.writerow(["id", "labels", "indices", "error", *_NAMES, *ORIGIN_COLUMNS])
+        self._rows.writerow([*FIRST_COLUMNS, *scheme.names, *origin_columns(scheme)])
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
         if isinstance(answer, Failure):
-            self._rows.writerow([answer.id, "", "", answer.error, *[""] * (len(Label) + len(ORIGIN_COLUMNS))])
+            empty = [""] * (len(self._scheme) + len(ORIGIN_COLUMNS))
+            self._rows.writerow([answer.id, "", "", answer.error, *empty, *scheme_cell(self._scheme)])
         else:
             names = ";".join(label.hpa_name for label in answer)
             paths = joined_paths([file.path for file in answer.files])
             stamps = joined_stamps(file.stamp for file in answer.files)
             origin = paths, ";".join(answer.notes), stamps
             row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
-            self._rows.writerow(row)
+            self._rows.writerow([*row, *scheme_cell(self._scheme)])
 
 
 class JsonLinesWriter:
-    """One JSON object per line: id, labels, probabilities by HPA name, white levels, origin; or id and error."""
+    """One JSON object per line: id, labels, probabilities by name, white levels, origin; or id and error."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
         self._file = file
+        self._names = scheme.names
+        self._scheme = dict(zip((SCHEME_COLUMN,), scheme_cell(scheme), strict=False))
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
@@ -71,11 +89,12 @@ class JsonLinesWriter:
             line = {
                 "id": answer.id,
                 "labels": [label.hpa_name for label in answer],
-                "probabilities": dict(zip(_NAMES, map(float, _digits(answer.probabilities)), strict=True)),
+                "probabilities": dict(zip(self._names, map(float, _digits(answer.probabilities)), strict=True)),
                 "white": answer.white.tolist(),
                 "files": [file.path for file in answer.files],
                 "notes": answer.notes,
                 "stamps": [file.stamp for file in answer.files],
+                **self._scheme,
             }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -84,9 +103,19 @@ class KaggleWriter:
     """The form of a Kaggle submission: Id and Predicted, the class indices joined with a space.
 
     A field that failed has an empty Predicted.
+
+    Raises
+    ------
+    OutputError
+        The classes are not those of 2018, whose indices the form means.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
+        if scheme != HPA_2018:
+            raise OutputError(
+                f"the Kaggle form means the {len(HPA_2018)} classes of 2018, and the model answers with {scheme.name}",
+                remedy="Choose another --format.",
+            )
         self._rows = csv.writer(file, lineterminator="\n")
         self._rows.writerow(["Id", "Predicted"])
 
@@ -95,7 +124,11 @@ class KaggleWriter:
         self._rows.writerow([answer.id, "" if isinstance(answer, Failure) else _indices(answer)])
 
 
-WRITERS: dict[str, Callable[[TextIO], Writer]] = {"csv": CsvWriter, "jsonl": JsonLinesWriter, "kaggle": KaggleWriter}
+WRITERS: dict[str, Callable[[TextIO, LabelScheme], Writer]] = {
+    "csv": CsvWriter,
+    "jsonl": JsonLinesWriter,
+    "kaggle": KaggleWriter,
+}
 """The formats of text by the names that the command line gives them."""
 
 FORMS = (*WRITERS, "parquet")
@@ -109,6 +142,8 @@ class ParquetWriter:
     ----------
     path : pathlib.Path
         The file.
+    scheme : LabelScheme
+        The classes.
 
     Raises
     ------
@@ -118,7 +153,7 @@ class ParquetWriter:
 
     _ROWS = 1000
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, scheme: LabelScheme) -> None:
         try:
             import pyarrow as pa  # noqa: PLC0415 - an extra that only this needs
             from pyarrow import parquet  # noqa: PLC0415
@@ -128,13 +163,18 @@ class ParquetWriter:
                 where=path,
                 remedy="Install it with pip install 'hpa-sdk[parquet]', or choose another --format.",
             ) from error
+        self._names = scheme.names
+        self._scheme = dict(zip((SCHEME_COLUMN,), scheme_cell(scheme), strict=False))
         numbers = pa.list_(pa.float32())
+        # The indices of the 28 classes fit in 8 bits; a lab's own scheme can have more.
+        index = pa.int8() if scheme == HPA_2018 else pa.int16()
         self._schema = pa.schema(
             [
-                *(("id", pa.string()), ("labels", pa.list_(pa.string())), ("indices", pa.list_(pa.int8()))),
-                *(("error", pa.string()), *((name, pa.float32()) for name in _NAMES)),
+                *(("id", pa.string()), ("labels", pa.list_(pa.string())), ("indices", pa.list_(index))),
+                *(("error", pa.string()), *((name, pa.float32()) for name in self._names)),
                 *((name, pa.list_(pa.string())) for name in ORIGIN_COLUMNS),
                 *(("white", numbers), ("embedding", numbers)),
+                *((name, pa.string()) for name in self._scheme),
             ]
         )
         self._file = parquet.ParquetWriter(path, self._schema)
@@ -153,11 +193,11 @@ class ParquetWriter:
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
-        row: dict[str, Any] = {"id": escaped(answer.id)}
+        row: dict[str, Any] = {"id": escaped(answer.id), **self._scheme}
         if isinstance(answer, Failure):
             row["error"] = escaped(str(answer.error))
         else:
-            row |= zip(_NAMES, answer.probabilities, strict=True)
+            row |= zip(self._names, answer.probabilities, strict=True)
             row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
             row |= {"white": answer.white, "embedding": answer.embedding}
             row |= {"files": [escaped(file.path) for file in answer.files]}
@@ -172,7 +212,7 @@ class ParquetWriter:
 
 
 @contextmanager
-def open_writer(path: Path, form: str) -> Iterator[Writer]:
+def open_writer(path: Path, form: str, scheme: LabelScheme = HPA_2018) -> Iterator[Writer]:
     """Open a file of answers, which appears complete when the block ends without an error, or not at all.
 
     Parameters
@@ -181,6 +221,8 @@ def open_writer(path: Path, form: str) -> Iterator[Writer]:
         The file; UTF-8, lines end with a line feed.
     form : str
         One of `FORMS`.
+    scheme : LabelScheme
+        The classes that the model answers with.
 
     Raises
     ------
@@ -189,12 +231,12 @@ def open_writer(path: Path, form: str) -> Iterator[Writer]:
     """
     with atomic_write(path) as partial:
         if form == "parquet":
-            with ParquetWriter(partial) as writer:
+            with ParquetWriter(partial, scheme) as writer:
                 yield writer
         else:
             # A file name that is not valid Unicode is written escaped, so that no row is lost.
             with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                yield WRITERS[form](file)
+                yield WRITERS[form](file, scheme)
 
 
 def joined_paths(paths: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from hpa_sdk.fields.file_group import UNSAFE
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of
 from hpa_sdk.fields.tiff_place import PartError
-from hpa_sdk.fields.trained_scale import at_scale_of
+from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
@@ -78,9 +78,10 @@ class HotFolder:
         existing: Literal["do", "skip"] = "do",
         on_result: Callable[[Result], None] = lambda _: None,
     ) -> None:
-        self._station = at_scale_of(predictor.card, station)
+        self._station = for_model(predictor.card, station)
         self._predictor = predictor
         self._store = store
+        store.set_scheme(predictor.card.label_scheme)
         self._existing = existing
         self._on_result = on_result
         self._arrivals = Arrivals(self._station, store.ledger)

@@ -15,7 +15,7 @@ from psygnal import Signal
 from useq import MDAEvent, MDASequence
 
 from hpa_sdk.errors import HpaError, SettingError
-from hpa_sdk.fields.trained_scale import at_scale_of
+from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result
@@ -96,9 +96,10 @@ class FieldHandler:
                 remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a timeout above 0 seconds.",
             )
         self.closed = False
-        self._station = at_scale_of(predictor.card, station)
+        self._station = for_model(predictor.card, station)
         self._predictor = predictor
         self._store = store
+        store.set_scheme(predictor.card.label_scheme)
         self._wait = when_full == "wait"
         self._most_incomplete = incomplete
         self._run = run or datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")

@@ -182,7 +182,7 @@ class AcquiredField:
         """
         where = Path(self.id)
         planes = fill_in({channel: self._planes[offered] for channel, offered in self._found.items()}, self._instead)
-        merged = stack_planes([planes[channel] for channel in Channel], where)
+        merged = stack_planes(planes, where)
         stretched, white = stretch(merged, self._station.files.white)
         scaled, scale_notes = to_trained_scale(stretched, self._pixel_size, self._station.trained, where)
         depths = {channel: len(self._planned[offered]) for channel, offered in self._found.items()}
@@ -190,7 +190,11 @@ class AcquiredField:
         several = len({z for offered in self._found.values() for z in self._planned[offered]}) > 1
         flat = [channel for channel, depth in depths.items() if several and depth == 1]
         notes = (
-            *(f"{channel} is missing; in its place: {other}" for channel, other in self._instead.items()),
+            *(
+                f"{channel} is missing; in its place: {other}"
+                for channel, other in self._instead.items()
+                if other != "unused"
+            ),
             *([f"z {self._station.files.z} of {deepest} z planes"] if deepest > 1 else []),
             *(f"channel {channel} has one plane, taken for every z" for channel in flat),
             *white_notes(white),

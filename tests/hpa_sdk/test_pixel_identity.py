@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,11 @@ def test_what_was_read_is_what_the_ledger_keeps(
     options = (*RESUMED, "--compare", comparison)
     read = read_field
 
-    def read_the_other(sample: Sample) -> object:
+    def read_the_other(sample: Sample, channels: Collection[str]) -> object:
         for one, two in zip(own.files, other.files, strict=True):
             swap(one, two)
         try:
-            return read(sample)
+            return read(sample, channels)
         finally:
             for one, two in zip(own.files, other.files, strict=True):
                 swap(one, two)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import PlaneError
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import Label, SchemeLabel
 from hpa_sdk.prediction import Failure, Prediction, PredictionError
 
 
@@ -26,7 +26,7 @@ def prediction() -> Prediction:
 def test_it_is_a_set_of_the_labels_that_reach_their_thresholds(prediction: Prediction) -> None:
     expected = {Label.NUCLEOLI_FIBRILLAR_CENTER, Label.CYTOPLASMIC_BODIES, Label.RODS_AND_RINGS}
     assert isinstance(prediction, AbstractSet)
-    as_set: AbstractSet[Label] = prediction
+    as_set: AbstractSet[Label | SchemeLabel] = prediction
     assert as_set == expected
     assert prediction.labels == frozenset(expected)
     assert Label.RODS_AND_RINGS in prediction

@@ -168,7 +168,7 @@ def test_a_model_of_another_contract_is_refused(tmp_path: Path) -> None:
     proto = onnx.load(path)
     proto.graph.output.pop()
     onnx.save(proto, path)
-    with pytest.raises(ModelFileError, match=r"needs the output embedding float32 \(N, 512\)"):
+    with pytest.raises(ModelFileError, match=r"needs the output embedding float32 \(N, width\)"):
         Predictor.load(path)
 
 
@@ -248,12 +248,9 @@ def test_a_card_from_the_caller_is_checked_too(model: Path) -> None:
         Predictor.load(model, device="cpu", card=replace(CARD, thresholds=(0.5,) * 27))
 
 
-def test_a_fixed_batch_or_another_input_is_refused(tmp_path: Path) -> None:
-    fixed = build_model()
-    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
-    more = build_model()
-    more.graph.input.append(onnx.helper.make_tensor_value_info("mask", onnx.TensorProto.FLOAT, ["N"]))
-    for model in (fixed, more):
-        (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-        with pytest.raises(ModelFileError, match="needs the input image"):
-            Predictor.load(tmp_path / "model.onnx", card=CARD)
+def test_an_additional_input_is_refused(tmp_path: Path) -> None:
+    model = build_model()
+    model.graph.input.append(onnx.helper.make_tensor_value_info("mask", onnx.TensorProto.FLOAT, ["N"]))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match="needs the input image"):
+        Predictor.load(tmp_path / "model.onnx", card=CARD)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import hpa_sdk
-from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, find_samples
+from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, SchemeLabel, find_samples
 from tests.conftest import ROOT
 
 PROMISED = {
@@ -40,7 +40,7 @@ def test_what_comes_back_has_the_types_that_are_promised(model: Path, fields: li
     assert_type(predictor.stream(fields), Generator[Prediction | Failure])
     assert_type(predictor.predict(fields, on_error="yield"), list[Prediction | Failure])
     predictions = assert_type(predictor.predict(fields), list[Prediction])
-    assert_type(predictions[0].labels, frozenset[Label])
+    assert_type(predictions[0].labels, frozenset[Label | SchemeLabel])
     assert_type(predictions[0].probabilities, npt.NDArray[np.float32])
     assert assert_type(Label.NUCLEOPLASM in predictions[0], bool) == (Label.NUCLEOPLASM in predictions[0].labels)
     (planes,) = predictor.predict_planes(np.zeros((1, 4, 64, 64), np.uint8))
@@ -51,8 +51,8 @@ def test_what_comes_back_has_the_types_that_are_promised(model: Path, fields: li
 def test_names_are_those_that_are_promised() -> None:
     assert hpa_sdk.__all__ == sorted(hpa_sdk.__all__)
     assert set(hpa_sdk.__all__) == {
-        *("Channel", "Failure", "HpaError", "Label", "ModelCard", "Prediction", "PredictionError", "Predictor"),
-        *("FieldRules", "Preprocessing", "Sample", "find_samples", "read_planes"),
+        *("Channel", "Failure", "FieldRules", "HpaError", "Label", "LabelScheme", "ModelCard", "Prediction"),
+        *("PredictionError", "Predictor", "Preprocessing", "Sample", "SchemeLabel", "find_samples", "read_planes"),
     }
 
 

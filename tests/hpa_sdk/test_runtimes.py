@@ -111,7 +111,7 @@ def test_a_long_build_is_logged_before_it_begins(
 def test_fixed_places_give_the_same_answers(model: Path) -> None:
     # On the processor, where the same binding works.
     runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    session = BoundRuntimeSession(runtime, Device("cpu"), (1, 3))
+    session = BoundRuntimeSession(runtime, Device("cpu"), ("probabilities", "embedding"), (1, 3))
     rng = np.random.default_rng(0)
     batches = [rng.random((size, 299, 299, 3), dtype=np.float32) for size in (3, 1, 3, 1)]
     answers = [session.run(batch) for batch in batches]
@@ -129,7 +129,7 @@ def test_a_gpu_session_runs_on_one_thread_for_every_caller(model: Path) -> None:
             seen.append(threading.current_thread())
             return super().run(fields)
 
-    session = ThreadedRuntimeSession(Watched(runtime, Device("cpu"), (1,)))
+    session = ThreadedRuntimeSession(Watched(runtime, Device("cpu"), ("probabilities", "embedding"), (1,)))
     image = np.zeros((1, 299, 299, 3), np.float32)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: session.run(image)[0], range(8)))

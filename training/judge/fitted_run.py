@@ -10,7 +10,6 @@ import keras
 import msgspec
 import numpy as np
 
-from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD, image_shape
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import White
@@ -107,7 +106,7 @@ def read_run(run: Path) -> FittedRun:
             remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
         )
     shapes = network.input_shape, network.output_shape
-    expected = (None, *image_shape(card.preprocessing)), (None, len(Label))
+    expected = (None, *image_shape(card.preprocessing)), (None, len(card.labels))
     if shapes != expected:
         raise RunError(
             f"the network turns {shapes[0]} into {shapes[1]}, not {expected[0]} into {expected[1]}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,13 +32,16 @@ class RemoteField:
     Attributes
     ----------
     addresses : tuple of str
-        The four planes in the order of `Channel`.
+        The planes of `channels`.
+    channels : tuple of Channel
+        The channels that are read, in the order of `Channel`.
     expected : str or None
         The required result of `stamp` when the planes are read; None for any.
     """
 
     addresses: tuple[str, ...]
     expected: str | None = field(default=None, repr=False)
+    channels: tuple[Channel, ...] = tuple(Channel)
 
     def read(self) -> FieldPlanes:
         """Fetch and read the planes.
@@ -49,11 +52,12 @@ class RemoteField:
             A plane is missing, can't be fetched, or as for `hpa_sdk.fields.reading.read_plane`.
         """
         with tempfile.TemporaryDirectory() as folder:
-            read = [
-                self._read(address, channel, Path(folder) / channel)
-                for channel, address in zip(Channel, self.addresses, strict=True)
-            ]
-        planes, files = zip(*read, strict=True)
+            read = {
+                channel: self._read(address, channel, Path(folder) / channel)
+                for channel, address in zip(self.channels, self.addresses, strict=True)
+            }
+        planes = {channel: plane for channel, (plane, _) in read.items()}
+        files = tuple(file for _, file in read.values())
         if self.expected is not None and self.stamp() != self.expected:
             raise PlaneError(
                 "the field was changed while it was read",
@@ -96,7 +100,7 @@ class RemoteField:
             raise PlaneError(error.what, where=address, remedy=error.remedy) from error
 
 
-def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sample]:
+def find_remote_samples(address: str, *, recursive: bool = False, unused: Collection[Channel] = ()) -> Iterator[Sample]:
     """Find the samples at an address.
 
     Parameters
@@ -107,6 +111,8 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
         - a plane, such as ``https://server/plates/0007_red.png``: its sample, with the three other planes.
     recursive : bool
         Also search the folders below a folder.
+    unused : collection of Channel
+        The channels that are not read.
 
     Yields
     ------
@@ -132,13 +138,13 @@ def find_remote_samples(address: str, *, recursive: bool = False) -> Iterator[Sa
                 remedy="A plane is named <id>_red, <id>_green, <id>_blue or <id>_yellow, then .png, .tif or .jpg.",
             )
         ((stem, names),) = by_stem.items()
-        yield _sample(_readable(address, stem), folder, stem, names)
+        yield _sample(_readable(address, stem), folder, stem, names, unused)
         return
     found = False
     for prefix, below, names_below in _listings(archive, address, recursive=recursive):
         for stem, names in sorted(names_by_stem(names_below).items()):
             found = True
-            yield _sample(f"{prefix}{_readable(address, stem)}", below, stem, names)
+            yield _sample(f"{prefix}{_readable(address, stem)}", below, stem, names, unused)
     if not found:
         raise SampleError(
             "the folder of the archive holds no sample",
@@ -190,9 +196,11 @@ def _listings(archive: Archive, address: str, *, recursive: bool) -> Iterator[tu
         waiting.extend((f"{prefix}{_readable(address, last)}/", f"{folder}/{last}/") for last in below)
 
 
-def _sample(sample_id: str, folder: str, stem: str, names: Sequence[str]) -> Sample:
+def _sample(sample_id: str, folder: str, stem: str, names: Sequence[str], unused: Collection[Channel]) -> Sample:
     chosen = choose_planes(names, f"{folder}/{stem}")
     known = next(iter(chosen.names.values()), names[0])
     extension = known[known.rindex(".") :]
-    addresses = tuple(f"{folder}/{chosen.names.get(channel, f'{stem}_{channel}{extension}')}" for channel in Channel)
-    return Sample(sample_id, tuple(map(Path, addresses)), RemoteField(addresses), chosen.note, chosen.problem)
+    read = tuple(channel for channel in Channel if channel not in unused)
+    addresses = tuple(f"{folder}/{chosen.names.get(channel, f'{stem}_{channel}{extension}')}" for channel in read)
+    source = RemoteField(addresses, channels=read)
+    return Sample(sample_id, tuple(map(Path, addresses)), source, chosen.note, chosen.problem)

@@ -42,6 +42,7 @@ def integration(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ray, data = ModuleType("ray"), ModuleType("ray.data")
     vars(ray)["data"] = data
     vars(ray)["nodes"] = lambda: [{"Alive": True, "Resources": {"CPU": 1}}]
+    vars(ray).update(remote=lambda task: SimpleNamespace(remote=task), get=lambda answer: answer)
     vars(data).update(from_arrow=Dataset, Dataset=Dataset, ActorPoolStrategy=SimpleNamespace)
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setitem(sys.modules, "ray.data", data)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from hpa_sdk.errors import TableError
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, Label
 from hpa_sdk.report.metrics import judge, margins, overall, read_truth, wrong_margin
 
 CLASSES = len(Label)
@@ -20,7 +20,7 @@ def test_figures_are_those_of_another_library() -> None:
     truth, found = rng.random((2, 200, CLASSES)) < 0.15
     truth[:, 20:], found[:, 24:] = False, False  # classes that nobody has, and that nobody finds
     sets = [[frozenset(map(Label, np.flatnonzero(row).tolist())) for row in rows] for rows in (found, truth)]
-    figures = judge(zip(*sets, strict=True))
+    figures = judge(zip(*sets, strict=True), CLASSES)
     precision, recall, f1, support = precision_recall_fscore_support(truth, found, zero_division=np.nan)
     ours = np.array([[one.precision, one.recall, one.f1] for one in figures], float)
     np.testing.assert_allclose(ours[:, :2], np.stack([precision, recall], 1))
@@ -50,7 +50,7 @@ def test_a_sure_mistake_is_worse_than_an_unsure_one() -> None:
 def test_truth_is_given_by_index_or_by_name(tmp_path: Path) -> None:
     table = tmp_path / "train.csv"
     table.write_text('Id,Target\na,0 25\nb,Nucleoplasm;Cytosol\nc,"nucleoplasm, cytosol"\n', encoding="utf-8")
-    truth = read_truth(table)
+    truth = read_truth(table, HPA_2018)
     assert list(truth) == ["a", "b", "c"]
     assert set(truth.values()) == {frozenset({Label.NUCLEOPLASM, Label.CYTOSOL})}
 
@@ -60,4 +60,4 @@ def test_a_table_that_is_no_truth_is_reported_with_its_line(tmp_path: Path, rows
     table = tmp_path / "train.csv"
     table.write_text(f"Id,Target\n{rows}\n", encoding="utf-8")
     with pytest.raises(TableError, match=r"line [23]"):
-        read_truth(table)
+        read_truth(table, HPA_2018)

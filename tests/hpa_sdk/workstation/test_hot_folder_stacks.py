@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import zarr
 
-from hpa_sdk import predictor
+from hpa_sdk.inference import prepared_field
 from hpa_sdk.workstation import arrivals
 from tests.hpa_sdk.workstation.watching import (
     QUICK,
@@ -42,7 +42,7 @@ def write_scenes(path: Path, count: int) -> None:
 def test_processing_notes_are_logged_once_and_kept_with_results(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    predictor._log_once.cache_clear()
+    prepared_field._log_once.cache_clear()
     files = f"white = 'percentile'\n{CHANNELS}\n[trained]\npixel_size = 0.1\nside = 40"
     station = make_station(tmp_path, model, files=files)
     with watching(station) as store:

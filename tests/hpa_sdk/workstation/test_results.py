@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from hpa_sdk.errors import HpaError, OutputError
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, Label
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.results.result import COLUMNS, Result
+from hpa_sdk.results.result import Result, columns
 from hpa_sdk.results.result_store import LEDGER, TABLE, ResultStore
 from hpa_sdk.results.writers import ORIGIN_COLUMNS, CsvWriter
 from tests.hpa_sdk.workstation.watching import rows
@@ -52,19 +52,19 @@ def test_a_record_holds_all_of_a_prediction() -> None:
 @pytest.mark.parametrize("answer", [predict("a"), Failure("b", HpaError("what", where="w", remedy="Do."))])
 def test_a_row_begins_as_that_of_hpa_predict(answer: Prediction | Failure) -> None:
     file = io.StringIO()
-    CsvWriter(file).write(answer)
+    CsvWriter(file, HPA_2018).write(answer)
     head, row = csv.reader(io.StringIO(file.getvalue()))
     own = [str(cell) for cell in Result.of(answer, model_sha256="ab", device="cpu").to_row()]
     origin = len(ORIGIN_COLUMNS)
     assert tuple(head[-origin:]) == ORIGIN_COLUMNS
-    assert list(COLUMNS[: len(head) - origin]) == head[:-origin]
+    assert list(columns()[: len(head) - origin]) == head[:-origin]
     # Digits may be written in another form, and mean the same float32.
     assert own[:4] == row[:4]
     digits = slice(4, len(head) - origin)
     assert [cell and np.float32(cell) for cell in own[digits]] == [cell and np.float32(cell) for cell in row[digits]]
-    named = dict(zip(COLUMNS, own, strict=True))
+    named = dict(zip(columns(), own, strict=True))
     assert [named[column] for column in ORIGIN_COLUMNS] == row[-origin:]
-    assert len(own) == len(COLUMNS)
+    assert len(own) == len(columns())
 
 
 def test_names_that_are_no_unicode_are_kept_escaped(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.rules import Trained
-from hpa_sdk.fields.trained_scale import at_scale_of, to_trained_scale
+from hpa_sdk.fields.trained_scale import for_model, to_trained_scale
 from tests.hpa_sdk.workstation.written import fields_of, stack, station, write_ome_zarr
 from tests.small import CARD
 
@@ -98,7 +98,7 @@ def test_a_station_rescales_what_it_reads(tmp_path: Path) -> None:
 def test_the_scale_is_the_card_s_unless_the_station_has_its_own(tmp_path: Path) -> None:
     here = station(tmp_path)
     card = replace(CARD, training=replace(CARD.training, pixel_size=0.16, field_side=1024))
-    assert at_scale_of(CARD, here).trained is None
-    assert at_scale_of(card, here).trained == Trained(pixel_size=0.16, side=1024)
+    assert for_model(CARD, here).trained is None
+    assert for_model(card, here).trained == Trained(pixel_size=0.16, side=1024)
     own = msgspec.structs.replace(here, trained=KAGGLE)
-    assert at_scale_of(card, own).trained == KAGGLE
+    assert for_model(card, own).trained == KAGGLE

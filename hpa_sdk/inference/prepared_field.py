@@ -1,0 +1,62 @@
+"""Turns a field that was found into the input of a model, and keeps what its prediction has to say of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.fields.sources import FoundField
+from hpa_sdk.files.file_state import FileState, escaped
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import Image, White
+
+_WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedField:
+    """A field that is ready to run.
+
+    Attributes
+    ----------
+    id : str
+        The sample's id.
+    field : numpy.ndarray
+        The model's input, without the batch dimension.
+    white, files, notes
+        As the attributes of a `Prediction`.
+    """
+
+    id: str
+    field: Image | npt.NDArray[np.uint8]
+    white: npt.NDArray[np.float32]
+    files: tuple[FileState, ...]
+    notes: tuple[str, ...]
+
+
+def prepare(found: FoundField, card: ModelCard, white: White | None) -> PreparedField:
+    """Read a field and preprocess it. Each note is logged once in a process.
+
+    Raises
+    ------
+    PlaneError
+        It can't be read, or has 16 bits and no white level is known.
+    """
+    read = found.read(card.preprocessing.channels)
+    for note in read.notes:
+        _log_once(note)
+    # Their white level was applied before they were cropped or padded. It is now the highest value of their type.
+    white = "dtype" if read.stretched else white
+    field, levels = card.preprocessing.model_input(read.planes, white=white, where=found.where)
+    notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
+    return PreparedField(found.id, field, levels, read.files, notes)
+
+
+@lru_cache(maxsize=256)
+def _log_once(note: str) -> None:
+    _log.warning("%s", escaped(note))

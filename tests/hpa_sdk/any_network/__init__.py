@@ -1,0 +1,1 @@
+"""Networks from elsewhere: their cards, and every output of the SDK with them."""
