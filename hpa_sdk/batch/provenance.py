@@ -57,6 +57,8 @@ class Provenance:
                 "sha256": model.sha256,
                 "name": card.name,
                 "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
+                # Whole, because it can be from a file of its own, or from a catalogue.
+                "card": msgspec.json.decode(card.to_json()),
             },
             "settings": dict(settings),
             "started": _now(),

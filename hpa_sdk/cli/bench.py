@@ -11,7 +11,8 @@ from tqdm import tqdm
 from hpa_sdk.bench.baselines import open_baseline
 from hpa_sdk.bench.report import as_json, measure
 from hpa_sdk.bench.text import as_text
-from hpa_sdk.cli.parameters import device_option, runtime_option, white_option
+from hpa_sdk.cli.parameters import card_option, device_option, runtime_option, white_option
+from hpa_sdk.models.card_file import as_card
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
@@ -22,6 +23,7 @@ _AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measur
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--against", metavar="OTHER", help=_AGAINST)
+@card_option
 @device_option
 @white_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
@@ -35,6 +37,7 @@ def bench(
     model: Path,
     paths: tuple[str, ...],
     against: str | None,
+    card: Path | None,
     device: str,
     white: White | None,
     batch_size: int | None,
@@ -52,6 +55,7 @@ def bench(
     """
     predictor = Predictor.load(
         model,
+        card=as_card(card),
         device=device,
         white=white,
         batch_size=batch_size,

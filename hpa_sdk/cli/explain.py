@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from hpa_sdk.cli.parameters import device_option, white_option
+from hpa_sdk.cli.parameters import card_option, device_option, white_option
 from hpa_sdk.errors import HpaError, SettingError, count_of
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
@@ -35,6 +35,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--save-map", type=_FILE, help="TIFF file to write, float32 at the size of the planes.")
 @click.option("--window", type=click.IntRange(min=1), help="Side in pixels. Default: an eighth of the field.")
 @click.option("--stride", type=click.IntRange(min=1), help="Pixels between windows. Default: half a window.")
+@card_option
 @device_option
 @white_option
 def explain(
@@ -45,6 +46,7 @@ def explain(
     save_map: Path | None,
     window: int | None,
     stride: int | None,
+    card: Path | None,
     device: str,
     white: White | None,
 ) -> None:
@@ -53,7 +55,7 @@ def explain(
     The protein is covered window by window, and the map shows how far the label's log-odds fall. The network runs once
     for each window. The exit code is 0, or 1 when some fields failed, or 2 when nothing could be drawn.
     """
-    predictor = Predictor.load(model, device=device, white=white)
+    predictor = Predictor.load(model, card=card, device=device, white=white)
     labels = [predictor.card.label_scheme.from_name(name) for name in names]
     rules, stack_rules = rules_for(predictor.card, None, white), stack_rules_of(predictor.card)
     found = list(find_fields(paths, recursive=False, root=None, rules=rules, stack_rules=stack_rules))

@@ -77,6 +77,7 @@ main = CommandGroup(
     home="hpa_sdk.cli",
     modules={
         "bench": "bench",
+        "card": "card",
         "doctor": "doctor",
         "explain": "explain",
         "inspect": "inspect",
@@ -86,7 +87,7 @@ main = CommandGroup(
         "station": "station",
         "watch": "watch",
     },
-    help="Say in which of 28 organelles a protein sits, from four-channel fluorescence microscopy.",
+    help="Say in which organelles a protein sits, from four-channel fluorescence microscopy.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 click.version_option(__version__, prog_name="hpa")(main)

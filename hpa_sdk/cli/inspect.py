@@ -9,8 +9,10 @@ import click
 import msgspec
 
 from hpa_sdk.cli.model_text import model_text
+from hpa_sdk.cli.parameters import card_option
 from hpa_sdk.errors import ModelFileError
 from hpa_sdk.files.file_state import stamp_of
+from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.checksum import checksum_matches, weights_match
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.onnx_file import map_file
@@ -18,8 +20,9 @@ from hpa_sdk.models.onnx_file import map_file
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@card_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(model: Path, as_json: bool) -> None:
+def inspect(model: Path, card: Path | None, as_json: bool) -> None:
     """Print the card of MODEL, what the file is made of, and whether it was altered after it was exported.
 
     Needs no runtime and no device. The exit code is 0, or 1 where the file was altered, or 2 where it is no model that
@@ -31,8 +34,8 @@ def inspect(model: Path, as_json: bool) -> None:
     if intact is False:
         # Printed before anything is read: the change may have made the file unreadable.
         click.echo(f"{model}: the file was altered after it was exported.", err=True)
-    file, card = read_model(model)
-    matches = weights_match(content, card)
+    file, used = read_model(model, as_card(card))
+    matches = weights_match(content, used)
     if stamp_of(model) != before:
         raise ModelFileError("the file was changed while it was read", where=model, remedy="Inspect it again.")
     if as_json:
@@ -47,10 +50,10 @@ def inspect(model: Path, as_json: bool) -> None:
             "inputs": {name: str(form) for name, form in file.inputs.items()},
             "outputs": {name: str(form) for name, form in file.outputs.items()},
             "operators": file.operators,
-            "card": msgspec.to_builtins(card),
+            "card": msgspec.to_builtins(used),
         }
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
-        click.echo(model_text(file, card, intact=intact, matches=matches))
+        click.echo(model_text(file, used, intact=intact, matches=matches))
     if False in {intact, matches}:
         click.get_current_context().exit(1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hpa_sdk.models.model_card import ModelCard, Parity, Variant
 from hpa_sdk.models.onnx_file import OnnxFile
+from hpa_sdk.preprocessing import Preprocessing
 
 _Row = tuple[str, str]
 
@@ -49,6 +51,7 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
         ("created", card.created),
         ("licence", card.licence),
         ("citation", card.citation),
+        *([("warning", card.warning)] if card.warning else []),
     ]
     return "\n".join([*(_printable(f"{name:<17} {value}") for name, value in rows), "", *_classes(card)])
 
@@ -65,13 +68,24 @@ def _network(file: OnnxFile, card: ModelCard) -> Iterator[_Row]:
     yield "inputs", "; ".join(f"{name} {form}" for name, form in file.inputs.items())
     yield "outputs", "; ".join(f"{name} {form}" for name, form in file.outputs.items())
     where = "by the caller" if preprocessing.place == "host" else "in the graph"
-    resize = f"to {preprocessing.size} pixels, {preprocessing.interpolation}"
+    resize = f"to {preprocessing.size} pixels, {preprocessing.interpolation}" if preprocessing.size else "of any size"
     yield "preprocessing", f"{where}, {resize}, divided by {preprocessing.scale:g}"
+    yield "channels", ", ".join(preprocessing.channels)
+    if preprocessing != replace(Preprocessing(), place=preprocessing.place):
+        rows = ("(" + ", ".join(f"{share:g}" for share in row) + ")" for row in preprocessing.blend)
+        yield "image", f"{preprocessing.layout}, colours {', '.join(rows)}"
+    for name, numbers in (("mean", preprocessing.mean), ("deviation", preprocessing.deviation)):
+        if numbers is not None:
+            yield name, ", ".join(f"{number:g}" for number in numbers)
+    yield "answers", f"{len(card.labels)} classes of {card.scheme}, for each {card.unit}, as {card.tensors.scores_are}"
     yield "operators", ", ".join(f"{name} {count}" for name, count in file.operators.items())
 
 
 def _training(card: ModelCard) -> Iterator[_Row]:
     training = card.training
+    if training.steps is None or training.fields_seen is None:
+        yield "training", f"on {training.data}; the rest is not stated"
+        return
     length = f"{training.steps:,} steps, {training.fields_seen:,} fields seen"
     start = f"seed {training.seed}, from {training.initial_weights} weights"
     yield "training", f"recipe {training.recipe} on {training.data}, {length}, {start}, {training.backend}"

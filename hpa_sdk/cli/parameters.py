@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import click
@@ -64,6 +65,14 @@ device_option = click.option(
     help="auto, cpu, cuda, cuda:1, tensorrt or openvino.",
 )
 """The option of commands that open a model."""
+
+
+card_option = click.option(
+    "--card",
+    type=click.Path(path_type=Path),
+    help="TOML file with the model card of a MODEL that has none: see 'hpa card init'.",
+)
+"""The option of commands that read a model."""
 
 
 class RuntimeOption(click.ParamType[tuple[str, str]]):

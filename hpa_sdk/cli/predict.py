@@ -15,11 +15,12 @@ from hpa_sdk.batch.answers import NoCache
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
-from hpa_sdk.cli.parameters import Threshold, device_option, runtime_option, white_option
+from hpa_sdk.cli.parameters import Threshold, card_option, device_option, runtime_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
+from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -35,6 +36,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
 @click.option(
     "--format", "form", type=click.Choice(sorted(FORMS)), help="Default: by the output's extension, else csv."
 )
+@card_option
 @device_option
 @click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
 @white_option
@@ -74,6 +76,7 @@ def predict(
     paths: tuple[str, ...],
     output: Path | None,
     form: str | None,
+    card: Path | None,
     device: str,
     threshold: float | Literal["card"],
     white: White | None,
@@ -110,6 +113,7 @@ def predict(
         white = rules.files.white
     predictor = _loader(engine)(
         model,
+        card=as_card(card),
         device=device,
         threshold=threshold,
         white=white,

@@ -7,8 +7,9 @@ from typing import Literal
 
 import click
 
-from hpa_sdk.cli.parameters import Threshold
+from hpa_sdk.cli.parameters import Threshold, card_option
 from hpa_sdk.errors import count_of
+from hpa_sdk.models.card_file import as_card
 from hpa_sdk.report.build import LARGEST, Sources, make_report
 from hpa_sdk.workstation.station import read_station
 
@@ -22,6 +23,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--planes", multiple=True, type=_FILE, help="What was given to hpa predict: folder, table or file.")
 @click.option("--truth", type=_FILE, help="Table with the columns Id and Target, to judge the results.")
 @click.option("--model", type=_FILE, help="Model that made the results: its card and thresholds are shown.")
+@card_option
 @click.option("--threshold", type=Threshold(), help="As it was given to hpa predict.")
 @click.option("--station", type=_FILE, help="Station file by which hpa watch read the fields.")
 @click.option(
@@ -34,6 +36,7 @@ def report(
     planes: tuple[Path, ...],
     truth: Path | None,
     model: Path | None,
+    card: Path | None,
     threshold: float | Literal["card"] | None,
     station: Path | None,
     size: float,
@@ -52,6 +55,7 @@ def report(
         planes=planes,
         truth=truth,
         model=model,
+        card=as_card(card),
         threshold=threshold,
         station=None if station is None else read_station(station),
     )

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 
+from hpa_sdk.cli.parameters import card_option
 from hpa_sdk.errors import SettingError
 from hpa_sdk.workstation.station import Station
 
@@ -30,6 +31,7 @@ _OPTIONS = (
     click.argument("file", metavar="STATION|MODEL", type=click.Path(path_type=Path)),
     click.argument("folder", required=False, type=click.Path(path_type=Path)),
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.  [default: FOLDER]"),
+    card_option,
     click.option("--device", help="auto, cpu, cuda, cuda:1, tensorrt or openvino.  [default: auto]"),
     click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]"),
     click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes."),
@@ -72,8 +74,8 @@ def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, A
         raise SettingError(str(error), remedy="Give this option a value that it can have.") from error
 
 
-def _number(value: str | bool) -> object:
+def _number(value: str | bool | Path) -> object:
     try:
-        return value if isinstance(value, bool) else float(value)
+        return value if isinstance(value, (bool, Path)) else float(value)
     except ValueError:
         return str(value).lower()  # words in any letter case

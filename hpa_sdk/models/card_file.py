@@ -7,14 +7,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from hpa_sdk.errors import ModelCardError, ModelFileError
 from hpa_sdk.labels import SCHEMES
 from hpa_sdk.models.model_card import NOT_STATED, ModelCard, Training
-from hpa_sdk.models.network_form import CellCrop, Tensors
+from hpa_sdk.models.network_form import LARGEST_IMAGE, CellCrop, Tensors
 from hpa_sdk.models.onnx_file import OnnxFile
 from hpa_sdk.preprocessing import ChannelName, Preprocessing
 
@@ -34,9 +34,9 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class _Preprocessing(_Table, frozen=True, kw_only=True):
     # What changes every answer has no default: a wrong guess would not be noticed.
     channels: tuple[ChannelName, ...]
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_IMAGE)]
     layout: Literal["nhwc", "nchw"]
-    scale: float
+    scale: Annotated[float, msgspec.Meta(gt=0)]
     blend: tuple[tuple[float, ...], ...] | None = None
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
@@ -126,8 +126,6 @@ def card_from_table(table: Mapping[str, Any], *, where: str) -> ModelCard:
             where=where,
             remedy=f"Use one of {', '.join(SCHEMES)}, or list the labels in the order of the network's outputs.",
         )
-    if form.scale <= 0:
-        raise ModelCardError("the model card's scale is not above 0", where=where, remedy=_COMPLETE_IT)
     channels = range(len(form.channels))
     blend = form.blend or tuple(tuple(float(row == column) for column in channels) for row in channels)
     card = ModelCard(
@@ -219,7 +217,8 @@ def card_template(file: OnnxFile) -> str:
         schemes=f" The published scheme of this many is {', '.join(schemes)}." if schemes else "",
         colours=colours if isinstance(colours, int) else "an unknown number of",
         channels='["red", "green", "blue", "yellow"]' if colours == _MOST_CHANNELS else "[]",
-        size=side if isinstance(side, int) else 0,
+        size=side if isinstance(side, int) else -1,
+        open_size="" if isinstance(side, int) else " The file leaves it open: complete it.",
         layout=_quoted("nchw" if nchw else "nhwc"),
         input=_quoted(name),
         scores=_quoted(scores),
@@ -262,7 +261,7 @@ warning = ""
 # The planes that the network takes, in its order. Its image has {colours} colours.
 # red: microtubules, green: the protein, blue: nucleus, yellow: endoplasmic reticulum.
 channels = {channels}
-# Height and width in pixels to which planes are resized (bilinear, without smoothing). 0: as they come.
+# Height and width in pixels to which planes are resized (bilinear, without smoothing). 0: as they come.{open_size}
 size = {size}
 layout = {layout}
 # The grey level of 8-bit planes that becomes 1 in the image: 255 for an image from 0 to 1, 1 for one from 0 to 255.

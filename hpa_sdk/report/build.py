@@ -51,6 +51,8 @@ class Sources:
         A table of labels; see `read_truth`.
     model : pathlib.Path, optional
         The model file that made the results: its card and thresholds are shown. Default: as for `planes`.
+    card : ModelCard, optional
+        Its card, if it is not in the file. Default: as for `planes`.
     threshold : float or "card", optional
         The threshold that the results were made with. Default: as for `planes`, else the card's.
     station : Station, optional
@@ -61,6 +63,7 @@ class Sources:
     planes: Sequence[Path] = field(default=())
     truth: Path | None = None
     model: Path | None = None
+    card: ModelCard | None = None
     threshold: float | Literal["card"] | None = None
     station: Station | None = None
 
@@ -94,7 +97,7 @@ def make_report(
     provenance = read_provenance(sources.results)
     places = _places(sources, provenance)
     sources = _complete(sources, provenance)
-    card = None if sources.model is None else check_model(sources.model)
+    card = None if sources.model is None else check_model(sources.model, sources.card)
     _check_model(sources, results, provenance)
     scheme = _scheme(results, sources.results)
     truth = None if sources.truth is None else read_truth(sources.truth, scheme)
@@ -134,7 +137,8 @@ def _complete(sources: Sources, provenance: RunProvenance | None) -> Sources:
         return sources
     threshold = provenance.settings.threshold if sources.threshold is None else sources.threshold
     planes, model = sources.planes or provenance.search_paths(), sources.model or provenance.model_file()
-    return replace(sources, planes=planes, model=model, threshold=threshold)
+    card = sources.card or (provenance.card() if sources.model is None else None)
+    return replace(sources, planes=planes, model=model, card=card, threshold=threshold)
 
 
 def _check_model(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> None:

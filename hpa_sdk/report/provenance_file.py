@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 
 from hpa_sdk.batch.provenance import provenance_path
+from hpa_sdk.errors import ModelCardError
 from hpa_sdk.fields.remote.archive import is_address
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 
 _log = logging.getLogger("hpa_sdk")
@@ -20,6 +22,12 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     sha256: str
+
+
+class ModelFile(File, frozen=True, kw_only=True):
+    """The model file, and the model card that was used with it. Earlier versions did not write the card."""
+
+    card: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +48,7 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     command : tuple of str
         The command.
     model, output : File
-        The model and the results at the time of the run.
+        The model, with its card, and the results at the time of the run.
     settings : Settings
         The settings of the run.
     working_folder : str or None
@@ -53,7 +61,7 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     finished: str
     command: tuple[str, ...]
-    model: File
+    model: ModelFile
     output: File
     settings: Settings
     working_folder: str | None = None
@@ -62,6 +70,16 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
         """Return the model file if it is unchanged."""
         path = self._at(self.model.file)
         return path if path.is_file() and file_sha256(path) == self.model.sha256 else None
+
+    def card(self) -> ModelCard | None:
+        """Return the model card of the run; None if it was not written or can't be used."""
+        if bytes(self.model.card) == b"null":
+            return None
+        try:
+            return ModelCard.from_json(bytes(self.model.card))
+        except ModelCardError as error:
+            _log.warning("the model card in the provenance is not used: %s", error)
+            return None
 
     def search_paths(self) -> list[Path]:
         """Return the paths where planes were found, as far as they still exist."""

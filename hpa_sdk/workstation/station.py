@@ -42,6 +42,8 @@ class Station(FieldRules, frozen=True, kw_only=True):
     ----------
     model, watch, output : pathlib.Path
         The model file, the folder that the microscope writes to, and the one for answers.
+    card : pathlib.Path or None
+        TOML file with the model card of a model that has none.
     device : str
         As for `hpa_sdk.Predictor.load`.
     gpu_memory : float or None
@@ -57,6 +59,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
     model: Path
     watch: Path
     output: Path
+    card: Path | None = None
     device: str = "auto"
     gpu_memory: Positive | None = None
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | Literal["card"] = "card"

@@ -19,6 +19,7 @@ def load_predictor(station: Station) -> Predictor:
     white = "dtype" if station.files.white == "percentile" else station.files.white
     return Predictor.load(
         station.model,
+        card=station.card,
         device=station.device,
         threshold=station.threshold,
         white=white,
