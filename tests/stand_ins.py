@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
+from hpa_sdk.labels import HPA_2018, HPA_2021, SCHEMES, LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.network_form import CellCrop, Tensors
 from hpa_sdk.preprocessing import ChannelName, Planes, Preprocessing
@@ -147,3 +148,27 @@ def documented_answer(
     scores = found[interface.scores][0].astype(np.float64)
     probabilities = 1 / (1 + np.exp(-scores)) if interface.logits else scores
     return probabilities.astype(np.float32), found[interface.embedding][0] if interface.embedding else None
+
+
+def write_card(path: Path, interface: Interface, **keys: object) -> Path:
+    """Write the card of a stand-in as a person would: a TOML file."""
+    lines = [
+        "name = 'stand-in'",
+        f"scheme = '{interface.scheme.name}'",
+        f"thresholds = {keys.get('thresholds', 0.5)}",
+        *([f"labels = {json.dumps(interface.scheme.names)}"] if interface.scheme.name not in SCHEMES else []),
+        f"unit = '{'cell' if interface.scheme == HPA_2021 else 'field'}'",
+        "[preprocessing]",
+        f"channels = {json.dumps(interface.channels)}",
+        f"size = {interface.side or 0}",
+        f"layout = '{interface.layout}'",
+        f"scale = {keys.get('scale', 255)}",
+        "[tensors]",
+        "input = 'image'",
+        f"scores = '{interface.scores}'",
+        f"scores_are = '{'logits' if interface.logits else 'probabilities'}'",
+        f"embedding = '{interface.embedding or ''}'",
+        *(["[cell]", "margin = 20", "masked = true"] if interface.scheme == HPA_2021 else []),
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
