@@ -89,6 +89,9 @@ class Prediction(AbstractSet[AnyLabel]):
         What was done to the planes before the prediction, and what is unknown.
     scheme : LabelScheme
         The classes that the network answers with.
+    channels : tuple of str
+        What red, green, blue and yellow were read from: the name of a file, the position and the name of a channel in a
+        stack, or what takes the place of a missing channel. Empty for planes from memory.
     """
 
     id: str
@@ -100,6 +103,7 @@ class Prediction(AbstractSet[AnyLabel]):
     files: tuple[FileState, ...] = ()
     notes: tuple[str, ...] = ()
     scheme: LabelScheme = HPA_2018
+    channels: tuple[str, ...] = ()
 
     @classmethod
     def from_probabilities(
@@ -113,6 +117,7 @@ class Prediction(AbstractSet[AnyLabel]):
         files: tuple[FileState, ...] = (),
         notes: tuple[str, ...] = (),
         scheme: LabelScheme = HPA_2018,
+        channels: tuple[str, ...] = (),
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
         return cls(
@@ -125,6 +130,7 @@ class Prediction(AbstractSet[AnyLabel]):
             files=files,
             notes=notes,
             scheme=scheme,
+            channels=channels,
         )
 
     def top(self, k: int) -> list[tuple[AnyLabel, float]]:

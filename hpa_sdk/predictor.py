@@ -158,9 +158,8 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        model = str(self.model.path or "a model in memory")
         settings = f"device={self.device!r}, precision={self.card.precision!r}, threshold={self._threshold()!r}"
-        return f"Predictor({model!r}, {settings}, white={self.white!r})"
+        return f"Predictor({str(self.model.path or 'a model in memory')!r}, {settings}, white={self.white!r})"
 
     def _threshold(self) -> float | str:
         if np.array_equal(self.thresholds, np.asarray(self.card.thresholds, np.float32)):
@@ -373,4 +372,5 @@ class Predictor:
             files=asked.files,
             notes=asked.notes,
             scheme=self._scheme,
+            channels=asked.channels,
         )

@@ -132,6 +132,7 @@ class AnswerCache:
             files=fingerprint.files or known.files or (),
             notes=known.notes,
             scheme=self._scheme,
+            channels=known.channels,
         )
         if known.files is None:
             # Record it again, with all that is known of its files now.

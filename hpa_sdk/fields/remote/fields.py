@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
 from hpa_sdk.fields.plane_files import EXTENSIONS, choose_planes, names_by_stem
-from hpa_sdk.fields.reading import missing_plane, read_plane, stack_planes
+from hpa_sdk.fields.reading import missing_plane, names_of, read_plane, stack_planes
 from hpa_sdk.fields.remote.archive import Archive
 from hpa_sdk.fields.remote.web_listing import encoded, is_web, readable
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
@@ -65,7 +65,9 @@ class RemoteField:
                 remedy="Predict it again when nobody writes to it any more.",
             )
         try:
-            return FieldPlanes(stack_planes(planes, Path(self.addresses[0])), files)
+            return FieldPlanes(
+                stack_planes(planes, Path(self.addresses[0])), files, channels=names_of(list(map(Path, self.addresses)))
+            )
         except HpaError as error:  # a Path has one slash less than the address
             raise PlaneError(error.what, where=self.addresses[0], remedy=error.remedy) from error
 
