@@ -13,7 +13,7 @@ from typing import Literal, NoReturn, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.errors import HpaError, ModelFileError, SettingError
+from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
@@ -129,13 +129,7 @@ class Predictor:
         """
         if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
             raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
-        content = ModelContent.read(Path(model))
-        if sha256 is not None and content.identity.sha256 != sha256.lower():
-            raise ModelFileError(
-                f"the file has the SHA-256 {content.identity.sha256}, not {sha256}",
-                where=model,
-                remedy="Put the file that is meant there, or give the SHA-256 of this one.",
-            )
+        content = ModelContent.read(Path(model), sha256=sha256)
         card = check_model(content, as_card(card), verify=verify)
         settings = SessionSettings(
             batch_size=batch_size,
