@@ -26,7 +26,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
-from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
+from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
 
 
@@ -226,7 +226,8 @@ class Predictor:
         Parameters
         ----------
         sources : Source or iterable of Source
-            One or several. A folder or table stands for all its samples.
+            One or several. A folder or table stands for all its samples. If fields of several folders have the same id,
+            a warning says so, and ``Prediction.files`` tells them apart.
         on_error : str
             ``"raise"``: if some fields failed, raise an error that holds all answers, after all fields were tried.
             ``"yield"``: return a `Failure` in place of each field that failed.
@@ -243,6 +244,7 @@ class Predictor:
             The device failed while running.
         """
         answers = list(self.stream(sources, recursive=recursive, rules=rules))
+        warn_of_shared_ids(answers)
         return answers if on_error == "yield" else all_predicted(answers)
 
     def stream(
@@ -262,7 +264,7 @@ class Predictor:
         Parameters
         ----------
         sources : Source or iterable of Source
-            As for `predict`. An endless iterator works too.
+            As for `predict`, without the warning. An endless iterator works too.
         on_error : str
             ``"yield"``: a field that failed is a `Failure` among the answers. ``"raise"``: a failure ends the stream.
         recursive : bool

@@ -28,6 +28,7 @@ from tests.small import make_model, random_planes  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("default")  # napari and its libraries warn of their own
 
 PLANES = random_planes(np.random.default_rng(4), dtype=np.uint16)
+DEEP = np.random.default_rng(5).integers(0, 255, (4, 9, 40, 40), np.uint8)
 
 
 @pytest.fixture
@@ -164,8 +165,6 @@ def test_what_is_missing_is_reported(viewer: Any, widget: Any, tmp_path: Path) -
     viewer.layers.remove("blue")
     assert widget.channels[Channel.BLUE].currentText() == "-"
 
-
-DEEP = np.random.default_rng(5).integers(0, 255, (4, 9, 40, 40), np.uint8)
 
 ODD = (
     {"scale": (2.0, 1.0, 1.0)},
