@@ -17,6 +17,7 @@ import pytest
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import escaped
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
@@ -84,8 +85,8 @@ def test_the_problem_of_a_field_is_what_a_node_reports(integration: Any, model: 
     for sample in samples:
         assert escaped(str(sample.problem)) in table
         row = integration._to_row(sample)
-        assert str(integration._to_sample(row).problem) == str(sample.problem)
-    assert integration._to_sample(integration._to_row(replace(mixed, problem=None))).problem is None
+        assert str(integration._to_sample(row, tuple(Channel)).problem) == str(sample.problem)
+    assert integration._to_sample(integration._to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
 
 
 def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: Path) -> str:
