@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError, count_of
-from hpa_sdk.files.file_state import FileState
+from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme, SchemeLabel
+
+_log = logging.getLogger("hpa_sdk")
 
 Probabilities = npt.NDArray[np.float32]
 """float32 of shape (fields, classes), 0 to 1, in the order of the label scheme: 28 for that of 2018."""
@@ -70,7 +74,7 @@ class Prediction(AbstractSet[AnyLabel]):
     Attributes
     ----------
     id : str
-        The sample's id.
+        The sample's id. Fields of several folders can have the same id: `files` tells them apart.
     labels : frozenset of Label
         The classes whose probability reaches their threshold. Can be empty. Of another scheme than that of 2018:
         `SchemeLabel`.
@@ -89,6 +93,9 @@ class Prediction(AbstractSet[AnyLabel]):
         What was done to the planes before the prediction, and what is unknown.
     scheme : LabelScheme
         The classes that the network answers with.
+    channels : tuple of str
+        What red, green, blue and yellow were read from: the name of a file, the position and the name of a channel in a
+        stack, or what takes the place of a missing channel. Empty for planes from memory.
     """
 
     id: str
@@ -100,6 +107,7 @@ class Prediction(AbstractSet[AnyLabel]):
     files: tuple[FileState, ...] = ()
     notes: tuple[str, ...] = ()
     scheme: LabelScheme = HPA_2018
+    channels: tuple[str, ...] = ()
 
     @classmethod
     def from_probabilities(
@@ -113,6 +121,7 @@ class Prediction(AbstractSet[AnyLabel]):
         files: tuple[FileState, ...] = (),
         notes: tuple[str, ...] = (),
         scheme: LabelScheme = HPA_2018,
+        channels: tuple[str, ...] = (),
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
         return cls(
@@ -125,6 +134,7 @@ class Prediction(AbstractSet[AnyLabel]):
             files=files,
             notes=notes,
             scheme=scheme,
+            channels=channels,
         )
 
     def top(self, k: int) -> list[tuple[AnyLabel, float]]:
@@ -222,6 +232,23 @@ def all_predicted(answers: list[Prediction | Failure]) -> list[Prediction]:
     if any(isinstance(answer, Failure) for answer in answers):
         raise PredictionError(answers)
     return cast("list[Prediction]", answers)
+
+
+def warn_of_shared_ids(answers: Iterable[Prediction | Failure]) -> None:
+    """Log a warning if fields of several folders, or with several extensions, have one id."""
+    places: dict[str, set[tuple[str, str]]] = {}
+    for answer in answers:
+        path = answer.error.where if isinstance(answer, Failure) else answer.files[0].path if answer.files else None
+        if path is not None:
+            name = os.path.splitext(path)[1]  # noqa: PTH122 - faster than a Path for each of a hundred thousand
+            places.setdefault(answer.id, set()).add((os.path.dirname(path), name))  # noqa: PTH120 - as above
+    shared = [name for name, found in places.items() if len(found) > 1]
+    if shared:
+        _log.warning(
+            "%s is the id of several fields%s: Prediction.files tells them apart. hpa predict gives each its own id.",
+            escaped(shared[0]),
+            "" if len(shared) == 1 else f", and {count_of(len(shared) - 1, 'other')} too",
+        )
 
 
 def find_fault(probabilities: npt.NDArray[np.float32], where: str, classes: int = len(Label)) -> HpaError | None:

@@ -13,7 +13,7 @@ from typing import Literal, NoReturn, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.errors import HpaError, ModelFileError, SettingError
+from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
@@ -26,7 +26,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
-from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault
+from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
 
 
@@ -129,13 +129,7 @@ class Predictor:
         """
         if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
             raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
-        content = ModelContent.read(Path(model))
-        if sha256 is not None and content.identity.sha256 != sha256.lower():
-            raise ModelFileError(
-                f"the file has the SHA-256 {content.identity.sha256}, not {sha256}",
-                where=model,
-                remedy="Put the file that is meant there, or give the SHA-256 of this one.",
-            )
+        content = ModelContent.read(Path(model), sha256=sha256)
         card = check_model(content, as_card(card), verify=verify)
         settings = SessionSettings(
             batch_size=batch_size,
@@ -158,9 +152,8 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        model = str(self.model.path or "a model in memory")
         settings = f"device={self.device!r}, precision={self.card.precision!r}, threshold={self._threshold()!r}"
-        return f"Predictor({model!r}, {settings}, white={self.white!r})"
+        return f"Predictor({str(self.model.path or 'a model in memory')!r}, {settings}, white={self.white!r})"
 
     def _threshold(self) -> float | str:
         if np.array_equal(self.thresholds, np.asarray(self.card.thresholds, np.float32)):
@@ -233,7 +226,8 @@ class Predictor:
         Parameters
         ----------
         sources : Source or iterable of Source
-            One or several. A folder or table stands for all its samples.
+            One or several. A folder or table stands for all its samples. If fields of several folders have the same id,
+            a warning says so, and ``Prediction.files`` tells them apart.
         on_error : str
             ``"raise"``: if some fields failed, raise an error that holds all answers, after all fields were tried.
             ``"yield"``: return a `Failure` in place of each field that failed.
@@ -250,6 +244,7 @@ class Predictor:
             The device failed while running.
         """
         answers = list(self.stream(sources, recursive=recursive, rules=rules))
+        warn_of_shared_ids(answers)
         return answers if on_error == "yield" else all_predicted(answers)
 
     def stream(
@@ -269,7 +264,7 @@ class Predictor:
         Parameters
         ----------
         sources : Source or iterable of Source
-            As for `predict`. An endless iterator works too.
+            As for `predict`, without the warning. An endless iterator works too.
         on_error : str
             ``"yield"``: a field that failed is a `Failure` among the answers. ``"raise"``: a failure ends the stream.
         recursive : bool
@@ -373,4 +368,5 @@ class Predictor:
             files=asked.files,
             notes=asked.notes,
             scheme=self._scheme,
+            channels=asked.channels,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import urllib.request
 from collections.abc import Iterator
 from typing import Literal
 
@@ -37,6 +38,8 @@ def _start_s3(patch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
     server.start()
     stack.callback(server.stop)
     host, port = server.get_host_and_port()
+    # All servers of moto in one process share their buckets.
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     for name, value in {
         "ACCESS_KEY_ID": "x",
         "SECRET_ACCESS_KEY": "x",

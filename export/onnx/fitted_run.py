@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,7 @@ class _Record:
     data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     white: White | None = None
     network_sha256: str | None = None
+    card_sha256: str | None = None
 
 
 def read_fitted(run: Path) -> FittedNetwork:
@@ -67,7 +69,8 @@ def read_fitted(run: Path) -> FittedNetwork:
             raise RunFolderError(
                 f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
             )
-    card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
+    content = (run / RUN_CARD).read_bytes()
+    card = ModelCard.from_json(content, where=str(run / RUN_CARD))
     try:
         record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
     except msgspec.DecodeError as error:
@@ -88,6 +91,12 @@ def read_fitted(run: Path) -> FittedNetwork:
             "this is another network than the fit left here: the card and the record are not its own",
             where=run / RUN_NETWORK,
             remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
+        )
+    if record.card_sha256 not in {None, hashlib.sha256(content).hexdigest()}:
+        raise RunFolderError(
+            "this is another card than the fit left here: its thresholds may be those of another network",
+            where=run / RUN_CARD,
+            remedy=f"Put the fit's own card back; one that you edited yourself has a {RUN_RECORD} without card_sha256.",
         )
     return FittedNetwork(_with_embedding(model, card, run), card, Path(record.data[0]), record.white)
 

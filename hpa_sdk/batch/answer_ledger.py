@@ -37,6 +37,7 @@ _UPGRADES = {1: "ALTER TABLE answers ADD COLUMN origin BLOB;"}
 class _Source(msgspec.Struct):
     files: tuple[FileState, ...]
     notes: tuple[str, ...]
+    channels: tuple[str, ...] = ()
 
 
 class CachedAnswer(NamedTuple):
@@ -52,8 +53,8 @@ class CachedAnswer(NamedTuple):
         As the attributes of a `Prediction`.
     files : tuple of FileState or None
         As the attribute of a `Prediction`; None for an answer of an earlier version, which did not store it.
-    notes : tuple of str
-        As the attribute of a `Prediction`.
+    notes, channels : tuple of str
+        As the attributes of a `Prediction`.
     """
 
     fingerprint: bytes
@@ -63,6 +64,7 @@ class CachedAnswer(NamedTuple):
     white: npt.NDArray[np.float32]
     files: tuple[FileState, ...] | None
     notes: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 class AnswerLedger:
@@ -107,15 +109,15 @@ class AnswerLedger:
         fingerprint, device, *arrays, content = row
         probabilities, embedding, white = (np.frombuffer(array, "<f4") for array in arrays)
         origin = None if content is None else msgspec.json.decode(content, type=_Source)
-        files, notes = (None, ()) if origin is None else (origin.files, origin.notes)
-        return CachedAnswer(fingerprint, device, probabilities, embedding, white, files, notes)
+        files, notes, channels = (None, (), ()) if origin is None else (origin.files, origin.notes, origin.channels)
+        return CachedAnswer(fingerprint, device, probabilities, embedding, white, files, notes, channels)
 
     def add(self, key: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
         """Record an answer; if more answers follow, it is written after a second at the latest."""
         arrays = prediction.probabilities, prediction.embedding, prediction.white
         # A path may not be valid Unicode, which JSON requires.
         files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
-        origin = msgspec.json.encode(_Source(files, prediction.notes))
+        origin = msgspec.json.encode(_Source(files, prediction.notes, tuple(map(escaped, prediction.channels))))
         self._pending[key] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
         if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
             self.flush()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
+from hpa_sdk.fields.reading import names_of
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
@@ -132,6 +133,8 @@ class AnswerCache:
             files=fingerprint.files or known.files or (),
             notes=known.notes,
             scheme=self._scheme,
+            # An earlier version did not store them; of plain planes they are known.
+            channels=known.channels or (names_of(sample.files) if sample.source is None else ()),
         )
         if known.files is None:
             # Record it again, with all that is known of its files now.

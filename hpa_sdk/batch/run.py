@@ -140,8 +140,8 @@ def open_run(
             )
         if cache.unrecorded:
             log(
-                f"Not recorded in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile"
-                " or could not be read."
+                f"Not recorded in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile,"
+                " could not be read, or are in an archive that reports neither their time nor their checksum."
             )
         counts = {"fields": run.fields, "failed": run.failed, "recalled": cache.hits, "changed": cache.changed}
         provenance.write(output, devices=sorted({engine.device, *cache.devices}), counts=counts)

@@ -16,8 +16,8 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.inference.devices import load_onnxruntime
 from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.models.network_form import Tensors
-from hpa_sdk.models.onnx_file import runtime_source
 from hpa_sdk.prediction import Prediction, Probabilities
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import Preprocessing, White
@@ -92,7 +92,7 @@ def study_image(sample: Sample) -> npt.NDArray[np.float64]:
     return cv2.resize(blend, (STUDY_SIDE, STUDY_SIDE)) / 255
 
 
-def open_baseline(name: str, model: Path, *, white: White | None, threads: int | None) -> Baseline:
+def open_baseline(name: str, model: ModelIdentity, *, white: White | None, threads: int | None) -> Baseline:
     """Open a baseline by its name.
 
     Parameters
@@ -103,8 +103,8 @@ def open_baseline(name: str, model: Path, *, white: White | None, threads: int |
         - a model file: the other file, on the CPU;
         - ``MODULE:ARGUMENT``: what the function ``open_baseline`` of a module makes of an argument. In a checkout,
           ``benchmarks.keras_baseline:RUN`` is the study's loop with the Keras network of a run folder.
-    model : pathlib.Path
-        The file of the predictor that is compared.
+    model : ModelIdentity
+        The model of the predictor that is compared. Its file is read again, and has to be the same.
     white, threads : optional
         As for `Predictor.load`.
 
@@ -116,11 +116,10 @@ def open_baseline(name: str, model: Path, *, white: White | None, threads: int |
         The baseline can't be opened.
     """
     if name == "study-loop":
-        return StudyLoop("the study's loop with onnxruntime", PlainSession(model))
+        return StudyLoop("the study's loop with onnxruntime", PlainSession(_read_again(model)))
     if name == "openvino":
-        return OtherPredictor(
-            "the same file by OpenVINO", Predictor.load(model, device=name, white=white, threads=threads)
-        )
+        same = Predictor.load(model.where, device=name, white=white, threads=threads, sha256=model.sha256)
+        return OtherPredictor("the same file by OpenVINO", same)
     if Path(name).is_file():
         return OtherPredictor(Path(name).name, Predictor.load(name, device="cpu", white=white, threads=threads))
     module, separator, argument = name.partition(":")
@@ -139,18 +138,22 @@ _NAME_ONE = (
 )
 
 
+def _read_again(model: ModelIdentity) -> ModelContent:
+    return ModelContent.read(model.where, sha256=model.sha256)
+
+
 class PlainSession:
     """An onnxruntime session with default settings, on the CPU."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: ModelContent) -> None:
         onnxruntime = load_onnxruntime()
         _, card = read_model(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        self._runtime = onnxruntime.InferenceSession(runtime_source(model), options, providers=["CPUExecutionProvider"])
+        self._runtime = onnxruntime.InferenceSession(model.model, options, providers=["CPUExecutionProvider"])
         if card.preprocessing != Preprocessing() or card.tensors != Tensors():
             raise SettingError(
-                f"{model.name} takes other images than those of the study, which the study's loop makes",
+                f"{model.identity.where.name} takes other images than those of the study, which the study's loop makes",
                 remedy="Compare a file of the study's networks that was exported without --raw-planes.",
             )
 

@@ -10,12 +10,10 @@ import msgspec
 
 from hpa_sdk.cli.model_text import model_text
 from hpa_sdk.cli.parameters import card_option
-from hpa_sdk.errors import ModelFileError
-from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.checksum import checksum_matches, weights_match
 from hpa_sdk.models.contract import read_model
-from hpa_sdk.models.onnx_file import map_file
+from hpa_sdk.models.model_content import ModelContent
 
 
 @click.command()
@@ -28,16 +26,13 @@ def inspect(model: Path, card: Path | None, as_json: bool) -> None:
     Needs no runtime and no device. The exit code is 0, or 1 where the file was altered, or 2 where it is no model that
     this package runs.
     """
-    before = stamp_of(model) if model.is_file() else None
-    content = map_file(model)
-    intact = checksum_matches(content)
+    content = ModelContent.read(model)
+    intact = checksum_matches(memoryview(content.model))
     if intact is False:
         # Printed before anything is read: the change may have made the file unreadable.
         click.echo(f"{model}: the file was altered after it was exported.", err=True)
-    file, used = read_model(model, as_card(card))
-    matches = weights_match(content, used)
-    if stamp_of(model) != before:
-        raise ModelFileError("the file was changed while it was read", where=model, remedy="Inspect it again.")
+    file, used = read_model(content, as_card(card))
+    matches = weights_match(memoryview(content.model), used)
     if as_json:
         summary = {
             "file": str(file.path),

@@ -133,7 +133,8 @@ def predict(
             form,
             engine=predictor,
             resume=compare if resume else None,
-            request=click.get_current_context().params,
+            # The options name a station file, which can change: the rules themselves are recorded too.
+            request=click.get_current_context().params | {"rules": rules and rules.to_plain()},
             log=partial(click.echo, err=True),
         )
     with opened as run, tqdm(run.answers(found), unit=" fields", disable=None) as bar:

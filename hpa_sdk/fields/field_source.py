@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -13,10 +13,10 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.channel_stack import ChannelStack, Scene
-from hpa_sdk.fields.channels import fill_in, pick_channels
+from hpa_sdk.fields.channels import Found, fill_in, pick_channels
 from hpa_sdk.fields.file_group import FileGroup, named
 from hpa_sdk.fields.planes import plane_errors
-from hpa_sdk.fields.reading import stack_planes, unchanged
+from hpa_sdk.fields.reading import names_of, stack_planes, unchanged
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Channel, FieldPlanes
 from hpa_sdk.fields.scenes import open_scenes
@@ -68,6 +68,8 @@ class FieldReading:
         What was done to the planes, and what is unknown.
     files : tuple of FileState
         The files, with their state when they were read.
+    origins : tuple of str
+        What each channel was read from, as `hpa_sdk.Prediction.channels`.
     """
 
     planes: Planes
@@ -77,6 +79,7 @@ class FieldReading:
     white: Levels | None
     notes: tuple[str, ...]
     files: tuple[FileState, ...]
+    origins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,9 @@ class FieldSource:
         with plane_errors(self.group.files[0]):
             reading = self.look()
         notes = (*reading.notes, *white_notes(reading.white))
-        return FieldPlanes(reading.planes, reading.files, notes, stretched=reading.white is not None)
+        return FieldPlanes(
+            reading.planes, reading.files, notes, stretched=reading.white is not None, channels=reading.origins
+        )
 
     @property
     def place(self) -> str:
@@ -142,6 +147,7 @@ class FieldSource:
         described = {channel: (stack.path.name, _describe(stack, rules.z)) for channel, stack in chosen.items()}
         for channel, other in instead.items():
             described[channel] = ("", _REPLACED.get(other, f"missing; in its place {other}"))
+        origins = {channel: f"{other} plane" for channel, other in instead.items()} | self._origins(stacks, found)
         merged = stack_planes(planes, where)
         stretched, white = stretch(merged, rules.white)
         scaled, notes = to_trained_scale(stretched, pixel_size, self.rules.trained, where)
@@ -159,7 +165,14 @@ class FieldSource:
                 *notes,
             ),
             files=(*own, *dict.fromkeys(file for stack in chosen.values() for file in stack.further)),
+            origins=tuple(origins[channel] for channel in Channel),
         )
+
+    def _origins(self, stacks: Sequence[ChannelStack], found: Found) -> dict[Channel, str]:
+        """Name the file of each channel, or in a stack its position and name: channels can share a name."""
+        if not self.group.is_stack:
+            return dict(zip(found, names_of([stacks[at].path for at in found.values()]), strict=True))
+        return {channel: f"channel {at} {stacks[at].name!r}" for channel, at in found.items()}
 
     @contextmanager
     def _stacks(self) -> Iterator[list[ChannelStack]]:

@@ -51,7 +51,19 @@ def read_field(sample: Sample, channels: Collection[str] = tuple(Channel)) -> Fi
             except FileNotFoundError as error:
                 raise missing_plane(channel, file) from error
             notes += [f"{channel}: {note}" for note in done]
-    return FieldPlanes(stack_planes(planes, sample.files[0]), files, tuple(notes))
+    names = dict(zip(Channel, names_of(sample.files), strict=True))
+    origins = tuple(name if channel in taken else UNUSED for channel, name in names.items())
+    return FieldPlanes(stack_planes(planes, sample.files[0]), files, tuple(notes), channels=origins)
+
+
+UNUSED = "unused plane"
+"""What stands in `FieldPlanes.channels` for a channel that the model does not use."""
+
+
+def names_of(files: Sequence[Path]) -> tuple[str, ...]:
+    """Name the files of channels so that they differ: with their folders if these distinguish the channels."""
+    names = tuple(file.name for file in files)
+    return names if len(set(names)) == len(names) else tuple(f"{file.parent.name}/{file.name}" for file in files)
 
 
 def read_planes(sample: Sample) -> Planes:

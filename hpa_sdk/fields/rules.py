@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -163,6 +163,10 @@ class FieldRules(Table, frozen=True, kw_only=True):
         except ValueError as error:
             raise SettingError(str(error), remedy="Give another value.") from error
         return rules
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the rules as values of JSON, without further settings of a station."""
+        return {name: msgspec.to_builtins(getattr(self, name)) for name in FieldRules.__struct_fields__}
 
     def check(self) -> None:
         """Check what the types can't express.

@@ -37,12 +37,15 @@ class FieldPlanes:
         What was done to the planes, and what is unknown.
     stretched : bool
         Whether they were scaled by their own white level, so that it is the highest value of their type.
+    channels : tuple of str
+        What each plane was read from, as `hpa_sdk.Prediction.channels`. Empty for planes from memory.
     """
 
     planes: npt.NDArray[np.uint8 | np.uint16]
     files: tuple[FileState, ...] = ()
     notes: tuple[str, ...] = ()
     stretched: bool = False
+    channels: tuple[str, ...] = ()
 
 
 class PlaneSource(Protocol):

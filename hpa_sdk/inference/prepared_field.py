@@ -28,7 +28,7 @@ class PreparedField:
         The sample's id.
     field : numpy.ndarray
         The model's input, without the batch dimension.
-    white, files, notes
+    white, files, notes, channels
         As the attributes of a `Prediction`.
     """
 
@@ -37,6 +37,7 @@ class PreparedField:
     white: npt.NDArray[np.float32]
     files: tuple[FileState, ...]
     notes: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 def prepare(found: FoundField, card: ModelCard, white: White | None) -> PreparedField:
@@ -54,7 +55,7 @@ def prepare(found: FoundField, card: ModelCard, white: White | None) -> Prepared
     white = "dtype" if read.stretched else white
     field, levels = card.preprocessing.model_input(read.planes, white=white, where=found.where)
     notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
-    return PreparedField(found.id, field, levels, read.files, notes)
+    return PreparedField(found.id, field, levels, read.files, notes, read.channels)
 
 
 @lru_cache(maxsize=256)

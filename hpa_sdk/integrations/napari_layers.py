@@ -74,7 +74,7 @@ def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldP
     Returns
     -------
     FieldPlanes
-        With a note on the plane that is used, for each layer that has several.
+        With a note on each channel: its layer, and the plane of it if it has several.
 
     Raises
     ------
@@ -97,9 +97,8 @@ def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldP
     merged = stack_planes(dict(zip(Channel, planes, strict=True)), Path(chosen[0].name))
     _check_overlay(chosen, view, merged.shape[1:])
     notes = [
-        f"{channel} is plane {', '.join(map(str, position))} of layer {layer.name!r}"
+        f"{channel} is " + f"plane {', '.join(map(str, position))} of " * bool(position) + f"layer {layer.name!r}"
         for channel, layer, position in zip(Channel, chosen, positions, strict=True)
-        if position
     ]
     return FieldPlanes(merged, notes=tuple(notes))
 

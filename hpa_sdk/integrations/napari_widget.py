@@ -46,6 +46,7 @@ _MEANINGS = {"red": "microtubules", "green": "the protein", "blue": "nucleus", "
 _COLUMNS = ("Label", "Probability", "Threshold")
 _FINEST_PIXEL = 4  # decimals of a micrometre
 _NO_LAYER = "-"
+_CHANGED = "The field or a setting was changed since it was classified: classify again."
 
 
 class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no types of their own
@@ -63,6 +64,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self._loaded = LoadedModel()
         self._typed_pixel_size = False
         self._followed: list[weakref.ref[Any]] = []
+        self._changes = 0
         self.model, self.station = QLineEdit(), QLineEdit()
         self.device = QComboBox()
         self.device.addItems(["auto", *KINDS])
@@ -86,6 +88,11 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.pixel_size.valueChanged.connect(self._type_pixel_size)
         for box in self.channels.values():
             box.currentIndexChanged.connect(self._follow_pixel_size)
+            box.currentIndexChanged.connect(self._outdate)
+        settings = (self.model.textChanged, self.device.currentTextChanged, self.white.currentTextChanged)
+        for setting in (*settings, self.pixel_size.valueChanged):
+            setting.connect(self._outdate)
+        napari_viewer.dims.events.point.connect(self._outdate_planes)
         for changed in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
             changed.connect(self.list_layers)
         self.list_layers()
@@ -139,6 +146,8 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
                 for layer in layers:
                     box.addItem(layer.name, layer)
                 box.setCurrentIndex(1 + (chosen[0] if chosen else -1 if guess is None else names.index(guess)))
+            if box.currentData() is not before:
+                self._outdate()
         self._follow_pixel_size()
 
     def _follow(self, layers: Sequence[Any]) -> None:
@@ -147,7 +156,25 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             if id(layer) not in known:
                 layer.events.name.connect(self.list_layers)
                 layer.events.scale.connect(self._follow_pixel_size)
+                for name in ("data", "scale", "translate", "rotate", "shear", "affine", "units"):
+                    getattr(layer.events, name).connect(self._outdate_layer)
         self._followed = [weakref.ref(layer) for layer in layers]
+
+    def _outdate(self, _: object = None) -> None:
+        """Remove the answer, because the field or a setting is no longer what it was made of."""
+        self._changes += 1
+        if self.table.rowCount():
+            self.table.setRowCount(0)
+            self.message.setText(_CHANGED)
+
+    def _outdate_layer(self, event: Any) -> None:  # noqa: ANN401 - napari has no types here
+        if any(box.currentData() is event.source for box in self.channels.values()):
+            self._outdate()
+
+    def _outdate_planes(self, _: object = None) -> None:
+        chosen = [box.currentData() for box in self.channels.values()]
+        if any(layer is not None and layer.ndim > len(self._viewer.dims.displayed) for layer in chosen):
+            self._outdate()
 
     def _type_pixel_size(self, value: float) -> None:
         self._typed_pixel_size = value > 0
@@ -196,9 +223,18 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             found = classify(predictor, field.planes, white=white, pixel_size=pixel_size, name=name)
             return replace(found, notes=(*notes, *found.notes)), predictor.device
 
+        changes = self._changes
+
+        def show(answer: tuple[Classified, str]) -> None:
+            if changes == self._changes:
+                self._show(answer)
+            else:
+                self.message.setText(_CHANGED)
+
         self.button.setEnabled(False)
+        self.table.setRowCount(0)
         self.message.setText("Classifying ...")
-        parts = {"returned": self._show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
+        parts = {"returned": show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
         # Errors are shown here; napari would also raise them.
         create_worker(work, _connect=parts, _ignore_errors=True)
 

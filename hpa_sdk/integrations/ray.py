@@ -67,6 +67,7 @@ def answer_schema(card: ModelCard, embedding_width: int) -> pa.Schema:
             ("white", pa.list_(pa.float32(), len(card.preprocessing.channels))),
             ("files", pa.list_(_FILE)),
             ("notes", pa.list_(pa.string())),
+            ("channels", pa.list_(pa.string())),
         ]
     )
 
@@ -215,7 +216,7 @@ class RayPredictor:
     def _answers(self, table: pa.Table) -> Iterator[Prediction | Failure]:
         arrays = [_predicted(table, name) for name in ("probabilities", "embedding", "white")]
         rows = zip(*arrays, strict=True)
-        for row in table.select(["id", "error", "where", "remedy", "files", "notes"]).to_pylist():
+        for row in table.select(["id", "error", "where", "remedy", "files", "notes", "channels"]).to_pylist():
             if row["error"] is not None:
                 yield Failure(row["id"], HpaError(row["error"], where=row["where"], remedy=row["remedy"]))
             else:
@@ -229,6 +230,7 @@ class RayPredictor:
                     files=tuple(FileState(file.pop("path"), FileStamp(**file)) for file in row["files"]),
                     notes=tuple(row["notes"]),
                     scheme=self.card.label_scheme,
+                    channels=tuple(row["channels"]),
                 )
 
 
@@ -331,6 +333,7 @@ def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
         "white": answer.white,
         "files": [{"path": escaped(file.path), **file.stamp._asdict()} for file in answer.files],
         "notes": list(answer.notes),
+        "channels": list(map(escaped, answer.channels)),
     }
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.field_source import Z_NOTE
-from hpa_sdk.files.file_state import FileStamp, FileState
+from hpa_sdk.fields.reading import UNUSED
+from hpa_sdk.fields.samples import Channel, FieldPlanes
+from hpa_sdk.files.file_state import FileStamp, FileState, escaped
 from hpa_sdk.results.result import Result
 
 
@@ -15,42 +17,61 @@ class ChangedError(HpaError):
     """The requested state no longer exists: files were changed, or a field was answered again."""
 
 
-def check_unchanged(result: Result, read: Sequence[FileState], notes: Sequence[str]) -> None:
-    """Check that the files of a result are unchanged since it was answered, and read with the same z rule.
+def check_unchanged(result: Result, field: FieldPlanes) -> None:
+    """Check that the files of a result are unchanged since it was answered, and that the same of them was read.
 
     Parameters
     ----------
     result : Result
         The result. One without stamps, as earlier versions wrote it, can't be checked and passes.
-    read : sequence of FileState
-        The files that its planes were just read from, in their state at that time.
-    notes : sequence of str
-        What was done to read the planes.
+    field : FieldPlanes
+        Its planes, as they were just read.
 
     Raises
     ------
     ChangedError
-        Another file was read, one of them is no longer the same, or other z planes were taken.
+        Another file was read, one of them is no longer the same, or other channels or z planes of them were taken.
     """
     if not result.stamps:
         return
-    answered_z, read_z = (set(Z_NOTE.findall("; ".join(some))) for some in (result.notes, notes))
-    if answered_z != read_z:
-        raise ChangedError(
-            f"this field was answered from {', '.join(sorted(answered_z)) or 'another z'}, and is now read as"
-            f" {', '.join(sorted(read_z)) or 'another z'}",
-            where=result.files[0],
-            remedy="Read it with the station file of the answer, or predict the field again.",
-        )
+    check_reading(result, field)
     # The files may have been read through another name of their folder.
     answered = _by_path((os.path.realpath(path) for path in result.files), result.stamps)
-    found = _by_path((os.path.realpath(file.path) for file in read), [file.stamp for file in read])
+    found = _by_path((os.path.realpath(file.path) for file in field.files), [file.stamp for file in field.files])
     if answered is None or found is None or not _same(answered, found):
         raise ChangedError(
             "the files were changed since this field was answered",
             where=result.files[0],
             remedy="Predict the field again to see these files with their own labels.",
         )
+
+
+def check_reading(result: Result, field: FieldPlanes) -> None:
+    """Check that the channels and z planes of a field are those that a result was answered from.
+
+    Parameters
+    ----------
+    result : Result
+        The result. Channels that it does not name, as in earlier versions, can't be checked and pass.
+    field : FieldPlanes
+        The planes of its files or of a copy of them.
+
+    Raises
+    ------
+    ChangedError
+        Other channels or z planes were taken.
+    """
+    answered_z, read_z = (set(Z_NOTE.findall("; ".join(some))) for some in (result.notes, field.notes))
+    if answered_z != read_z:
+        raise _other_reading(
+            result,
+            f"from {', '.join(sorted(answered_z)) or 'another z'}",
+            f"as {', '.join(sorted(read_z)) or 'another z'}",
+        )
+    channels = zip(Channel, result.channels, map(escaped, field.channels), strict=False)
+    for channel, answered, read in channels:
+        if answered not in {read, UNUSED}:
+            raise _other_reading(result, f"with {channel} from {answered}", f"with {channel} from {read}")
 
 
 def resembles(result: Result, read: Sequence[FileState]) -> bool:
@@ -68,6 +89,14 @@ def resembles(result: Result, read: Sequence[FileState]) -> bool:
     if not answered or not found or answered.keys() != found.keys():
         return False
     return all(stamp.resembles(found[name]) for name, stamp in answered.items())
+
+
+def _other_reading(result: Result, answered: str, read: str) -> ChangedError:
+    return ChangedError(
+        f"this field was answered {answered}, and is now read {read}",
+        where=result.files[0],
+        remedy="Read it with the station file of the answer, or predict the field again.",
+    )
 
 
 def _same(answered: dict[str, FileStamp], found: dict[str, FileStamp]) -> bool:

@@ -10,19 +10,18 @@ import msgspec
 
 from hpa_sdk.errors import SampleError
 from hpa_sdk.fields.file_group import FileGroup, group_names
-from hpa_sdk.fields.rules import ChannelNames
+from hpa_sdk.fields.rules import ChannelNames, FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of, scene_of
 from hpa_sdk.results.result import Result
-from hpa_sdk.workstation.station import Station
 
 
-def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sample]:
+def samples_in(station: FieldRules, root: Path, names: Sequence[str]) -> list[Sample]:
     """Return the samples of files of one field: one, or one for each scene of a stack.
 
     Parameters
     ----------
-    station : Station
+    station : FieldRules
         The rules. Files that don't match them can still be one stack, or ``<id>_red``, ``_green``, ``_blue`` and
         ``_yellow``.
     root : pathlib.Path
@@ -46,14 +45,14 @@ def samples_in(station: Station, root: Path, names: Sequence[str]) -> list[Sampl
     )
 
 
-def sample_of(result: Result, station: Station, roots: Sequence[Path]) -> Sample:
+def sample_of(result: Result, station: FieldRules, roots: Sequence[Path]) -> Sample:
     """Find the field of a result again.
 
     Parameters
     ----------
     result : Result
         The result.
-    station : Station
+    station : FieldRules
         The rules by which it was read.
     roots : sequence of pathlib.Path
         The folders that it may be in; nothing outside them is ever opened.
@@ -84,21 +83,21 @@ def _scene(samples: list[Sample], result: Result) -> Sample:
     return sample
 
 
-def _only_group(rules: Station, root: Path, names: Sequence[str]) -> FileGroup | None:
+def _only_group(rules: FieldRules, root: Path, names: Sequence[str]) -> FileGroup | None:
     groups = group_names(rules, root, names)
     return groups[0] if len(groups) == 1 and len(groups[0].files) == len(names) else None
 
 
-def _is_stack(station: Station, root: Path, name: str) -> bool:
+def _is_stack(station: FieldRules, root: Path, name: str) -> bool:
     groups = (group for rules in _rules(station) for group in group_names(rules, root, [name]))
     return next((group.is_stack for group in groups), False)
 
 
-def _rules(station: Station) -> Iterator[Station]:
+def _rules(station: FieldRules) -> Iterator[FieldRules]:
     yield station
     yield _with_pattern(station, None)
     yield msgspec.structs.replace(_with_pattern(station, "hpa"), channels=ChannelNames())
 
 
-def _with_pattern(station: Station, pattern: str | None) -> Station:
+def _with_pattern(station: FieldRules, pattern: str | None) -> FieldRules:
     return msgspec.structs.replace(station, files=msgspec.structs.replace(station.files, pattern=pattern))

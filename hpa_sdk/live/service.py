@@ -170,7 +170,8 @@ class Service:
         Raises
         ------
         ChangedError
-            The store is another one, the id has another result now, or its files were changed since it was answered.
+            The store is another one, the id has another result now, or its files or its channels in them
+            are not those that were answered.
         SampleError
             There is no such result, or its files may not be shown.
         PlaneError
@@ -187,7 +188,7 @@ class Service:
             )
         field = read_field(sample_of(row.result, self._station, (self._uploads.folder, self._station.watch)))
         # Checks the bytes that were just read: the files could be others before or after.
-        check_unchanged(row.result, field.files, field.notes)
+        check_unchanged(row.result, field)
         return draw(field.planes, view, side=side)
 
     def status(self) -> Status:

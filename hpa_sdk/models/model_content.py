@@ -89,14 +89,21 @@ class ModelContent:
         )
 
     @classmethod
-    def read(cls, path: Path) -> ModelContent:
+    def read(cls, path: Path, *, sha256: str | None = None) -> ModelContent:
         """Read a model file, or the one inside a package.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file.
+        sha256 : str, optional
+            The SHA-256 that it must have, in hexadecimal.
 
         Raises
         ------
         ModelFileError
-            The file is missing, empty, can't be read, is larger than an ONNX file can be, or was changed while it was
-            read; or it is a package that does not contain exactly one readable ONNX file.
+            The file is missing, empty, can't be read, is larger than an ONNX file can be, was changed while it was
+            read, or has another SHA-256; or it is a package that does not contain exactly one readable ONNX file.
         """
         with model_file_errors(path):
             check_model_size(path)
@@ -110,7 +117,14 @@ class ModelContent:
             raise ModelFileError(
                 "the file was changed while it was read", where=path, remedy="Load it again when it is written."
             )
-        return _content(data, ModelIdentity(_hash_in_background(data), path.absolute(), after))
+        identity = ModelIdentity(_hash_in_background(data), path.absolute(), after)
+        if sha256 is not None and identity.sha256 != sha256.lower():
+            raise ModelFileError(
+                f"the file has the SHA-256 {identity.sha256}, not {sha256}",
+                where=path,
+                remedy="Put the file that is meant there, or give the SHA-256 of this one.",
+            )
+        return _content(data, identity)
 
 
 def _content(data: bytes, identity: ModelIdentity) -> ModelContent:

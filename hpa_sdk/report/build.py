@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpa_sdk.errors import HpaError, SettingError, TableError
+from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.contract import check_model
@@ -56,7 +57,7 @@ class Sources:
     threshold : float or "card", optional
         The threshold that the results were made with. Default: as for `planes`, else the card's.
     station : Station, optional
-        The rules by which ``hpa watch`` read the fields.
+        The rules by which ``hpa watch`` read the fields. Default: those in the provenance of ``hpa predict``.
     """
 
     results: Path
@@ -103,7 +104,7 @@ def make_report(
     truth = None if sources.truth is None else read_truth(sources.truth, scheme)
     fields = make_fields(results, thresholds=_thresholds(sources, card, len(scheme)), truth=truth)
     _check_truth(sources, fields)
-    found = _find(PlaneFinder(results, places, sources.station), results)
+    found = _find(PlaneFinder(results, places, _rules(sources, provenance)), results)
     budget = size * _BYTES - _BYTES_OF_A_FIELD * len(results)
     side = choose_side([one for one in found if isinstance(one, PlanesOfResult)], budget=budget)
     pictures = list(draw_all(found, side=side))
@@ -139,6 +140,15 @@ def _complete(sources: Sources, provenance: RunProvenance | None) -> Sources:
     planes, model = sources.planes or provenance.search_paths(), sources.model or provenance.model_file()
     card = sources.card or (provenance.card() if sources.model is None else None)
     return replace(sources, planes=planes, model=model, card=card, threshold=threshold)
+
+
+def _rules(sources: Sources, provenance: RunProvenance | None) -> FieldRules | None:
+    """Return the rules by which planes are read: those that the user named, else those of the run."""
+    if sources.station is not None or provenance is None:
+        return sources.station
+    if provenance.settings.rules is not None:
+        _log.warning("Planes are read by the rules of the run, as its provenance has them; --station gives others.")
+    return provenance.settings.rules
 
 
 def _check_model(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> None:

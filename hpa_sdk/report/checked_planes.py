@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.live.answered_files import check_unchanged, resembles
+from hpa_sdk.live.answered_files import check_reading, check_unchanged, resembles
 from hpa_sdk.preprocessing import Planes
 from hpa_sdk.report.finder import PlanesOfResult
 
@@ -58,7 +58,7 @@ def read_checked(found: PlanesOfResult) -> CheckedPlanes:
 
 def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
     field = read_field(sample)
-    check_unchanged(found.result, field.files, field.notes)
+    check_unchanged(found.result, field)
     return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED)
 
 
@@ -68,7 +68,10 @@ def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
         field = read_field(sample)
     except HpaError:
         return None  # the reason of the own files is reported
-    return CheckedPlanes(field.planes, LIKE) if resembles(found.result, field.files) else None
+    if not resembles(found.result, field.files):
+        return None
+    check_reading(found.result, field)
+    return CheckedPlanes(field.planes, LIKE)
 
 
 def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPlanes:
@@ -76,6 +79,7 @@ def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPl
         raise sample
     field = read_field(sample)
     if resembles(found.result, field.files):
+        check_reading(found.result, field)
         return CheckedPlanes(field.planes, LIKE)
     if not found.may_be_unchecked:
         raise found.refusal()

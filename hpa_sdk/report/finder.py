@@ -13,11 +13,10 @@ from hpa_sdk.batch.run_ids import RunIds
 from hpa_sdk.errors import HpaError, SampleError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.plane_files import choose_planes, names_by_stem
-from hpa_sdk.fields.rules import Files
+from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.live.field_files import sample_of
 from hpa_sdk.results.result import Result
-from hpa_sdk.workstation.station import Station
 
 _log = logging.getLogger("hpa_sdk")
 _NAME_PLACES = "Name with --planes what was given to hpa predict: the same folders, tables or files."
@@ -81,8 +80,8 @@ class PlaneFinder:
         All results: an id that several of them have finds nothing.
     places : SearchPaths
         Where ids are searched.
-    station : Station, optional
-        The rules by which ``hpa watch`` read the fields. Default: stacks, and four files ``<id>_red``, ...
+    rules : FieldRules, optional
+        The rules by which the fields were read. Default: stacks, and four files ``<id>_red``, ...
 
     Raises
     ------
@@ -92,9 +91,9 @@ class PlaneFinder:
         A table among these paths can't be used.
     """
 
-    def __init__(self, results: Iterable[Result], places: SearchPaths, station: Station | None = None) -> None:
-        self._own_rules = station
-        self._station = station or Station(model=Path(), watch=Path(), output=Path(), files=Files(pattern="hpa"))
+    def __init__(self, results: Iterable[Result], places: SearchPaths, rules: FieldRules | None = None) -> None:
+        self._own_rules = rules
+        self._rules = rules or FieldRules(files=Files(pattern="hpa"))
         self._results = Counter(result.id for result in results)
         self._places = places
         if places.named_by_user:
@@ -128,7 +127,7 @@ class PlaneFinder:
             return None
         if self._own_rules is None and (sample := _plain_sample(result.id, files)) is not None:
             return sample
-        return sample_of(result, self._station, [files[0].parent])
+        return sample_of(result, self._rules, [files[0].parent])
 
     def _by_name(self, result: Result) -> Sample:
         found = list(self._samples.get(result.id, {}).values())

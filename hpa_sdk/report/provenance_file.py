@@ -11,6 +11,7 @@ import msgspec
 from hpa_sdk.batch.provenance import provenance_path
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.fields.remote.archive import is_address
+from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...]
     root: str | None = None
     threshold: float | Literal["card"] = "card"
+    rules: FieldRules | None = None
 
 
 class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):

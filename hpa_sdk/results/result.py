@@ -71,6 +71,9 @@ class Result:
         Name of the label scheme.
     classes : tuple of str
         Names of all classes of a scheme other than that of 2018.
+    channels : tuple of str
+        What red, green, blue and yellow were read from, as `hpa_sdk.Prediction.channels`; empty for a field that
+        failed, and in results of versions that did not record it.
     """
 
     id: str
@@ -87,6 +90,7 @@ class Result:
     stamps: tuple[FileStamp, ...] = ()
     scheme: str = HPA_2018.name
     classes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -127,6 +131,7 @@ class Result:
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             notes=tuple(map(escaped, (*own, *notes))),
             stamps=tuple(file.stamp for file in read),
+            channels=tuple(map(escaped, answer.channels)) if isinstance(answer, Prediction) else (),
         )
         if isinstance(answer, Failure):
             error = answer.error
@@ -175,6 +180,7 @@ class Result:
             joined_paths(self.files),
             ";".join(self.notes),
             joined_stamps(self.stamps),
+            joined_paths(self.channels),
             *scheme_cell(scheme),
         ]
 

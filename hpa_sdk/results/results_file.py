@@ -187,6 +187,7 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
             stamps=_stamps(row.get("stamps"), files),
             scheme=scheme.name,
             classes=() if scheme == HPA_2018 else scheme.names,
+            channels=_paths(row.get("channels")),
         )
     except (HpaError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)
@@ -199,13 +200,13 @@ def _parts(value: object) -> list[str]:
 
 
 def _paths(value: object) -> tuple[str, ...]:
-    """Read paths: a list, or the text that `hpa_sdk.results.writers.joined_paths` makes of it."""
+    """Read paths or names: a list, or the text that `hpa_sdk.results.writers.joined_paths` makes of it."""
     if isinstance(value, str) and value.startswith("["):
         with suppress(ValueError):  # a table of an earlier version, with a folder of such a name
             value = json.loads(value)
     paths = tuple(_parts(value))
     if not all(isinstance(path, str) for path in paths):
-        raise ValueError("its files are not paths")
+        raise ValueError("its files or channels are not texts")
     return paths
 
 

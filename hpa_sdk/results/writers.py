@@ -22,8 +22,9 @@ from hpa_sdk.prediction import Failure, Prediction
 FIRST_COLUMNS = ("id", "labels", "indices", "error")
 """The columns of tables before those of the classes."""
 
-ORIGIN_COLUMNS = ("files", "notes", "stamps")
-"""Columns of tables: the files that were read, what was done to their planes, and the state of the files then."""
+ORIGIN_COLUMNS = ("files", "notes", "stamps", "channels")
+"""Columns of tables: the files that were read, what was done to their planes, the state of the files then, and what in
+them is each channel."""
 
 SCHEME_COLUMN = "scheme"
 """The last column of tables whose classes are not those of 2018: the name of the label scheme."""
@@ -68,7 +69,7 @@ class CsvWriter:
             names = ";".join(label.hpa_name for label in answer)
             paths = joined_paths([file.path for file in answer.files])
             stamps = joined_stamps(file.stamp for file in answer.files)
-            origin = paths, ";".join(answer.notes), stamps
+            origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels)
             row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
             self._rows.writerow([*row, *scheme_cell(self._scheme)])
 
@@ -94,6 +95,7 @@ class JsonLinesWriter:
                 "files": [file.path for file in answer.files],
                 "notes": answer.notes,
                 "stamps": [file.stamp for file in answer.files],
+                "channels": answer.channels,
                 **self._scheme,
             }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -202,6 +204,7 @@ class ParquetWriter:
             row |= {"white": answer.white, "embedding": answer.embedding}
             row |= {"files": [escaped(file.path) for file in answer.files]}
             row |= {"notes": list(answer.notes), "stamps": [file.stamp.to_text() for file in answer.files]}
+            row |= {"channels": list(map(escaped, answer.channels))}
         self._waiting.append(row)
         if len(self._waiting) == self._ROWS:
             self._write_waiting()
@@ -240,7 +243,7 @@ def open_writer(path: Path, form: str, scheme: LabelScheme = HPA_2018) -> Iterat
 
 
 def joined_paths(paths: Sequence[str]) -> str:
-    """Join paths with ``;`` for a table; as a JSON list if one of them contains a ``;``."""
+    """Join paths or names with ``;`` for a table; as a JSON list if one of them contains a ``;``."""
     return json.dumps(paths, ensure_ascii=False) if any(";" in path for path in paths) else ";".join(paths)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from hpa_sdk.models.onnx_file import file_sha256, map_file
 from tests.export.small_run import build_small_network, write_small_run
 from tests.export.spread_network import write_fields, write_labels
 from tests.export.variant_commands import export, make, variant_of, with_card
-from tests.small import make_model
+from tests.small import CARD, make_model
 
 COMMANDS = ("fp16", "quantize", "winograd", "raw-planes")
 
@@ -86,6 +87,18 @@ def test_the_network_of_another_fit_is_not_exported(simulated: Path, tmp_path: P
     result = export("onnx", run, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 2
     assert "another network than the fit left here" in result.stderr
+
+
+def test_the_card_of_another_fit_is_not_exported(simulated: Path, tmp_path: Path) -> None:
+    run = write_small_run(tmp_path / "run", simulated)
+    record = json.loads((run / "run.json").read_bytes())
+    record["card_sha256"] = file_sha256(run / "card.json")
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    read_fitted(run)
+    (run / "card.json").write_text(replace(CARD, thresholds=(0.9,) * 28).to_json(), encoding="utf-8")
+    result = export("onnx", run, "-o", tmp_path / "out.onnx")
+    assert result.exit_code == 2
+    assert "another card than the fit left here" in result.stderr
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------

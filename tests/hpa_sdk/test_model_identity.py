@@ -7,16 +7,20 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 
 from hpa_sdk import Prediction, Predictor, Sample
 from hpa_sdk.batch.run import open_run
+from hpa_sdk.cli import main
 from hpa_sdk.errors import ModelFileError
 from hpa_sdk.inference.session import SHORT_STREAM
+from hpa_sdk.models.checksum import checksum_matches
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.results.result import Result
@@ -233,3 +237,31 @@ def test_memory_of_the_bytes_is_given_back(own_model: Path) -> None:
     session.for_many()
     assert session._open_many is None
     assert Predictor.load(own_model, device="cpu", threads=1).session._open_many is None
+
+
+@pytest.mark.parametrize("against", ["study-loop", "openvino"])
+def test_a_bench_sets_the_same_file_against_itself(
+    own_model: Path, fields: list[Sample], monkeypatch: pytest.MonkeyPatch, against: str
+) -> None:
+    def load_and_replace(*arguments: Any, **options: Any) -> Predictor:
+        predictor = Predictor.load(*arguments, **options)
+        replaced(own_model)
+        return predictor
+
+    monkeypatch.setattr("hpa_sdk.cli.bench.Predictor", SimpleNamespace(load=load_and_replace))
+    quick = ("--device", "cpu", "--seconds", "0.05", "--rounds", "1", "--against", against)
+    result = CliRunner().invoke(main, ["bench", str(own_model), str(fields[0].files[0]), *quick])
+    assert result.exit_code == 2, result.output
+    assert "the file has the SHA-256" in result.stderr
+
+
+def test_inspect_reads_the_file_once(own_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = CliRunner().invoke(main, ["inspect", str(own_model), "--json"]).stdout
+
+    def check_and_replace(model: memoryview) -> bool | None:
+        replaced(own_model)
+        return checksum_matches(model)
+
+    monkeypatch.setattr("hpa_sdk.cli.inspect.checksum_matches", check_and_replace)
+    result = CliRunner().invoke(main, ["inspect", str(own_model), "--json"])
+    assert (result.exit_code, result.stdout) == (0, expected), result.output

@@ -21,6 +21,7 @@ from training.__main__ import main
 from training.data.dataset import read_dataset, read_datasets
 from training.data.prepared import DecodedImages
 from training.data.split import stratified_split, study_split
+from training.fit.plots import TRAINING_PICTURE
 from training.judge.evaluation import judge_fields
 from training.judge.metrics import RECALLS, EvaluationError, judge
 from training.judge.thresholds import tune_thresholds
@@ -393,3 +394,23 @@ def test_one_view_thresholds_are_retuned_for_eight_or_reported(data: Path, tmp_p
 def test_an_untuned_run_keeps_its_thresholds_for_eight_views(run: Path, data: Path, tmp_path: Path) -> None:
     study = json.loads(evaluate(run, data, "--json", "--views", "8", "--out", tmp_path / "study").stdout)
     assert [figures["threshold"] for figures in study["evaluation"]["classes"]] == pytest.approx(THRESHOLDS)
+
+
+def test_no_picture_shows_other_planes_than_were_judged(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change_all(*_: object) -> None:
+        for sample in read_dataset(data).samples:
+            for file in sample.files:
+                file.write_bytes(file.read_bytes())
+
+    out = tmp_path / "out"
+    monkeypatch.setattr("training.cli.evaluate._draw", lambda *_: None)
+    assert evaluate(run, data, "--out", out).exit_code == 0
+    assert (out / TRAINING_PICTURE).exists()
+    monkeypatch.setattr("training.cli.evaluate._draw", change_all)
+    result = evaluate(run, data, "--out", out)
+    assert result.exit_code == 0
+    assert "no picture of the fields" in result.stderr
+    assert "changed since the field was first read" in result.stderr
+    assert not (out / TRAINING_PICTURE).exists()

@@ -76,6 +76,23 @@ def test_the_network_of_another_run_is_refused(plan: Plan, data: Path, tmp_path:
     assert evaluate(run, data).exit_code == 0
 
 
+def test_the_card_of_another_run_is_refused(plan: Plan, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fit(plan, run)
+    record = json.loads((run / "run.json").read_bytes())
+    assert record["card_sha256"] == file_sha256(run / "card.json")
+    read_run(run)
+    card = ModelCard.from_json((run / "card.json").read_bytes())
+    (run / "card.json").write_text(replace(card, thresholds=(0.9,) * 28).to_json(), encoding="utf-8")
+    result = evaluate(run, data)
+    assert result.exit_code == 2
+    assert "another card than the fit left here" in result.stderr
+    assert "card.json" in result.stderr
+    del record["card_sha256"]
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert read_run(run).card.thresholds == (0.9,) * 28
+
+
 def test_a_network_written_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, other = make_run(tmp_path / "run", seed=1), make_run(tmp_path / "other", seed=2)
     load = keras.saving.load_model

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.errors import PlaneError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.preprocessing import White
 from training.cli.evaluation_folder import EVALUATION, Identity, begin_evaluation, default_folder
@@ -29,6 +30,7 @@ from training.cli.judging import (
 from training.data.batches import FieldBatches
 from training.data.dataset import Targets, read_datasets
 from training.data.prepared import DecodedImages
+from training.data.steady_planes import SteadyPlanes
 from training.errors import RunError
 from training.fit.checkpoints import HISTORY
 from training.fit.plots import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
@@ -79,7 +81,8 @@ def evaluate(
     identity = Identity.of(fitted, dataset, part=part, views=views, threshold=threshold)
     out = out or default_folder(fitted, dataset, part=part, views=views, threshold=threshold)
     begin_evaluation(out, identity)
-    answers = predict_fields(fitted, samples, views=views, white=dataset.white)
+    planes = SteadyPlanes()  # the pictures show what was judged
+    answers = predict_fields(fitted, samples, views=views, white=dataset.white, planes=planes)
     report_failures(answers.failures)
     tuned = thresholds_of(fitted, threshold, views, dataset)
     # The card's temperature is valid for one view.
@@ -93,7 +96,8 @@ def evaluate(
     )
     readable = tuple(sample for sample, answered in zip(samples, answers.answered, strict=True) if answered)
     _draw(out, evaluation)
-    _draw_fit(out, run / HISTORY, DecodedImages(readable, white=dataset.white), truth[answers.answered])
+    images = DecodedImages(readable, white=dataset.white, planes=planes)
+    _draw_fit(out, run / HISTORY, images, truth[answers.answered])
     write_classes(evaluation, out / "classes.csv")
     text = as_json_text(
         {
@@ -122,7 +126,11 @@ def _draw(out: Path, evaluation: Evaluation) -> None:
 def _draw_fit(out: Path, history: Path, images: DecodedImages, truth: Targets) -> None:
     """Draw the history of the fit, if it left one, and fields as they look in training."""
     batches = FieldBatches(images, truth, batch_size=5, steps=10, augmentation="study", seed=0)
-    draw_training_images(batches, out / TRAINING_PICTURE)
+    (out / TRAINING_PICTURE).unlink(missing_ok=True)  # that of an earlier evaluation is not of these fields
+    try:
+        draw_training_images(batches, out / TRAINING_PICTURE)
+    except PlaneError as error:
+        click.echo(f"no picture of the fields: {error}", err=True)
     if not history.exists():
         return
     try:

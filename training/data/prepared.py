@@ -50,12 +50,16 @@ class DecodedImages:
         The fields, in the order of their rows.
     white : optional
         White level of 16-bit planes.
+    planes : SteadyPlanes, optional
+        Reads the planes, if they were read before.
     """
 
-    def __init__(self, samples: tuple[Sample, ...], *, white: White | None = None) -> None:
+    def __init__(
+        self, samples: tuple[Sample, ...], *, white: White | None = None, planes: SteadyPlanes | None = None
+    ) -> None:
         self._samples = samples
         self._white = white
-        self._planes = SteadyPlanes()
+        self._planes = planes or SteadyPlanes()
 
     def __len__(self) -> int:
         return len(self._samples)

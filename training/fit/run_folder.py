@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import platform
@@ -197,15 +198,20 @@ class Run:
             ) from error
 
     def finish(self, network: keras.Model, card: ModelCard) -> None:
-        """Save the fitted network, add its hash to the record, then write the card that makes the run complete."""
+        """Save the fitted network, add both hashes to the record, then write the card that makes the run complete."""
         save(self.folder / RUN_NETWORK, network, network.save)
-        self.write(RUN_RECORD, _as_json(self._read() | {"network_sha256": file_sha256(self.folder / RUN_NETWORK)}))
-        self.write(RUN_CARD, card.to_json())
+        text = card.to_json()
+        hashes = {
+            "network_sha256": file_sha256(self.folder / RUN_NETWORK),
+            "card_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }
+        self.write(RUN_RECORD, _as_json(self._read() | hashes))
+        self.write(RUN_CARD, text)
 
     def write(self, name: str, text: str) -> None:
         """Write a text file into the folder."""
         with atomic_write(self.folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(text, encoding="utf-8", newline="\n")  # the same bytes, and hash, on every system
 
 
 def refuse_remains(folder: Path) -> None:

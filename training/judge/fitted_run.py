@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -68,6 +69,7 @@ class _Record:
     white: White | None = None
     recipe: _Thresholds = field(default_factory=_Thresholds)
     network_sha256: str | None = None
+    card_sha256: str | None = None
 
 
 def read_run(run: Path) -> FittedRun:
@@ -85,7 +87,8 @@ def read_run(run: Path) -> FittedRun:
             raise RunError(
                 f"the run holds no {name}", where=run, remedy="Name the folder of a finished python -m training fit."
             )
-    card = ModelCard.from_json((run / RUN_CARD).read_bytes(), where=str(run / RUN_CARD))
+    content = (run / RUN_CARD).read_bytes()
+    card = ModelCard.from_json(content, where=str(run / RUN_CARD))
     try:
         record = msgspec.json.decode((run / RUN_RECORD).read_bytes(), type=_Record)
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
@@ -104,6 +107,12 @@ def read_run(run: Path) -> FittedRun:
             "this is another network than the fit left here: the card and the record are not its own",
             where=run / RUN_NETWORK,
             remedy=f"Put the fit's own network back; one of your own has a {RUN_RECORD} without network_sha256.",
+        )
+    if record.card_sha256 not in {None, hashlib.sha256(content).hexdigest()}:
+        raise RunError(
+            "this is another card than the fit left here: its thresholds may be those of another network",
+            where=run / RUN_CARD,
+            remedy=f"Put the fit's own card back; one that you edited yourself has a {RUN_RECORD} without card_sha256.",
         )
     shapes = network.input_shape, network.output_shape
     expected = (None, *image_shape(card.preprocessing)), (None, len(card.labels))

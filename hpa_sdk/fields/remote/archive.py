@@ -36,13 +36,27 @@ LONGEST_FETCH = 600.0
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError)
 _GONE = {404, 410}  # HTTP status codes for a missing file
 _REFUSED = set(range(400, 500)) - {408, 425, 429}  # HTTP status codes for which a retry does not help
-_STAMPS = (
+# The names of different archives for what they report about a file. The order is that of stamps in ledgers.
+_MARKS = (
     *("size", "ETag", "etag", "Content-MD5", "Digest", "md5Hash"),
     *("LastModified", "Last-Modified", "mtime", "updated", "last_modified"),
 )
+_HEADERS = ("ETag", "Content-MD5", "Digest", "Last-Modified")  # those that fsspec gives too, in the same letter case
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a single letter is a Windows drive
 _CHUNK = 1024 * 1024
 _Answer = TypeVar("_Answer")
+
+Marks = Mapping[str, str]
+"""What an archive reports about a file, by its own names: the size, checksums and times."""
+
+
+def stamp_of(marks: Marks) -> str | None:
+    """Return marks as one text; None if they do not show every change, because they have only the size."""
+    return " ".join(f"{key}={text}" for key, text in marks.items()) if marks.keys() - {"size"} else None
+
+
+def _marks_of(info: Mapping[str, Any]) -> Marks:
+    return {key: str(info[key]) for key in _MARKS if info.get(key) is not None}
 
 
 def is_address(path: str) -> bool:
@@ -79,7 +93,8 @@ class Archive:
         """
         try:
             if is_web(folder):  # fsspec reads such a page without a size limit
-                return listed(_patiently(lambda: self._read(folder, LARGEST_LISTING)), folder)
+                page, _ = _patiently(lambda: self._read(folder, LARGEST_LISTING))
+                return listed(page, folder)
             return list(_patiently(lambda: self._files.ls(folder, detail=True)))
         except Exception as error:  # archives raise the exceptions of their libraries
             raise SampleError(
@@ -95,17 +110,29 @@ class Archive:
     def stamp(self, address: str) -> str | None:
         """Return what the archive reports about a file's size and last change. Another text means a changed file.
 
-        None if nothing is available: the file is missing, or the request fails. If an archive reports neither time nor
-        checksum, as some web servers do, a change of the same size is not detected.
+        None if nothing is available: the file is missing, the request fails, or the archive reports neither time nor
+        checksum, as some web servers do, and so would hide a change of the same size.
         """
         try:
-            info = _patiently(lambda: self._info(address))
+            marks = self.marks(address)
         except Exception:  # noqa: BLE001 - the error is reported when the file is fetched
             return None
-        return " ".join(f"{key}={info[key]}" for key in _STAMPS if info.get(key) is not None)
+        return stamp_of(marks)
 
-    def fetch(self, address: str) -> bytes:
-        """Fetch a whole file.
+    def marks(self, address: str) -> Marks:
+        """Return what the archive reports about a file now.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        Exception
+            Of the archive's own library: the request fails.
+        """
+        return _marks_of(_patiently(lambda: self._info(address)))
+
+    def fetch(self, address: str) -> tuple[bytes, Marks]:
+        """Fetch a whole file, with what the archive reports about the file that it sends.
 
         Raises
         ------
@@ -135,7 +162,7 @@ class Archive:
             raise
         return info
 
-    def _read(self, address: str, most: int) -> bytes:
+    def _read(self, address: str, most: int) -> tuple[bytes, Marks]:
         parts: list[bytes] = []
         length = 0
         deadline = time.monotonic() + LONGEST_FETCH
@@ -148,12 +175,29 @@ class Archive:
                     raise _TooMuchError(f"it took longer than {LONGEST_FETCH:.0f} seconds")
                 if length > most:
                     raise _TooMuchError(f"it is longer than the {most:,} bytes that are fetched")
-        return b"".join(parts)
+            return b"".join(parts), self._marks_sent_with(file)
+
+    def _marks_sent_with(self, file: Any) -> Marks:  # noqa: ANN401 - fsspec has no types
+        """Return the marks of an opened file: of the answer that is read, or those asked for when it was opened."""
+        if not self._is_web:
+            return _marks_of(getattr(file, "details", None) or {})
+        headers = file.r.headers
+        # The length of a compressed answer is not that of the file.
+        size = None if headers.get("Content-Encoding", "identity") != "identity" else headers.get("Content-Length")
+        return _marks_of({"size": size, **{name: headers.get(name) for name in _HEADERS}})
 
     @property
     def _whole(self) -> dict[str, Any]:
-        # Over HTTP, one stream from start to end: a server may not support ranges or report the size.
-        return {"block_size": 0, "size": 1} if self._protocol.startswith("http") else {"cache_type": "readahead"}
+        if not self._is_web:
+            return {"cache_type": "readahead"}
+        # Over HTTP, one stream from start to end: a server may not support ranges or report the size. Not compressed,
+        # because some servers give a compressed answer another ETag.
+        headers = {**self._files.kwargs.get("headers", {}), "Accept-Encoding": "identity"}
+        return {"block_size": 0, "size": 1, "headers": headers}
+
+    @property
+    def _is_web(self) -> bool:
+        return self._protocol.lower().startswith("http")
 
 
 class _TooMuchError(Exception):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hpa_sdk.errors import HpaError, PlaneError, SampleError
 from hpa_sdk.fields.plane_files import EXTENSIONS, choose_planes, names_by_stem
-from hpa_sdk.fields.reading import missing_plane, read_plane, stack_planes
-from hpa_sdk.fields.remote.archive import Archive
+from hpa_sdk.fields.reading import UNUSED, missing_plane, names_of, read_plane, stack_planes
+from hpa_sdk.fields.remote.archive import Archive, Marks, stamp_of
 from hpa_sdk.fields.remote.web_listing import encoded, is_web, readable
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
 from hpa_sdk.files.file_state import FileStamp, FileState
@@ -23,6 +23,10 @@ DEEPEST = 32
 
 MOST_FOLDERS = 100_000
 """Maximum number of folders that are listed below the given one."""
+
+
+_NOT_ASKED = "whether it was changed while it was read is unknown: the archive did not answer afterwards"
+_NO_MARKS = "whether it was changed while it was read is unknown: the archive reports neither its time nor its checksum"
 
 
 @dataclass(frozen=True)
@@ -49,23 +53,21 @@ class RemoteField:
         Raises
         ------
         PlaneError
-            A plane is missing, can't be fetched, or as for `hpa_sdk.fields.reading.read_plane`.
+            A plane is missing, can't be fetched, was changed while the field was read, or as for
+            `hpa_sdk.fields.reading.read_plane`.
         """
         with tempfile.TemporaryDirectory() as folder:
             read = {
                 channel: self._read(address, channel, Path(folder) / channel)
                 for channel, address in zip(self.channels, self.addresses, strict=True)
             }
-        planes = {channel: plane for channel, (plane, _) in read.items()}
-        files = tuple(file for _, file in read.values())
-        if self.expected is not None and self.stamp() != self.expected:
-            raise PlaneError(
-                "the field was changed while it was read",
-                where=self.addresses[0],
-                remedy="Predict it again when nobody writes to it any more.",
-            )
+        planes = {channel: plane for channel, (plane, _, _) in read.items()}
+        files = tuple(file for _, file, _ in read.values())
+        notes = self._check_unchanged([marks for _, _, marks in read.values()])
+        names = dict(zip(self.channels, names_of(list(map(Path, self.addresses))), strict=True))
+        channels = tuple(names.get(channel, UNUSED) for channel in Channel)
         try:
-            return FieldPlanes(stack_planes(planes, Path(self.addresses[0])), files)
+            return FieldPlanes(stack_planes(planes, Path(self.addresses[0])), files, notes, channels=channels)
         except HpaError as error:  # a Path has one slash less than the address
             raise PlaneError(error.what, where=self.addresses[0], remedy=error.remedy) from error
 
@@ -79,6 +81,39 @@ class RemoteField:
             stamps.append(stamp)
         return "\n".join(stamps)
 
+    def _check_unchanged(self, read: Sequence[Marks]) -> tuple[str, ...]:
+        """Check that all planes are still those that were read: so they were there together.
+
+        Returns
+        -------
+        tuple of str
+            A note if that is unknown.
+
+        Raises
+        ------
+        PlaneError
+            A plane was changed or removed, or a field that is bound to a stamp has another one or can't be checked.
+        """
+        unknown, stamps = "", []
+        for address, before in zip(self.addresses, read, strict=True):
+            try:
+                now = self._archive.marks(address)
+            except FileNotFoundError as error:
+                raise _changed(address) from error
+            except Exception as error:  # archives raise the exceptions of their libraries
+                if self.expected is not None:
+                    raise _changed(address, f"it is unknown whether the field was changed ({error})") from error
+                unknown = _NOT_ASKED
+                continue
+            if any(now[name] != before[name] for name in now.keys() & before.keys()):
+                raise _changed(address)
+            stamps.append(stamp_of(now))
+            if not now.keys() & before.keys() - {"size"}:
+                unknown = unknown or _NO_MARKS
+        if self.expected is not None and stamps != self.expected.split("\n"):
+            raise _changed(self.addresses[0])
+        return (unknown,) if unknown else ()
+
     def bound_to(self, stamp: str) -> RemoteField:
         """Return the same field, bound to a stamp: reading it fails if the stamp has changed."""
         return replace(self, expected=stamp)
@@ -87,17 +122,21 @@ class RemoteField:
     def _archive(self) -> Archive:
         return Archive(self.addresses[0])
 
-    def _read(self, address: str, channel: Channel, file: Path) -> tuple[Planes, FileState]:
+    def _read(self, address: str, channel: Channel, file: Path) -> tuple[Planes, FileState, Marks]:
         try:
-            content = self._archive.fetch(address)
+            content, marks = self._archive.fetch(address)
             # Through a file, so that untrusted bytes reach a decoder only in one way.
             file.write_bytes(content)
             stamp = FileStamp(len(content), sha256=hashlib.sha256(content).hexdigest())
-            return read_plane(file, channel), FileState(address, stamp)
+            return read_plane(file, channel), FileState(address, stamp), marks
         except FileNotFoundError as error:
             raise missing_plane(channel, address) from error
         except HpaError as error:
             raise PlaneError(error.what, where=address, remedy=error.remedy) from error
+
+
+def _changed(where: str, what: str = "the field was changed while it was read") -> PlaneError:
+    return PlaneError(what, where=where, remedy="Predict it again when nobody writes to it any more.")
 
 
 def find_remote_samples(address: str, *, recursive: bool = False, unused: Collection[Channel] = ()) -> Iterator[Sample]:

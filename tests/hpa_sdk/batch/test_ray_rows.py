@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,11 +15,13 @@ import pyarrow as pa
 import pytest
 
 from hpa_sdk import Predictor, Sample
+from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import escaped
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
-from tests.small import make_field
+from tests.small import make_field, random_planes, write_planes
 
 
 class Dataset:
@@ -67,6 +70,23 @@ def test_stacks_are_read_by_their_rules(integration: Any, model: Path, tmp_path:
     table = same_of_both(integration, model, samples, tmp_path)
     assert "maximum of 3 z planes" in table
     assert len(table.splitlines()) == 3
+
+
+def test_the_problem_of_a_field_is_what_a_node_reports(integration: Any, model: Path, tmp_path: Path) -> None:
+    planes = random_planes(np.random.default_rng(3))
+    for extension, gone in ((".png", "blue"), (".tif", "red")):  # neither format has all four
+        write_planes(tmp_path / "fields", "mixed", planes, extension)
+        (tmp_path / "fields" / f"mixed_{gone}{extension}").unlink()
+    (mixed,) = find_samples(tmp_path / "fields")
+    assert mixed.problem is not None
+    problem = PlaneError("the field is \udcff ambiguous", where=mixed.files[0], remedy="Remove one of the two.")
+    samples = [mixed, replace(mixed, id="other", problem=problem)]
+    table = same_of_both(integration, model, samples, tmp_path)
+    for sample in samples:
+        assert escaped(str(sample.problem)) in table
+        row = integration._to_row(sample)
+        assert str(integration._to_sample(row, tuple(Channel)).problem) == str(sample.problem)
+    assert integration._to_sample(integration._to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
 
 
 def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: Path) -> str:

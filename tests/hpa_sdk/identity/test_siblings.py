@@ -80,6 +80,21 @@ def test_ids_of_a_run_are_unique_whatever_folders_share(tmp_path: Path) -> None:
     assert len({item.id for item in found}) == len(found) == 4
 
 
+def test_fields_of_one_id_are_spoken_of(tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    samples = [make_field(tmp_path / folder, "0007", np.random.default_rng(1)) for folder in ("A", "B", "C")]
+    samples[2].files[1].unlink()
+    predictor = Predictor.load(model, device="cpu")
+    predictor.predict([tmp_path / "A", tmp_path / "A"])
+    assert "several fields" not in caplog.text
+    answers = predictor.predict([tmp_path / "A", tmp_path / "B"])
+    assert [answer.id for answer in answers] == ["0007", "0007"]
+    assert [Path(answer.files[0].path).parent.name for answer in answers] == ["A", "B"]
+    assert "0007 is the id of several fields" in caplog.text
+    caplog.clear()
+    predictor.predict([tmp_path / "A", tmp_path / "C"], on_error="yield")
+    assert "0007 is the id of several fields" in caplog.text
+
+
 def test_a_table_refuses_planes_beside_a_stack_of_one_name(tmp_path: Path) -> None:
     for colour in COLOURS:
         write_plane(tmp_path / f"a_{colour}.png", 10)

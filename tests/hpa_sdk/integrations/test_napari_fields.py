@@ -86,7 +86,9 @@ def layers_of(planes: Any) -> dict[Channel, Any]:
 
 def test_the_planes_that_are_shown_are_taken() -> None:
     planes = random_planes(RNG, side=20)
-    np.testing.assert_array_equal(planes_of(layers_of(planes), view(0, 0)).planes, planes)
+    found = planes_of(layers_of(planes), view(0, 0))
+    np.testing.assert_array_equal(found.planes, planes)
+    assert found.notes == tuple(f"{channel} is layer {str(channel)!r}" for channel in Channel)
     deep = np.stack([planes * 0, planes, planes * 0], axis=1)
     found = planes_of(layers_of(deep), view(1, 7, 3))
     np.testing.assert_array_equal(found.planes, planes)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from tests.small import make_model, random_planes  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("default")  # napari and its libraries warn of their own
 
 PLANES = random_planes(np.random.default_rng(4), dtype=np.uint16)
+DEEP = np.random.default_rng(5).integers(0, 255, (4, 9, 40, 40), np.uint8)
 
 
 @pytest.fixture
@@ -80,6 +82,76 @@ def test_a_field_is_classified(viewer: Any, widget: Any) -> None:
     assert all(float(row[1]) >= float(row[2]) for row in rows[: len(expected)])
 
 
+def answered(viewer: Any, widget: Any, data: Any) -> list[Any]:
+    """Classify a field of 8-bit layers, and give the layers."""
+    layers = add_field(viewer, data)
+    widget.classify()
+    finish(widget)
+    assert widget.table.rowCount() == 28, widget.message.text()
+    return layers
+
+
+def test_every_layer_is_named_in_the_answer(viewer: Any, widget: Any) -> None:
+    answered(viewer, widget, DEEP[:, 0])
+    for channel in Channel:
+        assert f"{channel} is layer {str(channel)!r}" in widget.message.text()
+
+
+class Answered(NamedTuple):
+    """A viewer with a classified field."""
+
+    viewer: Any
+    widget: Any
+    layers: list[Any]
+
+
+def choose_another_layer(field: Answered) -> None:
+    field.viewer.add_image(DEEP[0, 1], name="other")
+    field.widget.channels[Channel.RED].setCurrentText("other")
+
+
+CHANGES: dict[str, Callable[[Answered], object]] = {
+    "another layer is chosen": choose_another_layer,
+    "a layer is removed": lambda field: field.viewer.layers.remove(field.layers[2]),
+    "a layer gets other data": lambda field: setattr(field.layers[1], "data", DEEP[1, 1]),
+    "a layer is moved": lambda field: setattr(field.layers[3], "translate", (0.0, 5.0)),
+    "another model": lambda field: field.widget.model.setText("other.onnx"),
+    "another white level": lambda field: field.widget.white.setCurrentText("4095"),
+    "another pixel size": lambda field: field.widget.pixel_size.setValue(0.5),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_answer_is_removed_when_its_field_changes(viewer: Any, widget: Any, change: str) -> None:
+    layers = answered(viewer, widget, DEEP[:, 0])
+    CHANGES[change](Answered(viewer, widget, layers))
+    assert widget.table.rowCount() == 0
+    assert "classify again" in widget.message.text()
+
+
+def test_an_answer_is_removed_when_another_plane_is_shown(viewer: Any, widget: Any) -> None:
+    answered(viewer, widget, DEEP)
+    viewer.dims.set_current_step(0, 7)
+    assert widget.table.rowCount() == 0
+
+
+def test_an_answer_stays_when_other_layers_change(viewer: Any, widget: Any) -> None:
+    answered(viewer, widget, DEEP[:, 0])
+    other = viewer.add_image(DEEP[0], name="other")
+    other.data = DEEP[1]
+    viewer.dims.set_current_step(0, 5)
+    assert widget.table.rowCount() == 28
+
+
+def test_an_answer_that_comes_too_late_is_not_shown(viewer: Any, widget: Any) -> None:
+    layers = add_field(viewer, DEEP[:, 0])
+    widget.classify()
+    layers[1].data = DEEP[1, 3]
+    finish(widget)
+    assert widget.table.rowCount() == 0
+    assert "classify again" in widget.message.text()
+
+
 def test_what_is_missing_is_reported(viewer: Any, widget: Any, tmp_path: Path) -> None:
     widget.classify()
     assert "no layer is red or green or blue or yellow" in widget.message.text()
@@ -93,8 +165,6 @@ def test_what_is_missing_is_reported(viewer: Any, widget: Any, tmp_path: Path) -
     viewer.layers.remove("blue")
     assert widget.channels[Channel.BLUE].currentText() == "-"
 
-
-DEEP = np.random.default_rng(5).integers(0, 255, (4, 9, 40, 40), np.uint8)
 
 ODD = (
     {"scale": (2.0, 1.0, 1.0)},

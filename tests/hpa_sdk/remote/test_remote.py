@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import functools
 import hashlib
-import http.server
 import re
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import fsspec
 import numpy as np
@@ -27,54 +23,13 @@ from hpa_sdk.fields.remote import archive
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.remote.fields import find_remote_samples
 from tests.hpa_sdk.batch.runs import RESUMED, predict
+from tests.hpa_sdk.remote.web_server import Server, Trouble
 from tests.object_stores import bucket
 from tests.small import write_planes
-
-Trouble = Callable[["Server", str, int], bool]
-
-
-class Server(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, with whatever trouble a test wants."""
-
-    asked: Counter[str]
-    trouble: Trouble
-
-    def do_GET(self) -> None:
-        name = unquote(self.path).rpartition("/")[2]
-        self.asked[name] += 1
-        if not type(self).trouble(self, name, self.asked[name]):
-            super().do_GET()
-
-    def do_HEAD(self) -> None:
-        name = unquote(self.path).rpartition("/")[2]
-        if not type(self).trouble(self, name, self.asked[name]):
-            super().do_HEAD()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def none(*_: object) -> bool:
     return False
-
-
-@pytest.fixture
-def serve(fields: list[Sample], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Trouble], str]]:
-    monkeypatch.setattr(archive, "LONGEST_WAIT", 0.05)
-    servers = []
-
-    def start(trouble: Trouble) -> str:
-        kind = type("Kind", (Server,), {"asked": Counter(), "trouble": staticmethod(trouble)})
-        folder = str(fields[0].files[0].parent)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(kind, directory=folder))
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_web_server_s_fields_are_those_of_the_folder(

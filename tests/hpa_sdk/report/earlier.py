@@ -9,7 +9,7 @@ from pathlib import Path
 from hpa_sdk.batch.provenance import provenance_path
 from hpa_sdk.models.onnx_file import file_sha256
 
-_NEW_COLUMNS = {"files", "notes", "stamps"}
+_NEW_COLUMNS = {"files", "notes", "stamps", "channels"}
 
 
 def as_earlier_version(results: Path) -> None:
