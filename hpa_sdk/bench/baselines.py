@@ -15,8 +15,7 @@ from PIL import Image
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.inference.devices import load_onnxruntime
-from hpa_sdk.models.contract import read_model
-from hpa_sdk.models.model_content import ModelContent, ModelIdentity
+from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.models.network_form import Tensors
 from hpa_sdk.prediction import Prediction, Probabilities
 from hpa_sdk.predictor import Predictor
@@ -92,7 +91,7 @@ def study_image(sample: Sample) -> npt.NDArray[np.float64]:
     return cv2.resize(blend, (STUDY_SIDE, STUDY_SIDE)) / 255
 
 
-def open_baseline(name: str, model: ModelIdentity, *, white: White | None, threads: int | None) -> Baseline:
+def open_baseline(name: str, predictor: Predictor, *, white: White | None, threads: int | None) -> Baseline:
     """Open a baseline by its name.
 
     Parameters
@@ -103,8 +102,8 @@ def open_baseline(name: str, model: ModelIdentity, *, white: White | None, threa
         - a model file: the other file, on the CPU;
         - ``MODULE:ARGUMENT``: what the function ``open_baseline`` of a module makes of an argument. In a checkout,
           ``benchmarks.keras_baseline:RUN`` is the study's loop with the Keras network of a run folder.
-    model : ModelIdentity
-        The model of the predictor that is compared. Its file is read again, and has to be the same.
+    predictor : Predictor
+        The predictor that is compared. Its model file is read again, and has to be the same.
     white, threads : optional
         As for `Predictor.load`.
 
@@ -116,9 +115,12 @@ def open_baseline(name: str, model: ModelIdentity, *, white: White | None, threa
         The baseline can't be opened.
     """
     if name == "study-loop":
-        return StudyLoop("the study's loop with onnxruntime", PlainSession(_read_again(model)))
+        return StudyLoop("the study's loop with onnxruntime", PlainSession(predictor))
     if name == "openvino":
-        same = Predictor.load(model.where, device=name, white=white, threads=threads, sha256=model.sha256)
+        model = predictor.model
+        same = Predictor.load(
+            model.where, card=predictor.card, device=name, white=white, threads=threads, sha256=model.sha256
+        )
         return OtherPredictor("the same file by OpenVINO", same)
     if Path(name).is_file():
         return OtherPredictor(Path(name).name, Predictor.load(name, device="cpu", white=white, threads=threads))
@@ -138,16 +140,13 @@ _NAME_ONE = (
 )
 
 
-def _read_again(model: ModelIdentity) -> ModelContent:
-    return ModelContent.read(model.where, sha256=model.sha256)
-
-
 class PlainSession:
     """An onnxruntime session with default settings, on the CPU."""
 
-    def __init__(self, model: ModelContent) -> None:
+    def __init__(self, predictor: Predictor) -> None:
         onnxruntime = load_onnxruntime()
-        _, card = read_model(model)
+        card = predictor.card
+        model = ModelContent.read(predictor.model.where, sha256=predictor.model.sha256)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         self._runtime = onnxruntime.InferenceSession(model.model, options, providers=["CPUExecutionProvider"])

@@ -62,7 +62,7 @@ def bench(
         threads=threads,
         runtime_options=dict(runtime_options),
     )
-    baseline = None if against is None else open_baseline(against, predictor.model, white=white, threads=threads)
+    baseline = None if against is None else open_baseline(against, predictor, white=white, threads=threads)
     with tqdm(disable=None, unit=" turns", leave=False) as progress:
         figures = measure(
             predictor, paths, baseline, model=model, white=white, rounds=rounds, seconds=seconds, fields=fields,
