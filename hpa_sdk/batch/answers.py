@@ -13,7 +13,7 @@ from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
 from hpa_sdk.fields.reading import names_of
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 
 Stream = Callable[[Iterable[Sample]], Iterator[Prediction | Failure]]
@@ -73,8 +73,8 @@ class AnswerCache:
         How planes are compared.
     thresholds : numpy.ndarray
         float32, one for each class. Probabilities are cached, so other thresholds need no new run.
-    scheme : LabelScheme
-        The classes that the model answers with.
+    card : ModelCard
+        The model card: which channels the model takes, and which classes it answers with.
     device : str
         The device that makes the new answers.
 
@@ -97,7 +97,7 @@ class AnswerCache:
         settings: str,
         comparison: Comparison,
         thresholds: npt.NDArray[np.float32],
-        scheme: LabelScheme,
+        card: ModelCard,
         device: str,
     ) -> None:
         self.hits = 0
@@ -108,12 +108,13 @@ class AnswerCache:
         self._settings = settings
         self._comparison = comparison
         self._thresholds = thresholds
-        self._scheme = scheme
+        self._scheme = card.label_scheme
+        self._channels = card.preprocessing.channels
         self._device = device
 
     def lookup(self, sample: Sample) -> Prediction | PendingField:
         """Return the cached prediction of a field in its present state, or the field as pending."""
-        bound, fingerprint = fingerprint_of(sample, self._settings, self._comparison)
+        bound, fingerprint = fingerprint_of(sample, self._settings, self._comparison, self._channels)
         pending = PendingField(bound, place_of(sample), fingerprint)
         known = self._ledger.get(pending.place)
         if known is None or fingerprint is None:

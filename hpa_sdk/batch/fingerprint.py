@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
 
-from hpa_sdk.fields.samples import FieldPlanes, Sample
+from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
 from hpa_sdk.files.file_state import FileState
 from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.model_card import ModelCard
@@ -108,7 +108,9 @@ def place_of(sample: Sample) -> bytes:
     return _sha256([sample.id, str(getattr(sample.source, "place", sample.source))])
 
 
-def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tuple[Sample, Fingerprint | None]:
+def fingerprint_of(
+    sample: Sample, settings: str, comparison: Comparison, channels: Collection[str] = tuple(Channel)
+) -> tuple[Sample, Fingerprint | None]:
     """Hash a run's settings and the present state of a field's planes.
 
     Parameters
@@ -119,6 +121,8 @@ def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tup
         From `settings_sha256`.
     comparison : str
         How planes are compared. A `StampedSource` has its own stamp.
+    channels : collection of str
+        The channels that the model takes. Planes of others do not count.
 
     Returns
     -------
@@ -135,11 +139,12 @@ def fingerprint_of(sample: Sample, settings: str, comparison: Comparison) -> tup
         return replace(sample, source=sample.source.bound_to(stamp)), Fingerprint(value, (), value)
     # For a stack, the reading options count too: names of channels, z, pixel size.
     settings += str(getattr(sample.source, "settings", ""))
+    read = sample.files_of(channels)
     try:
-        files = tuple(map(FileState.of, sample.files))
+        files = tuple(map(FileState.of, read))
         contents = [file_sha256(Path(file.path)) for file in files] if comparison == "content" else None
         # Hashing takes time: if a file changed meanwhile, the hash matches no state of it.
-        if contents and files != tuple(map(FileState.of, sample.files)):
+        if contents and files != tuple(map(FileState.of, read)):
             return sample, None
     except OSError:
         return sample, None

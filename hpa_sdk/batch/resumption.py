@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.answers import AnswerCache
 from hpa_sdk.batch.fingerprint import Comparison
-from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.model_card import ModelCard
 
 
 def ledger_path(output: Path) -> Path:
@@ -28,7 +28,7 @@ def open_answer_cache(
     comparison: Comparison,
     *,
     thresholds: npt.NDArray[np.float32],
-    scheme: LabelScheme,
+    card: ModelCard,
     device: str,
     log: Callable[[str], None],
 ) -> Iterator[AnswerCache]:
@@ -38,7 +38,7 @@ def open_answer_cache(
     ----------
     output : pathlib.Path
         The output, whose ledger is opened or created next to it.
-    settings, comparison, thresholds, scheme, device
+    settings, comparison, thresholds, card, device
         As for `AnswerCache`.
     log : callable
         Called with a line for the user if the settings differ from those of the run before.
@@ -59,7 +59,7 @@ def open_answer_cache(
                 " every field is predicted again."
             )
         yield AnswerCache(
-            ledger, settings=settings, comparison=comparison, thresholds=thresholds, scheme=scheme, device=device
+            ledger, settings=settings, comparison=comparison, thresholds=thresholds, card=card, device=device
         )
 
 

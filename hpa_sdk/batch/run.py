@@ -123,7 +123,7 @@ def open_run(
                     settings,
                     resume,
                     thresholds=engine.thresholds,
-                    scheme=engine.card.label_scheme,
+                    card=engine.card,
                     device=engine.device,
                     log=log,
                 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
@@ -122,6 +122,13 @@ class FieldRules(Table, frozen=True, kw_only=True):
     def unused(self) -> frozenset[Channel]:
         """The channels that are not read."""
         return frozenset(channel for channel in Channel if getattr(self.without, channel) == "unused")
+
+    def ignoring(self, channels: Collection[Channel]) -> Self:
+        """Return the rules for a model that does not take these channels: they are not read."""
+        if not channels:
+            return self
+        without = msgspec.structs.replace(self.without, **{channel.value: "unused" for channel in channels})
+        return msgspec.structs.replace(self, without=without)
 
     @property
     def pattern(self) -> re.Pattern[str] | None:

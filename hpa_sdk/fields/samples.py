@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -82,3 +83,9 @@ class Sample:
     source: PlaneSource | None = None
     note: str = ""
     problem: HpaError | None = None
+
+    def files_of(self, channels: Collection[str]) -> tuple[Path, ...]:
+        """Return the files of some channels. With a `source`, all of its files: it reads by its own rules."""
+        if self.source is not None:
+            return self.files
+        return tuple(file for channel, file in zip(Channel, self.files, strict=True) if channel in channels)

@@ -28,9 +28,8 @@ def for_model(card: ModelCard, rules: Rules) -> Rules:
 
     Channels that the model does not take are not read.
     """
-    unused = {channel: "unused" for channel in Channel if channel not in card.preprocessing.channels}
-    without = msgspec.structs.replace(rules.without, **unused) if unused else rules.without
-    return msgspec.structs.replace(rules, trained=rules.trained or _trained_of(card), without=without)
+    trained = msgspec.structs.replace(rules, trained=rules.trained or _trained_of(card))
+    return trained.ignoring([channel for channel in Channel if channel not in card.preprocessing.channels])
 
 
 def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rules | None:

@@ -57,7 +57,7 @@ def read_checked(found: PlanesOfResult) -> CheckedPlanes:
 
 
 def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
-    field = read_field(sample)
+    field = read_field(sample, found.result.read_channels)
     check_unchanged(found.result, field)
     return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED)
 
@@ -65,7 +65,7 @@ def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
 def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
     """Read a faithful copy of files that have changed or are gone."""
     try:
-        field = read_field(sample)
+        field = read_field(sample, found.result.read_channels)
     except HpaError:
         return None  # the reason of the own files is reported
     if not resembles(found.result, field.files):
@@ -77,7 +77,7 @@ def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
 def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPlanes:
     if isinstance(sample, HpaError):
         raise sample
-    field = read_field(sample)
+    field = read_field(sample, found.result.read_channels)
     if resembles(found.result, field.files):
         check_reading(found.result, field)
         return CheckedPlanes(field.planes, LIKE)

@@ -92,8 +92,10 @@ class PlaneFinder:
     """
 
     def __init__(self, results: Iterable[Result], places: SearchPaths, rules: FieldRules | None = None) -> None:
-        self._own_rules = rules
-        self._rules = rules or FieldRules(files=Files(pattern="hpa"))
+        results = list(results)
+        unused = {channel for result in results for channel in set(Channel) - set(result.read_channels)}
+        self._own_rules = None if rules is None else rules.ignoring(unused)
+        self._rules = self._own_rules or FieldRules(files=Files(pattern="hpa")).ignoring(unused)
         self._results = Counter(result.id for result in results)
         self._places = places
         if places.named_by_user:
@@ -125,7 +127,7 @@ class PlaneFinder:
         files = [Path(file) for file in result.files]
         if not files or not all(file.exists() for file in files):
             return None
-        if self._own_rules is None and (sample := _plain_sample(result.id, files)) is not None:
+        if self._own_rules is None and (sample := _plain_sample(result, files)) is not None:
             return sample
         return sample_of(result, self._rules, [files[0].parent])
 
@@ -169,12 +171,14 @@ class PlaneFinder:
                 _log.warning("No planes are looked for in a place that the results come from: %s", error)
 
 
-def _plain_sample(name: str, files: Sequence[Path]) -> Sample | None:
-    """Return the sample of four plain pictures in one folder, as ``hpa predict`` reads them; None for other files."""
+def _plain_sample(result: Result, files: Sequence[Path]) -> Sample | None:
+    """Return the sample of plain pictures in one folder, as ``hpa predict`` reads them; None for other files."""
     stems = names_by_stem(file.name for file in files)
     if len({file.parent for file in files}) > 1 or len(stems) != 1:
         return None
     (chosen,) = (choose_planes(names, files[0].with_name(stem)).names for stem, names in stems.items())
-    if not len(chosen) == len(Channel) == len(files):
+    if not len(chosen) == len(result.read_channels) == len(files):
         return None
-    return Sample(name, tuple(files[0].with_name(chosen[channel]) for channel in Channel))
+    # A channel that the model does not take may have no file.
+    names = (chosen.get(channel, f"{result.id.rpartition('/')[2]}_{channel}") for channel in Channel)
+    return Sample(result.id, tuple(map(files[0].with_name, names)))

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.reading import UNUSED
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import FileStamp, escaped
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
@@ -96,6 +98,13 @@ class Result:
     def label_scheme(self) -> LabelScheme:
         """The classes that the model answers with."""
         return LabelScheme(self.scheme, self.classes) if self.classes else HPA_2018
+
+    @property
+    def read_channels(self) -> tuple[Channel, ...]:
+        """The channels that the model takes: all, if it is not recorded."""
+        if len(self.channels) != len(Channel):
+            return tuple(Channel)
+        return tuple(channel for channel, source in zip(Channel, self.channels, strict=True) if source != UNUSED)
 
     @classmethod
     def of(

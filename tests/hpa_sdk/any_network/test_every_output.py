@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from hpa_sdk.results.results_file import read_results
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
 from tests.hpa_sdk.live.serving import field, serving
+from tests.hpa_sdk.report.found import content_of
 from tests.hpa_sdk.workstation.watching import json_of, make_station, wait_until, watching
 from tests.small import make_field, make_model
 from tests.stand_ins import OWN_SCHEME, SINGLE_CELL, Interface, write_card, write_stand_in
@@ -122,13 +122,6 @@ def test_a_report_judges_the_classes_of_the_scheme(network: Network, tmp_path: P
     for shown, answer in zip(content["fields"], network.answers, strict=True):
         assert shown["labels"] == [int(label) for label in answer]
         assert shown["t"] == 0
-
-
-def content_of(page: Path) -> Any:
-    """Read the content of a report."""
-    text = page.read_text(encoding="utf-8")
-    start = text.index(">", text.index('id="content"')) + 1
-    return json.loads(text[start : text.index("</script>", start)])
 
 
 def test_a_label_of_another_scheme_in_the_truth_is_refused(network: Network, tmp_path: Path) -> None:

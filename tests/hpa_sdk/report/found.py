@@ -1,7 +1,8 @@
-"""Finds and reads planes for tests as a report does."""
+"""Finds and reads planes for tests as a report does, and reads what a report holds."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,13 @@ from hpa_sdk.fields.samples import Sample
 from hpa_sdk.report.checked_planes import CheckedPlanes, read_checked
 from hpa_sdk.report.finder import PlaneFinder, PlanesOfResult, SearchPaths
 from hpa_sdk.results.result import Result
+
+
+def content_of(page: Path) -> Any:
+    """Read the content of a report."""
+    text = page.read_text(encoding="utf-8")
+    start = text.index(">", text.index('id="content"')) + 1
+    return json.loads(text[start : text.index("</script>", start)])
 
 
 def result_of(name: str, *files: Path, **known: Any) -> Result:
