@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,8 +176,8 @@ def test_the_pixels_are_of_the_read_that_was_checked(
 ) -> None:
     results = predict(model, tmp_path / "results.csv", fields[0].files[0].parent)
 
-    def reading(sample: Sample) -> Any:
-        read = read_field(sample)
+    def reading(sample: Sample, channels: Collection[str]) -> Any:
+        read = read_field(sample, channels)
         make_field(sample.files[0].parent, sample.id, np.random.default_rng(99))
         return read
 
