@@ -27,6 +27,8 @@ from training.judge.metrics import RECALLS, EvaluationError, judge
 from training.judge.thresholds import tune_thresholds
 from training.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 THRESHOLDS = tuple(np.linspace(0.3, 0.6, len(Label)).tolist())
 HISTORY = """epoch,batch_f1,binary_accuracy,loss,val_batch_f1,val_binary_accuracy,val_loss
 0,0.1,0.9,0.5,0.1,0.9,190.5
