@@ -312,9 +312,9 @@ def _to_sample(row: Mapping[str, Any], channels: Sequence[Channel]) -> Sample:
         # A dataset of the caller names the planes of all channels.
         addresses = tuple(files[list(Channel).index(channel)] for channel in read) if len(files) > len(read) else files
         source = RemoteField(addresses, row.get("stamp"), read)
-    elif row["source"]:
+    elif row.get("source"):  # a caller's dataset has the columns id and files only
         source = pickle.loads(row["source"])  # noqa: S301 - made by this run, which sends its own code as pickles too
-    problem = pickle.loads(row["problem"]) if row["problem"] else None  # noqa: S301 - as above
+    problem = pickle.loads(row["problem"]) if row.get("problem") else None  # noqa: S301 - as above
     return Sample(os.fsdecode(row["id"]), tuple(map(Path, files)), source, row.get("note") or "", problem)
 
 

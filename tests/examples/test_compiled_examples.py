@@ -20,6 +20,8 @@ from tests.examples import csharp
 from tests.raw_model import make_raw_model
 from tests.small import random_planes
 
+pytestmark = pytest.mark.slow
+
 THRESHOLDS = tuple(np.linspace(0.2, 0.8, len(Label)).round(3).tolist())
 
 

@@ -13,6 +13,8 @@ from tests.conftest import ROOT, run_command
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
 from tests.small import make_field
 
+pytestmark = pytest.mark.slow
+
 
 def test_predict_three_ways(model: Path, fields: list[Sample], capsys: pytest.CaptureFixture[str]) -> None:
     example = runpy.run_path(str(ROOT / "examples" / "predict_three_ways.py"))

@@ -31,6 +31,8 @@ from tests.export.small_run import SCALE, SCALED, write_small_run
 from tests.pseudocoloured import write_published
 from tests.small import CARD
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_file_keeps_the_contract(exported: Path) -> None:
     file = read_onnx(exported)

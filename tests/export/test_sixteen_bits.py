@@ -14,6 +14,8 @@ from tests.export.small_run import write_small_run
 from tests.export.variant_commands import export, make, variant_of, with_card
 from tests.small import CARD, DEEP_STEP, DEEP_WHITE, copy_at_16_bits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def deep(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -30,6 +30,8 @@ from tests.export.spread_network import write_fields, write_labels
 from tests.export.variant_commands import export, make, variant_of, with_card
 from tests.small import CARD, make_model
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = ("fp16", "quantize", "winograd", "raw-planes")
 
 

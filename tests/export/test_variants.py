@@ -18,6 +18,8 @@ from hpa_sdk.models.onnx_file import graph_sha256, read_onnx
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def half(parent: Path, folder: Path) -> Path:

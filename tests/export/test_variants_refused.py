@@ -29,6 +29,8 @@ from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
 from tests.small import CARD, build_model, make_model
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = ("fp16", "quantize", "winograd")
 
 

@@ -126,6 +126,7 @@ def test_pictures_of_any_size_stay() -> None:
     assert replace_convolutions(model) == Replaced(0, 1, 1.0)
 
 
+@pytest.mark.slow
 def test_the_file_states_its_arithmetic_and_is_reproducible(parent: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "winograd.onnx"
     result = export("winograd", parent, folder, "-o", out)
@@ -138,6 +139,7 @@ def test_the_file_states_its_arithmetic_and_is_reproducible(parent: Path, folder
     assert graph_sha256(again.read_bytes()) == graph_sha256(out.read_bytes())
 
 
+@pytest.mark.slow
 def test_other_runtimes_answer_the_same_and_name_the_fp32_file(
     parent: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,6 +20,8 @@ from hpa_sdk.fields.reading import read_planes
 from tests.raw_model import make_raw_model
 from tests.small import make_model
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--device", "cpu", "--threads", "2", "--seconds", "0.05", "--rounds", "2"]
 
 

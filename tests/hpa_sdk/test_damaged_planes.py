@@ -158,6 +158,7 @@ def test_a_flipped_bit_in_a_zstd_tiff_with_checksum_is_refused(tmp_path: Path, r
         refuse(read, tmp_path / "x.tif", flipped(content, place))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [zlib.compress, lzma.compress])
 def test_a_strip_that_inflates_beyond_its_size_is_refused(tmp_path: Path, read: Any, compress: Any) -> None:
     compression = 8 if compress is zlib.compress else 34925

@@ -31,6 +31,7 @@ def test_the_image_is_the_study_s_to_a_millionth(shape: tuple[int, int]) -> None
     np.testing.assert_allclose(image, study_image(planes), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_image_is_the_study_s_on_every_real_field(real_data: Path) -> None:
     samples = list(find_samples(real_data / "real_cells"))
     assert len(samples) == 283

@@ -23,6 +23,8 @@ from training.data.dataset import read_dataset
 from training.data.prepared import DecodedImages
 from training.data.split import study_split
 
+pytestmark = pytest.mark.slow
+
 FIT = ["--network", "vgg16", "--weights", "none", "--epochs", 2, "--steps", 3, "--batch-size", 4]
 FIT += ["--validation-fields", 8, "--statistics-fields", 8, "--prepared", "none", "--pixel-size", 0.32]
 DEVICES = ("one", "all")

@@ -36,6 +36,7 @@ def test_a_batch_holds_fields_with_their_own_labels(samples: tuple[Sample, ...])
         np.testing.assert_array_equal(image, Preprocessing()(read_planes(samples[int(target.argmax())])))
 
 
+@pytest.mark.slow
 def test_fields_are_drawn_evenly_with_replacement(samples: tuple[Sample, ...]) -> None:
     images = DecodedImages(samples)
     many = FieldBatches(images, TARGETS, batch_size=300, steps=1, augmentation="none", seed=1)
@@ -45,6 +46,7 @@ def test_fields_are_drawn_evenly_with_replacement(samples: tuple[Sample, ...]) -
     assert drawn.max() < 80
 
 
+@pytest.mark.slow
 def test_fields_can_be_drawn_unevenly_or_never(samples: tuple[Sample, ...]) -> None:
     shares = np.array([0, 0.75, 0, 0.25, 0, 0])
     many = FieldBatches(

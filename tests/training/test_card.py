@@ -12,6 +12,8 @@ from tests.training.small_fit import build_small_network
 from training.__main__ import main
 from training.fit import fit as fit_module
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_card_has_evaluate_s_figures_and_the_run_s_revision(
     simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,8 @@ from training.judge.evaluation import judge_fields
 from training.judge.thresholds import tune_thresholds
 from training.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 THRESHOLD = 0.5
 
 

@@ -222,6 +222,7 @@ def kaggle_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sit
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kaggle_site")
 def test_kagglehub_itself_fetches_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "kaggle"

@@ -14,6 +14,8 @@ from tests.training.test_evaluation import evaluate, make_run
 from training.data.dataset import read_dataset
 from training.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

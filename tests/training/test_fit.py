@@ -25,6 +25,8 @@ from training.judge.calibration import calibrate
 from training.judge.metrics import judge
 from training.networks import build_network
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_run_folder_holds_network_card_record_and_history(run: Path, simulated: Path) -> None:
     names = {

@@ -9,6 +9,8 @@ import pytest
 from training.errors import WeightsError
 from training.networks import NetworkName, build_network
 
+pytestmark = pytest.mark.slow
+
 # The rows of the study's two printed summaries: output shape and parameters.
 STUDY_ROWS = {
     "inception_resnet_v2": {

@@ -51,6 +51,7 @@ def evaluation() -> Evaluation:
     return judge_fields(truth, probabilities, thresholds=(0.5,) * len(Label), data="d", temperature=2.0)
 
 
+@pytest.mark.slow
 def test_a_curve_a_class(evaluation: Evaluation, drawn: list[Figure], tmp_path: Path) -> None:
     draw_precision_recall(evaluation, tmp_path / "curves.png")
     (figure,) = drawn
@@ -112,6 +113,7 @@ def test_a_history_that_is_none_is_refused(tmp_path: Path, text: str | None, mes
     assert not (tmp_path / "history.png").exists()
 
 
+@pytest.mark.slow
 def test_fifty_augmented_images_with_their_classes(drawn: list[Figure], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     samples = tuple(make_field(tmp_path / "fields", f"f{number}", rng) for number in range(2))

@@ -75,6 +75,7 @@ FINISHED = ["lock", "npy", "record.npy"]
 # --- what is read ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["prepared", "decoded"])
 def test_images_are_the_preprocessed_planes_of_the_rows(simulated: Path, tmp_path: Path, form: str) -> None:
     dataset = read_dataset(simulated)
@@ -160,6 +161,7 @@ def test_a_changed_plane_of_the_same_size_is_prepared_again(tmp_path: Path) -> N
 # --- what may happen to a build -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flush", "left"), FLUSHES)
 def test_a_killed_build_resumes_where_it_was(
     many: Path, tmp_path: Path, undisturbed: bytes, flush: int, left: int
@@ -202,6 +204,7 @@ def fail_at_flush(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(os, "fsync", full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flush", "left"), FLUSHES)
 def test_a_full_disk_is_reported_and_recorded_fields_stay(
     many: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch, flush: int, left: int
@@ -233,6 +236,7 @@ def test_a_folder_that_can_t_be_made_is_named(tmp_path: Path) -> None:
         prepare(dataset, tmp_path / "train.csv" / "images")
 
 
+@pytest.mark.slow
 def test_two_builders_at_once_make_one_whole_file(many: Path, tmp_path: Path, undisturbed: bytes) -> None:
     builds = [start_build(many, tmp_path) for _ in range(2)]
     outputs = [build.communicate()[1] for build in builds]
@@ -242,6 +246,7 @@ def test_two_builders_at_once_make_one_whole_file(many: Path, tmp_path: Path, un
     assert names(tmp_path) == FINISHED
 
 
+@pytest.mark.slow
 def test_a_builder_says_that_it_waits_and_for_what(many: Path, tmp_path: Path) -> None:
     files = PreparedFiles.of(read_dataset(many), tmp_path)
     with FileLock(files.lock):

@@ -31,6 +31,8 @@ from training.fit.fit import fit
 from training.fit.recipe import Recipe, read_recipe
 from training.fit.run_folder import Plan
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:

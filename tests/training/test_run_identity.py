@@ -33,6 +33,8 @@ from training.fit.run_folder import Plan, Run
 from training.judge.fitted_run import read_run
 from training.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 LATER = 1_900_000_000 * 10**9
 
 

@@ -13,6 +13,8 @@ from tests.training.small_fit import build_small_network
 from training.fit.checkpoints import Progress
 from training.fit.saving import save
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def network() -> keras.Model:

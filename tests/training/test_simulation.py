@@ -120,6 +120,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_the_files_and_seeds_do(tmp_path: Path) -> None:
     for name, seed, workers in (("one", 5, 1), ("two", 5, 2), ("other", 6, 1)):
         simulate(tmp_path / name, count=5, seed=seed, size=64, workers=workers)
@@ -197,6 +198,7 @@ def test_importing_leaves_the_threads_of_opencv_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_shows_every_label(tmp_path: Path) -> None:
     path = contact_sheet(tmp_path / "sheet.png", seed=0, tile=64, size=128)
     with Image.open(path) as sheet:

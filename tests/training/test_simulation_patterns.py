@@ -137,6 +137,7 @@ BELONGS: dict[Label, Callable[[Scene], Bools]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", Label, ids=lambda label: label.name)
 def test_a_pattern_lies_in_its_organelle(label: Label, scenes: list[Scene], drawn: dict[Label, list[Floats]]) -> None:
     assert excess_share(scenes, drawn[label], BELONGS[label]) > 0.85
@@ -163,6 +164,7 @@ def test_a_pattern_is_a_finite_image_that_stands_out(label: Label, drawn: dict[L
         assert bright(image).mean() < 0.6
 
 
+@pytest.mark.slow
 def test_simple_features_distinguish_the_patterns(scenes: list[Scene], drawn: dict[Label, list[Floats]]) -> None:
     shared = [references(scene) for scene in scenes]
     features = [

@@ -20,6 +20,8 @@ from training.fit.recipe import read_recipe
 from training.fit.run_folder import Plan
 from training.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def of_8_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:

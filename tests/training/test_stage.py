@@ -5,10 +5,13 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+import pytest
 from keras import layers, ops
 
 from training.fit.recipe import read_recipe
 from training.fit.stage import compile_stage
+
+pytestmark = pytest.mark.slow
 
 Draw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 

@@ -10,6 +10,8 @@ from tests.training.small_fit import build_small_network
 from training.fit.batch_statistics import RecomputeStatistics, take_statistics
 from training.networks import build_network
 
+pytestmark = pytest.mark.slow
+
 FIELDS = 64
 
 

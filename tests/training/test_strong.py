@@ -19,6 +19,8 @@ from training.fit.recipe import Recipe, read_recipe
 from training.fit.run_folder import Plan
 from training.fit.stage import compile_stage
 
+pytestmark = pytest.mark.slow
+
 Weights = list[npt.NDArray[np.float32]]
 
 EPOCHS, STEPS = 3, 4

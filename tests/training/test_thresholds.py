@@ -80,6 +80,7 @@ def test_tuned_thresholds_beat_fixed_ones_on_other_fields(draws: list[tuple[Worl
         assert tuned > kept + 0.01, fixed
 
 
+@pytest.mark.slow
 def test_rare_classes_gain_by_leaning_on_the_common_threshold(draws: list[tuple[World, Draw]]) -> None:
     leaning, alone, common = (tuned_f1(draws, prior_fields=fields) for fields in (PRIOR_FIELDS, 0, 1e9))
     assert leaning[RARE].mean() > alone[RARE].mean() + 0.02
@@ -87,6 +88,7 @@ def test_rare_classes_gain_by_leaning_on_the_common_threshold(draws: list[tuple[
     assert leaning.mean() > max(alone.mean(), common.mean()) + 0.005
 
 
+@pytest.mark.slow
 def test_no_other_weight_of_the_common_threshold_is_much_better(draws: list[tuple[World, Draw]]) -> None:
     best = max(tuned_f1(draws, prior_fields=fields).mean() for fields in (0, 1, 2, 10, 20, 100, 1000))
     assert tuned_f1(draws).mean() > best - 0.001
@@ -110,6 +112,7 @@ def test_the_formula_is_kept() -> None:
     assert set(found[support == 0]) == {alone[5]}
 
 
+@pytest.mark.slow
 def test_each_cut_is_the_best_of_all() -> None:
     truth, probabilities = make_world(5).draw(np.random.default_rng(6), 40)
     occurring = np.flatnonzero(truth.sum(axis=0))

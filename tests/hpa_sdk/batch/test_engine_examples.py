@@ -14,6 +14,8 @@ from hpa_sdk import Prediction, Predictor
 from hpa_sdk.fields.samples import Sample
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("engine", ["dask", "pyspark"])
 def test_an_engine_finds_what_a_predictor_finds(engine: str, model: Path, fields: list[Sample], tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from tests.hpa_sdk.batch.killed_run import KILLED, killed
 from tests.hpa_sdk.batch.runs import RESUMED, make_fields, predict, start
 from tests.small import random_planes
 
+pytestmark = pytest.mark.slow
+
 # Where a run is killed: what it is about to do, and for which time. From the fifth on all is answered.
 KILLS = (
     ("answer", 3),  # nothing is safe yet

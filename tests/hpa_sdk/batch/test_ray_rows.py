@@ -19,6 +19,7 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import escaped
+from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
 from tests.small import make_field, random_planes, write_planes
@@ -87,6 +88,15 @@ def test_the_problem_of_a_field_is_what_a_node_reports(integration: Any, model: 
         row = integration._to_row(sample)
         assert str(integration._to_sample(row, tuple(Channel)).problem) == str(sample.problem)
     assert integration._to_sample(integration._to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
+
+
+def test_a_dataset_of_ids_and_files_alone_is_predicted(integration: Any, model: Path, tmp_path: Path) -> None:
+    sample = make_field(tmp_path / "fields", "a", np.random.default_rng(3))
+    rows = pa.Table.from_pylist([{"id": sample.id, "files": list(map(str, sample.files))}])
+    options = {"model": str(model), "device": "cpu", "threads": 1, "sha256": file_sha256(model)}
+    (answers,) = integration.predict_dataset(Dataset([rows]), options).iter_batches()
+    (expected,) = Predictor.load(model, device="cpu", threads=1).predict(sample)
+    np.testing.assert_array_equal(answers["probabilities"][0].as_py(), expected.probabilities)
 
 
 def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: Path) -> str:

@@ -186,6 +186,7 @@ def test_a_picture_of_other_z_planes_is_refused(tmp_path: Path) -> None:
         read_checked(found)
 
 
+@pytest.mark.slow
 def test_explain_reads_a_stack_as_predict_does(tmp_path: Path, model: Path) -> None:
     write_stack(
         tmp_path / "s.ome.tif", random_planes(np.random.default_rng(2), side=64), PhysicalSizeX=0.05, PhysicalSizeY=0.05

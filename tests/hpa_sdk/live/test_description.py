@@ -14,6 +14,7 @@ hypothesis = pytest.importorskip("hypothesis")
 EXAMPLES = 15
 
 
+@pytest.mark.slow
 def test_no_question_that_fits_the_description_is_a_server_error(
     shared_page: Page, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

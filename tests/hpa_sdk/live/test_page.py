@@ -14,6 +14,8 @@ from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
 from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def labels_of(station: Station, sample: Any) -> list[str]:
     (prediction,) = Predictor.load(station.model, device="cpu").predict(sample)

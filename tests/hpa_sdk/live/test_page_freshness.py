@@ -21,6 +21,8 @@ from tests.hpa_sdk.live.test_store_identity import move_store_away
 from tests.hpa_sdk.workstation.watching import wait_until, watching
 from tests.small import write_planes
 
+pytestmark = pytest.mark.slow
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 
 CHANGED = "No picture: the files were changed since this field was answered"

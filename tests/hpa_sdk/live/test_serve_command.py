@@ -17,6 +17,7 @@ from tests.hpa_sdk.workstation.test_watch_command import ENDS
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
 
 
+@pytest.mark.slow
 def test_it_watches_and_serves_until_it_is_asked_to_end(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model)
     field(station.watch, "a")

@@ -145,6 +145,7 @@ def answer_with_links(server: Server, *links: str) -> None:
     server.wfile.write("".join(f'<a href="{link}">x</a>' for link in links).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [1, 60_000], ids=["ever deeper", "ever more"])
 def test_a_listing_that_always_names_more_folders_is_left(serve: Callable[[Trouble], str], names: int) -> None:
     def name_more(server: Server, name: str, times: int) -> bool:  # noqa: ARG001
@@ -309,6 +310,7 @@ def plates(request: pytest.FixtureRequest, fields: list[Sample]) -> Iterator[str
         yield f"{address}/one"
 
 
+@pytest.mark.slow
 def test_an_object_store_s_fields_are_those_of_the_folder(
     plates: str, fields: list[Sample], model: Path, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_thresholds_that_did_not_make_the_labels_are_refused(
         make_report(Sources(results=results, truth=tmp_path / "train.csv"), page=page)
 
 
+@pytest.mark.slow
 def test_pictures_become_smaller_until_all_fit(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     samples = [make_field(tmp_path / "planes", f"field-{number}", rng, side=300) for number in range(2)]

@@ -17,6 +17,8 @@ from tests.browser import AXE
 from tests.hpa_sdk.report.conftest import COUNT, HOSTILE
 from tests.hpa_sdk.report.test_answered_files import CHANGED, LIKE, predict
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def visiting(browser: Any, report: Path, **options: Any) -> Iterator[Any]:

@@ -28,6 +28,8 @@ from tests.hpa_sdk.workstation.watching import (
 )
 from tests.small import CARD, make_field, make_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_bad_files_are_reported_once_and_cost_no_other_field(tmp_path: Path, model: Path) -> None:
     station = make_station(tmp_path, model)
