@@ -64,6 +64,10 @@ class OutputError(HpaError):
     """A result can't be written to the requested file."""
 
 
+class CatalogueError(HpaError):
+    """A catalogue of models can't be read, or contradicts itself."""
+
+
 class DownloadError(HpaError):
     """Data can't be fetched, or is not the requested data."""
 

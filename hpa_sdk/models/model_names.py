@@ -1,0 +1,118 @@
+"""Finds the model that a text means: a file, a folder of a fetched model, or a name from a catalogue."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpa_sdk.errors import CatalogueError
+from hpa_sdk.models.catalogue import find_model
+from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry
+from hpa_sdk.models.model_content import ModelIdentity
+from hpa_sdk.models.model_store import ModelStore, check_file, read_own_entry
+
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model file, and what its catalogue says about it.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    name : str
+        Its name in the catalogue; empty if the file is from no catalogue.
+    entry : CatalogueEntry or None
+        Its entry, with the SHA-256 that it was fetched with; None if the file is from no catalogue.
+    """
+
+    path: Path
+    name: str = ""
+    entry: CatalogueEntry | None = None
+
+    def check(self, content: ModelIdentity) -> None:
+        """Refuse the content of the file if it is not what was fetched.
+
+        Raises
+        ------
+        ModelFileError
+            It has another SHA-256.
+        """
+        if self.entry is not None:
+            check_file(self.path, self.name, self.entry, found=content.sha256)
+
+    def facts(self) -> dict[str, str]:
+        """Return where the model is from, for the provenance of results; empty if it is from no catalogue."""
+        if self.entry is None:
+            return {}
+        return {
+            "name": self.name,
+            "version": self.entry.version,
+            "address": self.entry.address,
+            "licence": self.entry.licence,
+            "sha256": self.entry.sha256 or "",
+            "pinned": self.entry.pinned or "",
+        }
+
+
+def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
+    """Return the model that a text means. One that is known by name and not here is fetched.
+
+    An existing path always wins over a name. A text with a separator or an extension is never a name.
+
+    Parameters
+    ----------
+    model : str or os.PathLike
+        Path of a model file, of the folder of a fetched model, or a name.
+
+    Raises
+    ------
+    ModelFileError
+        No such file and no such name, or the file was changed after it was fetched.
+    CatalogueError, DownloadError, OutputError
+        The name is known, but the model can't be fetched.
+    """
+    text = os.fspath(model)
+    path = Path(text)
+    if path.is_dir() and (path / CATALOGUE_NAME).is_file():
+        _, entry = read_own_entry(path / CATALOGUE_NAME)
+        return _described(path / entry.file_name)
+    if path.exists() or _looks_like_path(text):
+        return _described(path)
+    return _described(_fetched(text, ModelStore()))
+
+
+def _fetched(name: str, store: ModelStore) -> Path:
+    here = store.file(name)
+    try:
+        known = find_model(name, store, fresh=here is None)
+    except CatalogueError as error:
+        if here is None:
+            raise
+        # Without a network, as on a workstation, the model that is here is enough.
+        _log.warning("%s; %s is used as it was fetched", error, name)
+        return here
+    return store.get(name, known.entry)
+
+
+def _described(path: Path) -> NamedModel:
+    own = path.parent / CATALOGUE_NAME
+    if not path.is_file() or not own.is_file():
+        return NamedModel(path)
+    try:
+        name, entry = read_own_entry(own)
+    except CatalogueError as error:
+        _log.info("%s: not described by the catalogue beside it (%s)", path, error)
+        return NamedModel(path)
+    if entry.file_name != path.name:
+        return NamedModel(path)
+    check_file(path, name, entry)
+    return NamedModel(path, name, entry)
+
+
+def _looks_like_path(text: str) -> bool:
+    return bool(Path(text).suffix) or any(mark in text for mark in "/\\:.~") or not text
