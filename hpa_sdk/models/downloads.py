@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
 
 from hpa_sdk.errors import DownloadError, HpaError, TransientError, UnreachableError
 from hpa_sdk.files.partial_file import PartialFile
@@ -26,7 +27,7 @@ LARGEST_CATALOGUE = 4 * 1024 * 1024
 """Largest catalogue in bytes that is read."""
 
 _TIMEOUT = (15.0, 60.0)  # seconds to connect, and without a byte
-_CHUNK = 256 * 1024
+_CHUNK = 32 * 1024  # at most so much of what has arrived is lost when a connection is cut
 _BUSY = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
@@ -140,19 +141,25 @@ def _transfer(address: str, received: PartialFile, *, unchecked: bool) -> None:
 
     with closing(received), _bar() as bar:
         download = HTTPDownloader(
-            progressbar=bar,
             chunk_size=_CHUNK,
             timeout=_TIMEOUT,
             headers=_HEADERS | received.range_headers(),
-            hooks={"response": partial(_begin, received=received, unchecked=unchecked)},
+            hooks={"response": partial(_begin, received=received, bar=bar, unchecked=unchecked)},
         )
         try:
-            download(address, received, None)
+            download(address, CallbackIOWrapper(bar.update, received, "write"), None)
         except requests.RequestException as error:
             raise _failure(error, address) from error
 
 
-def _begin(response: Any, *_: object, received: PartialFile, unchecked: bool, **__: object) -> None:  # noqa: ANN401
+def _begin(  # the hook of requests
+    response: Any,  # noqa: ANN401 - requests has no types
+    *_: object,
+    received: PartialFile,
+    bar: Any,  # noqa: ANN401 - tqdm has no types
+    unchecked: bool,
+    **__: object,
+) -> None:
     """Judge a response before its content is read."""
     if response.is_redirect:
         return
@@ -165,6 +172,9 @@ def _begin(response: Any, *_: object, received: PartialFile, unchecked: bool, **
     except HpaError:
         response.close()
         raise
+    bar.n = bar.initial = received.arrived()
+    bar.total = bar.n + int(response.headers.get("Content-Length", 0)) or None
+    bar.refresh()
 
 
 def _check_headers(response: Any, *, unchecked: bool) -> None:  # noqa: ANN401 - requests has no types
@@ -196,8 +206,10 @@ def _check_status(response: Any) -> None:  # noqa: ANN401 - requests has no type
 def _failure(error: Exception, address: str) -> DownloadError:
     import requests  # noqa: PLC0415 - as in _transfer
 
-    cause = getattr(error.args[0], "reason", None) if error.args else None  # of urllib3, without its own retries
-    reason = str(cause or error) or type(error).__name__
+    # The exceptions of urllib3 inside those of requests say it without the names of classes.
+    inner = error.args[0] if error.args else error
+    cause = getattr(inner, "reason", None)
+    reason = str(cause or next(iter(getattr(inner, "args", ())), inner)) or type(error).__name__
     if cause is not None or isinstance(error, (requests.ConnectTimeout, requests.exceptions.SSLError)):
         return UnreachableError(f"the server can't be reached ({reason})", where=address, remedy=_LATER)
     if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
