@@ -42,10 +42,16 @@ class ModelName(click.ParamType[str]):
 
 
 class ModelPath(click.Path):
-    """A model file, or the name of a model in a catalogue."""
+    """A model file, or the name of a model in a catalogue, which is fetched if it is not here."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of the file."""
+        from hpa_sdk.models.model_names import resolve_model  # noqa: PLC0415 - --help must not wait for it
+
+        return super().convert(resolve_model(value).path, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Complete names and files."""

@@ -45,19 +45,6 @@ class NamedModel:
         if self.entry is not None:
             check_file(self.path, self.name, self.entry, found=content.sha256)
 
-    def facts(self) -> dict[str, str]:
-        """Return where the model is from, for the provenance of results; empty if it is from no catalogue."""
-        if self.entry is None:
-            return {}
-        return {
-            "name": self.name,
-            "version": self.entry.version,
-            "address": self.entry.address,
-            "licence": self.entry.licence,
-            "sha256": self.entry.sha256 or "",
-            "pinned": self.entry.pinned or "",
-        }
-
 
 def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
     """Return the model that a text means. One that is known by name and not here is fetched.
@@ -80,10 +67,39 @@ def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
     path = Path(text)
     if path.is_dir() and (path / CATALOGUE_NAME).is_file():
         _, entry = read_own_entry(path / CATALOGUE_NAME)
-        return _described(path / entry.file_name)
-    if path.exists() or _looks_like_path(text):
-        return _described(path)
-    return _described(_fetched(text, ModelStore()))
+        path /= entry.file_name
+    elif looks_like_name(text) and not path.exists():
+        path = _fetched(text, ModelStore())
+    named = _described(path)
+    if named.entry is not None and path.is_file():
+        check_file(path, named.name, named.entry)
+    return named
+
+
+def looks_like_name(text: str) -> bool:
+    """Whether a text can be the name of a model: it has no separator and no extension."""
+    return bool(text) and not any(mark in text for mark in "/\\:.~")
+
+
+def origin_of(model: ModelIdentity) -> dict[str, str]:
+    """Return what the catalogue says about a model in use, for the provenance of results.
+
+    Returns
+    -------
+    dict of str to str
+        Name, version, address and licence, and where its SHA-256 was first stated. Empty if it is from no catalogue.
+    """
+    named = NamedModel(model.where) if model.path is None else _described(model.path)
+    if named.entry is None or named.entry.sha256 != model.sha256:
+        return {}
+    entry = named.entry
+    return {
+        "name": named.name,
+        "version": entry.version,
+        "address": entry.address,
+        "licence": entry.licence,
+        "sha256_from": entry.pinned or "",
+    }
 
 
 def _fetched(name: str, store: ModelStore) -> Path:
@@ -101,18 +117,10 @@ def _fetched(name: str, store: ModelStore) -> Path:
 
 def _described(path: Path) -> NamedModel:
     own = path.parent / CATALOGUE_NAME
-    if not path.is_file() or not own.is_file():
-        return NamedModel(path)
     try:
-        name, entry = read_own_entry(own)
+        name, entry = read_own_entry(own) if own.is_file() else ("", None)
     except CatalogueError as error:
+        # Such as a lab's own catalogue, which lists what lies beside it.
         _log.info("%s: not described by the catalogue beside it (%s)", path, error)
         return NamedModel(path)
-    if entry.file_name != path.name:
-        return NamedModel(path)
-    check_file(path, name, entry)
-    return NamedModel(path, name, entry)
-
-
-def _looks_like_path(text: str) -> bool:
-    return bool(Path(text).suffix) or any(mark in text for mark in "/\\:.~") or not text
+    return NamedModel(path, name, entry) if entry is not None and entry.file_name == path.name else NamedModel(path)

@@ -37,11 +37,11 @@ class Lab:
     def file(self) -> Path:
         return self.store / "small" / "small.onnx"
 
-    def list(self, name: str = "small", **changes: object) -> None:
+    def list(self, name: str = "small", /, **changes: object) -> None:
         """Write the catalogue with one model."""
         self.catalogue.write_text(tomli_w.dumps(self.table(name, **changes)), encoding="utf-8")
 
-    def table(self, name: str = "small", **changes: object) -> dict[str, object]:
+    def table(self, name: str = "small", /, **changes: object) -> dict[str, object]:
         entry = {
             "title": "A small network",
             "unit": "field",

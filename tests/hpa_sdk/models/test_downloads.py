@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from hpa_sdk.errors import DownloadError, HpaError, OutputError
-from hpa_sdk.files import partial_file
 from hpa_sdk.models.catalogue import find_model
 from hpa_sdk.models.model_store import ModelStore
 from tests.hpa_sdk.models.conftest import FILE, Lab
@@ -150,7 +149,7 @@ def test_a_full_disk_is_an_error_that_keeps_what_arrived(lab: Lab, monkeypatch: 
 
     monkeypatch.setattr("hpa_sdk.models.downloads._CHUNK", 1000)
     with monkeypatch.context() as full:
-        full.setattr(partial_file.Path, "open", opened)
+        full.setattr(Path, "open", opened)
         with pytest.raises(OutputError, match="the disk is full"):
             lab.get()
     assert not lab.file.exists()
