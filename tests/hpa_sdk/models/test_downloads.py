@@ -204,24 +204,27 @@ def test_a_share_gives_its_files_by_relative_paths(lab: Lab) -> None:
     assert not lab.site.requests
 
 
-def get_in_process(results: Any) -> None:
+def get_in_process(begun: Any, results: Any) -> None:
     store = ModelStore()
+    entry = find_model("small", store).entry
+    begun.set()
     try:
-        results.put(store.get("small", find_model("small", store).entry).read_bytes())
+        results.put(store.get("small", entry).read_bytes())
     except HpaError as error:
         results.put(error)
 
 
 def test_processes_at_once_fetch_it_once(lab: Lab) -> None:
-    def slowly(handler: Any, content: bytes) -> None:
+    def when_another_waits(handler: Any, content: bytes) -> None:
         processes[1].start()
-        time.sleep(0.5)
+        assert begun[1].wait(60)
+        time.sleep(1)
         whole(handler, content)
 
     context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=get_in_process, args=(results,)) for _ in range(2)]
-    lab.site.answers[FILE] = [slowly]
+    results, begun = context.Queue(), [context.Event(), context.Event()]
+    processes = [context.Process(target=get_in_process, args=(event, results)) for event in begun]
+    lab.site.answers[FILE] = [when_another_waits]
     processes[0].start()
     found = [results.get(timeout=60) for _ in processes]
     for process in processes:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,13 +15,14 @@ from onnx import numpy_helper
 from hpa_sdk.models.model_store import ModelStore
 from tests.hpa_sdk.models.conftest import FILE, Lab
 from tests.small import build_model
+from tests.training.plane_server import Answer, Handler
 
 KILLS = int(os.environ.get("HPA_KILLS", "6"))
 COMMAND = [sys.executable, "-m", "hpa_sdk.cli", "models", "get", "small"]
 MEGABYTES, SECONDS = 24, 0.4
 
 
-def slowly(handler: Any, content: bytes) -> None:
+def slowly(handler: Handler, content: bytes) -> None:
     """Give the file, or the rest of it, in `SECONDS` for the whole file."""
     start = int((handler.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
     size = len(content)
@@ -37,14 +37,16 @@ def large_model() -> bytes:
     model = build_model()
     padding = np.random.default_rng(1).integers(0, 256, MEGABYTES << 20, np.uint8)
     model.graph.initializer.append(numpy_helper.from_array(padding, "padding"))
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def test_kills_at_any_moment_leave_the_file_or_none(lab: Lab) -> None:
     content = large_model()
     onnx.checker.check_model(onnx.load_from_string(content))
     lab.site.content = lambda _: content
-    lab.site.answers[FILE] = [slowly] * 10 * KILLS
+    answers: list[Answer] = [slowly] * 10 * KILLS
+    lab.site.answers[FILE] = answers
     moments = np.random.default_rng(KILLS)
     seen: Counter[str] = Counter()
     for _ in range(KILLS):
