@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpa_sdk.errors import CatalogueError
+from hpa_sdk.models.card_file import card_from_table
 from hpa_sdk.models.catalogue import find_model
 from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
 from hpa_sdk.models.model_store import ModelStore, check_file, read_own_entry
 
@@ -79,6 +81,20 @@ def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
 def looks_like_name(text: str) -> bool:
     """Whether a text can be the name of a model: it has no separator and no extension."""
     return bool(text) and not any(mark in text for mark in "/\\:.~")
+
+
+def catalogue_card(path: Path) -> ModelCard | None:
+    """Return the card that the catalogue has for a fetched model; None if it has none.
+
+    Raises
+    ------
+    ModelCardError
+        The card can't be used.
+    """
+    named = _described(path)
+    if named.entry is None or named.entry.card is None:
+        return None
+    return card_from_table(named.entry.card, where=f"{path.parent / CATALOGUE_NAME}: {named.name}")
 
 
 def origin_of(model: ModelIdentity) -> dict[str, str]:

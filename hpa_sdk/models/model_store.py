@@ -15,6 +15,7 @@ from hpa_sdk.errors import CatalogueError, DownloadError, HpaError, ModelFileErr
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_lock import hold_lock
 from hpa_sdk.files.partial_file import PartialFile
+from hpa_sdk.models.card_file import card_from_table
 from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry, catalogue_text, parse_catalogue
 from hpa_sdk.models.downloads import copy_file, fetch_file
 from hpa_sdk.models.model_package import LARGEST_MODEL
@@ -97,6 +98,8 @@ class ModelStore:
             It can't be fetched, is no model, or has another SHA-256 than the publisher's or the earlier one.
         OutputError
             The folder can't be written, or the disk is full.
+        ModelCardError
+            The catalogue's card of the model can't be used.
         """
         folder = self.folder / name
         self._check_pin(name, entry)
@@ -181,6 +184,8 @@ class ModelStore:
         folder, part = self.folder / name, _part(self.folder / name, entry)
         pinned = self.entry(name) or (other.entry(name) if other else None)
         expected = entry.sha256 or (pinned.sha256 if pinned else None)
+        if entry.card is not None:
+            card_from_table(entry.card, where=f"the catalogue's card of {name}")  # before anything is fetched
         announce(name, entry, folder)
         if other is not None and (copy := other.file(name)) is not None:
             copy_file(copy, part)

@@ -11,6 +11,7 @@ import pytest
 from hpa_sdk.errors import CatalogueError, ModelFileError
 from hpa_sdk.models.catalogue import BUILT_IN, find_model, known_models
 from hpa_sdk.models.model_store import ModelStore
+from tests.conftest import ROOT
 from tests.hpa_sdk.models.conftest import Lab
 from tests.training.plane_server import html
 
@@ -142,3 +143,10 @@ def test_a_catalogue_that_can_t_be_fetched_is_named(lab: Lab, monkeypatch: pytes
         known_models(ModelStore())
     assert not lab.store.exists()
     assert caught.value.where == "http://127.0.0.1:9/catalogue.toml"
+
+
+def test_the_documented_example_is_a_catalogue(lab: Lab) -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    lab.catalogue.write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    entry = find_model("nuclei-2026", ModelStore()).entry
+    assert entry.address == str(lab.catalogue.parent / "resnet-2026-03.onnx")
