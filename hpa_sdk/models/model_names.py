@@ -9,11 +9,9 @@ from pathlib import Path
 
 from hpa_sdk.errors import CatalogueError
 from hpa_sdk.models.card_file import card_from_table
-from hpa_sdk.models.catalogue import find_model
-from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry
+from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry, check_file, read_own_entry
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
-from hpa_sdk.models.model_store import ModelStore, check_file, read_own_entry
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -71,7 +69,7 @@ def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
         _, entry = read_own_entry(path / CATALOGUE_NAME)
         path /= entry.file_name
     elif looks_like_name(text) and not path.exists():
-        path = _fetched(text, ModelStore())
+        path = _fetched(text)
     named = _described(path)
     if named.entry is not None and path.is_file():
         check_file(path, named.name, named.entry)
@@ -118,7 +116,12 @@ def origin_of(model: ModelIdentity) -> dict[str, str]:
     }
 
 
-def _fetched(name: str, store: ModelStore) -> Path:
+def _fetched(name: str) -> Path:
+    # A tenth of a second that a path does not need.
+    from hpa_sdk.models.catalogue import find_model  # noqa: PLC0415
+    from hpa_sdk.models.model_store import ModelStore  # noqa: PLC0415
+
+    store = ModelStore()
     here = store.file(name)
     try:
         known = find_model(name, store, fresh=here is None)

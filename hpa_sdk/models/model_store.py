@@ -11,12 +11,18 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from hpa_sdk.errors import CatalogueError, DownloadError, HpaError, ModelFileError, OutputError
+from hpa_sdk.errors import DownloadError, HpaError, ModelFileError, OutputError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_lock import hold_lock
 from hpa_sdk.files.partial_file import PartialFile
 from hpa_sdk.models.card_file import card_from_table
-from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry, catalogue_text, parse_catalogue
+from hpa_sdk.models.catalogue_entry import (
+    CATALOGUE_NAME,
+    CatalogueEntry,
+    catalogue_text,
+    check_file,
+    read_own_entry,
+)
 from hpa_sdk.models.downloads import copy_file, fetch_file
 from hpa_sdk.models.model_package import LARGEST_MODEL
 from hpa_sdk.models.onnx_file import file_sha256, read_onnx
@@ -216,57 +222,6 @@ class ModelStore:
             part.replace(target)
         PartialFile(part, largest=LARGEST_MODEL).discard()
         return file
-
-
-def read_own_entry(catalogue: Path) -> tuple[str, CatalogueEntry]:
-    """Return the name and the entry of the catalogue beside a fetched model.
-
-    Raises
-    ------
-    CatalogueError
-        It can't be read, or does not describe exactly one fetched model.
-    """
-    remedy = "Remove this folder and fetch the model again."
-    try:
-        models = parse_catalogue(catalogue.read_text(encoding="utf-8"), str(catalogue))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"the catalogue can't be read ({error})", where=catalogue, remedy=remedy) from error
-    if len(models) != 1 or any(entry.sha256 is None or entry.size is None for entry in models.values()):
-        raise CatalogueError("this does not describe one fetched model", where=catalogue, remedy=remedy)
-    return next(iter(models.items()))
-
-
-def check_file(file: Path, name: str, entry: CatalogueEntry, *, found: str | None = None) -> None:
-    """Refuse a file that is not the one of its entry.
-
-    Parameters
-    ----------
-    file : pathlib.Path
-        The file of a fetched model.
-    name : str
-        Name of the model.
-    entry : CatalogueEntry
-        Its entry beside it.
-    found : str, optional
-        The SHA-256 of the file. Without it only the size is compared.
-
-    Raises
-    ------
-    ModelFileError
-        It has another size or SHA-256.
-    """
-    size = file.stat().st_size
-    what = None
-    if size != entry.size:
-        what = f"{size:,} bytes, not {entry.size:,}"
-    elif found is not None and found != entry.sha256:
-        what = f"the SHA-256 {found}, not {entry.sha256}"
-    if what is not None:
-        raise ModelFileError(
-            f"the file of the model {name} was changed after it was fetched: it has {what}",
-            where=file,
-            remedy=f"Remove it with 'hpa models remove {name}' and get it again.",
-        )
 
 
 def announce(name: str, entry: CatalogueEntry, folder: Path) -> None:
