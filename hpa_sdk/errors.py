@@ -64,6 +64,22 @@ class OutputError(HpaError):
     """A result can't be written to the requested file."""
 
 
+class CatalogueError(HpaError):
+    """A catalogue of models can't be read, or contradicts itself."""
+
+
+class DownloadError(HpaError):
+    """Data can't be fetched, or is not the requested data."""
+
+
+class TransientError(DownloadError):
+    """A failure of a download that a retry may solve: a cut connection, a busy server, a damaged copy."""
+
+
+class UnreachableError(TransientError):
+    """The server can't be reached at all."""
+
+
 class SettingError(HpaError):
     """A setting is out of its range."""
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from itertools import count
-from pathlib import Path
 from typing import Literal, NoReturn, Self, overload
 
 import numpy as np
@@ -26,6 +25,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
+from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
 
@@ -91,7 +91,8 @@ class Predictor:
         Parameters
         ----------
         model : str or os.PathLike
-            An ONNX file made by ``python -m export onnx``, or a package made by ``python -m export bioimageio``.
+            An ONNX file made by ``python -m export onnx``, or a package made by ``python -m export bioimageio``; or the
+            name of a model in a catalogue, which is fetched if it is not here.
         device : str
             ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"tensorrt"`` or ``"openvino"``. ``"auto"`` takes the
             best device that really works, and logs once why the better ones do not.
@@ -119,7 +120,10 @@ class Predictor:
         Raises
         ------
         ModelFileError
-            The file is missing, not an ONNX model, not of this contract, not as exported, or has another SHA-256.
+            The file is missing, not an ONNX model, not of this contract, not as exported, or has another SHA-256; or
+            no model has this name.
+        CatalogueError, DownloadError, OutputError
+            The model is named in a catalogue, but can't be fetched.
         ModelCardError
             The file has no card and none is given, or the card can't be used.
         DeviceError
@@ -129,7 +133,9 @@ class Predictor:
         """
         if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
             raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
-        content = ModelContent.read(Path(model), sha256=sha256)
+        named = resolve_model(model)
+        content = ModelContent.read(named.path, sha256=sha256)
+        named.check(content.identity)
         card = check_model(content, as_card(card), verify=verify)
         settings = SessionSettings(
             batch_size=batch_size,

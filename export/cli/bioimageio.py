@@ -8,12 +8,12 @@ import click
 
 from export.bioimageio.description import spdx_licence
 from export.bioimageio.package import export_bioimageio
-from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.cli.parameters import ModelPath, white_option
 from hpa_sdk.preprocessing import White
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=ModelPath())
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Zip file to write.")
 @click.option("--author", "authors", multiple=True, help="Name of an author; can be given again.")

@@ -8,12 +8,12 @@ import click
 
 from export.cli.variant_options import judge_fields_option
 from export.raw_planes.export import export_raw_planes
-from hpa_sdk.cli.parameters import white_option
+from hpa_sdk.cli.parameters import ModelPath, white_option
 from hpa_sdk.preprocessing import White
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=ModelPath())
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write.")
 @judge_fields_option

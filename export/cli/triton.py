@@ -9,12 +9,13 @@ import click
 
 from export.triton.config import Serving
 from export.triton.repository import export_triton
+from hpa_sdk.cli.parameters import ModelPath
 
 _USUAL = Serving()
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=ModelPath())
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model repository to add it to.")
 @click.option("--name", help="Name on the server. Default: the model's own.")
 @click.option("--max-batch", default=_USUAL.max_batch, show_default=True, help="Most fields a run.")

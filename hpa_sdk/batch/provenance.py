@@ -19,6 +19,7 @@ from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import escaped
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
+from hpa_sdk.models.model_names import origin_of
 from hpa_sdk.models.onnx_file import file_sha256
 
 _LIBRARIES = ("numpy", "opencv-python", "pillow", "onnxruntime", "onnxruntime-gpu")
@@ -59,6 +60,7 @@ class Provenance:
                 "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
                 # Whole, because it can be from a file of its own, or from a catalogue.
                 "card": msgspec.json.decode(card.to_json()),
+                "catalogue": origin_of(model),
             },
             "settings": dict(settings),
             "started": _now(),

@@ -15,7 +15,9 @@ from PIL import Image
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.inference.devices import load_onnxruntime
+from hpa_sdk.models.catalogue import known_models
 from hpa_sdk.models.model_content import ModelContent
+from hpa_sdk.models.model_store import ModelStore
 from hpa_sdk.models.network_form import Tensors
 from hpa_sdk.prediction import Prediction, Probabilities
 from hpa_sdk.predictor import Predictor
@@ -99,7 +101,7 @@ def open_baseline(name: str, predictor: Predictor, *, white: White | None, threa
     name : str
         - ``study-loop``: the study's loop with the same file in a plain onnxruntime session;
         - ``openvino``: the same file on that device;
-        - a model file: the other file, on the CPU;
+        - a model file or the name of a model: the other file, on the CPU;
         - ``MODULE:ARGUMENT``: what the function ``open_baseline`` of a module makes of an argument. In a checkout,
           ``benchmarks.keras_baseline:RUN`` is the study's loop with the Keras network of a run folder.
     predictor : Predictor
@@ -122,7 +124,7 @@ def open_baseline(name: str, predictor: Predictor, *, white: White | None, threa
             model.where, card=predictor.card, device=name, white=white, threads=threads, sha256=model.sha256
         )
         return OtherPredictor("the same file by OpenVINO", same)
-    if Path(name).is_file():
+    if Path(name).is_file() or name in known_models(ModelStore()):
         return OtherPredictor(Path(name).name, Predictor.load(name, device="cpu", white=white, threads=threads))
     module, separator, argument = name.partition(":")
     try:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hpa_sdk.bench.baselines import open_baseline
 from hpa_sdk.bench.report import as_json, measure
 from hpa_sdk.bench.text import as_text
-from hpa_sdk.cli.parameters import card_option, device_option, runtime_option, white_option
+from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, runtime_option, white_option
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -20,7 +20,7 @@ _AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measur
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=ModelPath())
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--against", metavar="OTHER", help=_AGAINST)
 @card_option

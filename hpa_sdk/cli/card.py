@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hpa_sdk.cli.model_text import model_text
+from hpa_sdk.cli.parameters import ModelPath
 from hpa_sdk.errors import SettingError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.card_file import card_template, read_card_file
@@ -22,7 +23,7 @@ def card() -> None:
 
 
 @card.command()
-@click.argument("model", type=_FILE)
+@click.argument("model", type=ModelPath())
 @click.option("-o", "--output", type=_FILE, default=Path("card.toml"), show_default=True, help="TOML file to write.")
 def init(model: Path, output: Path) -> None:
     """Write a card for MODEL, as far as its file shows what belongs into it, never over an existing file.
@@ -38,7 +39,7 @@ def init(model: Path, output: Path) -> None:
 
 
 @card.command()
-@click.argument("model", type=_FILE)
+@click.argument("model", type=ModelPath())
 @click.argument("card_file", metavar="CARD", type=_FILE)
 def check(model: Path, card_file: Path) -> None:
     """Check that CARD is complete and fits MODEL, and print it.

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from hpa_sdk.cli.parameters import card_option, device_option, white_option
+from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, white_option
 from hpa_sdk.errors import HpaError, SettingError, count_of
 from hpa_sdk.explain.occlusion import Grid, cover_and_ask
 from hpa_sdk.explain.overlay import Explained, write_maps, write_overlay
@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("model", type=_FILE)
+@click.argument("model", type=ModelPath())
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("-o", "--output", required=True, type=_FILE, help="PNG file to write.")
 @click.option("--label", "names", multiple=True, help="HPA name of a label. Default: those that are predicted.")

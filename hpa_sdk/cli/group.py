@@ -81,6 +81,7 @@ main = CommandGroup(
         "doctor": "doctor",
         "explain": "explain",
         "inspect": "inspect",
+        "models": "models",
         "predict": "predict",
         "report": "report",
         "serve": "serve",

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from hpa_sdk.cli.model_text import model_text
-from hpa_sdk.cli.parameters import card_option
+from hpa_sdk.cli.parameters import ModelPath, card_option
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.checksum import checksum_matches, weights_match
 from hpa_sdk.models.contract import read_model
@@ -17,7 +17,7 @@ from hpa_sdk.models.model_content import ModelContent
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=ModelPath())
 @card_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(model: Path, card: Path | None, as_json: bool) -> None:

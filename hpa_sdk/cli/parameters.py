@@ -6,8 +6,56 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from hpa_sdk.preprocessing import White
+
+
+def _completions(incomplete: str) -> list[CompletionItem]:
+    from hpa_sdk.errors import HpaError  # noqa: PLC0415 - only for completion
+    from hpa_sdk.models.catalogue import known_models  # noqa: PLC0415
+    from hpa_sdk.models.model_store import ModelStore  # noqa: PLC0415
+
+    try:
+        known = known_models(ModelStore())
+    except HpaError:  # a shell shows no messages here
+        return []
+    return [
+        CompletionItem(name, help=each.entry.title)
+        for name, each in sorted(known.items())
+        if name.startswith(incomplete)
+    ]
+
+
+class ModelName(click.ParamType[str]):
+    """The name of a model in a catalogue."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Read a name; whether a model has it is checked when it is used."""
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """Complete names."""
+        return _completions(incomplete)
+
+
+class ModelPath(click.Path):
+    """A model file, or the name of a model in a catalogue, which is fetched if it is not here."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of the file."""
+        from hpa_sdk.models.model_names import resolve_model  # noqa: PLC0415 - --help must not wait for it
+
+        return super().convert(resolve_model(value).path, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete names and files."""
+        return _completions(incomplete) + super().shell_complete(ctx, param, incomplete)
 
 
 class WhiteLevel(click.ParamType[White]):

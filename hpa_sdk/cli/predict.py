@@ -15,7 +15,7 @@ from hpa_sdk.batch.answers import NoCache
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, Run, open_run
-from hpa_sdk.cli.parameters import Threshold, card_option, device_option, runtime_option, white_option
+from hpa_sdk.cli.parameters import ModelPath, Threshold, card_option, device_option, runtime_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
 from hpa_sdk.errors import SettingError, count_of
@@ -28,7 +28,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=ModelPath())
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File to write. Default, and - : the standard output."

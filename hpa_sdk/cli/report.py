@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from hpa_sdk.cli.parameters import Threshold, card_option
+from hpa_sdk.cli.parameters import ModelPath, Threshold, card_option
 from hpa_sdk.errors import count_of
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.report.build import LARGEST, Sources, make_report
@@ -22,7 +22,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--contact-sheet", type=_FILE, help="PNG file to write, with the fields most worth a look.")
 @click.option("--planes", multiple=True, type=_FILE, help="What was given to hpa predict: folder, table or file.")
 @click.option("--truth", type=_FILE, help="Table with the columns Id and Target, to judge the results.")
-@click.option("--model", type=_FILE, help="Model that made the results: its card and thresholds are shown.")
+@click.option("--model", type=ModelPath(), help="Model that made the results: its card and thresholds are shown.")
 @card_option
 @click.option("--threshold", type=Threshold(), help="As it was given to hpa predict.")
 @click.option("--station", type=_FILE, help="Station file by which hpa watch read the fields.")

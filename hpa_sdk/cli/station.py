@@ -17,6 +17,7 @@ from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.fields.white_level import Levels
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.workstation.station import Station, read_station, write_template
 
@@ -51,7 +52,7 @@ def check(station_file: Path, folder: Path | None) -> None:
     rules = read_station(station_file)
     failures = _check_folders(rules, folder)
     try:
-        _, card = read_model(rules.model, as_card(rules.card))
+        _, card = read_model(resolve_model(rules.model).path, as_card(rules.card))
         rules = for_model(card, rules)
     except HpaError as error:
         failures.insert(0, f"model: {error}")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import msgspec
 
-from hpa_sdk.cli.parameters import card_option
+from hpa_sdk.cli.parameters import ModelPath, card_option
 from hpa_sdk.errors import SettingError
 from hpa_sdk.workstation.station import Station
 
@@ -28,7 +28,7 @@ def station_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _OPTIONS = (
-    click.argument("file", metavar="STATION|MODEL", type=click.Path(path_type=Path)),
+    click.argument("file", metavar="STATION|MODEL", type=ModelPath()),
     click.argument("folder", required=False, type=click.Path(path_type=Path)),
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.  [default: FOLDER]"),
     card_option,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,18 @@ from filelock import FileLock, Timeout
 
 from hpa_sdk.errors import OutputError
 
+_log = logging.getLogger("hpa_sdk")
+
 
 @contextmanager
 def hold_lock(
-    lock_file: Path, *, busy: Callable[[], OutputError], no_lock: Callable[[Exception], OutputError]
+    lock_file: Path,
+    *,
+    busy: Callable[[], OutputError],
+    no_lock: Callable[[Exception], OutputError],
+    patience: float = 0,
 ) -> Iterator[None]:
-    """Hold a lock file during the block. Fail at once if another process holds it.
+    """Hold a lock file during the block. Fail if another process holds it.
 
     The operating system releases the lock when its process ends, for any reason. The lock file stays: removing it
     could break the lock of a process that is just starting.
@@ -28,15 +35,23 @@ def hold_lock(
         Returns the error to raise if another process holds the lock.
     no_lock : callable
         Returns the error to raise if the file can't be locked, from the error of the operating system.
+    patience : float
+        Seconds to wait for another process to release it.
 
     Raises
     ------
     OutputError
         One of these two errors.
     """
-    lock = FileLock(lock_file, timeout=0)
+    lock = FileLock(lock_file)
     try:
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not patience:
+                raise
+            _log.warning("%s: another process holds this lock; waiting", lock_file)
+            lock.acquire(timeout=patience)
     except Timeout as error:
         raise busy() from error
     except (OSError, NotImplementedError) as error:

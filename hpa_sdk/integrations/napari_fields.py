@@ -15,6 +15,7 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import ChannelNames, fold
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.trained_scale import stack_rules_of, to_trained_scale
+from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import Planes, White
@@ -128,7 +129,7 @@ class LoadedModel:
         ModelFileError, ModelCardError, DeviceError
             As for `hpa_sdk.Predictor.load`.
         """
-        model = model.absolute()
+        model = resolve_model(model).path.absolute()
         if self._loaded is None or self._loaded[:2] != (model, device) or not self._loaded[2].model.is_on_disk():
             self._loaded = None  # one model at a time in memory
             self._loaded = model, device, Predictor.load(model, device=device)

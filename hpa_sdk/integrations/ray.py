@@ -24,6 +24,7 @@ from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
+from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -180,7 +181,7 @@ class RayPredictor:
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         cpus = threads or 1
-        options |= {"threads": cpus, "model": str(model.resolve())}
+        options |= {"threads": cpus, "model": str(resolve_model(model).path.resolve())}
         resources = _resources(options, cpus)
         _count_slots(resources)
         look = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"])(_look)

@@ -8,6 +8,7 @@ from hpa_sdk.errors import ModelCardError, ModelFileError
 from hpa_sdk.models.checksum import check_checksum, check_weights
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.model_content import ModelContent
+from hpa_sdk.models.model_names import catalogue_card
 from hpa_sdk.models.onnx_file import OnnxFile, TensorForm, describe_onnx, read_onnx
 from hpa_sdk.preprocessing import Preprocessing
 
@@ -123,7 +124,7 @@ def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, ve
 
 
 def read_card(file: OnnxFile) -> ModelCard:
-    """Read the card in a model file.
+    """Read the card in a model file, or else that of the catalogue beside a fetched model.
 
     Raises
     ------
@@ -131,6 +132,8 @@ def read_card(file: OnnxFile) -> ModelCard:
         The file has no card, or a card that can't be used.
     """
     text = file.metadata.get(METADATA_KEY)
+    if text is None and (card := catalogue_card(file.path)) is not None:
+        return card
     if text is None:
         raise ModelCardError(
             "the model carries no card",

@@ -12,6 +12,7 @@ import msgspec
 from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import Count, FieldRules, Positive, Table
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.models.model_names import looks_like_name
 from hpa_sdk.workstation.station_text import read_toml
 
 _BUILT_IN = (dt.datetime, dt.date, dt.time)  # types of TOML in addition to numbers and texts
@@ -41,7 +42,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
     Attributes
     ----------
     model, watch, output : pathlib.Path
-        The model file, the folder that the microscope writes to, and the one for answers.
+        The model file or its name in a catalogue, the folder that the microscope writes to, and the one for answers.
     card : pathlib.Path or None
         TOML file with the model card of a model that has none.
     device : str
@@ -70,7 +71,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
 def read_station(path: Path) -> Station:
     """Read a station file.
 
-    Relative paths in it start at its own folder.
+    Relative paths in it start at its own folder. The model may also be the name of one in a catalogue.
 
     Raises
     ------
@@ -84,10 +85,13 @@ def read_station(path: Path) -> Station:
         return (path.parent / value).absolute()
 
     try:
-        station = msgspec.convert(read_toml(path), Station, dec_hook=to_path, builtin_types=_BUILT_IN)
+        table = read_toml(path)
+        station = msgspec.convert(table, Station, dec_hook=to_path, builtin_types=_BUILT_IN)
         station.check()
     except (ValueError, RecursionError) as error:  # from msgspec, and from the checks of the station
         raise SettingError(str(error), where=path, remedy="Correct this key of the station file.") from error
+    if looks_like_name(table["model"]) and not station.model.exists():
+        return msgspec.structs.replace(station, model=Path(table["model"]))
     return station
 
 

@@ -22,11 +22,18 @@ from training.download.url_pattern import UrlPattern
 Answer = Callable[["Handler", bytes], None]
 
 
+@lru_cache
+def picture_at(path: str) -> bytes:
+    channel = Channel(path.rpartition("_")[2].removesuffix(".jpg"))
+    return jpeg(pseudocolour(make_plane(len(path) + list(Channel).index(channel)), COLOURS[channel]))
+
+
 @dataclass
 class Site:
-    """A server of planes whose answers can be replaced, path by path."""
+    """A server of planes, or other content, whose answers can be replaced, path by path."""
 
     url: str = ""
+    content: Callable[[str], bytes] = picture_at
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     requests: dict[str, list[dict[str, str]]] = field(default_factory=lambda: defaultdict(list))
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -40,7 +47,7 @@ class Site:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives the next scripted answer of a path; then, and elsewhere, the plane."""
+    """Gives the next scripted answer of a path; then, and elsewhere, the content."""
 
     site: Site
 
@@ -49,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             self.site.requests[self.path].append(dict(self.headers.items()))
             scripted = self.site.answers.get(self.path, [])
             answer = scripted.pop(0) if scripted else whole
-        answer(self, picture_at(self.path))
+        answer(self, self.site.content(self.path))
 
     def log_message(self, *_: Any) -> None:
         """Be silent."""
@@ -59,12 +66,6 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
-
-
-@lru_cache
-def picture_at(path: str) -> bytes:
-    channel = Channel(path.rpartition("_")[2].removesuffix(".jpg"))
-    return jpeg(pseudocolour(make_plane(len(path) + list(Channel).index(channel)), COLOURS[channel]))
 
 
 def whole(handler: Handler, content: bytes) -> None:
@@ -133,8 +134,8 @@ def trickle(handler: Handler, content: bytes) -> None:
 
 
 @contextmanager
-def serve() -> Iterator[Site]:
-    site = Site()
+def serve(content: Callable[[str], bytes] = picture_at) -> Iterator[Site]:
+    site = Site(content=content)
     handler = type("OwnHandler", (Handler,), {"site": site})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that hang up are part of this

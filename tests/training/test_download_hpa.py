@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpa_sdk.errors import OutputError
+from hpa_sdk.errors import DownloadError, OutputError, UnreachableError
 from hpa_sdk.fields.reading import read_plane, read_planes
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.labels import Label
@@ -42,8 +42,7 @@ from tests.training.plane_server import (
 )
 from tests.training.recorded_rate_limit import record_rate_limit
 from training.data.dataset import read_dataset
-from training.download import hpa, partial_file, workers
-from training.download.errors import DownloadError, UnreachableError
+from training.download import hpa, published_planes, workers
 from training.download.fetch import RetryPolicy
 from training.download.hpa import HpaDownload, download_hpa
 from training.download.url_pattern import HPA_V18, UrlPattern
@@ -221,7 +220,7 @@ def test_a_length_that_is_not_given_is_no_fault(site: Site, tmp_path: Path) -> N
 def test_a_file_that_is_too_large_is_not_taken(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
-    monkeypatch.setattr(partial_file, "MAX_BYTES", 60_000)
+    monkeypatch.setattr(published_planes, "MAX_BYTES", 60_000)
     site.answers[VICTIM] = [lambda handler, _: answer(handler, bytes(70_000))]
     assert reasons(download(site, tmp_path / "out")) == ["the file is larger than 60,000 bytes"]
     assert len(site.requests[VICTIM]) == 1

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import requests
 
+from hpa_sdk.errors import DownloadError
 from tests.small import make_field
 from tests.training.plane_server import Handler, Site, invoke, whole
 from training.data.dataset import read_dataset
 from training.download import kaggle
-from training.download.errors import DownloadError
 
 # They have no types.
 kagglehub: Any = import_module("kagglehub")

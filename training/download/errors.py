@@ -1,20 +1,8 @@
-"""What can go wrong while data is fetched."""
+"""What can stop a run that fetches data."""
 
 from __future__ import annotations
 
-from hpa_sdk.errors import HpaError
-
-
-class DownloadError(HpaError):
-    """Data can't be fetched, or is not the requested data."""
-
-
-class TransientError(DownloadError):
-    """A failure that a retry may solve: a cut connection, a busy server, a damaged copy."""
-
-
-class UnreachableError(TransientError):
-    """The server can't be reached at all."""
+from hpa_sdk.errors import DownloadError
 
 
 class StoppedError(DownloadError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -15,9 +16,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from tenacity.nap import sleep_using_event
 
 from hpa_sdk import __version__
-from hpa_sdk.errors import HpaError
-from training.download.errors import DownloadError, StoppedError, TransientError, UnreachableError
-from training.download.partial_file import PartialFile
+from hpa_sdk.errors import DownloadError, HpaError, TransientError, UnreachableError
+from hpa_sdk.files.partial_file import PartialFile
+from training.download.errors import StoppedError
 from training.download.rate_limit import RateLimit
 
 Result = TypeVar("Result")
@@ -124,7 +125,10 @@ class Fetcher:
         try:
             with self._client.stream("GET", url, headers=partial.range_headers()) as response:
                 self._check_status(response, partial)
-                partial.receive(response, self._chunks(response))
+                with closing(partial):
+                    partial.begin(response.status_code, response.headers)
+                    for chunk in self._chunks(response):
+                        partial.write(chunk)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise UnreachableError(f"the server can't be reached ({error})", remedy="Check the network.") from error
         except httpx.TransportError as error:

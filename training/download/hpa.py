@@ -12,12 +12,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hpa_sdk.errors import OutputError
+from hpa_sdk.errors import OutputError, UnreachableError
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.tables import parse_indices, read_columns
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
-from training.download.errors import UnreachableError
 from training.download.fetch import Fetcher, RetryPolicy
 from training.download.published_planes import PublishedPlanes, Shape
 from training.download.tables import LABEL_TABLE, PLANE_FOLDER, PlaneFailure, write_failures, write_label_table

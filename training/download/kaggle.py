@@ -10,10 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from hpa_sdk.errors import OutputError
+from hpa_sdk.errors import DownloadError, OutputError
 from hpa_sdk.fields.tables import read_columns
 from training.data.dataset import read_label_table
-from training.download.errors import DownloadError
 from training.download.kaggle_errors import raise_kaggle_errors, status_of
 from training.download.kaggle_planes import check_planes, place_planes
 from training.download.tables import LABEL_TABLE, PLANE_FOLDER, PlaneFailure, write_failures, write_label_table

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from hpa_sdk.errors import OutputError
-from training.download.errors import DownloadError, UnreachableError
+from hpa_sdk.errors import DownloadError, OutputError, UnreachableError
 
 _SIGN_IN = (
     "Make an API token at https://www.kaggle.com/settings/api, put it into the environment variable KAGGLE_API_TOKEN or"

@@ -12,10 +12,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
-from hpa_sdk.errors import PlaneError
+from hpa_sdk.errors import DownloadError, PlaneError
 from hpa_sdk.fields.reading import read_plane
 from hpa_sdk.fields.samples import Channel
-from training.download.errors import DownloadError
 
 SIDE = 512
 """Height and width of the planes in pixels."""

@@ -7,19 +7,22 @@ from pathlib import Path
 
 from PIL import Image
 
-from hpa_sdk.errors import HpaError, OutputError, PlaneError
+from hpa_sdk.errors import HpaError, OutputError, PlaneError, TransientError, UnreachableError
 from hpa_sdk.fields.reading import read_plane
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.files.partial_file import PartialFile
 from training.data.hpa_format import DamagedPictureError, plane_of_jpeg
-from training.download.errors import StoppedError, TransientError, UnreachableError
+from training.download.errors import StoppedError
 from training.download.fetch import Fetcher
-from training.download.partial_file import PartialFile
 from training.download.tables import PlaneFailure
 from training.download.url_pattern import UrlPattern
 
 OFFLINE_AFTER = 24
 """After this number of planes in a row without a connection to the server the run ends: the network is down."""
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Largest file that is fetched; the published JPEG of a plane of 2048 x 2048 pixels has about 2 MB."""
 
 _FAST_COMPRESSION = 1
 
@@ -113,7 +116,7 @@ class PublishedPlanes:
                 Image.fromarray(plane).save(partial, format="PNG", compress_level=_FAST_COMPRESSION)
             return plane.shape
 
-        partial = PartialFile(self._partial_folder / f"{field_id}_{channel}")
+        partial = PartialFile(self._partial_folder / f"{field_id}_{channel}", largest=MAX_BYTES)
         return self._fetcher.fetch(self._pattern.url(field_id, channel), partial, keep)
 
     def _count(self, error: Exception | None) -> None:

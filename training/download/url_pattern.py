@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import httpx
 
+from hpa_sdk.errors import DownloadError
 from hpa_sdk.fields.samples import Channel
-from training.download.errors import DownloadError
 
 HPA_V18 = "http://v18.proteinatlas.org/images/{folder}/{rest}_{channel}.jpg"
 """Address of the planes of the field ``<folder>_<rest>`` in release 18 of the Human Protein Atlas."""
