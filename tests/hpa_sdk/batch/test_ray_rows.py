@@ -19,10 +19,12 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import escaped
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
 from tests.small import make_field, random_planes, write_planes
+from tests.stand_ins import SINGLE_CELL, THREE_CHANNELS, Interface, card_of, write_stand_in
 
 
 class Dataset:
@@ -99,10 +101,25 @@ def test_a_dataset_of_ids_and_files_alone_is_predicted(integration: Any, model: 
     np.testing.assert_array_equal(answers["probabilities"][0].as_py(), expected.probabilities)
 
 
-def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: Path) -> str:
+@pytest.mark.parametrize("interface", [SINGLE_CELL, THREE_CHANNELS], ids=["19 classes", "three channels"])
+def test_networks_from_elsewhere_answer_as_here(integration: Any, tmp_path: Path, interface: Interface) -> None:
+    path, card = write_stand_in(tmp_path / "network.onnx", interface), card_of(interface)
+    rng = np.random.default_rng(3)
+    samples = [make_field(tmp_path / "fields", name, rng) for name in "abc"]
+    samples[1].files[1].unlink()
+    if interface is THREE_CHANNELS:
+        samples[0].files[3].unlink()
+    table = same_of_both(integration, path, samples, tmp_path, card)
+    assert table.startswith(f"id,labels,indices,error,{interface.scheme.names[0]},")
+    assert "the green plane is missing" in table
+
+
+def same_of_both(
+    integration: Any, model: Path, samples: list[Sample], folder: Path, card: ModelCard | None = None
+) -> str:
     """Answer here and by the stand-in, and give the table that both make."""
-    predictor = Predictor.load(model, device="cpu", threads=1)
-    options = {"model": str(model), "device": "cpu", "threads": 1}
+    predictor = Predictor.load(model, card=card, device="cpu", threads=1)
+    options = {"model": str(model), "card": card, "device": "cpu", "threads": 1}
     spread = integration.RayPredictor(
         options,
         predictor.card,
@@ -118,7 +135,7 @@ def same_of_both(integration: Any, model: Path, samples: list[Sample], folder: P
 
 
 def written(engine: Any, samples: list[Sample], out: Path) -> str:
-    with open_writer(out, "csv") as writer:
+    with open_writer(out, "csv", engine.card.label_scheme) as writer:
         for answer in engine.stream(iter(samples)):
             writer.write(answer)
     return out.read_text(encoding="utf-8")

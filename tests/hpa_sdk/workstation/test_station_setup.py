@@ -25,7 +25,8 @@ def test_a_predictor_gets_all_that_the_station_says(
     monkeypatch.setattr(Predictor, "load", load_recorded)
     station = make_station(tmp_path, model, text="gpu_memory = 3\nthreshold = 0.25", files=f"white = {white}")
     predictor = load_predictor(station)
-    assert received == {"model": model, "device": "cpu", "gpu_memory": 3, "threshold": 0.25, "white": given}
+    expected = {"model": model, "card": None, "device": "cpu", "gpu_memory": 3, "threshold": 0.25, "white": given}
+    assert received == expected
     assert set(predictor.thresholds.tolist()) == {0.25}
 
 
