@@ -11,10 +11,11 @@ from typing import cast
 
 import msgspec
 
-from hpa_sdk.errors import SettingError
+from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.rules import ChannelNames, fold
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.trained_scale import stack_rules_of, to_trained_scale
+from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
@@ -134,6 +135,15 @@ class LoadedModel:
             self._loaded = None  # one model at a time in memory
             self._loaded = model, device, Predictor.load(model, device=device)
         return self._loaded[2]
+
+
+def channels_of(model: Path) -> tuple[Channel, ...]:
+    """Return the channels that a model takes: all, if its file can't be read yet. Loading it says why."""
+    try:
+        _, card = read_model(model)
+    except HpaError:
+        return tuple(Channel)
+    return tuple(channel for channel in Channel if channel in card.preprocessing.channels)
 
 
 def classify(

@@ -61,8 +61,10 @@ class View:
     thick: bool = False
 
 
-def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldPlanes:
-    """Combine the planes that are shown of four layers.
+def planes_of(
+    layers: Mapping[Channel, ImageLayer | None], view: View, channels: Sequence[Channel] = tuple(Channel)
+) -> FieldPlanes:
+    """Combine the planes that are shown of the layers.
 
     Parameters
     ----------
@@ -70,6 +72,8 @@ def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldP
         The layer of each channel.
     view : View
         What is shown: for a layer with more than two dimensions, the plane that napari shows is used.
+    channels : sequence of Channel
+        The channels that the model takes, in the order of `Channel`. The planes of others are black.
 
     Returns
     -------
@@ -82,10 +86,10 @@ def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldP
         A channel has no layer, two have the same one, a layer is in colour or not of 8 or 16 bits, the viewer shows no
         plane of it, or the planes differ in size or depth, or don't coincide.
     """
-    open_channels = [channel for channel in Channel if layers.get(channel) is None]
+    open_channels = [channel for channel in channels if layers.get(channel) is None]
     if open_channels:
         raise PlaneError(f"no layer is {' or '.join(open_channels)}", remedy="Choose a layer for each channel.")
-    chosen = [cast("ImageLayer", layers[channel]) for channel in Channel]
+    chosen = [cast("ImageLayer", layers[channel]) for channel in channels]
     for at, layer in enumerate(chosen):
         if any(layer is other for other in chosen[:at]):
             raise PlaneError(
@@ -94,11 +98,11 @@ def planes_of(layers: Mapping[Channel, ImageLayer | None], view: View) -> FieldP
     data = [_data_of(layer) for layer in chosen]
     positions = [_position(layer, own.shape, view) for layer, own in zip(chosen, data, strict=True)]
     planes = [np.asarray(own[position]) for own, position in zip(data, positions, strict=True)]
-    merged = stack_planes(dict(zip(Channel, planes, strict=True)), Path(chosen[0].name))
+    merged = stack_planes(dict(zip(channels, planes, strict=True)), Path(chosen[0].name))
     _check_overlay(chosen, view, merged.shape[1:])
     notes = [
         f"{channel} is " + f"plane {', '.join(map(str, position))} of " * bool(position) + f"layer {layer.name!r}"
-        for channel, layer, position in zip(Channel, chosen, positions, strict=True)
+        for channel, layer, position in zip(channels, chosen, positions, strict=True)
     ]
     return FieldPlanes(merged, notes=tuple(notes))
 

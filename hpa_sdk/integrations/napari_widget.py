@@ -32,6 +32,7 @@ from hpa_sdk.inference.devices import KINDS
 from hpa_sdk.integrations.napari_fields import (
     Classified,
     LoadedModel,
+    channels_of,
     classify,
     guess_channels,
     names_of,
@@ -202,15 +203,16 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
 
     def classify(self) -> None:
         """Classify the field in the background; the answer is shown when it is ready."""
-        chosen = {channel: box.currentData() for channel, box in self.channels.items()}
+        model, device = Path(self.model.text()), self.device.currentText()
+        taken = channels_of(model)
+        chosen = {channel: self.channels[channel].currentData() for channel in taken}
         try:
-            field = planes_of(chosen, self._view(chosen.values()))
+            field = planes_of(chosen, self._view(chosen.values()), taken)
             white = white_of(self.white.currentText())
         except HpaError as error:
             self._fail(error)
             return
-        model, device = Path(self.model.text()), self.device.currentText()
-        name = chosen[Channel.GREEN].name
+        name = chosen[taken[0]].name
         of_layers = self._pixel_size_of_layers()
         pixel_size = self.pixel_size.value() if self._typed_pixel_size else of_layers
         notes = field.notes

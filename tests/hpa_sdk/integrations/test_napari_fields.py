@@ -84,6 +84,17 @@ def layers_of(planes: Any) -> dict[Channel, Any]:
     return {channel: Layer(str(channel), plane) for channel, plane in zip(Channel, planes, strict=True)}
 
 
+def test_a_channel_that_the_model_does_not_take_needs_no_layer() -> None:
+    planes = random_planes(RNG, side=20)
+    taken = (Channel.RED, Channel.GREEN, Channel.BLUE)
+    layers = {**layers_of(planes), Channel.YELLOW: None}
+    found = planes_of(layers, view(0, 0), taken)
+    np.testing.assert_array_equal(found.planes, np.stack([*planes[:3], planes[3] * 0]))
+    assert len(found.notes) == 3
+    with pytest.raises(PlaneError, match="no layer is yellow"):
+        planes_of(layers, view(0, 0))
+
+
 def test_the_planes_that_are_shown_are_taken() -> None:
     planes = random_planes(RNG, side=20)
     found = planes_of(layers_of(planes), view(0, 0))
