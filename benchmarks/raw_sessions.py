@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,11 @@ def measure(model: Path, card: Path | None, rounds: int, seconds: float) -> dict
         fields: np.ndarray = np.random.default_rng(0).random(batch.shape).astype(batch.dtype)
         raw = [_open(model) for _ in range(usable_cores())]
         (taken,) = raw[0].get_inputs()
-        measures: dict[str, Callable[[], float]] = {
-            RAW: lambda: _rate(
-                [lambda one=one: one.run(None, {taken.name: fields}) for one in raw], len(fields), seconds
-            ),
-            SDK: lambda: _rate([lambda: session.run(fields)] * session.plan.parallel_runs, len(fields), seconds),
+        candidates: dict[str, list[Callable[[], object]]] = {
+            RAW: [partial(one.run, None, {taken.name: fields}) for one in raw],
+            SDK: [partial(session.run, fields)] * session.plan.parallel_runs,
         }
+        measures = {name: partial(_rate, runs, len(fields), seconds) for name, runs in candidates.items()}
         for _ in in_turn(measures, 1):  # warm-up: first runs allocate memory
             pass
         rows = list(tqdm(in_turn(measures, rounds), total=rounds, unit=" rounds", disable=None))
