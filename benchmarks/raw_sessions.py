@@ -53,7 +53,9 @@ def measure(model: Path, card: Path | None, rounds: int, seconds: float) -> dict
             RAW: [partial(one.run, None, {taken.name: fields}) for one in raw],
             SDK: [partial(session.run, fields)] * session.plan.parallel_runs,
         }
-        measures = {name: partial(_rate, runs, len(fields), seconds) for name, runs in candidates.items()}
+        measures: dict[str, Callable[[], float]] = {
+            name: partial(_rate, runs, len(fields), seconds) for name, runs in candidates.items()
+        }
         for _ in in_turn(measures, 1):  # warm-up: first runs allocate memory
             pass
         rows = list(tqdm(in_turn(measures, rounds), total=rounds, unit=" rounds", disable=None))
