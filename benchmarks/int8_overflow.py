@@ -46,14 +46,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=16, help="fields to compare on")
     parser.add_argument("-o", "--out", type=Path, required=True, help="JSON to write")
     options = parser.parse_args()
-    fields = read_fields(options.fields, least=LEAST_FIELDS)
-    models = {model.name: _measure(model, fields, options.count) for model in options.models}
+    models = {model.name: _measure(model, options.fields, options.count) for model in options.models}
     write_figures(options.out, {"fields": options.count, "models": models})
 
 
-def _measure(model: Path, fields: Fields, count: int) -> dict[str, Any]:
+def _measure(model: Path, data: Path, count: int) -> dict[str, Any]:
     with TemporaryDirectory() as work:
         parent = read_parent(model, Path(work) / "int8.onnx")
+        fields = read_fields(data, parent.card, least=LEAST_FIELDS)
         quantizer = Quantizer(parent, fields.first(LEAST_FIELDS), Path(work))
         images = _images(parent.card, fields.first(count))
         fp32 = _open(model, session_entries())

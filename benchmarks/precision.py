@@ -19,10 +19,9 @@ import numpy as np
 from export.fields import read_fields
 from export.variants.agreement import answer, compare
 from export.variants.speed import measure_cpu_times
-from hpa_sdk.fields.reading import read_planes
+from export.variants.variant import Parent
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.models.contract import read_card
-from hpa_sdk.models.onnx_file import read_onnx
+from hpa_sdk.models.contract import read_model
 
 
 def main() -> None:
@@ -69,14 +68,14 @@ def measure(parent: Path, variants: list[Path], data: Path, *, count: int, pairs
     list of dict
         For each variant its shares of CPU time and size, and the attributes of `export.variants.agreement.Agreement`.
     """
-    card = read_card(read_onnx(parent))
-    fields = read_fields(data, least=1)
-    judged = fields.take(range(min(count, len(fields.samples))))
-    image = card.preprocessing(read_planes(judged.samples[0]))
+    file, card = read_model(parent)
+    original = Parent(parent, card, file)
+    judged = read_fields(data, card, least=1).first(count)
+    image = next(judged.images(card.preprocessing))
     expected = answer(parent, card, judged)
     rows = []
     for variant in variants:
-        times = measure_cpu_times([parent, variant], {"image": image[np.newaxis]}, rounds=pairs)
+        times = measure_cpu_times([parent, variant], original.inputs_of(image), rounds=pairs)
         shares = times[:, 1] / times[:, 0]
         agreement = compare(expected, answer(variant, card, judged), card, judged)
         rows.append(

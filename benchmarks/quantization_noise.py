@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as work:
         parent = read_parent(options.model, Path(work) / "int8.onnx")
-        held_out = read_fields(options.held_out, least=LEAST_FIELDS)
+        held_out = read_fields(options.held_out, parent.card, least=LEAST_FIELDS)
         expected = answer(parent.path, parent.card, held_out)
         used = (expected > _IN_USE).any(axis=0)
         margin = np.abs(log_odds(expected) - log_odds(np.array(parent.card.thresholds)))[:, used].min(axis=1)
@@ -43,7 +43,8 @@ def main() -> None:
         click.echo(
             "  " + " ".join(f"{each:.3f}" for each in np.sort(margin)[:10]) + f"; median {np.median(margin):.2f}"
         )
-        quantizer = Quantizer(parent, read_fields(options.fields, least=LEAST_FIELDS).first(LEAST_FIELDS), Path(work))
+        calibration = read_fields(options.fields, parent.card, least=LEAST_FIELDS).first(LEAST_FIELDS)
+        quantizer = Quantizer(parent, calibration, Path(work))
         convolutions = quantizer.convolutions
         groups = [tuple(group) for group in np.array_split(convolutions, min(options.groups, len(convolutions)))]
         for group in (convolutions, *groups):

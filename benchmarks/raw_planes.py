@@ -40,7 +40,7 @@ def main() -> None:
     fields = [read_planes(sample) for sample in islice(find_samples(options.fields), options.count)]
     with TemporaryDirectory() as folder:
         raw = Path(folder) / "planes.onnx"
-        onnx.save(with_raw_planes(onnx.load(options.model), card.preprocessing), raw)
+        onnx.save(with_raw_planes(onnx.load(options.model), card), raw)
         host = Predictor.load(options.model, device="cpu")
         graph = Predictor.load(raw, device="cpu", card=in_graph)
         for height, width in SIZES:

@@ -16,10 +16,11 @@ from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.tables import parse_labels, read_columns
+from hpa_sdk.fields.tables import parse_labels_of, read_columns
 from hpa_sdk.files.file_state import FileState
-from hpa_sdk.labels import Label
-from hpa_sdk.preprocessing import Image, Preprocessing, White
+from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import ChannelName, Image, Preprocessing, White
 
 LEAST_FIELDS = 32
 """Smallest number of fields for ranges of activations or for a share of equal label sets."""
@@ -39,7 +40,9 @@ class Fields:
     samples : tuple of Sample
         The fields.
     targets : numpy.ndarray or None
-        bool of shape (fields, 28): whether the field has the class; None if there are no labels.
+        bool of shape (fields, classes): whether the field has the class; None if there are no labels.
+    channels : tuple of str
+        The planes that the network takes. The others are neither read nor compared.
     white : optional
         White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     """
@@ -47,6 +50,7 @@ class Fields:
     name: str
     samples: tuple[Sample, ...]
     targets: npt.NDArray[np.bool_] | None
+    channels: tuple[ChannelName, ...]
     white: White | None = None
     _read: dict[str, tuple[FileState, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -64,7 +68,7 @@ class Fields:
 
         A field is identified by its files, for any spelling of their paths, and a copy by the content of its files.
         """
-        taken = UsedFields(sample for other in others for sample in other.samples)
+        taken = UsedFields((sample for other in others for sample in other.samples), self.channels)
         return self.take(list(islice((row for row, sample in enumerate(self.samples) if sample not in taken), most)))
 
     def record(self, sample: Sample, files: tuple[FileState, ...]) -> None:
@@ -92,12 +96,12 @@ class Fields:
             A field can't be read, was changed since it was read before, or has 16 bits and no white level is known.
         """
         for sample in self.samples:
-            found = read_field(sample)
+            found = read_field(sample, self.channels)
             self.record(sample, found.files)
             yield preprocessing(found.planes, white=self.white, where=sample.files[0])
 
 
-def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields:
+def read_fields(data: Path, card: ModelCard, *, least: int, white: White | None = None) -> Fields:
     """Read fields in a fixed order that is independent of the order of the table.
 
     So the parts of a table that is sorted by class or plate are similar.
@@ -106,6 +110,8 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
     ----------
     data : pathlib.Path
         A table in the Kaggle form or the Human Protein Atlas's own, a folder with ``train.csv``, or one of planes.
+    card : ModelCard
+        Gives the channels to read and the classes of the labels.
     least : int
         Smallest number of fields to accept.
     white : optional
@@ -114,7 +120,8 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
     Raises
     ------
     TableError
-        There are fewer fields, the table can't be read or is written while it is read, or a label is none of the 28.
+        There are fewer fields, the table can't be read or is written while it is read, or a label is none of the
+        card's.
     SampleError
         There is no field.
     """
@@ -127,8 +134,8 @@ def read_fields(data: Path, *, least: int, white: White | None = None) -> Fields
             where=data,
             remedy="Name a folder or table with more fields of the kind that the network was fitted on.",
         )
-    targets = _read_targets(source, samples) if listed and _has_targets(source) else None
-    return Fields(_name(source), samples, targets, white).take(
+    targets = _read_targets(source, samples, card.label_scheme) if listed and _has_targets(source) else None
+    return Fields(_name(source), samples, targets, card.preprocessing.channels, white).take(
         np.random.default_rng(_SEED).permutation(len(samples)).tolist()
     )
 
@@ -152,11 +159,12 @@ def _has_targets(table: Path) -> bool:
         return "Target" in next(csv.reader(file), [])
 
 
-def _read_targets(table: Path, samples: Sequence[Sample]) -> npt.NDArray[np.bool_]:
+def _read_targets(table: Path, samples: Sequence[Sample], scheme: LabelScheme) -> npt.NDArray[np.bool_]:
     ids, rows = [], []
     for line, (sample_id, target) in read_columns(table, "Id", "Target"):
         ids.append(sample_id)
-        rows.append(np.isin(np.arange(len(Label)), parse_labels(target, line, table)))
+        present = [int(label) for label in parse_labels_of(scheme, target, line, table)]
+        rows.append(np.isin(np.arange(len(scheme)), present))
     # The table is read twice, and rows of targets are matched to samples by position.
     if ids != [sample.id for sample in samples]:
         raise TableError(

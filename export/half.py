@@ -37,7 +37,7 @@ def export_fp16(
     Parameters
     ----------
     model : pathlib.Path
-        An fp32 file made by ``python -m export onnx``.
+        An fp32 file with its card.
     data : pathlib.Path
         Fields to compare on; their labels are used if there is a table of them.
     out : pathlib.Path
@@ -62,7 +62,7 @@ def export_fp16(
         A file can't be read or written.
     """
     parent = read_parent(model, out)
-    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
+    judged = read_fields(data, parent.card, least=LEAST_FIELDS, white=white).first(judged_fields)
     largest = _largest_result(parent, judged.first(LEAST_FIELDS))
     if not largest <= LARGEST_HALF:
         raise VariantError(
@@ -92,16 +92,13 @@ def export_fp16(
 def _largest_result(parent: Parent, fields: Fields) -> float:
     """Find the largest absolute output of any operator of the parent on these fields."""
     model = onnx.load(parent.path)
-    outputs = [name for node in model.graph.node for name in node.output]
+    outputs = [name for node in model.graph.node for name in node.output if name]
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    preprocessing = parent.card.preprocessing
-    name = parent.card.input_name
-    shown = tqdm(
-        fields.images(preprocessing), total=len(fields.samples), desc="range", unit="field", disable=None, leave=False
-    )
-    results = (result for image in shown for result in session.run(None, {name: image[np.newaxis]}))
+    images = fields.images(parent.card.preprocessing)
+    shown = tqdm(images, total=len(fields.samples), desc="range", unit="field", disable=None, leave=False)
+    results = (result for image in shown for result in session.run(None, parent.inputs_of(image)))
     # Indices and shapes stay integers. NumPy's max, since the built-in one ignores a NaN.
     return float(np.max([np.abs(result).max() for result in results if result.dtype.kind == "f" and result.size]))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.models.onnx_file import file_sha256
 
 
@@ -17,38 +17,48 @@ class UsedFields:
     ----------
     samples : iterable of Sample
         The fields.
+    channels : collection of str
+        The planes that count. Fields that differ only in others are the same to the network.
     """
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
+    def __init__(self, samples: Iterable[Sample], channels: Collection[str]) -> None:
+        self._channels = channels
         self._files: set[tuple[Path, ...]] = set()
-        self._by_sizes: dict[tuple[int, ...], list[Sample]] = defaultdict(list)
+        self._by_sizes: dict[tuple[int, ...], list[tuple[Path, ...]]] = defaultdict(list)
         self._hashes: dict[tuple[Path, ...], tuple[str, ...]] = {}
         for sample in samples:
-            self._files.add(_resolved(sample))
-            sizes = _sizes(sample)
+            files = self._taken(sample)
+            self._files.add(_resolved(files))
+            sizes = _sizes(files)
             if sizes is not None:
-                self._by_sizes[sizes].append(sample)
+                self._by_sizes[sizes].append(files)
 
     def __contains__(self, sample: Sample) -> bool:
-        if _resolved(sample) in self._files:
+        files = self._taken(sample)
+        if _resolved(files) in self._files:
             return True
-        sizes = _sizes(sample)
+        sizes = _sizes(files)
         # Only files of equal sizes are read; among compressed pictures these are few.
         alike = [] if sizes is None else self._by_sizes.get(sizes, [])
-        return any(self._hash(sample) == self._hash(taken) for taken in alike)
+        return any(self._hash(files) == self._hash(taken) for taken in alike)
 
-    def _hash(self, sample: Sample) -> tuple[str, ...]:
-        if sample.files not in self._hashes:
-            self._hashes[sample.files] = tuple(map(file_sha256, sample.files))
-        return self._hashes[sample.files]
+    def _taken(self, sample: Sample) -> tuple[Path, ...]:
+        if sample.source is not None:
+            return sample.files
+        return tuple(file for channel, file in zip(Channel, sample.files, strict=True) if channel in self._channels)
+
+    def _hash(self, files: tuple[Path, ...]) -> tuple[str, ...]:
+        if files not in self._hashes:
+            self._hashes[files] = tuple(map(file_sha256, files))
+        return self._hashes[files]
 
 
-def _resolved(sample: Sample) -> tuple[Path, ...]:
-    return tuple(path.resolve() for path in sample.files)
+def _resolved(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(path.resolve() for path in files)
 
 
-def _sizes(sample: Sample) -> tuple[int, ...] | None:
+def _sizes(files: tuple[Path, ...]) -> tuple[int, ...] | None:
     try:
-        return tuple(path.stat().st_size for path in sample.files)
+        return tuple(path.stat().st_size for path in files)
     except OSError:  # the reader of the field reports it
         return None

@@ -19,9 +19,9 @@ from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.inference.devices import Device
-from hpa_sdk.inference.session import Session
+from hpa_sdk.inference.session import Session, SessionSettings
 from hpa_sdk.models.model_card import ModelCard, Parity
-from hpa_sdk.prediction import Probabilities
+from hpa_sdk.prediction import Probabilities, sigmoid
 from hpa_sdk.preprocessing import White
 
 SAMPLES = 256
@@ -48,7 +48,7 @@ class FieldParity:
     data, id : str
         Name of the folder or table, and of the field.
     max_difference, mean_difference : float
-        Of the 28 probabilities, absolute.
+        Of the probabilities, absolute.
     same_label_set : bool
         Whether both give the same label set at the card's thresholds.
     """
@@ -100,7 +100,7 @@ def measure_parity(
     Parameters
     ----------
     network : keras.Model
-        With the output probabilities; takes images.
+        With the output that the card names for the scores; takes images.
     model : bytes
         The serialized ONNX model; takes images or planes, as the card says.
     card : ModelCard
@@ -122,20 +122,22 @@ def measure_parity(
         The trained network does not give probabilities, one differs by more than `LARGEST_DIFFERENCE`, or label sets
         differ.
     """
-    session = Session(model, Device("cpu"))
+    session = Session(model, Device("cpu"), SessionSettings(tensors=card.tensors))
     thresholds = np.asarray(card.thresholds, np.float32)
     fields: list[FieldParity] = []
     samples = [(source.name, sample) for source in data for sample in _first_samples(source, count)]
     for batch in _batches(samples):
-        planes = [read_planes(sample) for _, sample in batch]
+        planes = [read_planes(sample, card.preprocessing.channels) for _, sample in batch]
         asked = [
             card.preprocessing.model_input(field, white=white, where=sample.files[0])[0]
             for field, (_, sample) in zip(planes, batch, strict=True)
         ]
         found = np.concatenate([session.run(field[np.newaxis])[0] for field in asked])
         images = np.stack([card.preprocessing(field, white=white) for field in planes])
-        expected = network.predict_on_batch(images)["probabilities"]
-        _check_probabilities(expected)
+        expected = network.predict_on_batch(images)[card.tensors.scores]
+        if card.tensors.scores_are == "logits":
+            expected = sigmoid(expected)
+        _check_probabilities(expected, card.tensors.scores)
         differences = np.abs(found - expected)
         same = ((found >= thresholds) == (expected >= thresholds)).all(axis=1)
         fields += [
@@ -168,12 +170,12 @@ def _batches(samples: list[tuple[str, Sample]]) -> Iterator[list[tuple[str, Samp
         yield samples[start : start + _BATCH_SIZE]
 
 
-def _check_probabilities(expected: Probabilities) -> None:
+def _check_probabilities(expected: Probabilities, layer: str) -> None:
     if not (expected.min() >= 0 and expected.max() <= 1):
         raise ParityError(
             f"the trained network's probabilities lie between {expected.min():.3g} and {expected.max():.3g},"
             " not between 0 and 1",
-            remedy="Nothing was written. Give its layer 'probabilities' a sigmoid: see docs/own-network.md.",
+            remedy=f"Nothing was written. Give its layer '{layer}' a sigmoid: see docs/own-network.md.",
         )
 
 

@@ -15,7 +15,7 @@ from tests.small import CARD, build_model
 
 def make_raw_model(path: Path, **changes: Any) -> Path:
     """Write the small model with the preprocessing in front, and a card with changes."""
-    model = with_raw_planes(build_model(), CARD.preprocessing)
+    model = with_raw_planes(build_model(), CARD)
     card = replace(CARD, preprocessing=replace(CARD.preprocessing, place="graph"), **changes)
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.save(model, path)

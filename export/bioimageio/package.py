@@ -18,9 +18,10 @@ from export.unchanged import unchanged
 from export.variants.variant import refuse_overwriting
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.inference.devices import Device
-from hpa_sdk.inference.session import Session
+from hpa_sdk.inference.session import Session, SessionSettings
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import map_file
@@ -60,7 +61,8 @@ def export_bioimageio(
     SampleError, TableError, PlaneError
         The data holds no field, or its first can't be read.
     VariantError
-        The package would overwrite the model.
+        The package would overwrite the model, or the format can't describe the model: its scores are not its first
+        output, or its batch is fixed to more than one.
     OutputError
         The file can't be written.
     """
@@ -69,16 +71,22 @@ def export_bioimageio(
         content = bytes(map_file(model))
     refuse_overwriting(model, out)
     sample = next(find_samples(table_or_folder(data)))
-    planes = read_planes(sample)
-    field, levels = card.preprocessing.model_input(planes, white=white, where=sample.files[0])
-    probabilities, _ = Session(content, Device("cpu")).run(field[np.newaxis])
+    form = card.preprocessing
+    planes = read_planes(sample, form.channels)
+    field, levels = form.model_input(planes, white=white, where=sample.files[0])
+    session = Session(content, Device("cpu"), SessionSettings(tensors=card.tensors))
+    probabilities, _ = session.run(field[np.newaxis])
+    shown = np.ones(len(planes), np.float32)
+    shown[[list(Channel).index(Channel(channel)) for channel in form.channels]] = levels
     with atomic_write(out) as partial, zipfile.ZipFile(partial, "w") as package:
         package.writestr("rdf.yaml", msgspec.yaml.encode(describe(file, card, content, authors)))
         package.writestr(README, write_readme(card))
-        package.writestr(COVER, draw_cover(planes, levels))
-        for files, tensor in ((INPUT, field[np.newaxis]), (OUTPUT, probabilities)):
-            package.writestr(files.test, _npy(tensor))
-            package.writestr(files.sample, draw_tensor(tensor[0]))
+        package.writestr(COVER, draw_cover(planes, shown))
+        layout = "nchw" if form.place == "graph" else form.layout
+        package.writestr(INPUT.test, _npy(field[np.newaxis]))
+        package.writestr(INPUT.sample, draw_tensor(field, layout))
+        package.writestr(OUTPUT.test, _npy(probabilities))
+        package.writestr(OUTPUT.sample, draw_tensor(probabilities[0]))
         package.writestr(MODEL, content)
     return card
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from hpa_sdk.models.model_card import ModelCard, Variant
+from export.bioimageio.description import COUNTS, classes, colours, image_range
+from hpa_sdk.models.model_card import NOT_STATED, ModelCard, Variant
+from hpa_sdk.preprocessing import Preprocessing
+
+_NO_BLEND = "the format has no word for the blend, so `rdf.yaml` lists no"
+_STAINS = {
+    "red": "red microtubules",
+    "green": "green the protein",
+    "blue": "blue nucleus",
+    "yellow": "yellow endoplasmic reticulum",
+}
 
 
 def write_readme(card: ModelCard) -> str:
     """Write the documentation of a model for its users, in Markdown."""
+    channels, training = card.preprocessing.channels, card.training
+    stains = ", ".join(stain for channel, stain in _STAINS.items() if channel in channels)
+    count, scores = COUNTS[len(channels)], card.tensors.scores
     return f"""# {card.name}
 
-Says in which of {len(card.labels)} organelles a protein sits, from four-channel fluorescence microscopy in the form of
-the Human Protein Atlas: red microtubules, green the protein, blue nucleus, yellow endoplasmic reticulum.
+Says in which of {classes(card)} a protein sits, from {count}-channel fluorescence microscopy in the form of
+the Human Protein Atlas: {stains}.
 Network: {card.architecture}, {card.computation}.
 
 ## Input
@@ -28,23 +41,21 @@ for prediction in Predictor.load("package.zip").predict("folder with <id>_red.pn
 
 ## Output
 
-`probabilities`, one for each class, independent of each other. A class counts as present from its threshold on; the
-same numbers are in `rdf.yaml` under `config`.
+`{scores}`, one for each class, independent of each other. A class counts as present from its threshold on; the
+same numbers are in `rdf.yaml` under `config`.{_logits(card)}
 
 | index | class | threshold |
 | --- | --- | --- |
 {_thresholds(card)}
 
-The weights file has a second output, `embedding`, which `rdf.yaml` leaves out: the dense layer before the last.
-
-## Validation
+{_embedding(card)}## Validation
 
 {_variant(card.variant)}{_validation(card)}
 
 ## Training
 
-Recipe {card.training.recipe}, {card.training.steps:,} steps, {card.training.fields_seen:,} fields seen, from
-{card.training.initial_weights} weights, on {card.training.data}. Made {card.created}.
+Recipe {training.recipe}, {_number(training.steps)} steps, {_number(training.fields_seen)} fields seen, from
+{training.initial_weights} weights, on {training.data}. Made {card.created}.
 
 ## Terms
 
@@ -52,25 +63,62 @@ Licence: {card.licence}. To cite: {card.citation}.
 """
 
 
+def _logits(card: ModelCard) -> str:
+    if card.tensors.scores_are == "probabilities":
+        return ""
+    return " The weights file gives logits: a sigmoid, which `rdf.yaml` lists, makes probabilities of them."
+
+
+def _embedding(card: ModelCard) -> str:
+    if card.tensors.embedding is None:
+        return ""
+    return (
+        f"The weights file has a second output, `{card.tensors.embedding}`, which `rdf.yaml` leaves out: the dense"
+        " layer before the last.\n\n"
+    )
+
+
+def _number(count: int | None) -> str:
+    return NOT_STATED if count is None else f"{count:,}"
+
+
 def _input(card: ModelCard) -> str:
     preprocessing = card.preprocessing
     if preprocessing.place == "graph":
         return (
-            f"`planes`: the four 8-bit planes of a field in the order {', '.join(preprocessing.channels)}, of any size."
+            f"`{card.input_name}`: the {COUNTS[len(preprocessing.channels)]} 8-bit planes of a field in the order"
+            f" {', '.join(preprocessing.channels)}, of any size."
             " Blend, resize and scale are part of the model."
         )
     blend = "\n".join(
         f"- {colour} = " + " + ".join(f"{share:g} {channel}" for share, channel in _shares(weights, card))
-        for colour, weights in zip(("red", "green", "blue"), preprocessing.blend, strict=True)
+        for colour, weights in zip(colours(preprocessing), preprocessing.blend, strict=True)
     )
-    return f"""`image`: a picture of {preprocessing.size} x {preprocessing.size} pixels and three colours, 0 to 1. **The
-package does not make it from the four planes of a field**: the format has no word for the blend, so `rdf.yaml` lists no
+    names, count = colours(preprocessing), len(preprocessing.channels)
+    size = f"{preprocessing.size} x {preprocessing.size} pixels" if preprocessing.size else "any size"
+    low, high = image_range(preprocessing)
+    ends = f"{low:g} to {high:g}" + ("" if preprocessing.layout == "nhwc" else ", colours first")
+    taken, given = COUNTS[count], COUNTS.get(len(names), len(names))
+    return f"""`{card.input_name}`: a picture of {size} and {given} colours, {ends}. **The
+package does not make it from the {taken} planes of a field**: {_NO_BLEND}
 preprocessing, and a program that runs the package must be given the finished picture. Of the planes it is made so:
 
 {blend}
 
-then resized with {preprocessing.interpolation} interpolation without smoothing, then divided by the white level:
-{preprocessing.scale:g} for 8-bit planes."""
+then {_resized(preprocessing)}divided by the white level:
+{preprocessing.scale:g} for 8-bit planes.{_normalized(preprocessing)}"""
+
+
+def _resized(form: Preprocessing) -> str:
+    return f"resized with {form.interpolation} interpolation without smoothing, then " if form.size else ""
+
+
+def _normalized(form: Preprocessing) -> str:
+    steps = (
+        (" Then the mean {} is subtracted.", form.mean),
+        (" Then it is divided by the deviation {}.", form.deviation),
+    )
+    return "".join(text.format(" ".join(f"{each:g}" for each in given)) for text, given in steps if given is not None)
 
 
 def _shares(weights: tuple[float, ...], card: ModelCard) -> list[tuple[float, str]]:

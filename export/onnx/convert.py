@@ -23,14 +23,14 @@ def convert(network: keras.Model, card: ModelCard, *, opset: int = OPSET) -> onn
     network : keras.Model
         As `export.onnx.fitted_run.FittedNetwork` holds it, under the TensorFlow backend.
     card : ModelCard
-        Gives the form of the input.
+        Gives the form of the input, and the names of the tensors.
     opset : int
         Version of the standard operators.
 
     Returns
     -------
     onnx.ModelProto
-        Input ``image``, outputs ``probabilities`` and ``embedding``, batch dimension ``N``.
+        Inputs and outputs as the card names them, batch dimension ``N``.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def export_onnx(
         model = convert(fitted.network, fitted.card, opset=opset)
         card = fitted.card
         if raw_planes:
-            model = with_raw_planes(model, card.preprocessing)
+            model = with_raw_planes(model, card)
             card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
         serialized = model.SerializeToString(deterministic=True)
         card = card_for(serialized, card)

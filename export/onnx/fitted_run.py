@@ -27,8 +27,8 @@ class FittedNetwork:
     Attributes
     ----------
     network : keras.Model
-        Input float32, as its card says: (N, 299, 299, 3) for the study. Outputs probabilities (N, 28) and embedding
-        (N, 512), or of another width, both float32.
+        Input and outputs float32, as its card says: for the study an image (N, 299, 299, 3), probabilities (N, 28) and
+        an embedding (N, 512).
     card : ModelCard
         Its card, written by the fit.
     data : pathlib.Path
@@ -103,18 +103,21 @@ def read_fitted(run: Path) -> FittedNetwork:
 
 def _with_embedding(model: keras.Model, card: ModelCard, run: Path) -> keras.Model:
     layers = {layer.name: layer for layer in model.layers}
-    expected = {"probabilities": (None, len(card.labels)), "embedding": (None, "any width")}
+    tensors = card.tensors
+    expected = dict.fromkeys(tensors.outputs, (None, "any width")) | {tensors.scores: (None, len(card.labels))}
     shapes = {name: tuple(layers[name].output.shape) for name in expected if name in layers}
-    fits = shapes.get("probabilities") == expected["probabilities"] and len(shapes.get("embedding", ())) == _FLAT
+    fits = shapes.get(tensors.scores) == expected[tensors.scores] and all(
+        len(shapes.get(name, ())) == _FLAT for name in tensors.outputs
+    )
     if not fits or model.input_shape != (None, *image_shape(card.preprocessing)):
         raise RunFolderError(
             f"the network takes {model.input_shape} and ends in {shapes}, not in {expected}",
             where=run / RUN_NETWORK,
-            remedy="Let it end in layers 'embedding' and 'probabilities' of these shapes: see docs/own-network.md.",
+            remedy="Let it end in layers of these names and shapes: see docs/own-network.md.",
         )
-    if model.output is not layers["probabilities"].output:
+    if model.output is not layers[tensors.scores].output:
         raise RunFolderError(
-            "the network has layers after its layer 'probabilities'",
+            f"the network has layers after its layer '{tensors.scores}'",
             where=run / RUN_NETWORK,
             remedy="Let that layer be the last, with a sigmoid of its own as activation: see docs/own-network.md.",
         )

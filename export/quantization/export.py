@@ -43,7 +43,7 @@ def export_int8(
     Parameters
     ----------
     model : pathlib.Path
-        An fp32 file made by ``python -m export onnx``.
+        An fp32 file with its card.
     data : pathlib.Path
         Fields of the kind that the network was fitted on; their labels are used if there is a table of them.
     out : pathlib.Path
@@ -74,10 +74,10 @@ def export_int8(
         A file can't be read or written.
     """
     parent = read_parent(model, out)
-    fields = read_fields(data, least=(3 if held_out is None else 2) * LEAST_FIELDS, white=white)
+    fields = read_fields(data, parent.card, least=(3 if held_out is None else 2) * LEAST_FIELDS, white=white)
     calibration, tried_on, judged = part(fields, calibration_fields, judged_fields)
     if held_out is not None:
-        others = read_fields(held_out, least=LEAST_FIELDS, white=white)
+        others = read_fields(held_out, parent.card, least=LEAST_FIELDS, white=white)
         judged = others.without(calibration, tried_on, most=judged_fields)
     if len(judged.samples) < LEAST_FIELDS:
         raise TableError(

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.version_converter
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -46,6 +47,9 @@ Signedness = Literal["U8S8", "U8U8", "S8S8"]
 
 CalibrationName = Literal["MinMax", "Entropy", "Percentile"]
 """onnxruntime's name of the calibration method, which finds the range of an activation."""
+
+_PER_CHANNEL_OPSET = 13
+"""The first version of the standard operators in which each channel of a weight can have its own scale."""
 
 _TYPES = {"U8": QuantType.QUInt8, "S8": QuantType.QInt8}
 
@@ -102,11 +106,13 @@ class Quantizer:
         self._producer = made_by.producer_name, made_by.producer_version
         # Folds scales into convolutions and biases into dense layers, so that fewer operators must be quantized.
         with raise_as_variant_errors(parent.path), _temporary_files_in(work):
-            quant_pre_process(str(parent.path), str(self._prepared), skip_symbolic_shape=True)
-        nodes = onnx.load(self._prepared, load_external_data=False).graph.node
+            quant_pre_process(_of_opset(made_by, parent, work), str(self._prepared), skip_symbolic_shape=True)
+        nodes = _name_nodes(self._prepared)
         normalization = [node.name for node in takewhile(lambda node: node.op_type not in WEIGHTED, nodes)]
         last_dense = [node.name for node in nodes if node.op_type == "Gemm"][-1:]
-        self._float = (*normalization, *last_dense)
+        # The embedding is what the network computed, not a value of 256.
+        last = [node.name for node in nodes if set(node.output) & set(parent.card.tensors.outputs)]
+        self._float = tuple(dict.fromkeys((*normalization, *last_dense, *last)))
         self.convolutions = tuple(node.name for node in nodes if node.op_type == "Conv")
 
     def quantize(self, plan: QuantizationPlan) -> Path:
@@ -145,7 +151,9 @@ class Quantizer:
         opsets = [opset for opset in model.opset_import if opset.domain in used]
         del model.opset_import[:]
         model.opset_import.extend(opsets)
-        correct_bias(model, self._expected, answer(out, self._parent.card, self._calibration))
+        correct_bias(
+            model, self._parent.card.tensors, self._expected, answer(out, self._parent.card, self._calibration)
+        )
         out.write_bytes(model.SerializeToString(deterministic=True))
         return out
 
@@ -166,17 +174,35 @@ class Quantizer:
             calibrate_method=CalibrationMethod[method],
         )
         fields = self._calibration if method == "MinMax" else self._calibration.first(HISTOGRAM_FIELDS)
-        preprocessing = self._parent.card.preprocessing
-        images = fields.images(preprocessing)
-        name, count = self._parent.card.input_name, len(fields.samples)
+        images, count = fields.images(self._parent.card.preprocessing), len(fields.samples)
         # One reader per field: the calibrators hold the activations of a whole reader in memory.
         for image in tqdm(images, total=count, desc=f"calibrate {method}", unit="field", disable=None, leave=False):
             with _without_prints():
-                calibrator.collect_data(_OneField({name: image[np.newaxis]}))
+                calibrator.collect_data(_OneField(self._parent.inputs_of(image)))
         with _without_prints():
             save_tensors_data(calibrator.compute_data(), ranges)
         augmented.unlink()
         return ranges
+
+
+def _of_opset(model: onnx.ModelProto, parent: Parent, work: Path) -> str:
+    """Return the path of the parent with operators that can have one scale for each channel of a weight."""
+    if parent.file.opset >= _PER_CHANNEL_OPSET:
+        return str(parent.path)
+    converted = work / "converted.onnx"
+    onnx.save(onnx.version_converter.convert_version(model, _PER_CHANNEL_OPSET), converted)
+    return str(converted)
+
+
+def _name_nodes(path: Path) -> list[onnx.NodeProto]:
+    """Give each node of a file a name of its own, by which it can be excluded, and return the nodes."""
+    model = onnx.load(path)
+    nodes: list[onnx.NodeProto] = list(model.graph.node)
+    if len({node.name for node in nodes} - {""}) < len(nodes):
+        for at, node in enumerate(nodes):
+            node.name = f"{node.op_type}_{at}"
+        onnx.save(model, path)
+    return nodes
 
 
 class _OneField(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types

@@ -135,5 +135,5 @@ def _try(
         plan=plan,
         cpu_share=float(np.median(measure_cpu_shares(parent, path, tried_on))),
         agreement=agreement,
-        passes=not find_shortfalls("int8", agreement, path.stat().st_size / parent.size),
+        passes=not find_shortfalls("int8", agreement, path.stat().st_size / parent.file.size),
     )

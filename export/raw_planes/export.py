@@ -59,11 +59,11 @@ def export_raw_planes(
     card = check_model(model)
     refuse_package(model)
     refuse_overwriting(model, out)
-    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
+    judged = read_fields(data, card, least=LEAST_FIELDS, white=white).first(judged_fields)
     # The parent's parity is for another input; the difference between this file and the parent is checked below.
     in_graph = replace(card, preprocessing=replace(card.preprocessing, place="graph"), parity=None)
     with atomic_write(out) as partial:
-        changed = with_raw_planes(onnx.load(model), card.preprocessing)
+        changed = with_raw_planes(onnx.load(model), card)
         serialized = changed.SerializeToString(deterministic=True)
         partial.write_bytes(serialized)
         agreement = compare(answer(model, card, judged), answer(partial, in_graph, judged), card, judged)

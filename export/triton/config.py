@@ -26,7 +26,8 @@ class Serving:
     Attributes
     ----------
     max_batch : int
-        Largest number of fields per run, 1 or more.
+        Largest number of fields per run, 1 or more. Without effect on a file with a fixed batch, for which Triton does
+        not join requests.
     queue_delay : int
         Microseconds that a field may wait for others to share its run.
     instances : int
@@ -64,7 +65,7 @@ class Serving:
             raise SettingError("an engine cache is only used with TensorRT", remedy="Ask for TensorRT too.")
 
 
-def write_config(name: str, file: OnnxFile, serving: Serving) -> str:
+def write_config(name: str, file: OnnxFile, scores: str, serving: Serving) -> str:
     """Write the text of ``config.pbtxt``.
 
     Parameters
@@ -72,7 +73,9 @@ def write_config(name: str, file: OnnxFile, serving: Serving) -> str:
     name : str
         The model's name on the server.
     file : OnnxFile
-        The model. Its open dimensions, except the batch, become -1.
+        The model. Its open dimensions become -1. An open batch is not among them, as Triton's format wants it.
+    scores : str
+        Name of the output with a number for each class.
     serving : Serving
         The settings of the server.
 
@@ -81,17 +84,15 @@ def write_config(name: str, file: OnnxFile, serving: Serving) -> str:
     ModelFileError
         An input or output has an element type that no model of the contract has.
     """
-    blocks = [_tensor("input", *item, file) for item in file.inputs.items()]
-    blocks += [_tensor("output", *item, file) for item in file.outputs.items()]
-    preferred = sorted({size for size in (serving.max_batch // 4, serving.max_batch // 2, serving.max_batch) if size})
+    # Triton joins requests only along a first dimension that is open.
+    open_batch = all(isinstance(form.shape[0], str) for form in file.inputs.values())
+    start = 1 if open_batch else 0
+    blocks = [_tensor("input", *item, start, file) for item in file.inputs.items()]
+    blocks += [_tensor("output", *item, start, file, scores) for item in file.outputs.items()]
     text = f"""name: {_quoted(name)}
 platform: "onnxruntime_onnx"
-max_batch_size: {serving.max_batch}
-{"".join(blocks)}dynamic_batching {{
-  preferred_batch_size: {preferred}
-  max_queue_delay_microseconds: {serving.queue_delay}
-}}
-instance_group {{
+max_batch_size: {serving.max_batch if open_batch else 0}
+{"".join(blocks)}{_batching(serving) if open_batch else ""}instance_group {{
   count: {serving.instances}
   kind: KIND_{serving.device.upper()}
 }}
@@ -99,14 +100,23 @@ instance_group {{
     return text + _tensorrt(serving) if serving.tensorrt else text
 
 
-def _tensor(role: str, name: str, form: TensorForm, file: OnnxFile) -> str:
+def _batching(serving: Serving) -> str:
+    preferred = sorted({size for size in (serving.max_batch // 4, serving.max_batch // 2, serving.max_batch) if size})
+    return f"""dynamic_batching {{
+  preferred_batch_size: {preferred}
+  max_queue_delay_microseconds: {serving.queue_delay}
+}}
+"""
+
+
+def _tensor(role: str, name: str, form: TensorForm, start: int, file: OnnxFile, scores: str = "") -> str:
     if form.dtype not in _TYPES:
         raise ModelFileError(
             f"the {role} {name} is {form.dtype}", where=file.path, remedy="Export it with python -m export onnx."
         )
-    # max_batch_size stands for the batch dimension; only the output with a number per class has labels.
-    dims = [-1 if isinstance(size, str) else size for size in form.shape[1:]]
-    labels = f"  label_filename: {_quoted(LABELS)}\n" if name == "probabilities" else ""
+    # max_batch_size stands for an open batch; only the output with a number per class has labels.
+    dims = [-1 if isinstance(size, str) else size for size in form.shape[start:]]
+    labels = f"  label_filename: {_quoted(LABELS)}\n" if name == scores else ""
     return f"""{role} {{
   name: {_quoted(name)}
   data_type: {_TYPES[form.dtype]}

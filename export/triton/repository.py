@@ -46,7 +46,7 @@ def export_triton(model: Path, repository: Path, serving: Serving, *, name: str 
         file, card = read_model(model)
         content = bytes(map_file(model))
     folder = repository / (re.sub(r"[^\w.-]", "_", name or card.name, flags=re.ASCII).lstrip(".") or "model")
-    config = write_config(folder.name, file, serving)
+    config = write_config(folder.name, file, card.tensors.scores, serving)
     with _whole_folder(folder) as partial:
         (partial / "config.pbtxt").write_text(config, encoding="utf-8", newline="\n")
         (partial / LABELS).write_text("".join(f"{label}\n" for label in card.labels), encoding="utf-8", newline="\n")

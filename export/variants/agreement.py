@@ -46,7 +46,7 @@ def answer(model: Path, card: ModelCard, fields: Fields) -> Probabilities:
     Returns
     -------
     numpy.ndarray
-        float32 of shape (fields, 28), 0 to 1.
+        float32 of shape (fields, classes), 0 to 1.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def compare(parent: Probabilities, found: Probabilities, card: ModelCard, fields
     Parameters
     ----------
     parent, found : numpy.ndarray
-        float32 of shape (fields, 28), as `answer` gives them.
+        float32 of shape (fields, classes), as `answer` gives them.
     card : ModelCard
         Gives the thresholds.
     fields : Fields

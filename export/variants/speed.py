@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ _LEAST_TICKS = 20
 
 
 def measure_cpu_times(
-    models: Sequence[Path], inputs: dict[str, npt.NDArray[np.generic]], *, rounds: int
+    models: Sequence[Path], inputs: Mapping[str, npt.NDArray[np.generic]], *, rounds: int
 ) -> npt.NDArray[np.float64]:
     """Measure the CPU time of one run of each model.
 
@@ -35,7 +35,7 @@ def measure_cpu_times(
     ----------
     models : sequence of pathlib.Path
         ONNX files with the same inputs.
-    inputs : dict of str to numpy.ndarray
+    inputs : mapping of str to numpy.ndarray
         Their inputs.
     rounds : int
         Number of turns of each.
@@ -75,11 +75,11 @@ def measure_cpu_shares(parent: Parent, variant: Path, fields: Fields) -> npt.NDA
         float64 of shape (7,): a share for each turn.
     """
     image = next(fields.images(parent.card.preprocessing))
-    times = measure_cpu_times([parent.path, variant], {parent.card.input_name: image[np.newaxis]}, rounds=_ROUNDS)
+    times = measure_cpu_times([parent.path, variant], parent.inputs_of(image), rounds=_ROUNDS)
     return times[:, 1] / times[:, 0]
 
 
-def _count_runs(session: onnxruntime.InferenceSession, inputs: dict[str, npt.NDArray[np.generic]]) -> int:
+def _count_runs(session: onnxruntime.InferenceSession, inputs: Mapping[str, npt.NDArray[np.generic]]) -> int:
     session.run(None, inputs)  # the first run takes longer
     start = time.perf_counter()
     session.run(None, inputs)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from export.errors import VariantError
@@ -19,8 +20,9 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import ModelCard, Variant, VariantKind
-from hpa_sdk.models.onnx_file import runtime_source
+from hpa_sdk.models.onnx_file import OnnxFile, runtime_source
 from hpa_sdk.prediction import Probabilities
+from hpa_sdk.preprocessing import Image
 
 _REMEDIES: dict[VariantKind, str] = {
     "fp16": "Tune the thresholds",
@@ -42,16 +44,22 @@ class Parent:
         The file.
     card : ModelCard
         Its card.
-    size : int
-        Its size in bytes.
+    file : OnnxFile
+        Its metadata.
     stamp : FileStamp, optional
         Its stamp before its card was read.
     """
 
     path: Path
     card: ModelCard
-    size: int
+    file: OnnxFile
     stamp: FileStamp | None = None
+
+    def inputs_of(self, image: Image) -> dict[str, Image]:
+        """Return the inputs of a run for one image, repeated if the file has a fixed batch."""
+        batch = self.file.inputs[self.card.input_name].shape[0]
+        count = batch if isinstance(batch, int) else 1
+        return {self.card.input_name: np.repeat(image[np.newaxis], count, axis=0)}
 
 
 @contextlib.contextmanager
@@ -118,7 +126,7 @@ def read_parent(path: Path, out: Path) -> Parent:
         raise VariantError(
             f"the model is a variant itself ({card.computation})",
             where=path,
-            remedy="Name the file that it was made of, as python -m export onnx wrote it.",
+            remedy="Name the fp32 file that it was made of.",
         )
     if card.preprocessing.place == "graph":
         raise VariantError(
@@ -127,7 +135,7 @@ def read_parent(path: Path, out: Path) -> Parent:
             remedy="Make the variant of the file that takes images, then put the preprocessing in front of it:"
             " python -m export raw-planes.",
         )
-    return Parent(path, card, file.size, stamp)
+    return Parent(path, card, file, stamp)
 
 
 def write_variant(
@@ -183,7 +191,7 @@ def write_variant(
     variant = Variant(kind=kind, parent_sha256=parent.card.weights_sha256, settings=full, **asdict(agreement))
     card = card_for(serialized, parent.card, precision="fp32" if kind == "winograd" else kind, variant=variant)
     embedded = embed_card(model, card)
-    shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.size)
+    shortfalls = find_shortfalls(kind, agreement, len(embedded) / parent.file.size)
     if shortfalls and not force:
         raise VariantError(
             f"the {kind} variant does not pass: {'; '.join(shortfalls)}",

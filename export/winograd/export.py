@@ -14,8 +14,9 @@ from export.variants.speed import measure_cpu_shares
 from export.variants.variant import JUDGED_FIELDS, Parent, raise_as_variant_errors, read_parent, write_variant
 from export.winograd.graph import replace_convolutions
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.models.contract import image_shape
 from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Preprocessing, White
 
 _MOST_LEFT = 0.9
 
@@ -34,7 +35,7 @@ def export_winograd(
     Parameters
     ----------
     model : pathlib.Path
-        An fp32 file made by ``python -m export onnx``.
+        An fp32 file with its card.
     data : pathlib.Path
         Fields to compare on; their labels are used if there is a table of them.
     out : pathlib.Path
@@ -59,9 +60,10 @@ def export_winograd(
         A file can't be read or written.
     """
     parent = read_parent(model, out)
-    judged = read_fields(data, least=LEAST_FIELDS, white=white).first(judged_fields)
+    judged = read_fields(data, parent.card, least=LEAST_FIELDS, white=white).first(judged_fields)
     with raise_as_variant_errors(model):
         changed = onnx.load(model)
+        _close_sides(changed, parent.card.preprocessing)
         replaced = replace_convolutions(changed)
         changed = onnx.shape_inference.infer_shapes(changed, strict_mode=True)
     if replaced.multiplications_left > _MOST_LEFT:
@@ -88,6 +90,14 @@ def export_winograd(
             force=force,
             partial=partial,
         )
+
+
+def _close_sides(model: onnx.ModelProto, form: Preprocessing) -> None:
+    """Give the input the sides that the card says: tiles are counted when the file is made."""
+    if form.size is None:
+        return
+    for dimension, length in zip(model.graph.input[0].type.tensor_type.shape.dim[1:], image_shape(form), strict=True):
+        dimension.dim_value = length
 
 
 def _cpu_share(parent: Parent, variant: Path, fields: Fields) -> str:

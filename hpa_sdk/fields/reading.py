@@ -66,15 +66,20 @@ def names_of(files: Sequence[Path]) -> tuple[str, ...]:
     return names if len(set(names)) == len(names) else tuple(f"{file.parent.name}/{file.name}" for file in files)
 
 
-def read_planes(sample: Sample) -> Planes:
+def read_planes(sample: Sample, channels: Collection[str] = tuple(Channel)) -> Planes:
     """Read the four planes of a sample: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow.
+
+    Parameters
+    ----------
+    sample, channels
+        As for `read_field`.
 
     Raises
     ------
     PlaneError
         As for `read_field`.
     """
-    return read_field(sample).planes
+    return read_field(sample, channels).planes
 
 
 @contextmanager

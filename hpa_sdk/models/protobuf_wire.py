@@ -18,7 +18,7 @@ class MalformedMessageError(ValueError):
     """The bytes are not a protobuf message."""
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
     """Iterate over the fields of a message in file order.
 
     Yields
@@ -27,6 +27,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         The field's number.
     value : int or memoryview
         Its integer value, or its bytes as a view into `message`.
+    end : int
+        Position after it, where the next field starts.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         number, wire_type = key >> 3, key & 7
         if wire_type == _VARINT:
             value, position = _varint(message, position)
-            yield number, value
+            yield number, value, position
             continue
         if wire_type == _BYTES:
             length, position = _varint(message, position)
@@ -47,14 +49,14 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             length = _FIXED_LENGTH.get(wire_type, 0)
         if not number or (not length and wire_type != _BYTES) or position + length > len(message):
             raise MalformedMessageError("its bytes are no protobuf message, or are cut short")
-        yield number, message[position : position + length]
+        yield number, message[position : position + length], position + length
         position += length
 
 
 def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
     """Yield the sub-messages (or strings) at a path of field numbers, in file order."""
     number, *below = path
-    for found, value in fields(message):
+    for found, value, _ in fields(message):
         if found == number and isinstance(value, memoryview):
             if below:
                 yield from messages(value, *below)
@@ -65,7 +67,7 @@ def messages(message: memoryview, *path: int) -> Iterator[memoryview]:
 def messages_by_number(message: memoryview) -> Mapping[int, list[memoryview]]:
     """Return all sub-messages and strings by field number, in one pass; an empty list for a missing number."""
     found: defaultdict[int, list[memoryview]] = defaultdict(list)
-    for number, value in fields(message):
+    for number, value, _ in fields(message):
         if isinstance(value, memoryview):
             found[number].append(value)
     return found
@@ -79,7 +81,7 @@ def text(message: memoryview, number: int) -> str:
 
 def integer(message: memoryview, number: int) -> int:
     """Return an integer field, or 0 if it is not set. Of several values, the last one counts."""
-    last = deque((value for found, value in fields(message) if found == number and isinstance(value, int)), maxlen=1)
+    last = deque((value for found, value, _ in fields(message) if found == number and isinstance(value, int)), maxlen=1)
     return last[0] if last else 0
 
 

@@ -156,7 +156,7 @@ def test_a_fit_on_the_atlas_s_own_pictures_is_compared_on_them(tmp_path: Path) -
     export_onnx(write_small_run(tmp_path / "run", published), tmp_path / "out.onnx", count=3)
     report = json.loads((tmp_path / "out.parity.json").read_text(encoding="utf-8"))
     assert [field["id"] for field in report["fields"]] == list(targets)
-    fields = read_fields(published, least=3)
+    fields = read_fields(published, CARD, least=3)
     assert fields.targets is not None
     found = {sample.id: set(np.flatnonzero(row)) for sample, row in zip(fields.samples, fields.targets, strict=True)}
     assert found == {"1_a_1": {0, 25}, "2_b_2": {27}, "3_c_3": {0, 23}}

@@ -129,14 +129,14 @@ def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkey
 
     monkeypatch.setattr(fields, "find_samples", reverse_rows_after)
     with pytest.raises(TableError, match="changed while it was read"):
-        read_fields(data, least=1)
+        read_fields(data, CARD, least=1)
 
 
 def test_fields_of_another_table_are_named_after_it(tmp_path: Path) -> None:
     data = write_fields(tmp_path / "fields", 4)
     write_labels(data, np.eye(28, dtype=bool)[:4])
     shutil.copyfile(data / "train.csv", data / "val.csv")
-    names = [read_fields(path, least=1).name for path in (data, data / "train.csv", data / "val.csv")]
+    names = [read_fields(path, CARD, least=1).name for path in (data, data / "train.csv", data / "val.csv")]
     assert names == ["fields", "fields", "fields/val.csv"]
 
 

@@ -17,6 +17,7 @@ from hpa_sdk.models.contract import check_contract, read_card
 from hpa_sdk.models.onnx_file import graph_sha256, read_onnx
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card
+from tests.small import CARD
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,7 @@ def test_the_int8_card_states_what_was_chosen_by_which_figures(int8: Path) -> No
 
 
 def test_fields_for_judging_and_calibration_are_disjoint(parent: Path, folder: Path) -> None:
-    fields = read_fields(folder, least=1)
+    fields = read_fields(folder, CARD, least=1)
     parts = [{sample.id for sample in taken.samples} for taken in part(fields, 40, 20)]
     assert [len(ids) for ids in parts] == [32, 32, 20]
     assert len(set.union(*parts)) == sum(len(ids) for ids in parts)
@@ -116,7 +117,7 @@ def test_fields_for_judging_and_calibration_are_disjoint(parent: Path, folder: P
 
 
 def test_the_same_plan_gives_the_same_bytes(parent: Path, folder: Path, tmp_path: Path) -> None:
-    calibration, *_ = part(read_fields(folder, least=1), 32, 32)
+    calibration, *_ = part(read_fields(folder, CARD, least=1), 32, 32)
     made = []
     for name in ("a", "b"):
         work = tmp_path / name

@@ -101,7 +101,7 @@ def test_a_network_without_a_last_bias_is_not_corrected() -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(512, np.float32), "bias"))
     before = model.SerializeToString()
     probabilities = np.random.default_rng(3).random((5, len(Label)), np.float32)
-    correct_bias(model, probabilities, probabilities[::-1] * np.float32(0.5))
+    correct_bias(model, CARD.tensors, probabilities, probabilities[::-1] * np.float32(0.5))
     assert model.SerializeToString() == before
 
 
@@ -131,7 +131,9 @@ def test_files_between_lie_beside_the_one_to_write(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
     model = with_card(parent, tmp_path / "parent.onnx")
     (tmp_path / "work").mkdir()
-    quantizer = Quantizer(read_parent(model, tmp_path / "out.onnx"), read_fields(folder, least=32), tmp_path / "work")
+    quantizer = Quantizer(
+        read_parent(model, tmp_path / "out.onnx"), read_fields(folder, CARD, least=32), tmp_path / "work"
+    )
     quantizer.quantize(QuantizationPlan())
     assert tempfile.tempdir == str(tmp_path / "full")
 
@@ -166,7 +168,7 @@ def test_macro_f1_is_the_mean_over_the_classes_that_occur(classes: int) -> None:
     targets = np.zeros((40, len(Label)), bool)
     targets[:, :classes] = rng.random((40, classes)) < 0.5
     probabilities = rng.random((40, len(Label))).astype(np.float32)
-    found = compare(probabilities, probabilities, CARD, Fields("data", (), targets))
+    found = compare(probabilities, probabilities, CARD, Fields("data", (), targets, CARD.preprocessing.channels))
     present = probabilities >= 0.5
     expected = [
         2 * (targets[:, at] & present[:, at]).sum() / (targets[:, at].sum() + present[:, at].sum())
@@ -240,7 +242,7 @@ class TestRefusals:
 
     def test_preprocessing_in_the_graph(self, parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
         card = card_of(parent)
-        model = with_raw_planes(onnx.load(parent), card.preprocessing)
+        model = with_raw_planes(onnx.load(parent), card)
         card = replace(card, preprocessing=Preprocessing(place="graph"))
         onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
         onnx.save(model, tmp_path / "raw.onnx")

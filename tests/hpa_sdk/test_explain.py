@@ -61,7 +61,7 @@ def looking_model(path: Path, *, raw: bool = False) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     card = CARD
     if raw:
-        model = with_raw_planes(model, card.preprocessing)
+        model = with_raw_planes(model, card)
         card = replace(card, preprocessing=replace(card.preprocessing, place="graph"))
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.save(model, path)
