@@ -29,7 +29,7 @@ from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.card_file import read_card_file
 
 _BATCH = 16
-_RIDGE = 0.1
+_RIDGE = 0.01
 _SURE = 6.0
 
 _CARD = """\

@@ -31,6 +31,42 @@ _EVERY: tuple[ChannelName, ...] = ("red", "green", "blue", "yellow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Normalization:
+    """How an image is normalized by its own values, in the words of bioimage.io.
+
+    Attributes
+    ----------
+    kind : str
+        ``"scale_range"``: the percentile `low` becomes 0 and `high` becomes 1. ``"zero_mean_unit_variance"``: the mean
+        becomes 0 and the standard deviation 1.
+    low, high : float
+        The percentiles, 0 to 100.
+    by : str
+        ``"colour"``: each colour for itself. ``"image"``: all colours together.
+    epsilon : float
+        Added to what is divided by, so that an even image has finite values.
+    """
+
+    kind: Literal["scale_range", "zero_mean_unit_variance"]
+    low: float = 0.0
+    high: float = 100.0
+    by: Literal["colour", "image"] = "image"
+    epsilon: float = 1e-6
+
+    def __call__(self, image: Image) -> Image:
+        """Normalize an image, float32 of shape (H, W, colours)."""
+        axes = (0, 1) if self.by == "colour" else (0, 1, 2)
+        if self.kind == "zero_mean_unit_variance":
+            start = image.mean(axis=axes, keepdims=True, dtype=np.float64)
+            length = image.std(axis=axes, keepdims=True, dtype=np.float64)
+        else:
+            start, end = np.percentile(image, (self.low, self.high), axis=axes, keepdims=True)
+            length = end - start
+        normalized: Image = ((image - start) / (length + self.epsilon)).astype(np.float32)
+        return normalized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """How planes become an image. Call it with planes to convert them.
 
@@ -56,6 +92,8 @@ class Preprocessing:
         ``"nhwc"`` if colours are the last dimension of the image, ``"nchw"`` if they are the first.
     mean, deviation : tuple of float or None
         For each colour, what is subtracted after the scaling, and then divided by. None: 0 and 1.
+    normalization : Normalization or None
+        How each image is normalized by its own values, after the scaling and before mean and deviation.
     """
 
     channels: tuple[ChannelName, ...] = _EVERY
@@ -67,6 +105,7 @@ class Preprocessing:
     layout: Literal["nhwc", "nchw"] = "nhwc"
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+    normalization: Normalization | None = None
 
     def __call__(self, planes: Planes, *, white: White | None = None, where: str | Path | None = None) -> Image:
         """Turn the planes of one field into an image.
@@ -139,6 +178,8 @@ class Preprocessing:
         if self.size is not None:
             merged = _resized(merged, self.size)
         image = _transformed(merged, np.asarray(self.blend, np.float32) / levels)
+        if self.normalization is not None:
+            image = self.normalization(image)
         if self.mean is not None:
             image -= np.asarray(self.mean, np.float32)
         if self.deviation is not None:

@@ -167,8 +167,10 @@ def _input(name: str, tensor: TensorForm, card: ModelCard) -> dict[str, Any]:
     }
 
 
-def image_range(form: Preprocessing) -> list[float]:
-    """Return the smallest and the largest number that an image can hold."""
+def image_range(form: Preprocessing) -> list[float | None]:
+    """Return the smallest and the largest number that an image can hold; None if they depend on the image."""
+    if form.normalization is not None:
+        return [None, None]
     none = (0.0,) * len(form.blend)
     low, high = [], []
     for row, mean, deviation in zip(form.blend, form.mean or none, form.deviation or (1.0,) * len(none), strict=True):

@@ -6,6 +6,7 @@ from export.bioimageio.description import COUNTS, classes, colours, image_range
 from hpa_sdk.models.model_card import NOT_STATED, ModelCard, Variant
 from hpa_sdk.preprocessing import Preprocessing
 
+_BY = {"colour": "each colour", "image": "the image"}
 _NO_BLEND = "the format has no word for the blend, so `rdf.yaml` lists no"
 _STAINS = {
     "red": "red microtubules",
@@ -97,7 +98,9 @@ def _input(card: ModelCard) -> str:
     names, count = colours(preprocessing), len(preprocessing.channels)
     size = f"{preprocessing.size} x {preprocessing.size} pixels" if preprocessing.size else "any size"
     low, high = image_range(preprocessing)
-    ends = f"{low:g} to {high:g}" + ("" if preprocessing.layout == "nhwc" else ", colours first")
+    ends = ("of any range" if low is None else f"{low:g} to {high:g}") + (
+        "" if preprocessing.layout == "nhwc" else ", colours first"
+    )
     taken, given = COUNTS[count], COUNTS.get(len(names), len(names))
     return f"""`{card.input_name}`: a picture of {size} and {given} colours, {ends}. **The
 package does not make it from the {taken} planes of a field**: {_NO_BLEND}
@@ -114,11 +117,17 @@ def _resized(form: Preprocessing) -> str:
 
 
 def _normalized(form: Preprocessing) -> str:
+    normalized = form.normalization
+    own = (
+        "" if normalized is None else f" Then {_BY[normalized.by]} is normalized by its own values ({normalized.kind})."
+    )
     steps = (
         (" Then the mean {} is subtracted.", form.mean),
         (" Then it is divided by the deviation {}.", form.deviation),
     )
-    return "".join(text.format(" ".join(f"{each:g}" for each in given)) for text, given in steps if given is not None)
+    return own + "".join(
+        text.format(" ".join(f"{each:g}" for each in given)) for text, given in steps if given is not None
+    )
 
 
 def _shares(weights: tuple[float, ...], card: ModelCard) -> list[tuple[float, str]]:

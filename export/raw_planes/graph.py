@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -46,9 +47,10 @@ def with_raw_planes(model: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
     ModelFileError
         The model takes another input.
     ModelCardError
-        The card leaves the size of the image open.
+        The card leaves the size of the image open, or normalizes each image by its own values.
     """
     form = card.preprocessing
+    replace(card, preprocessing=replace(form, place="graph")).check()
     if not _takes(model.graph, card.tensors.input, image_shape(form)):
         raise ModelFileError(
             f"the model takes {[value.name for value in model.graph.input]}, not float32 images of {form.size} pixels",

@@ -97,6 +97,8 @@ def _form_of(card: ModelCard) -> list[str]:
     later = (form.layout, form.mean, form.deviation, card.tensors, card.label_scheme)
     if later != (study.layout, study.mean, study.deviation, Tensors(), HPA_2018):
         texts.append(repr(later))
+    if form.normalization is not None:
+        texts.append(repr(form.normalization))
     return texts
 
 

@@ -16,7 +16,8 @@ from hpa_sdk.labels import SCHEMES
 from hpa_sdk.models.model_card import NOT_STATED, ModelCard, Training
 from hpa_sdk.models.network_form import LARGEST_IMAGE, CellCrop, Tensors
 from hpa_sdk.models.onnx_file import OnnxFile
-from hpa_sdk.preprocessing import ChannelName, Preprocessing
+from hpa_sdk.models.package_card import card_keys
+from hpa_sdk.preprocessing import ChannelName, Normalization, Preprocessing
 
 LARGEST_FILE = 2**20
 """Largest size of a card file in bytes."""
@@ -31,6 +32,14 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A table of a card file. An unknown key is an error."""
 
 
+class _Normalization(_Table, frozen=True, kw_only=True):
+    kind: Literal["scale_range", "zero_mean_unit_variance"]
+    by: Literal["colour", "image"]
+    low: float = 0.0
+    high: float = 100.0
+    epsilon: float = 1e-6
+
+
 class _Preprocessing(_Table, frozen=True, kw_only=True):
     # What changes every answer has no default: a wrong guess would not be noticed.
     channels: tuple[ChannelName, ...]
@@ -40,6 +49,7 @@ class _Preprocessing(_Table, frozen=True, kw_only=True):
     blend: tuple[tuple[float, ...], ...] | None = None
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+    normalization: _Normalization | None = None
 
 
 class _Tensors(_Table, frozen=True, kw_only=True):
@@ -126,6 +136,7 @@ def card_from_table(table: Mapping[str, Any], *, where: str) -> ModelCard:
             where=where,
             remedy=f"Use one of {', '.join(SCHEMES)}, or list the labels in the order of the network's outputs.",
         )
+    own_values = form.normalization
     channels = range(len(form.channels))
     blend = form.blend or tuple(tuple(float(row == column) for column in channels) for row in channels)
     card = ModelCard(
@@ -142,6 +153,7 @@ def card_from_table(table: Mapping[str, Any], *, where: str) -> ModelCard:
             layout=form.layout,
             mean=form.mean,
             deviation=form.deviation,
+            normalization=None if own_values is None else Normalization(**msgspec.structs.asdict(own_values)),
         ),
         licence=given.licence,
         citation=given.citation,
@@ -172,7 +184,7 @@ def as_card(card: ModelCard | str | os.PathLike[str] | None) -> ModelCard | None
 
 
 def card_template(file: OnnxFile) -> str:
-    """Write a card file for a model, as far as the file shows what belongs into it.
+    """Write a card file for a model, as far as the file, and the description of a package, show what belongs into it.
 
     Keys that only a person knows are empty, and such a card is refused.
 
@@ -184,7 +196,8 @@ def card_template(file: OnnxFile) -> str:
     Raises
     ------
     ModelFileError
-        The model has several inputs, or its input is not a batch of images.
+        The model has several inputs, or its input is not a batch of images; or the description of the package has no
+        counterpart here.
     """
     if len(file.inputs) != 1:
         raise ModelFileError(
@@ -209,17 +222,22 @@ def card_template(file: OnnxFile) -> str:
         (output for output in flat if output != scores), key=lambda output: _width(flat[output].shape), default=""
     )
     schemes = [scheme.name for scheme in SCHEMES.values() if len(scheme) == width]
+    known = card_keys(file)
+    open_size = "" if "size" in known or isinstance(side, int) else " The file leaves it open: complete it."
     return _TEMPLATE.format(
-        name=_quoted(file.path.stem),
+        name=known.get("name") or _quoted(file.path.stem),
+        licence=known.get("licence") or _quoted(NOT_STATED),
+        citation=known.get("citation") or _quoted(NOT_STATED),
         inputs="; ".join(f"{output} {found}" for output, found in file.inputs.items()),
         outputs="; ".join(f"{output} {found}" for output, found in file.outputs.items()),
         classes=width or "an unknown number of",
         schemes=f" The published scheme of this many is {', '.join(schemes)}." if schemes else "",
         colours=colours if isinstance(colours, int) else "an unknown number of",
-        channels='["red", "green", "blue", "yellow"]' if colours == _MOST_CHANNELS else "[]",
-        size=side if isinstance(side, int) else -1,
-        open_size="" if isinstance(side, int) else " The file leaves it open: complete it.",
-        layout=_quoted("nchw" if nchw else "nhwc"),
+        channels=known.get("channels") or ('["red", "green", "blue", "yellow"]' if colours == _MOST_CHANNELS else "[]"),
+        size=known.get("size") or (side if isinstance(side, int) else -1),
+        open_size=open_size,
+        layout=known.get("layout") or _quoted("nchw" if nchw else "nhwc"),
+        scaling=known.get("scaling") or "scale = 0",
         input=_quoted(name),
         scores=_quoted(scores),
         embedding=_quoted(embedding),
@@ -252,8 +270,8 @@ thresholds = 0.5
 # "field" for whole fields of view, "cell" for crops of single cells. For "cell" add the table [cell] at the end.
 unit = "field"
 
-licence = "not stated"
-citation = "not stated"
+licence = {licence}
+citation = {citation}
 # What the model must not be used for.
 warning = ""
 
@@ -265,12 +283,15 @@ channels = {channels}
 size = {size}
 layout = {layout}
 # The grey level of 8-bit planes that becomes 1 in the image: 255 for an image from 0 to 1, 1 for one from 0 to 255.
-scale = 0
+{scaling}
 # If colours are mixed from planes, a row for each colour with a share for each plane:
 # blend = [[0.5, 0, 0, 0.5], [0, 0.5, 0, 0.5], [0, 0, 0.5, 0]]
 # If the training subtracted a mean and divided by a deviation after that, one number for each colour:
 # mean = [0.485, 0.456, 0.406]
 # deviation = [0.229, 0.224, 0.225]
+# If each image is normalized by its own values, between the scaling and the mean: percentiles become 0 and 1 (kind
+# "scale_range"), or the mean 0 and the deviation 1 ("zero_mean_unit_variance"), by "colour" or by "image":
+# normalization = {{ kind = "scale_range", by = "image", low = 0, high = 100 }}
 
 [tensors]
 input = {input}

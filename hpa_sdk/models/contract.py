@@ -10,6 +10,8 @@ from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.models.model_names import catalogue_card
 from hpa_sdk.models.onnx_file import OnnxFile, TensorForm, describe_onnx, read_onnx
+from hpa_sdk.models.package_card import check_description
+from hpa_sdk.models.package_description import PackageDescription, parse_description, read_description
 from hpa_sdk.preprocessing import Preprocessing
 
 OPSET = 18
@@ -78,20 +80,31 @@ def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tup
     model : pathlib.Path or ModelContent
         The file, or its content.
     card : ModelCard, optional
-        For a file that has no card. It is checked too.
+        For a file that has no card. It is checked too, also against the description of a package.
 
     Raises
     ------
     ModelFileError
-        The file is missing, not an ONNX model, or not of this contract.
+        The file is missing, not an ONNX model, or not of this contract; or the description of the package has no
+        counterpart.
     ModelCardError
         The file has no card and none is given, or the card can't be used.
     """
     file = read_onnx(model) if isinstance(model, Path) else describe_onnx(memoryview(model.model), model.identity.where)
+    foreign = card is not None and METADATA_KEY not in file.metadata
     card = card or read_card(file)
     card.check(str(file.path))
     check_contract(file, card)
+    description = _description(model) if foreign else None
+    if description is not None:
+        check_description(card, description, file)
     return file, card
+
+
+def _description(model: Path | ModelContent) -> PackageDescription | None:
+    if isinstance(model, Path):
+        return read_description(model)
+    return None if model.description is None else parse_description(model.description, model.identity.where)
 
 
 def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:

@@ -363,7 +363,7 @@ PLANES_INPUT = "planes"
 """Name of the input of a model that does the preprocessing itself."""
 
 _CARD_2 = ("scheme", "tensors", "unit", "cell", "warning")
-_PREPROCESSING_2 = ("layout", "mean", "deviation")
+_PREPROCESSING_2 = ("layout", "mean", "deviation", "normalization")
 
 
 def _drop_defaults(content: dict[str, Any], value: ModelCard | Preprocessing, names: tuple[str, ...]) -> bool:

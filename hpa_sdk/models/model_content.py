@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpa_sdk.errors import ModelFileError
 from hpa_sdk.files.file_state import FileStamp, stamp_of
-from hpa_sdk.models.model_package import read_packed_model
+from hpa_sdk.models.model_package import read_packed_description, read_packed_model
 from hpa_sdk.models.onnx_file import check_model_size, model_file_errors
 
 
@@ -68,10 +68,13 @@ class ModelContent:
         The path that they were read from, and their SHA-256.
     model : bytes
         The serialized ONNX model: the file itself, or the content of a bioimage.io package.
+    description : bytes or None
+        The description in the package.
     """
 
     identity: ModelIdentity
     model: bytes
+    description: bytes | None = None
 
     @classmethod
     def of(cls, model: Path | bytes | ModelContent) -> ModelContent:
@@ -129,7 +132,9 @@ class ModelContent:
 
 def _content(data: bytes, identity: ModelIdentity) -> ModelContent:
     packed = read_packed_model(io.BytesIO(data), identity.where)
-    return ModelContent(identity, data if packed is None else packed)
+    if packed is None:
+        return ModelContent(identity, data)
+    return ModelContent(identity, packed, read_packed_description(io.BytesIO(data), identity.where))
 
 
 def _hash_in_background(data: bytes) -> Future[str]:

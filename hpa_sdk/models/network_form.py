@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Literal
 
 from hpa_sdk.errors import ModelCardError
-from hpa_sdk.preprocessing import Preprocessing
+from hpa_sdk.preprocessing import Normalization, Preprocessing
 
 LARGEST_IMAGE = 4096
 """Longest side in pixels that a card may set for the image. An untrusted card could otherwise use all memory."""
@@ -17,7 +17,9 @@ LARGEST_IMAGE = 4096
 MOST_COLOURS = 64
 """Most colours of an image that a card may set."""
 
-_CHANNELS = ("red", "green", "blue", "yellow")
+_ALL = 100  # percent
+CHANNELS = ("red", "green", "blue", "yellow")
+"""The channels that a network can take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +95,8 @@ def _faults(form: Preprocessing) -> Iterator[str]:
         yield "has no positive size and scale"
     elif form.size is not None and form.size > LARGEST_IMAGE:
         yield f"asks for images of {form.size:,} pixels a side, more than {LARGEST_IMAGE:,}"
-    if not form.channels or len(set(form.channels)) < len(form.channels) or not set(form.channels) <= set(_CHANNELS):
-        yield f"names the channels {', '.join(form.channels)}: not some of {', '.join(_CHANNELS)}"
+    if not form.channels or len(set(form.channels)) < len(form.channels) or not set(form.channels) <= set(CHANNELS):
+        yield f"names the channels {', '.join(form.channels)}: not some of {', '.join(CHANNELS)}"
     if not 0 < colours <= MOST_COLOURS or any(len(row) != len(form.channels) for row in form.blend):
         yield f"needs 1 to {MOST_COLOURS} rows in its blend, of {len(form.channels)} numbers each"
     for name, given in (("mean", form.mean), ("deviation", form.deviation)):
@@ -106,3 +108,13 @@ def _faults(form: Preprocessing) -> Iterator[str]:
         yield "has a number that is not finite"
     if form.place == "graph" and form.size is None:
         yield "leaves the size open, which a model that does the preprocessing can't"
+    yield from () if form.normalization is None else _normalization_faults(form.normalization, form.place)
+
+
+def _normalization_faults(normalization: Normalization, place: str) -> Iterator[str]:
+    if place == "graph":
+        yield "normalizes each image by its own values, which a model that does the preprocessing can't"
+    if not 0 <= normalization.low < normalization.high <= _ALL:
+        yield "normalizes by percentiles that are not in order between 0 and 100"
+    if not 0 <= normalization.epsilon < math.inf:
+        yield "normalizes with an epsilon that is not a number of 0 or more"

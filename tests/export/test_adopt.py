@@ -199,7 +199,8 @@ def test_the_precision_is_that_of_the_weights(folder: Path, parent: Path, tmp_pa
         assert (found.precision, found.variant) == (precision, None)
     model = onnx.load(model)
     scale, zero = (
-        numpy_helper.from_array(array, name) for array, name in ((np.float32(0.1), "step"), (np.uint8(0), "zero"))
+        numpy_helper.from_array(array, name)
+        for array, name in ((np.array(0.1, np.float32), "step"), (np.array(0, np.uint8), "zero"))
     )
     model.graph.initializer.extend([scale, zero])
     model.graph.node.insert(0, onnx.helper.make_node("QuantizeLinear", ["image", "step", "zero"], ["levels"]))

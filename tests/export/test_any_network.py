@@ -60,7 +60,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=INTERFACES.values(), ids=INTERFACES)
+@pytest.fixture(params=list(INTERFACES.values()), ids=list(INTERFACES))
 def interface(request: pytest.FixtureRequest) -> Interface:
     found: Interface = request.param
     return found
@@ -116,7 +116,7 @@ def test_raw_planes_apply_mean_and_deviation(tmp_path: Path, layout: str, opset:
 def test_raw_planes_need_a_size_and_free_names(tmp_path: Path) -> None:
     interface = Interface(side=None)
     path = write_stand_in(tmp_path / "a.onnx", interface)
-    with pytest.raises(ModelCardError, match="images of any size"):
+    with pytest.raises(ModelCardError, match="leaves the size open"):
         with_raw_planes(onnx.load(path), described(interface))
     interface = Interface(side=48, scores="planes")
     path = tmp_path / "b.onnx"

@@ -1,0 +1,456 @@
+"""Packages of bioimage.io, formats 0.4 and 0.5, are followed as they describe themselves, or refused by name."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import tomllib
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from export.bioimageio.package import export_bioimageio
+from hpa_sdk import Predictor, Preprocessing, Sample
+from hpa_sdk.errors import HpaError, ModelCardError, ModelFileError
+from hpa_sdk.inference.package_test import run_test_tensors
+from hpa_sdk.models.card_file import card_template, read_card_file
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.onnx_file import read_onnx
+from hpa_sdk.preprocessing import Normalization
+from tests.hpa_sdk.any_network.made_package import Description, make_package
+from tests.raw_model import make_raw_model
+from tests.small import make_model
+from tests.stand_ins import Interface
+from tests.stand_ins import card_of as described
+
+SIDE = 48
+NCHW = Interface(side=SIDE)
+NHWC = Interface(side=SIDE, layout="nhwc", channels=("blue", "green"), batch=None, opset=17)
+PLANES = np.random.default_rng(6).integers(0, 256, (4, SIDE, SIDE), np.uint8)
+GAIN = 0.003921568627
+
+
+def scaled(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return image * GAIN
+
+
+def by_mean(image: npt.NDArray[np.float64]) -> Any:
+    channels = image.shape[-1] if image.shape[-1] < SIDE else image.shape[0]
+    shape = (-1,) if image.shape[-1] < SIDE else (-1, 1, 1)
+    mean, std = np.arange(channels) * 10.0 + 20, np.arange(channels) * 5.0 + 40
+    return (image - mean.reshape(shape)) / std.reshape(shape)
+
+
+def to_range(image: npt.NDArray[np.float64]) -> Any:
+    low, high = np.percentile(image, (1, 99.8))
+    return (image - low) / (high - low + 1e-6)
+
+
+def to_variance(image: npt.NDArray[np.float64]) -> Any:
+    return (image - image.mean(axis=(1, 2), keepdims=True)) / (image.std(axis=(1, 2), keepdims=True) + 1e-6)
+
+
+def range_then_shift(image: npt.NDArray[np.float64]) -> Any:
+    return to_range(image) * 2.0 - 0.5
+
+
+_RANGE = {"min_percentile": 1, "max_percentile": 99.8}
+CASES: dict[str, tuple[Interface, Description, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]] = {
+    "0.4, the published way": (
+        NCHW,
+        Description(
+            steps=[{"name": "scale_linear", "kwargs": {"axes": "xy", "gain": [GAIN] * 4, "offset": [0.0] * 4}}]
+        ),
+        scaled,
+    ),
+    "0.4, fixed mean": (
+        NHWC,
+        Description(
+            dtype="uint8",
+            limits=(None, None),
+            steps=[
+                {
+                    "name": "zero_mean_unit_variance",
+                    "kwargs": {"mode": "fixed", "axes": "xy", "mean": [20.0, 30.0], "std": [40.0, 45.0]},
+                }
+            ],
+        ),
+        by_mean,
+    ),
+    "0.4, percentiles": (
+        NCHW,
+        Description(steps=[{"name": "scale_range", "kwargs": {"mode": "per_sample", "axes": "cyx", **_RANGE}}]),
+        to_range,
+    ),
+    "0.4, variance of each channel": (
+        NCHW,
+        Description(
+            steps=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample", "axes": "xy"}}],
+        ),
+        to_variance,
+    ),
+    "0.5, two linear steps": (
+        NHWC,
+        Description(
+            version="0.5.3",
+            steps=[
+                {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
+                {"id": "scale_linear", "kwargs": {"gain": 0.5, "offset": 0.0}},
+                {"id": "scale_linear", "kwargs": {"axis": "channel", "gain": [2 * GAIN] * 2, "offset": [0.0] * 2}},
+            ],
+        ),
+        scaled,
+    ),
+    "0.5, fixed mean": (
+        NCHW,
+        Description(
+            version="0.5.4",
+            steps=[
+                {
+                    "id": "fixed_zero_mean_unit_variance",
+                    "kwargs": {"axis": "channel", "mean": [20.0, 30.0, 40.0, 50.0], "std": [40.0, 45.0, 50.0, 55.0]},
+                }
+            ],
+        ),
+        by_mean,
+    ),
+    "0.5, percentiles, then linear": (
+        NCHW,
+        Description(
+            version="0.5.0",
+            steps=[
+                {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], **_RANGE}},
+                {"id": "scale_linear", "kwargs": {"gain": 2.0, "offset": -0.5}},
+            ],
+        ),
+        range_then_shift,
+    ),
+    "0.5, logits": (
+        replace(NCHW, logits=True),
+        Description(
+            version="0.5.3",
+            steps=[{"id": "scale_linear", "kwargs": {"gain": GAIN}}],
+            output_limits=(None, None),
+            output_steps=[{"id": "sigmoid"}],
+        ),
+        scaled,
+    ),
+    "0.5, the image is finished": (
+        NCHW,
+        Description(version="0.5.3", limits=(0.0, 1.0)),
+        lambda image: image,
+    ),
+}
+
+
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
+def case(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def in_layout(interface: Interface, planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    taken = planes[[("red", "green", "blue", "yellow").index(channel) for channel in interface.channels]]
+    return taken if interface.layout == "nchw" else taken.transpose(1, 2, 0)
+
+
+def package_of(path: Path, interface: Interface, given: Description, compute: Any = lambda image: image) -> Path:
+    image = in_layout(interface, PLANES).astype(np.float32)
+    image = (image / np.float32(255) if given.limits == (0.0, 1.0) else image).astype(given.dtype)
+    return make_package(path, interface, given, image, compute(image.astype(np.float64)))
+
+
+def completed(path: Path, interface: Interface, **changes: str) -> Path:
+    """Write the card that the package's template becomes when a person completes it."""
+    text = card_template(read_onnx(path))
+    channels = msgspec.json.encode(list(interface.channels)).decode()
+    for empty, value in {
+        'scheme = ""': 'scheme = "hpa-2018"',
+        'scores_are = ""': f'scores_are = "{"logits" if interface.logits else "probabilities"}"',
+        "channels = []": f"channels = {channels}",
+        **changes,
+    }.items():
+        text = text.replace(empty, value)
+    card = path.with_suffix(".toml")
+    card.write_text(text, encoding="utf-8")
+    return card
+
+
+def test_a_package_answers_as_it_describes_itself(tmp_path: Path, case: Any) -> None:
+    interface, given, compute = case
+    path = package_of(tmp_path / "pöckchen.zip", interface, given, compute)
+    card = completed(path, interface)
+    with Predictor.load(path, card=card, device="cpu") as predictor:
+        (found,) = predictor.predict_planes(PLANES[np.newaxis])
+        differences = run_test_tensors(path, predictor.card, predictor.session)
+    with zipfile.ZipFile(path) as package:
+        expected = np.load(io.BytesIO(package.read("out_classes.npy")))[0]
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+    assert [difference.tensor for difference in differences] == ["classes", "features"]
+    assert all(difference.matches and difference.max_difference < 1e-4 for difference in differences)
+    assert differences[0].shape == (1, 28)
+
+
+def test_the_template_holds_what_the_package_says(tmp_path: Path) -> None:
+    interface, given, compute = CASES["0.5, percentiles, then linear"]
+    table = tomllib.loads(card_template(read_onnx(package_of(tmp_path / "a.zip", interface, given, compute))))
+    assert (table["name"], table["licence"], table["citation"]) == ("Größe", "MIT", "doi:10.1234/x")
+    form = table["preprocessing"]
+    assert (form["size"], form["layout"], form["channels"]) == (SIDE, "nchw", ["red", "green", "blue", "yellow"])
+    assert form["normalization"]["kind"] == "scale_range"
+    assert (form["mean"], form["deviation"]) == ([0.25] * 4, [0.5] * 4)
+
+
+def test_an_unknown_white_is_left_to_a_person(tmp_path: Path) -> None:
+    given = replace(CASES["0.4, the published way"][1], limits=(None, None))
+    path = package_of(tmp_path / "a.zip", NCHW, given, scaled)
+    text = card_template(read_onnx(path))
+    assert "multiplies by 0.003922/0.003922/0.003922/0.003922" in text
+    with pytest.raises(ModelCardError, match="scale"):
+        read_card_file(completed(path, NCHW))
+    with Predictor.load(path, card=completed(path, NCHW, **{"scale = 0": "scale = 255"}), device="cpu") as predictor:
+        assert all(found.matches for found in run_test_tensors(path, predictor.card, predictor.session))
+    with pytest.raises(ModelCardError, match="of white ones, and the package"):
+        Predictor.load(path, card=completed(path, NCHW, **{"scale = 0": "scale = 100"}), device="cpu")
+
+
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "size": ({"size": None}, "gives the size as it comes, and the package 48"),
+    "scale": ({"scale": 200.0, "blend": tuple(map(tuple, np.eye(4).tolist()))}, ""),
+    "blend": ({"blend": tuple(map(tuple, (2 * np.eye(4)).tolist()))}, "0/0/0/0 of black planes and 2/2/2/2 of white"),
+    "mean": ({"mean": (0.5, 0.5, 0.5, 0.5)}, "makes -0.5/-0.5/-0.5/-0.5 of black planes"),
+    "normalization": (
+        {"normalization": Normalization(kind="scale_range", low=1)},
+        "normalizes by scale_range over each image, percentiles 1 to 100, and the package by nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), list(CONTRADICTIONS.values()), ids=list(CONTRADICTIONS))
+def test_a_card_that_contradicts_the_package_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    interface = replace(NCHW, open_sides=True)
+    _, given, compute = CASES["0.4, the published way"]
+    path = package_of(tmp_path / "a.zip", interface, given, compute)
+    card = described(interface)
+    wrong = replace(card, preprocessing=replace(card.preprocessing, **changes))
+    if not message:  # the scale is the white level of 8-bit planes: another one says the same of white
+        Predictor.load(path, card=wrong, device="cpu")
+        return
+    with pytest.raises(ModelCardError, match=message):
+        Predictor.load(path, card=wrong, device="cpu")
+
+
+def test_scores_of_another_kind_are_refused(tmp_path: Path) -> None:
+    _, given, compute = CASES["0.4, the published way"]
+    path = package_of(tmp_path / "a.zip", NCHW, given, compute)
+    with pytest.raises(ModelCardError, match="the scores are logits, and the package that they are probabilities"):
+        Predictor.load(path, card=described(replace(NCHW, logits=True)), device="cpu")
+
+
+def described_input(**changes: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "a", "axes": "bcyx", "shape": [1, 4, SIDE, SIDE], **changes}]}
+
+
+REFUSED: dict[str, tuple[Description, str]] = {
+    "z axis": (Description(changes=described_input(axes="bczyx", shape=[1, 4, 1, 9, 9])), "the axis z"),
+    "index axis": (
+        Description(
+            version="0.5.3",
+            changes={"inputs": [{"id": "a", "axes": [{"type": "batch"}, {"type": "index", "id": "i"}]}]},
+        ),
+        "the axis i",
+    ),
+    "two inputs": (Description(changes={"inputs": described_input()["inputs"] * 2}), "2 inputs"),
+    "another order of axes": (Description(changes=described_input(axes="bcxy")), "the axes batch, channel, x, y"),
+    "sides of two lengths": (Description(changes=described_input(shape=[1, 4, 48, 50])), "50 x 48 pixels"),
+    "format 0.3": (Description(version="0.4.9", changes={"format_version": "0.3.6"}), "the format version 0.3.6"),
+    "no ONNX weights": (Description(changes={"weights": {"torchscript": {"source": "a.pt"}}}), "no ONNX file"),
+    "binarize": (Description(steps=[{"name": "binarize", "kwargs": {"threshold": 0.5}}]), "asks for binarize"),
+    "clip": (Description(version="0.5.3", steps=[{"id": "clip", "kwargs": {"min": 0}}]), "asks for clip"),
+    "float64": (
+        Description(version="0.5.3", steps=[{"id": "ensure_dtype", "kwargs": {"dtype": "float64"}}]),
+        "ensure_dtype with float64",
+    ),
+    "values of a data set": (
+        Description(steps=[{"name": "scale_range", "kwargs": {"mode": "per_dataset", "axes": "xy"}}]),
+        "scale_range with the mode per_dataset",
+    ),
+    "values of every image": (Description(version="0.5.3", steps=[{"id": "scale_range"}]), "scale_range over every"),
+    "values of a batch": (
+        Description(
+            version="0.5.3", steps=[{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["batch", "y", "x"]}}]
+        ),
+        "zero_mean_unit_variance over batch, x, y",
+    ),
+    "values of another tensor": (
+        Description(
+            version="0.5.3",
+            steps=[{"id": "scale_range", "kwargs": {"axes": ["y", "x"], "reference_tensor": "mask"}}],
+        ),
+        "scale_range over mask",
+    ),
+    "normalized twice": (
+        Description(
+            version="0.5.3",
+            steps=[{"id": "scale_range", "kwargs": {"axes": ["y", "x"]}}] * 2,
+        ),
+        "scale_range after scale_range",
+    ),
+    "gains along y": (
+        Description(version="0.5.3", steps=[{"id": "scale_linear", "kwargs": {"axis": "y", "gain": [1.0] * 4}}]),
+        "scale_linear with gain",
+    ),
+    "too many gains": (
+        Description(steps=[{"name": "scale_linear", "kwargs": {"axes": "xy", "gain": [1.0] * 5}}]),
+        "scale_linear with gain",
+    ),
+    "no deviation": (
+        Description(steps=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "fixed", "mean": 1.0, "std": 0.0}}]),
+        "fixed_zero_mean_unit_variance with std 0.0",
+    ),
+    "softmax": (
+        Description(version="0.5.3", limits=(0.0, 1.0), output_steps=[{"id": "softmax"}]),
+        "softmax for the output classes",
+    ),
+    "not a description": (Description(changes={"inputs": "bcyx"}), "can't be used"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), list(REFUSED.values()), ids=list(REFUSED))
+def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path, given: Description, message: str) -> None:
+    path = package_of(tmp_path / "a.zip", NCHW, given)
+    with pytest.raises(ModelFileError, match=message):
+        Predictor.load(path, card=described(NCHW), device="cpu")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: [", b"- 1", b"&a [*a]", b"x" * (2**20 + 1)])
+def test_a_damaged_description_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = package_of(tmp_path / "a.zip", NCHW, Description())
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "b.zip", "w") as damaged:
+        for name in whole.namelist():
+            damaged.writestr(name, content if name == "rdf.yaml" else whole.read(name))
+    with pytest.raises(ModelFileError, match=r"can't be used|up to 1,048,576 are read"):
+        Predictor.load(tmp_path / "b.zip", card=described(NCHW), device="cpu")
+
+
+def test_yaml_is_read_only_for_packages_from_elsewhere(
+    tmp_path: Path, model: Path, fields: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = package_of(tmp_path / "a.zip", NCHW, Description())
+    export_bioimageio(model, fields[0].files[0].parent, tmp_path / "own.zip")
+    imported = builtins.__import__
+
+    def without_yaml(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "yaml":
+            raise ImportError("no yaml")
+        return imported(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without_yaml)
+    Predictor.load(tmp_path / "own.zip", device="cpu")
+    with pytest.raises(ModelFileError, match=r"pip install 'hpa-sdk\[packages\]'"):
+        Predictor.load(path, card=described(NCHW), device="cpu")
+
+
+class TestTensors:
+    """The test tensors of a package."""
+
+    @pytest.mark.parametrize("maker", [make_model, make_raw_model])
+    def test_our_own_packages_match(self, tmp_path: Path, fields: list[Sample], maker: Callable[..., Path]) -> None:
+        export_bioimageio(maker(tmp_path / "a.onnx"), fields[0].files[0].parent, tmp_path / "a.zip")
+        with Predictor.load(tmp_path / "a.zip", device="cpu") as predictor:
+            (found,) = run_test_tensors(tmp_path / "a.zip", predictor.card, predictor.session)
+        assert (found.tensor, found.shape, found.matches) == ("probabilities", (1, 28), True)
+        assert found.max_difference < 1e-6
+
+    def test_other_answers_do_not_match(self, tmp_path: Path) -> None:
+        def changed(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return image * GAIN * 0.7
+
+        _, given, _ = CASES["0.4, the published way"]
+        path = package_of(tmp_path / "a.zip", NCHW, given, changed)
+        with Predictor.load(path, card=described(NCHW), device="cpu") as predictor:
+            found = run_test_tensors(path, predictor.card, predictor.session)
+        assert [difference.matches for difference in found] == [False, False]
+        assert all(difference.max_difference > 1e-3 for difference in found)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("in.npy", None, "holds no file in.npy"),
+            ("in.npy", b"no array", "in.npy can't be read"),
+            ("out_classes.npy", np.zeros((1, 3), np.float32), r"classes has the shape \(1, 3\)"),
+            ("in.npy", np.zeros((4, 4), np.float32), r"in.npy has the shape \(4, 4\)"),
+            ("in.npy", np.array(["text"]), "no tensor of numbers"),
+        ],
+    )
+    def test_a_damaged_one_is_reported(self, tmp_path: Path, name: str, content: Any, message: str) -> None:
+        path = package_of(tmp_path / "a.zip", *CASES["0.4, the published way"])
+        with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "b.zip", "w") as damaged:
+            for member in whole.namelist():
+                data = whole.read(member)
+                if member == name and isinstance(content, np.ndarray):
+                    buffer = io.BytesIO()
+                    np.save(buffer, content)
+                    data = buffer.getvalue()
+                elif member == name:
+                    data = content
+                if data is not None:
+                    damaged.writestr(member, data)
+        predictor = Predictor.load(tmp_path / "b.zip", card=described(NCHW), device="cpu")
+        with pytest.raises(HpaError, match=message):
+            run_test_tensors(tmp_path / "b.zip", predictor.card, predictor.session)
+
+    def test_a_file_that_is_no_package_has_none(self, model: Path) -> None:
+        with Predictor.load(model, device="cpu") as predictor, pytest.raises(ModelFileError, match="no package"):
+            run_test_tensors(model, predictor.card, predictor.session)
+
+
+class TestNormalization:
+    """An image can be normalized by its own values."""
+
+    @pytest.mark.parametrize("by", ["colour", "image"])
+    @pytest.mark.parametrize("kind", ["scale_range", "zero_mean_unit_variance"])
+    def test_the_values_are_the_image_s_own(self, kind: Any, by: Any) -> None:
+        blend = ((1.0, 0.0), (0.0, 1.0))
+        form = Preprocessing(channels=("green", "blue"), blend=blend, size=None)
+        own = replace(form, normalization=Normalization(kind=kind, by=by, low=2, high=98))
+        image, axes = form(PLANES).astype(np.float64), (0, 1) if by == "colour" else None
+        start, end = np.percentile(image, (2, 98), axis=axes)
+        if kind == "zero_mean_unit_variance":
+            start, end = image.mean(axis=axes), image.mean(axis=axes) + image.std(axis=axes)
+        np.testing.assert_allclose(own(PLANES), (image - start) / (end - start), atol=1e-4)
+        after = replace(own, mean=(0.5, 0.25), deviation=(2.0, 4.0))
+        np.testing.assert_allclose(after(PLANES), (own(PLANES) - [0.5, 0.25]) / [2.0, 4.0], atol=1e-5)
+        assert np.isfinite(own(np.zeros((4, 20, 20), np.uint8))).all()
+
+    def test_a_card_keeps_it(self) -> None:
+        form = Preprocessing(normalization=Normalization(kind="scale_range", low=1.0, by="colour"))
+        card = ModelCard(name="a", architecture="b", preprocessing=form)
+        assert ModelCard.from_json(card.to_json()).preprocessing == form
+        assert '"schema_version": "2.0"' in card.to_json()
+        plain = replace(card, preprocessing=Preprocessing())
+        assert "normalization" not in plain.to_json()
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"low": 50, "high": 50}, "percentiles that are not in order"),
+            ({"high": 101}, "percentiles that are not in order"),
+            ({"epsilon": -1.0}, "epsilon"),
+        ],
+    )
+    def test_numbers_that_make_no_sense_are_refused(self, changes: Any, message: str) -> None:
+        form = Preprocessing(normalization=Normalization(kind="scale_range", **changes))
+        with pytest.raises(ModelCardError, match=message):
+            ModelCard(name="a", architecture="b", preprocessing=form).check()
+
+    def test_a_model_can_t_do_it_itself(self) -> None:
+        form = Preprocessing(normalization=Normalization(kind="scale_range"), place="graph")
+        with pytest.raises(ModelCardError, match="normalizes each image by its own values"):
+            ModelCard(name="a", architecture="b", preprocessing=form).check()
