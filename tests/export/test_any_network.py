@@ -270,6 +270,7 @@ class TestFields:
         for path in data.glob("*_yellow.png"):
             path.unlink()
         assert export("raw-planes", own, data, "-o", tmp_path / "planes.onnx").exit_code == 0
+        assert export("fp16", own, data, "-o", tmp_path / "half.onnx", "--force").exit_code == 0
         export_bioimageio(own, data, tmp_path / "a.zip")
 
     def test_copies_are_found_by_the_planes_that_are_taken(self, noise: Path, tmp_path: Path) -> None:
