@@ -72,6 +72,8 @@ def arithmetic_of(tensor: DescribedTensor, channels: int, where: Path) -> Arithm
         elif step.name in _NORMALIZATIONS:
             if normalization is not None:
                 raise no_counterpart(f"{step.name} after {normalization.kind}", where)
+            if before[1].any():
+                raise no_counterpart(f"an offset before {step.name}", where)
             normalization = _normalization(step, where)
         else:
             gain, offset = _linear(step, channels, where)
@@ -79,6 +81,8 @@ def arithmetic_of(tensor: DescribedTensor, channels: int, where: Path) -> Arithm
                 before = before[0] * gain, before[1] * gain + offset
             else:
                 after = after[0] * gain, after[1] * gain + offset
+    if not (after[0] > 0).all():
+        raise no_counterpart(f"a gain of {after[0].min():g} after a normalization", where)
     return Arithmetic(
         gain=before[0], offset=before[1], normalization=normalization, gain_after=after[0], offset_after=after[1]
     )

@@ -65,7 +65,9 @@ def form_of(description: PackageDescription, file: OnnxFile) -> DescribedForm:
     }
     layout = layouts.get(taken.axes)
     ((_, form),) = file.inputs.items()
-    if layout is None or len(form.shape) != len(taken.axes) or len(description.outputs) > len(file.outputs):
+    if len(description.outputs) > len(file.outputs):
+        raise no_counterpart(f"{len(description.outputs)} outputs", where, f"the model has {len(file.outputs)}")
+    if layout is None or len(form.shape) != len(taken.axes):
         raise no_counterpart(f"an input with the axes {', '.join(taken.axes)}", where, f"the model takes {form}")
     sizes = dict(zip(taken.axes, taken.sizes, strict=True))
     in_file = dict(zip(taken.axes, form.shape, strict=True))
@@ -130,10 +132,10 @@ def card_keys(file: OnnxFile) -> dict[str, str]:
     names = description.input.channel_names
     if names and set(names) <= set(CHANNELS):
         keys["channels"] = _toml(list(names))
-    return keys | {"scaling": "\n".join(_scaling(form, description))}
+    return keys | {"scaling": "\n".join(_scaling(form))}
 
 
-def _scaling(form: DescribedForm, description: PackageDescription) -> Iterator[str]:
+def _scaling(form: DescribedForm) -> Iterator[str]:
     given = form.arithmetic
     normalization = given.normalization
     if form.top is None and normalization is None:
@@ -143,8 +145,6 @@ def _scaling(form: DescribedForm, description: PackageDescription) -> Iterator[s
         return
     gain, mean, deviation = given.gain * (form.top or 1), -given.offset, np.ones(form.channels)
     if normalization is not None:
-        if given.offset.any() or not (given.gain_after > 0).all():
-            raise no_counterpart(f"an offset before, or no positive gain after {normalization.kind}", description.where)
         mean, deviation = -given.offset_after / given.gain_after, 1 / given.gain_after
     if gain[0] > 0 and (gain == gain[0]).all():
         yield f"scale = {_WHITE / gain[0]:.9g}"
@@ -189,6 +189,8 @@ def _contradictions(card: ModelCard, description: PackageDescription, file: Onnx
         yield f"makes images of {len(own.blend)} colours, and the package takes {form.channels}"
     if _kind(own.normalization) != _kind(form.arithmetic.normalization):
         yield (f"normalizes by {_words(own.normalization)}, and the package by {_words(form.arithmetic.normalization)}")
+    if not _same_weights(own, form.arithmetic):
+        yield "weighs the planes in another way than the package, before an image is normalized"
     # Colours that are mixed of several planes need not reach white.
     if all(sum(map(bool, row)) == 1 for row in own.blend):
         found = _ends(own)
@@ -203,6 +205,14 @@ def _contradictions(card: ModelCard, description: PackageDescription, file: Onnx
         said = scores_are(output, description) if name == card.tensors.scores else None
         if said not in {None, card.tensors.scores_are}:
             yield f"says that the scores are {card.tensors.scores_are}, and the package that they are {said}"
+
+
+def _same_weights(own: Preprocessing, arithmetic: Arithmetic) -> bool:
+    """Whether colours that are normalized together have the same proportions."""
+    if arithmetic.normalization is None or arithmetic.normalization.by == "colour":
+        return True
+    weights = np.asarray(own.blend).sum(axis=1)
+    return np.allclose(weights / weights[0], arithmetic.gain / arithmetic.gain[0], rtol=_NEAR)
 
 
 def _ends(form: Preprocessing) -> tuple[_Numbers, _Numbers]:

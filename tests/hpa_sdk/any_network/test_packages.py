@@ -246,6 +246,15 @@ def test_a_card_that_contradicts_the_package_is_refused(tmp_path: Path, changes:
         Predictor.load(path, card=wrong, device="cpu")
 
 
+def test_planes_of_other_weights_are_refused_before_a_normalization(tmp_path: Path) -> None:
+    interface, given, compute = CASES["0.4, percentiles"]
+    path = package_of(tmp_path / "a.zip", interface, given, compute)
+    card = read_card_file(completed(path, interface))
+    blend = tuple(map(tuple, np.diag([1.0, 1.0, 1.0, 2.0]).tolist()))
+    with pytest.raises(ModelCardError, match="weighs the planes in another way"):
+        Predictor.load(path, card=replace(card, preprocessing=replace(card.preprocessing, blend=blend)), device="cpu")
+
+
 def test_scores_of_another_kind_are_refused(tmp_path: Path) -> None:
     _, given, compute = CASES["0.4, the published way"]
     path = package_of(tmp_path / "a.zip", NCHW, given, compute)
@@ -301,6 +310,33 @@ REFUSED: dict[str, tuple[Description, str]] = {
             steps=[{"id": "scale_range", "kwargs": {"axes": ["y", "x"]}}] * 2,
         ),
         "scale_range after scale_range",
+    ),
+    "offset before a normalization": (
+        Description(
+            version="0.5.3",
+            steps=[
+                {
+                    "id": "scale_linear",
+                    "kwargs": {"axis": "channel", "gain": [1.0] * 4, "offset": [0.0, 1.0, 2.0, 3.0]},
+                },
+                {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"]}},
+            ],
+        ),
+        "an offset before scale_range",
+    ),
+    "negative after a normalization": (
+        Description(
+            version="0.5.3",
+            steps=[
+                {"id": "scale_range", "kwargs": {"axes": ["y", "x"]}},
+                {"id": "scale_linear", "kwargs": {"gain": -1.0}},
+            ],
+        ),
+        "a gain of -1 after a normalization",
+    ),
+    "more outputs": (
+        Description(changes={"outputs": [{"name": str(at), "axes": "bc", "shape": [1, 2]} for at in range(3)]}),
+        "3 outputs; the model has 2",
     ),
     "gains along y": (
         Description(version="0.5.3", steps=[{"id": "scale_linear", "kwargs": {"axis": "y", "gain": [1.0] * 4}}]),
