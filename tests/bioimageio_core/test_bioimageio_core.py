@@ -38,8 +38,9 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     assert not asked
 
 
-def test_it_passes_with_one_field_and_with_two(package: Path) -> None:
-    summary = core.test_model(package)
+@pytest.mark.parametrize("name", ["image", "planes", "elsewhere"])
+def test_it_passes_with_one_field_and_with_two(name: str) -> None:
+    summary = core.test_model(PACKAGES / f"{name}.zip")
     assert summary.status == "passed", summary
     assert not [error for detail in summary.details for error in detail.errors]
     names = [detail.name for detail in summary.details]

@@ -83,6 +83,7 @@ def probabilities(path: Path, fields: Path) -> np.ndarray[Any, Any]:
         return np.stack([found.probabilities for found in predictor.predict(fields)])
 
 
+@pytest.mark.slow
 def test_raw_planes_answer_like_images(own: Path, noise: Path, tmp_path: Path) -> None:
     result = export("raw-planes", own, noise, "-o", tmp_path / "planes.onnx")
     assert result.exit_code == 0, result.stderr
@@ -129,6 +130,7 @@ def test_raw_planes_need_a_size_and_free_names(tmp_path: Path) -> None:
         with_raw_planes(model, described(interface))
 
 
+@pytest.mark.slow
 def test_fp16_keeps_names_and_answers(own: Path, noise: Path, interface: Interface) -> None:
     half = make("fp16", own, noise, "--force")
     file, card = read_onnx(half), card_of(half)
@@ -139,6 +141,7 @@ def test_fp16_keeps_names_and_answers(own: Path, noise: Path, interface: Interfa
     np.testing.assert_allclose(probabilities(half, noise), probabilities(own, noise), atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_plan")
 def test_int8_keeps_names_and_answers(own: Path, noise: Path, tmp_path: Path) -> None:
     result = export("quantize", own, noise, "-o", tmp_path / "int8.onnx", "--held-out", noise, "--force")
@@ -161,6 +164,7 @@ def test_int8_keeps_names_and_answers(own: Path, noise: Path, tmp_path: Path) ->
     assert variant_of(int8).fields == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("logits", [False, True])
 def test_the_bias_of_the_scores_is_corrected(tmp_path: Path, noise: Path, logits: bool) -> None:
     own = write_own(tmp_path / "own.onnx", Interface(side=48, logits=logits))
@@ -172,6 +176,7 @@ def test_the_bias_of_the_scores_is_corrected(tmp_path: Path, noise: Path, logits
     np.testing.assert_allclose(shifts, 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_winograd_closes_sides_that_are_open(tmp_path: Path, noise: Path) -> None:
     rng = np.random.default_rng(4)
     interface = Interface(side=48, open_sides=True)
