@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--opset", type=int, default=11)
     parser.add_argument("--count", type=int, default=96, help="most fields to fit the last layer to")
+    parser.add_argument("--ridge", type=float, default=_RIDGE, help="how loosely the last layer is fitted")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True, help="card file to write")
     options = parser.parse_args()
@@ -68,10 +69,12 @@ def main() -> None:
     if fields.targets is None:
         parser.error(f"{options.fields} has no labels")
     images = np.stack(list(fields.images(card.preprocessing)))
-    onnx.save(build(images, fields.targets, opset=options.opset), options.output)
+    onnx.save(build(images, fields.targets, opset=options.opset, ridge=options.ridge), options.output)
 
 
-def build(images: npt.NDArray[np.float32], targets: npt.NDArray[np.bool_], *, opset: int = 11) -> onnx.ModelProto:
+def build(
+    images: npt.NDArray[np.float32], targets: npt.NDArray[np.bool_], *, opset: int = 11, ridge: float = _RIDGE
+) -> onnx.ModelProto:
     """Build the network and convert it.
 
     Parameters
@@ -82,6 +85,8 @@ def build(images: npt.NDArray[np.float32], targets: npt.NDArray[np.bool_], *, op
         bool of shape (fields, 28): the classes of each field.
     opset : int
         Version of the standard operators.
+    ridge : float
+        Weight of the penalty on the last layer: the larger, the closer its answers are to one half.
 
     Returns
     -------
@@ -101,19 +106,21 @@ def build(images: npt.NDArray[np.float32], targets: npt.NDArray[np.bool_], *, op
     for batch in batches[:4] * 2:
         features(batch, training=True)  # the batch statistics of a network without a fit are 0 and 1
     found = np.concatenate([np.asarray(features(batch, training=False)) for batch in batches]).astype(np.float64)
-    network.layers[-1].set_weights(_last_layer(found, targets))
+    network.layers[-1].set_weights(_last_layer(found, targets, ridge))
     both = keras.Model(network.input, {"classes": network.output, "features": network.layers[-2].output})
     return _convert(both, side, opset)
 
 
-def _last_layer(features: npt.NDArray[np.float64], targets: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.float32]]:
+def _last_layer(
+    features: npt.NDArray[np.float64], targets: npt.NDArray[np.bool_], ridge: float
+) -> list[npt.NDArray[np.float32]]:
     """Fit a dense layer by ridge regression on standardized features: logits of about `_SURE` for each field."""
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
     scaled = (features - mean) / deviation
     gram = scaled @ scaled.T
     wanted = np.where(targets, _SURE, -_SURE)
     offset = wanted.mean(axis=0)
-    within = np.linalg.solve(gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), wanted - offset)
+    within = np.linalg.solve(gram + ridge * np.trace(gram) / len(gram) * np.eye(len(gram)), wanted - offset)
     weight = scaled.T @ within / deviation[:, np.newaxis]
     return [weight.astype(np.float32), (offset - mean @ weight).astype(np.float32)]
 
