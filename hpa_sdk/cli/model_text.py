@@ -74,6 +74,9 @@ def _network(file: OnnxFile, card: ModelCard) -> Iterator[_Row]:
     if preprocessing != replace(Preprocessing(), place=preprocessing.place):
         rows = ("(" + ", ".join(f"{share:g}" for share in row) + ")" for row in preprocessing.blend)
         yield "image", f"{preprocessing.layout}, colours {', '.join(rows)}"
+    if own := preprocessing.normalization:
+        parts = f"percentiles {own.low:g} to {own.high:g}" if own.kind == "scale_range" else "mean and deviation"
+        yield "normalization", f"{own.kind}: {parts} of each {own.by}"
     for name, numbers in (("mean", preprocessing.mean), ("deviation", preprocessing.deviation)):
         if numbers is not None:
             yield name, ", ".join(f"{number:g}" for number in numbers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import io
+import json
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -11,175 +11,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 
 from export.bioimageio.package import export_bioimageio
 from hpa_sdk import Predictor, Preprocessing, Sample
+from hpa_sdk.cli import main
 from hpa_sdk.errors import HpaError, ModelCardError, ModelFileError
 from hpa_sdk.inference.package_test import run_test_tensors
 from hpa_sdk.models.card_file import card_template, read_card_file
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import read_onnx
 from hpa_sdk.preprocessing import Normalization
-from tests.hpa_sdk.any_network.made_package import Description, make_package
+from tests.hpa_sdk.any_network.described_packages import (
+    CASES,
+    GAIN,
+    NCHW,
+    PLANES,
+    SIDE,
+    completed,
+    package_of,
+    scaled,
+)
 from tests.raw_model import make_raw_model
 from tests.small import make_model
-from tests.stand_ins import Interface
 from tests.stand_ins import card_of as described
-
-SIDE = 48
-NCHW = Interface(side=SIDE)
-NHWC = Interface(side=SIDE, layout="nhwc", channels=("blue", "green"), batch=None, opset=17)
-PLANES = np.random.default_rng(6).integers(0, 256, (4, SIDE, SIDE), np.uint8)
-GAIN = 0.003921568627
-
-
-def scaled(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return image * GAIN
-
-
-def by_mean(image: npt.NDArray[np.float64]) -> Any:
-    channels = image.shape[-1] if image.shape[-1] < SIDE else image.shape[0]
-    shape = (-1,) if image.shape[-1] < SIDE else (-1, 1, 1)
-    mean, std = np.arange(channels) * 10.0 + 20, np.arange(channels) * 5.0 + 40
-    return (image - mean.reshape(shape)) / std.reshape(shape)
-
-
-def to_range(image: npt.NDArray[np.float64]) -> Any:
-    low, high = np.percentile(image, (1, 99.8))
-    return (image - low) / (high - low + 1e-6)
-
-
-def to_variance(image: npt.NDArray[np.float64]) -> Any:
-    return (image - image.mean(axis=(1, 2), keepdims=True)) / (image.std(axis=(1, 2), keepdims=True) + 1e-6)
-
-
-def range_then_shift(image: npt.NDArray[np.float64]) -> Any:
-    return to_range(image) * 2.0 - 0.5
-
-
-_RANGE = {"min_percentile": 1, "max_percentile": 99.8}
-CASES: dict[str, tuple[Interface, Description, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]] = {
-    "0.4, the published way": (
-        NCHW,
-        Description(
-            steps=[{"name": "scale_linear", "kwargs": {"axes": "xy", "gain": [GAIN] * 4, "offset": [0.0] * 4}}]
-        ),
-        scaled,
-    ),
-    "0.4, fixed mean": (
-        NHWC,
-        Description(
-            dtype="uint8",
-            limits=(None, None),
-            steps=[
-                {
-                    "name": "zero_mean_unit_variance",
-                    "kwargs": {"mode": "fixed", "axes": "xy", "mean": [20.0, 30.0], "std": [40.0, 45.0]},
-                }
-            ],
-        ),
-        by_mean,
-    ),
-    "0.4, percentiles": (
-        NCHW,
-        Description(steps=[{"name": "scale_range", "kwargs": {"mode": "per_sample", "axes": "cyx", **_RANGE}}]),
-        to_range,
-    ),
-    "0.4, variance of each channel": (
-        NCHW,
-        Description(
-            steps=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample", "axes": "xy"}}],
-        ),
-        to_variance,
-    ),
-    "0.5, two linear steps": (
-        NHWC,
-        Description(
-            version="0.5.3",
-            steps=[
-                {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
-                {"id": "scale_linear", "kwargs": {"gain": 0.5, "offset": 0.0}},
-                {"id": "scale_linear", "kwargs": {"axis": "channel", "gain": [2 * GAIN] * 2, "offset": [0.0] * 2}},
-            ],
-        ),
-        scaled,
-    ),
-    "0.5, fixed mean": (
-        NCHW,
-        Description(
-            version="0.5.4",
-            steps=[
-                {
-                    "id": "fixed_zero_mean_unit_variance",
-                    "kwargs": {"axis": "channel", "mean": [20.0, 30.0, 40.0, 50.0], "std": [40.0, 45.0, 50.0, 55.0]},
-                }
-            ],
-        ),
-        by_mean,
-    ),
-    "0.5, percentiles, then linear": (
-        NCHW,
-        Description(
-            version="0.5.0",
-            steps=[
-                {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], **_RANGE}},
-                {"id": "scale_linear", "kwargs": {"gain": 2.0, "offset": -0.5}},
-            ],
-        ),
-        range_then_shift,
-    ),
-    "0.5, logits": (
-        replace(NCHW, logits=True),
-        Description(
-            version="0.5.3",
-            steps=[{"id": "scale_linear", "kwargs": {"gain": GAIN}}],
-            output_limits=(None, None),
-            output_steps=[{"id": "sigmoid"}],
-        ),
-        scaled,
-    ),
-    "0.5, the image is finished": (
-        NCHW,
-        Description(version="0.5.3", limits=(0.0, 1.0)),
-        lambda image: image,
-    ),
-}
 
 
 @pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-def in_layout(interface: Interface, planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    taken = planes[[("red", "green", "blue", "yellow").index(channel) for channel in interface.channels]]
-    return taken if interface.layout == "nchw" else taken.transpose(1, 2, 0)
-
-
-def package_of(path: Path, interface: Interface, given: Description, compute: Any = lambda image: image) -> Path:
-    image = in_layout(interface, PLANES).astype(np.float32)
-    image = (image / np.float32(255) if given.limits == (0.0, 1.0) else image).astype(given.dtype)
-    return make_package(path, interface, given, image, compute(image.astype(np.float64)))
-
-
-def completed(path: Path, interface: Interface, **changes: str) -> Path:
-    """Write the card that the package's template becomes when a person completes it."""
-    text = card_template(read_onnx(path))
-    channels = msgspec.json.encode(list(interface.channels)).decode()
-    for empty, value in {
-        'scheme = ""': 'scheme = "hpa-2018"',
-        'scores_are = ""': f'scores_are = "{"logits" if interface.logits else "probabilities"}"',
-        "channels = []": f"channels = {channels}",
-        **changes,
-    }.items():
-        text = text.replace(empty, value)
-    card = path.with_suffix(".toml")
-    card.write_text(text, encoding="utf-8")
-    return card
 
 
 def test_a_package_answers_as_it_describes_itself(tmp_path: Path, case: Any) -> None:
@@ -260,137 +123,6 @@ def test_scores_of_another_kind_are_refused(tmp_path: Path) -> None:
     path = package_of(tmp_path / "a.zip", NCHW, given, compute)
     with pytest.raises(ModelCardError, match="the scores are logits, and the package that they are probabilities"):
         Predictor.load(path, card=described(replace(NCHW, logits=True)), device="cpu")
-
-
-def described_input(**changes: Any) -> dict[str, Any]:
-    return {"inputs": [{"name": "a", "axes": "bcyx", "shape": [1, 4, SIDE, SIDE], **changes}]}
-
-
-REFUSED: dict[str, tuple[Description, str]] = {
-    "z axis": (Description(changes=described_input(axes="bczyx", shape=[1, 4, 1, 9, 9])), "the axis z"),
-    "index axis": (
-        Description(
-            version="0.5.3",
-            changes={"inputs": [{"id": "a", "axes": [{"type": "batch"}, {"type": "index", "id": "i"}]}]},
-        ),
-        "the axis i",
-    ),
-    "two inputs": (Description(changes={"inputs": described_input()["inputs"] * 2}), "2 inputs"),
-    "another order of axes": (Description(changes=described_input(axes="bcxy")), "the axes batch, channel, x, y"),
-    "sides of two lengths": (Description(changes=described_input(shape=[1, 4, 48, 50])), "50 x 48 pixels"),
-    "format 0.3": (Description(version="0.4.9", changes={"format_version": "0.3.6"}), "the format version 0.3.6"),
-    "no ONNX weights": (Description(changes={"weights": {"torchscript": {"source": "a.pt"}}}), "no ONNX file"),
-    "binarize": (Description(steps=[{"name": "binarize", "kwargs": {"threshold": 0.5}}]), "asks for binarize"),
-    "clip": (Description(version="0.5.3", steps=[{"id": "clip", "kwargs": {"min": 0}}]), "asks for clip"),
-    "float64": (
-        Description(version="0.5.3", steps=[{"id": "ensure_dtype", "kwargs": {"dtype": "float64"}}]),
-        "ensure_dtype with float64",
-    ),
-    "values of a data set": (
-        Description(steps=[{"name": "scale_range", "kwargs": {"mode": "per_dataset", "axes": "xy"}}]),
-        "scale_range with the mode per_dataset",
-    ),
-    "values of every image": (Description(version="0.5.3", steps=[{"id": "scale_range"}]), "scale_range over every"),
-    "values of a batch": (
-        Description(
-            version="0.5.3", steps=[{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["batch", "y", "x"]}}]
-        ),
-        "zero_mean_unit_variance over batch, x, y",
-    ),
-    "values of another tensor": (
-        Description(
-            version="0.5.3",
-            steps=[{"id": "scale_range", "kwargs": {"axes": ["y", "x"], "reference_tensor": "mask"}}],
-        ),
-        "scale_range over mask",
-    ),
-    "normalized twice": (
-        Description(
-            version="0.5.3",
-            steps=[{"id": "scale_range", "kwargs": {"axes": ["y", "x"]}}] * 2,
-        ),
-        "scale_range after scale_range",
-    ),
-    "offset before a normalization": (
-        Description(
-            version="0.5.3",
-            steps=[
-                {
-                    "id": "scale_linear",
-                    "kwargs": {"axis": "channel", "gain": [1.0] * 4, "offset": [0.0, 1.0, 2.0, 3.0]},
-                },
-                {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"]}},
-            ],
-        ),
-        "an offset before scale_range",
-    ),
-    "negative after a normalization": (
-        Description(
-            version="0.5.3",
-            steps=[
-                {"id": "scale_range", "kwargs": {"axes": ["y", "x"]}},
-                {"id": "scale_linear", "kwargs": {"gain": -1.0}},
-            ],
-        ),
-        "a gain of -1 after a normalization",
-    ),
-    "more outputs": (
-        Description(changes={"outputs": [{"name": str(at), "axes": "bc", "shape": [1, 2]} for at in range(3)]}),
-        "3 outputs; the model has 2",
-    ),
-    "gains along y": (
-        Description(version="0.5.3", steps=[{"id": "scale_linear", "kwargs": {"axis": "y", "gain": [1.0] * 4}}]),
-        "scale_linear with gain",
-    ),
-    "too many gains": (
-        Description(steps=[{"name": "scale_linear", "kwargs": {"axes": "xy", "gain": [1.0] * 5}}]),
-        "scale_linear with gain",
-    ),
-    "no deviation": (
-        Description(steps=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "fixed", "mean": 1.0, "std": 0.0}}]),
-        "fixed_zero_mean_unit_variance with std 0.0",
-    ),
-    "softmax": (
-        Description(version="0.5.3", limits=(0.0, 1.0), output_steps=[{"id": "softmax"}]),
-        "softmax for the output classes",
-    ),
-    "not a description": (Description(changes={"inputs": "bcyx"}), "can't be used"),
-}
-
-
-@pytest.mark.parametrize(("given", "message"), list(REFUSED.values()), ids=list(REFUSED))
-def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path, given: Description, message: str) -> None:
-    path = package_of(tmp_path / "a.zip", NCHW, given)
-    with pytest.raises(ModelFileError, match=message):
-        Predictor.load(path, card=described(NCHW), device="cpu")
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: [", b"- 1", b"&a [*a]", b"x" * (2**20 + 1)])
-def test_a_damaged_description_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = package_of(tmp_path / "a.zip", NCHW, Description())
-    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "b.zip", "w") as damaged:
-        for name in whole.namelist():
-            damaged.writestr(name, content if name == "rdf.yaml" else whole.read(name))
-    with pytest.raises(ModelFileError, match=r"can't be used|up to 1,048,576 are read"):
-        Predictor.load(tmp_path / "b.zip", card=described(NCHW), device="cpu")
-
-
-def test_yaml_is_read_only_for_packages_from_elsewhere(
-    tmp_path: Path, model: Path, fields: list[Sample], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = package_of(tmp_path / "a.zip", NCHW, Description())
-    export_bioimageio(model, fields[0].files[0].parent, tmp_path / "own.zip")
-    imported = builtins.__import__
-
-    def without_yaml(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "yaml":
-            raise ImportError("no yaml")
-        return imported(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_yaml)
-    Predictor.load(tmp_path / "own.zip", device="cpu")
-    with pytest.raises(ModelFileError, match=r"pip install 'hpa-sdk\[packages\]'"):
-        Predictor.load(path, card=described(NCHW), device="cpu")
 
 
 class TestTensors:
@@ -490,3 +222,27 @@ class TestNormalization:
         form = Preprocessing(normalization=Normalization(kind="scale_range"), place="graph")
         with pytest.raises(ModelCardError, match="normalizes each image by its own values"):
             ModelCard(name="a", architecture="b", preprocessing=form).check()
+
+
+def test_inspect_runs_the_test_tensors(tmp_path: Path) -> None:
+    interface, given, compute = CASES["0.5, percentiles, then linear"]
+    path = package_of(tmp_path / "a.zip", interface, given, compute)
+    card = completed(path, interface)
+    command = ["inspect", str(path), "--card", str(card), "--test"]
+    done = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "test of classes: as expected, differs by" in done.stdout
+    assert "test of features: as expected, differs by" in done.stdout
+    assert "scale_range: percentiles" in done.stdout
+    with zipfile.ZipFile(path) as package:
+        parts = {name: package.read(name) for name in package.namelist()}
+    expected = np.load(io.BytesIO(parts["out_classes.npy"]))
+    changed = io.BytesIO()
+    np.save(changed, 1 - expected)
+    parts["out_classes.npy"] = changed.getvalue()
+    with zipfile.ZipFile(path, "w") as package:
+        for name, content in parts.items():
+            package.writestr(name, content)
+    done = CliRunner().invoke(main, [*command, "--json"], catch_exceptions=False)
+    assert done.exit_code == 1
+    assert [found["matches"] for found in json.loads(done.stdout)["test_tensors"]] == [False, True]
