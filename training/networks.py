@@ -13,11 +13,12 @@ from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from hpa_sdk.preprocessing import Preprocessing
 from training.errors import WeightsError
+from training.light import LIGHT_COLOURS, LIGHT_SIDE, light_backbone
 
-NetworkName = Literal["inception_resnet_v2", "vgg16"]
+NetworkName = Literal["inception_resnet_v2", "vgg16", "light"]
 
 NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
-"""The networks of the study."""
+"""The networks that a fit builds: the study's two, and a light one for CPUs."""
 
 _BACKBONES = {"inception_resnet_v2": keras.applications.InceptionResNetV2, "vgg16": keras.applications.VGG16}
 
@@ -54,6 +55,8 @@ def build_network(
     WeightsError
         The weights can't be downloaded or do not match.
     """
+    if name == "light":
+        return _light_network()
     image = keras.Input(image_shape(Preprocessing()), name="image")
     x = layers.BatchNormalization(name="input_normalization")(image)
     fitted = weights if isinstance(weights, Path) and weights.suffix == Path(RUN_NETWORK).suffix else None
@@ -68,6 +71,16 @@ def build_network(
     if fitted:
         _start_from(network, fitted)
     return network
+
+
+def _light_network() -> keras.Model:
+    image = keras.Input((LIGHT_SIDE, LIGHT_SIDE, LIGHT_COLOURS), name="image")
+    x = layers.GlobalAveragePooling2D(name="pooling")(light_backbone()(image))
+    x = layers.Dropout(0.3, name="dropout_before_embedding")(x)
+    x = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding")(x)
+    x = layers.Dropout(0.3, name="dropout_after_embedding")(x)
+    probabilities = layers.Dense(len(Label), activation="sigmoid", dtype="float32", name="probabilities")(x)
+    return keras.Model(image, probabilities, name="light")
 
 
 def _start_from(network: keras.Model, fitted: Path) -> None:
