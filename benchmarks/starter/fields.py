@@ -76,6 +76,11 @@ def real(folder: Path, data: Path, *, side: int) -> Fields:
     return _kept(folder / f"{data.name}-{side}", partial(_read, data, side))
 
 
+def joined(first: Fields, second: Fields) -> Fields:
+    """Give the fields of both."""
+    return Fields(np.concatenate([first.images, second.images]), np.concatenate([first.targets, second.targets]))
+
+
 def _kept(stem: Path, make: Callable[[], Fields]) -> Fields:
     images, targets = stem.with_name(f"{stem.name}-images.npy"), stem.with_name(f"{stem.name}-targets.npy")
     if not targets.exists():
@@ -94,7 +99,7 @@ def _read(data: Path, side: int) -> Fields:
     return Fields(images, dataset.targets)
 
 
-def reduced(planes: npt.NDArray[np.uint8], side: int) -> Images:
+def reduced(planes: npt.NDArray[np.uint8 | np.uint16], side: int) -> Images:
     """Turn planes into an image of another size, by the mean of the pixels."""
     image = cv2.merge(list(planes))
     smaller = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)

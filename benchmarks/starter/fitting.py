@@ -15,13 +15,12 @@ import click
 import keras
 import numpy as np
 
-from benchmarks.starter.initial_weights import start_from_imagenet
 from benchmarks.starter.views import Source, draw_view
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.preprocessing import Image
 from training.data.dataset import Targets
 from training.fit.batch_statistics import take_statistics
-from training.light import LIGHT_SIDE, fixed_layers
+from training.light import LIGHT_SIDE, fixed_layers, start_from_imagenet
 from training.networks import build_network
 
 _AHEAD = 4
@@ -167,7 +166,7 @@ def _variables(network: keras.Model) -> list[keras.Variable]:
 def _save(network: keras.Model, state: Path, step: int) -> None:
     arrays = {str(number): keras.ops.convert_to_numpy(one) for number, one in enumerate(_variables(network))}
     with atomic_write(state) as partial, partial.open("wb") as stream:
-        np.savez(stream, step=step, **arrays)  # type: ignore[arg-type]  # its stubs want bool for names they don't know
+        np.savez(stream, step=step, **arrays)
 
 
 def _restore(network: keras.Model, state: Path) -> int:

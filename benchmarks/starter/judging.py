@@ -1,9 +1,11 @@
-"""Judges probabilities on held-out fields, with an interval, with chance, and with the guess of the commonest classes."""
+"""Judges answers on held-out fields, beside chance and the guess of the commonest classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +117,7 @@ def judge_set(
         The arrays can't be judged.
     """
     present, probabilities = check_judged(truth, probabilities)
-    counted = np.flatnonzero(present.sum(axis=0) >= fewest)
+    counted = [label for label in Label if present[:, label].sum() >= fewest]
     predicted = probabilities >= np.asarray(thresholds, np.float32)
     rng = np.random.default_rng(seed)
     draws = [rng.integers(0, len(present), len(present)) for _ in range(turns)]
@@ -137,10 +139,10 @@ def judge_set(
         fewest=fewest,
         classes=tuple(
             ClassJudgement(
-                label=Label(label).hpa_name,
+                label=label.hpa_name,
                 support=int(present[:, label].sum()),
                 f1=float(f1[label]),
-                auc=figure(lambda rows, label=label: float(class_aucs(*_column(present, probabilities, rows, label))[0])),  # type: ignore[misc]
+                auc=figure(partial(_class_auc, present, probabilities, label)),
                 average_precision=float(average_precision_score(present[:, label], probabilities[:, label])),
             )
             for label in counted
@@ -157,7 +159,7 @@ def judge_set(
     )
 
 
-def class_aucs(present: Present, scores: npt.NDArray[np.floating[npt.NBitBase]]) -> _Numbers:
+def class_aucs(present: Present, scores: npt.NDArray[np.floating[Any]]) -> _Numbers:
     """Give the area under the ROC curve of each column; no number where all fields have the class, or none.
 
     It is the share of pairs of a field with and one without the class that the scores put in order; ties count half.
@@ -169,14 +171,16 @@ def _aucs_of_ranks(present: Present, ranks: _Numbers) -> _Numbers:
     positive = present.sum(axis=0)
     pairs = (positive * (len(present) - positive)).astype(np.float64)
     ordered = (ranks * present).sum(axis=0) - positive * (positive + 1) / 2
-    return np.divide(ordered, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    aucs: _Numbers = np.divide(ordered, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return aucs
 
 
 def class_f1(present: Present, predicted: Present) -> _Numbers:
     """Give the F1 of each class; no number where no field has it and none was predicted."""
     whole = (present.sum(axis=0) + predicted.sum(axis=0)).astype(np.float64)
     hits = (present & predicted).sum(axis=0)
-    return np.divide(2 * hits, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    f1: _Numbers = np.divide(2 * hits, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return f1
 
 
 def micro_f1(present: Present, predicted: Present) -> float:
@@ -192,13 +196,11 @@ def commonest(present: Present) -> npt.NDArray[np.intp]:
     return np.sort(order[: int(f1.argmax()) + 1])
 
 
-def _column(
-    present: Present, probabilities: Probabilities, rows: npt.NDArray[np.intp], label: int
-) -> tuple[Present, Probabilities]:
-    return present[rows][:, [label]], probabilities[rows][:, [label]]
+def _class_auc(present: Present, probabilities: Probabilities, label: int, rows: npt.NDArray[np.intp]) -> float:
+    return float(class_aucs(present[rows][:, [label]], probabilities[rows][:, [label]])[0])
 
 
-def _average_precision(present: Present, probabilities: Probabilities, counted: npt.NDArray[np.intp]) -> float:
+def _average_precision(present: Present, probabilities: Probabilities, counted: list[Label]) -> float:
     drawn = [label for label in counted if present[:, label].any()]
     return float(np.mean([average_precision_score(present[:, label], probabilities[:, label]) for label in drawn]))
 

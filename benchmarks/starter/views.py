@@ -42,14 +42,15 @@ class Source:
 def even_over_classes(targets: Targets) -> npt.NDArray[np.float64]:
     """Give the probability of each field so that a class with few fields is drawn about as often as others."""
     weights = (targets / np.maximum(targets.sum(axis=0), 1)).max(axis=1).astype(np.float64)
-    return weights / weights.sum()
+    probabilities: npt.NDArray[np.float64] = weights / weights.sum()
+    return probabilities
 
 
 def draw_view(sources: tuple[Source, ...], side: int, rng: np.random.Generator) -> tuple[Image, Targets]:
     """Draw one view, in a third of the draws of two fields of one source, and its labels."""
     source = sources[rng.choice(len(sources), p=[source.share for source in sources])]
     image, targets = _one(source, side, rng)
-    if rng.random() < 1 / 3:
+    if _happens(1 / 3, rng):
         other, more = _one(source, side, rng)
         image = _beside(image, other, rng)
         targets = np.maximum(targets, more)
@@ -64,15 +65,13 @@ def _one(source: Source, side: int, rng: np.random.Generator) -> tuple[npt.NDArr
     ]
 
 
-def _turned(
-    image: npt.NDArray[np.uint8], side: int, zoom: float, rng: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def _turned(image: npt.NDArray[np.uint8], side: int, zoom: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Turn a field by any angle, mirror, stretch and zoom it, and cut out a square."""
     # At zoom 1 the whole field fills the view.
     scale = zoom * side / image.shape[0]
     if scale < 1:
         smaller = max(side // 4, round(image.shape[0] * scale))
-        image = cv2.resize(np.ascontiguousarray(image), (smaller, smaller), interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, (smaller, smaller), interpolation=cv2.INTER_AREA), np.uint8)
         scale = zoom * side / smaller
     angle = rng.uniform(0, 2 * np.pi)
     stretch = np.exp(rng.normal(0, 0.07))
@@ -85,7 +84,7 @@ def _turned(
     offset = side / 2 - matrix @ middle
     return np.asarray(
         cv2.warpAffine(
-            np.ascontiguousarray(image),
+            image,
             np.column_stack([matrix, offset]),
             (side, side),
             flags=cv2.INTER_LINEAR,
@@ -93,6 +92,10 @@ def _turned(
         ),
         np.uint8,
     )
+
+
+def _happens(chance: float, rng: np.random.Generator) -> bool:
+    return bool(rng.random() < chance)
 
 
 def _beside(
@@ -110,17 +113,17 @@ def _as_recorded(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> Imag
     gamma = np.exp(rng.normal(0, 0.2, colours))
     gain = np.exp(rng.normal(0, 0.35, colours))
     levels = levels**gamma * gain
-    if rng.random() < 0.3:  # stray light
+    if _happens(0.3, rng):  # stray light
         levels = levels + rng.uniform(0, 0.06, colours)
-    if rng.random() < 0.2:  # a dark level set too high
+    if _happens(0.2, rng):  # a dark level set too high
         levels = levels - rng.uniform(0, 0.04, colours)
     view = cv2.LUT(image, levels.astype(np.float32)[None])
-    if rng.random() < 0.3:
+    if _happens(0.3, rng):
         view = cv2.GaussianBlur(view, (0, 0), rng.uniform(0.3, 1.1))
-    if rng.random() < 0.3:
-        view += rng.uniform(0, 0.04) * rng.standard_normal(view.shape, np.float32)
-    if rng.random() < 0.3:
+    if _happens(0.3, rng):
+        view = view + np.float32(rng.uniform(0, 0.04)) * rng.standard_normal(view.shape, np.float32)
+    if _happens(0.3, rng):
         view[..., _YELLOW] = 0
-    elif rng.random() < 0.1:
+    elif _happens(0.1, rng):
         view[..., 0] = 0
-    return np.asarray(np.clip(view, 0, 1, out=view), np.float32)
+    return np.asarray(np.clip(view, 0, 1), np.float32)
