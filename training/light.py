@@ -62,9 +62,9 @@ def light_backbone() -> keras.Model:
     Returns
     -------
     keras.Model
-        Input float32 (N, 256, 256, 4), 0 to 1; output (N, 16, 16, 256).
+        Input float32 (N, height, width, 4), 0 to 1; output of a sixteenth of the sides, with 256 features.
     """
-    image = keras.Input((LIGHT_SIDE, LIGHT_SIDE, LIGHT_COLOURS), name="planes")
+    image = keras.Input((None, None, LIGHT_COLOURS), name="planes")
     x = _convolved(image, _STEM, "stem", kernel=3, stride=2)
     number = 0
     for group in _GROUPS:

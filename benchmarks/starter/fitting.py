@@ -20,12 +20,12 @@ from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.preprocessing import Image
 from training.data.dataset import Targets
 from training.fit.batch_statistics import take_statistics
-from training.light import LIGHT_SIDE, fixed_layers, start_from_imagenet
+from training.light import LIGHT_COLOURS, fixed_layers, start_from_imagenet
 from training.networks import build_network
 
 _AHEAD = 4
 _WARMUP_SHARE = 0.04
-_STATISTICS_BATCHES = 16
+_FIRST_STATISTICS, _LAST_STATISTICS = 128, 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class Budget:
         Views shown.
     batch_size : int
         Views a step.
+    side : int
+        Side of a view: a part of what the network sees in serving, at the same scale, in half the time.
     learning_rate : float
         Highest of Adam; it rises in a twenty-fifth of the steps and falls by half a cosine.
     weight_average : float
@@ -49,9 +51,10 @@ class Budget:
     """
 
     presentations: int
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_average: float = 0.998
+    batch_size: int = 16
+    side: int = 192
+    learning_rate: float = 8e-4
+    weight_average: float = 0.995
     seed: int = 0
     save_every: float = 180
 
@@ -96,7 +99,8 @@ def fit(folder: Path, sources: tuple[Source, ...], budget: Budget, *, initial: P
     folder.mkdir(parents=True, exist_ok=True)
     if initial is not None:
         _start(network, sources, budget, initial)
-    network.compile(
+    fitted = _at_side(network, budget.side)
+    fitted.compile(
         keras.optimizers.AdamW(
             budget.learning_rate,
             weight_decay=0.01,
@@ -106,23 +110,23 @@ def fit(folder: Path, sources: tuple[Source, ...], budget: Budget, *, initial: P
         ),
         loss="binary_crossentropy",
     )
-    network.optimizer.build(network.trainable_variables)
+    fitted.optimizer.build(fitted.trainable_variables)
     state = folder / "state.npz"
-    step = _restore(network, state) if state.exists() else 0
+    step = _restore(fitted, state) if state.exists() else 0
     saved, losses = time.monotonic(), deque[float](maxlen=200)
     for images, targets in _batches(sources, budget, step):
-        network.optimizer.learning_rate = budget.rate(step)
-        losses.append(float(network.train_on_batch(images, targets)))
+        fitted.optimizer.learning_rate = budget.rate(step)
+        losses.append(float(fitted.train_on_batch(images, targets)))
         step += 1
         if not math.isfinite(losses[-1]):
             message = f"the loss of step {step} is no number"
             raise FloatingPointError(message)
         if time.monotonic() - saved > budget.save_every or step == budget.steps:
             saved = time.monotonic()
-            _save(network, state, step)
+            _save(fitted, state, step)
             _note(folder, step, float(np.mean(losses)))
-    network.optimizer.finalize_variable_values(network.trainable_variables)
-    take_statistics(network, _some_images(sources, budget))
+    fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
+    take_statistics(fitted, _some_images(sources, budget, _LAST_STATISTICS))
     network.save_weights(finished)
     return network
 
@@ -131,14 +135,22 @@ def _start(network: keras.Model, sources: tuple[Source, ...], budget: Budget, in
     """Start from ImageNet weights with the statistics of these fields, and fix the first groups."""
     backbone = network.get_layer("backbone")
     start_from_imagenet(backbone, initial)
-    take_statistics(network, _some_images(sources, budget))
+    take_statistics(_at_side(network, budget.side), _some_images(sources, budget, _FIRST_STATISTICS))
     for layer in fixed_layers(backbone):
         layer.trainable = False
 
 
-def _some_images(sources: tuple[Source, ...], budget: Budget) -> Image:
-    count = _STATISTICS_BATCHES * budget.batch_size
-    drawn = (draw_view(sources, LIGHT_SIDE, np.random.default_rng([budget.seed, 1, row])) for row in range(count))
+def _at_side(network: keras.Model, side: int) -> keras.Model:
+    """Give the network for smaller images: the same layers and weights, whose pooling takes the mean of any places."""
+    image = keras.Input((side, side, LIGHT_COLOURS), name="image")
+    x = image
+    for layer in network.layers[1:]:
+        x = layer(x)
+    return keras.Model(image, x, name=network.name)
+
+
+def _some_images(sources: tuple[Source, ...], budget: Budget, count: int) -> Image:
+    drawn = (draw_view(sources, budget.side, np.random.default_rng([budget.seed, 1, row])) for row in range(count))
     return np.stack([image for image, _ in drawn])
 
 
@@ -147,7 +159,7 @@ def _batches(sources: tuple[Source, ...], budget: Budget, first: int) -> Iterato
 
     def draw(step: int) -> tuple[Image, Targets]:
         rng = np.random.default_rng([budget.seed, 0, step])
-        views = [draw_view(sources, LIGHT_SIDE, rng) for _ in range(budget.batch_size)]
+        views = [draw_view(sources, budget.side, rng) for _ in range(budget.batch_size)]
         return np.stack([image for image, _ in views]), np.stack([targets for _, targets in views])
 
     with ThreadPoolExecutor(2) as pool:

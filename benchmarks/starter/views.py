@@ -11,6 +11,7 @@ import numpy.typing as npt
 from benchmarks.starter.fields import Fields
 from hpa_sdk.preprocessing import Image
 from training.data.dataset import Targets
+from training.light import LIGHT_SIDE
 
 _YELLOW = 3
 _WHITE = np.float32(255)
@@ -67,19 +68,19 @@ def _one(source: Source, side: int, rng: np.random.Generator) -> tuple[npt.NDArr
 
 def _turned(image: npt.NDArray[np.uint8], side: int, zoom: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Turn a field by any angle, mirror, stretch and zoom it, and cut out a square."""
-    # At zoom 1 the whole field fills the view.
-    scale = zoom * side / image.shape[0]
+    # At zoom 1 the whole field fills the image that the network sees in serving.
+    scale = zoom * LIGHT_SIDE / image.shape[0]
     if scale < 1:
-        smaller = max(side // 4, round(image.shape[0] * scale))
+        smaller = round(image.shape[0] * scale)
         image = np.asarray(cv2.resize(image, (smaller, smaller), interpolation=cv2.INTER_AREA), np.uint8)
-        scale = zoom * side / smaller
+        scale = zoom * LIGHT_SIDE / smaller
     angle = rng.uniform(0, 2 * np.pi)
     stretch = np.exp(rng.normal(0, 0.07))
     mirror = rng.choice((-1.0, 1.0))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.diag([scale * stretch * mirror, scale / stretch])
     # Any place of the field may be in the middle of the view, except near its border.
-    reach = max(0.0, 1 - 1 / max(zoom, 1e-3)) / 2 + 0.08
+    reach = max(0.0, 1 - side / LIGHT_SIDE / zoom) / 2 + 0.08
     middle = image.shape[0] * (0.5 + rng.uniform(-reach, reach, 2))
     offset = side / 2 - matrix @ middle
     return np.asarray(
