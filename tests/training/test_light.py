@@ -102,7 +102,8 @@ def write_torch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, dict[str, We
     def write(path: Path, arrays: dict[str, Weights]) -> None:
         tensors = {name: Tensor(str(key), values) for key, (name, values) in enumerate(arrays.items())}
         with path.open("wb") as stream:
-            for fact in (0x1950A86A20F9469CFC6C, 1001, {}):
+            facts: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {})
+            for fact in facts:
                 pickle.dump(fact, stream, protocol=2)
             Tensors(stream, protocol=2).dump(OrderedDict(tensors))
             pickle.dump([tensor.storage.key for tensor in tensors.values()], stream, protocol=2)
