@@ -41,7 +41,7 @@ from training.judge.evaluation import judge_fields
 from training.judge.fitted_run import read_run
 from training.judge.predictions import predict_fields
 from training.judge.thresholds import tune_thresholds
-from training.networks import NETWORK_NAMES, NetworkName
+from training.networks import STUDY_NETWORKS, NetworkName
 from training.simulation import simulate
 
 _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="side of a simulated plane in pixels")
     parser.add_argument("--real-cells", type=Path, default=_REAL_CELLS, help="labelled fields; a fifth is held out")
     parser.add_argument("--data", nargs="+", choices=_DATA, default=list(_DATA), help="data sets, in this order")
-    parser.add_argument("--networks", nargs="+", choices=NETWORK_NAMES, default=list(NETWORK_NAMES))
+    parser.add_argument("--networks", nargs="+", choices=STUDY_NETWORKS, default=list(STUDY_NETWORKS))
     parser.add_argument("--recipes", nargs="+", choices=_RECIPES, default=list(_RECIPES), help="rows to make now")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(

@@ -31,7 +31,7 @@ from training.data.dataset import Dataset, Targets, read_dataset
 from training.data.prepared import Images, ImageSource, prepare
 from training.fit.recipe import Precision, read_recipe
 from training.fit.stage import compile_stage
-from training.networks import NETWORK_NAMES, NetworkName, build_network
+from training.networks import STUDY_NETWORKS, NetworkName, build_network
 from training.simulation import simulate
 
 _WANTED = 0.9
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="steps of each fit; reading is up to 8 of them ahead")
     parser.add_argument("--pairs", type=int, default=2, help="how often each pair is measured")
     parser.add_argument("--precision", choices=get_args(Precision), default="float32")
-    parser.add_argument("--network", choices=NETWORK_NAMES, action="append", help="default: both")
+    parser.add_argument("--network", choices=STUDY_NETWORKS, action="append", help="default: both")
     parser.add_argument("--fields", type=int, default=64, help="simulated fields to draw from")
     options = parser.parse_args()
     keras.mixed_precision.set_global_policy(options.precision)
@@ -56,7 +56,7 @@ def main() -> None:
         simulate(Path(folder), count=options.fields, seed=1, size=128, workers=1)
         dataset = read_dataset(Path(folder))
         images = prepare(dataset, Path(folder) / ".prepared")
-        for name in options.network or NETWORK_NAMES:
+        for name in options.network or STUDY_NETWORKS:
             measure(name, dataset, images, steps=options.steps, pairs=options.pairs, peak=peak)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from hpa_sdk.fields.samples import Sample
 from tests.small import make_field, make_model
-from training.networks import NETWORK_NAMES, NetworkName
+from training.networks import STUDY_NETWORKS, NetworkName
 from training.simulation import simulate
 
 FIELDS = 64
@@ -116,7 +116,7 @@ def real_networks(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return RealNetworks(simulated, tmp_path_factory.mktemp("runs"))
 
 
-@pytest.fixture(params=NETWORK_NAMES)
+@pytest.fixture(params=STUDY_NETWORKS)
 def network_name(request: pytest.FixtureRequest) -> NetworkName:
     """Each real network; a test that needs one alone says so by ``parametrize``."""
     name: NetworkName = request.param

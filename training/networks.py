@@ -14,14 +14,24 @@ from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from hpa_sdk.preprocessing import Preprocessing
 from training.errors import WeightsError
-from training.light import LIGHT_COLOURS, LIGHT_SIDE, LITE0, light_backbone, start_from_imagenet
+from training.light import LIGHT_PREPROCESSING, LITE0, light_backbone, start_from_imagenet
 
 NetworkName = Literal["inception_resnet_v2", "vgg16", "light"]
+
+StudyNetworkName = Literal["inception_resnet_v2", "vgg16"]
+
+STUDY_NETWORKS: tuple[StudyNetworkName, ...] = get_args(StudyNetworkName)
+"""The networks of the study."""
 
 NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
 """The networks that a fit builds: the study's two, and a light one for CPUs."""
 
 _BACKBONES = {"inception_resnet_v2": keras.applications.InceptionResNetV2, "vgg16": keras.applications.VGG16}
+
+
+def preprocessing_of(name: NetworkName) -> Preprocessing:
+    """Give the preprocessing of a network."""
+    return LIGHT_PREPROCESSING if name == "light" else Preprocessing()
 
 
 def build_network(
@@ -61,7 +71,7 @@ def build_network(
     """
     if name == "light":
         return _light_network(weights)
-    image = keras.Input(image_shape(Preprocessing()), name="image")
+    image = keras.Input(image_shape(preprocessing_of(name)), name="image")
     x = layers.BatchNormalization(name="input_normalization")(image)
     fitted = weights if isinstance(weights, Path) and weights.suffix == Path(RUN_NETWORK).suffix else None
     x = _backbone(name, None if fitted else weights)(x)
@@ -78,7 +88,7 @@ def build_network(
 
 
 def _light_network(weights: Literal["imagenet"] | Path | None) -> keras.Model:
-    image = keras.Input((LIGHT_SIDE, LIGHT_SIDE, LIGHT_COLOURS), name="image")
+    image = keras.Input(image_shape(LIGHT_PREPROCESSING), name="image")
     backbone = light_backbone()
     x = layers.GlobalAveragePooling2D(name="pooling")(backbone(image))
     x = layers.Dropout(0.3, name="dropout_before_embedding")(x)
@@ -121,7 +131,7 @@ def _backbone(name: NetworkName, weights: Literal["imagenet"] | Path | None) -> 
         backbone = _BACKBONES[name](
             include_top=False,
             weights=str(weights) if isinstance(weights, Path) else weights,
-            input_shape=image_shape(Preprocessing()),
+            input_shape=image_shape(preprocessing_of(name)),
             name="backbone",
         )
     except Exception as error:  # Keras passes on all errors of the network, the file system and h5py

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +11,10 @@ import numpy.typing as npt
 from benchmarks.starter.fields import Fields, Images
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import Image
-from training.light import LIGHT_SIDE
+from training.light import LIGHT_PREPROCESSING
 
 _AT_ONCE = 16
 _YELLOW = 3
-_WHITE = np.float32(255)
 
 Answer = Callable[[Image], Probabilities]
 
@@ -51,5 +49,4 @@ def _seen(images: Images, *, yellow: bool) -> Image:
 
 def served(image: npt.NDArray[np.uint8]) -> Image:
     """Turn an image of four planes into that of the light network, as serving does."""
-    resized = cv2.resize(image.astype(np.float32), (LIGHT_SIDE, LIGHT_SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized / _WHITE, np.float32)
+    return LIGHT_PREPROCESSING(np.moveaxis(image, -1, 0))

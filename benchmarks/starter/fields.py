@@ -24,7 +24,6 @@ from training.simulation.label_draw import label_sets
 Images = npt.NDArray[np.uint8]
 """uint8 of shape (fields, side, side, 4): red, green, blue, yellow."""
 
-_SIMULATED_SIDE = 512
 _SINGLE_SHARE = 0.3
 _FIELDS_A_TASK = 8
 
@@ -63,7 +62,7 @@ def simulated(folder: Path, *, count: int, seed: int, side: int, even: bool) -> 
     count, seed : int
         Fields, and the seed of the set.
     side : int
-        Rows and columns in the array; the fields are simulated with 512 and reduced by the mean of the pixels.
+        Rows and columns of the fields.
     even : bool
         Draw rare label sets more often, for a fit. Otherwise label sets are as frequent as in the Kaggle table.
     """
@@ -72,7 +71,7 @@ def simulated(folder: Path, *, count: int, seed: int, side: int, even: bool) -> 
 
 
 def real(folder: Path, data: Path, *, side: int) -> Fields:
-    """Read labelled fields in the Kaggle form once, reduced as in `simulated`."""
+    """Read labelled fields in the Kaggle form once, and reduce them to this side by the mean of the pixels."""
     return _kept(folder / f"{data.name}-{side}", partial(_read, data, side))
 
 
@@ -127,7 +126,7 @@ def _collected(made: Iterable[tuple[Images, list[int]]], count: int, side: int) 
 def _simulate_one(index: int, *, seed: int, side: int, even: bool) -> tuple[Images, list[int]]:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     labels = _draw_labels(rng, even=even)
-    return reduced(simulate_field(labels, rng, size=_SIMULATED_SIDE), side), labels
+    return np.moveaxis(simulate_field(labels, rng, size=side), 0, -1), labels
 
 
 def _draw_labels(rng: np.random.Generator, *, even: bool) -> list[int]:

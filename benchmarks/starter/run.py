@@ -16,12 +16,11 @@ from hpa_sdk.models.contract import RUN_CARD, RUN_NETWORK, RUN_RECORD
 from hpa_sdk.models.model_card import ModelCard, Training
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.prediction import Probabilities
-from hpa_sdk.preprocessing import Preprocessing
 from training.fit.run_folder import code_revision, versions
 from training.fit.saving import save
 from training.judge.calibration import calibrate
 from training.judge.metrics import judge
-from training.light import LIGHT_COLOURS, LIGHT_SIDE
+from training.light import LIGHT_PREPROCESSING
 
 LICENCE = "CC BY-SA 4.0 (weights derived from pictures of the Human Protein Atlas)"
 
@@ -67,7 +66,7 @@ def write_run(
         architecture=network.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         thresholds=thresholds,
-        preprocessing=_preprocessing(),
+        preprocessing=LIGHT_PREPROCESSING,
         calibration=calibrate(validation.targets, answers),
         metrics=judge(
             validation.targets,
@@ -88,14 +87,10 @@ def write_run(
             code_revision=code_revision(),
         ),
         licence=LICENCE,
+        warning=NOT_FOR,
     )
     record = {"data": [str(data.resolve())], "network_sha256": file_sha256(folder / RUN_NETWORK)}
     for name, text in ((RUN_RECORD, json.dumps(record, indent=2)), (RUN_CARD, card.to_json())):
         with atomic_write(folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
     return card
-
-
-def _preprocessing() -> Preprocessing:
-    own = tuple(tuple(float(row == column) for column in range(LIGHT_COLOURS)) for row in range(LIGHT_COLOURS))
-    return Preprocessing(blend=own, size=LIGHT_SIDE)  # type: ignore[arg-type]

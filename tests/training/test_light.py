@@ -12,9 +12,11 @@ import keras
 import numpy as np
 import pytest
 
+from hpa_sdk import Predictor
+from tests.conftest import run_command
 from training.errors import WeightsError
 from training.light import fixed_layers, light_backbone, start_from_imagenet
-from training.networks import build_network
+from training.networks import build_network, preprocessing_of
 from training.torch_file import Weights, read_arrays
 
 PARAMETERS = 3_000_000
@@ -167,3 +169,18 @@ def test_it_starts_from_the_weights_of_lite0(write_torch: Any, tmp_path: Path) -
     np.testing.assert_allclose(
         found, (convolved - mean) / np.sqrt(variance + 1e-3) * weight + bias, rtol=1e-4, atol=1e-4
     )
+
+
+def test_it_is_fitted_exported_and_answers(simulated: Path, tmp_path: Path) -> None:
+    sizes = "--weights none --recipe fine_tune --epochs 1 --steps 1 --batch-size 2 --validation-fields 3"
+    run = tmp_path / "run"
+    run_command(
+        *("tests.eager_training", "fit", simulated, "--network", "light", "--out", run),
+        *(*sizes.split(), "--statistics-fields", 2, "--precision", "float32"),
+    )
+    run_command("export", "onnx", run, "-o", tmp_path / "light.onnx", "--count", 4)
+    card = Predictor.load(tmp_path / "light.onnx", device="cpu").card
+    assert card.architecture == "light"
+    assert card.preprocessing == preprocessing_of("light")
+    assert card.parity is not None
+    assert card.parity.max_difference < 1e-5

@@ -127,9 +127,7 @@ def test_a_damaged_file_of_images_is_named(tmp_path: Path, keep: int) -> None:
 # --- what makes them stale ------------------------------------------------------------------------------------------
 
 
-def test_other_labels_planes_or_preprocessing_have_another_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_labels_planes_or_preprocessing_have_another_file(tmp_path: Path) -> None:
     paths = [prepare(make_set(tmp_path, 3), tmp_path).path]
     table = tmp_path / "train.csv"
     table.write_text(table.read_text(encoding="utf-8").replace("000,0", "000,5"), encoding="utf-8")
@@ -140,8 +138,7 @@ def test_other_labels_planes_or_preprocessing_have_another_file(
     np.testing.assert_allclose(
         PreparedImages(paths[2])[np.arange(3)], DecodedImages(changed.samples)[np.arange(3)], atol=1e-5
     )
-    monkeypatch.setattr("training.data.prepared_files.PREPROCESSING", Preprocessing(scale=254))
-    paths.append(PreparedFiles.of(changed, tmp_path).images)
+    paths.append(PreparedFiles.of(changed, tmp_path, Preprocessing(scale=254)).images)
     assert len(set(paths)) == 4
 
 

@@ -96,7 +96,7 @@ def evaluate(
     )
     readable = tuple(sample for sample, answered in zip(samples, answers.answered, strict=True) if answered)
     _draw(out, evaluation)
-    images = DecodedImages(readable, white=dataset.white, planes=planes)
+    images = DecodedImages(readable, white=dataset.white, planes=planes, preprocessing=fitted.card.preprocessing)
     _draw_fit(out, run / HISTORY, images, truth[answers.answered])
     write_classes(evaluation, out / "classes.csv")
     text = as_json_text(

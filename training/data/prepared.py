@@ -12,14 +12,14 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.tables import is_table
 from hpa_sdk.models.contract import image_shape
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Preprocessing, White
 from training.data.dataset import Dataset
 from training.data.prepared_build import build
-from training.data.prepared_files import PREPROCESSING, WHITE, PreparedFiles, plane_stamps
+from training.data.prepared_files import STUDY_PREPROCESSING, WHITE, PreparedFiles, plane_stamps
 from training.data.steady_planes import SteadyPlanes
 
 Images = npt.NDArray[np.float32]
-"""float32 of shape (N, 299, 299, 3), 0 to 1."""
+"""float32 of shape (N, size, size, colours), 0 to 1; (N, 299, 299, 3) for the study's networks."""
 
 Rows = npt.NDArray[np.integer[Any]]
 """Row numbers into a data set."""
@@ -37,7 +37,7 @@ class ImageSource(Protocol):
         ...
 
     def __getitem__(self, rows: Rows) -> Images:
-        """Return the images of some rows, in their order: float32 of shape (N, 299, 299, 3), 0 to 1."""
+        """Return the images of some rows, in their order."""
         ...
 
 
@@ -52,12 +52,20 @@ class DecodedImages:
         White level of 16-bit planes.
     planes : SteadyPlanes, optional
         Reads the planes, if they were read before.
+    preprocessing : Preprocessing
+        The network's.
     """
 
     def __init__(
-        self, samples: tuple[Sample, ...], *, white: White | None = None, planes: SteadyPlanes | None = None
+        self,
+        samples: tuple[Sample, ...],
+        *,
+        white: White | None = None,
+        planes: SteadyPlanes | None = None,
+        preprocessing: Preprocessing = STUDY_PREPROCESSING,
     ) -> None:
         self._samples = samples
+        self._preprocessing = preprocessing
         self._white = white
         self._planes = planes or SteadyPlanes()
 
@@ -65,10 +73,10 @@ class DecodedImages:
         return len(self._samples)
 
     def __getitem__(self, rows: Rows) -> Images:
-        images = np.empty((len(rows), *image_shape(PREPROCESSING)), np.float32)
+        images = np.empty((len(rows), *image_shape(self._preprocessing)), np.float32)
         for image, row in zip(images, rows, strict=True):
             sample = self._samples[row]
-            image[:] = PREPROCESSING(self._planes.read(sample), white=self._white, where=sample.files[0])
+            image[:] = self._preprocessing(self._planes.read(sample), white=self._white, where=sample.files[0])
         return images
 
 
@@ -80,7 +88,7 @@ class PreparedImages:
     Parameters
     ----------
     path : pathlib.Path
-        An NPY file: uint16 of shape (fields, 299, 299, 3).
+        An NPY file: uint16 of shape (fields, size, size, colours).
 
     Raises
     ------
@@ -107,7 +115,13 @@ class PreparedImages:
         return images
 
 
-def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> PreparedImages:
+def prepare(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    preprocessing: Preprocessing = STUDY_PREPROCESSING,
+    workers: int | None = None,
+) -> PreparedImages:
     """Preprocess all fields of a data set into one file, or open the file if it exists already.
 
     The file belongs to the data set's fingerprint, the location of its planes, the preprocessing, and what the file
@@ -120,7 +134,9 @@ def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> Pr
     dataset : Dataset
         The fields.
     folder : pathlib.Path
-        Where the file is stored, 536 kB a field; made if it is missing.
+        Where the file is stored, 536 kB a field for the study's networks; made if it is missing.
+    preprocessing : Preprocessing
+        The network's.
     workers : int, optional
         Threads that decode. Default: one a processor core.
 
@@ -134,15 +150,15 @@ def prepare(dataset: Dataset, folder: Path, *, workers: int | None = None) -> Pr
     PreparedImagesError
         The finished file is damaged.
     """
-    files = PreparedFiles.of(dataset, folder)
+    files = PreparedFiles.of(dataset, folder, preprocessing)
     if not files.complete(plane_stamps(dataset.samples)):
         build(dataset, files, workers=workers)
     return PreparedImages(files.images)
 
 
-def fields_to_prepare(dataset: Dataset, folder: Path) -> int:
+def fields_to_prepare(dataset: Dataset, folder: Path, *, preprocessing: Preprocessing = STUDY_PREPROCESSING) -> int:
     """Count the fields that `prepare` still has to decode."""
-    return len(PreparedFiles.of(dataset, folder).unprepared(plane_stamps(dataset.samples)))
+    return len(PreparedFiles.of(dataset, folder, preprocessing).unprepared(plane_stamps(dataset.samples)))
 
 
 def prepared_folder(data: Path) -> Path:

@@ -27,9 +27,9 @@ from hpa_sdk.inference.pipeline import run_in_batches
 from hpa_sdk.inference.threads import usable_cores
 from hpa_sdk.models.contract import image_shape
 from hpa_sdk.prediction import Failure
-from hpa_sdk.preprocessing import White
+from hpa_sdk.preprocessing import Preprocessing, White
 from training.data.dataset import Dataset
-from training.data.prepared_files import PREPROCESSING, WHITE, PreparedFiles, as_numbers, plane_stamps
+from training.data.prepared_files import WHITE, PreparedFiles, as_numbers, plane_stamps
 from training.errors import output_errors
 
 _FIELDS_A_FLUSH = 64
@@ -37,8 +37,6 @@ _FIELDS_A_FLUSH = 64
 
 _REMEDY = "Fix that (free some space, or name another folder) and prepare again, which resumes the build."
 _STORED = np.dtype("<u2")
-_SHAPE = image_shape(PREPROCESSING)
-_ROW_BYTES = math.prod(_SHAPE) * _STORED.itemsize
 
 _Encoded = tuple[int, npt.NDArray[np.uint16], list[FileStamp]]
 """A row, its image as it is stored, and the states of its files when they were read."""
@@ -94,7 +92,7 @@ def _clear(files: PreparedFiles) -> None:
 def _check_space(files: PreparedFiles, fields: int) -> None:
     folder = files.partial.parent
     there = files.partial.stat().st_size if files.partial.exists() else 0
-    needed, free = fields * _ROW_BYTES - there, shutil.disk_usage(folder).free
+    needed, free = fields * _row_bytes(files) - there, shutil.disk_usage(folder).free
     if needed > free:
         raise OutputError(
             f"the images of {fields:,} fields need {_size(needed)} more and {_size(free)} are free",
@@ -109,7 +107,7 @@ def _prepare_rows(dataset: Dataset, rows: npt.NDArray[np.intp], files: PreparedF
     with _PartialImages(files, len(dataset.samples)) as images:
         outcomes = run_in_batches(
             ((row, dataset.samples[row]) for row in rows.tolist()),
-            prepare=partial(_decode, dataset.white),
+            prepare=partial(_decode, files.preprocessing, dataset.white),
             run=images.keep,
             batch_size=_FIELDS_A_FLUSH,
             workers=workers,
@@ -119,11 +117,15 @@ def _prepare_rows(dataset: Dataset, rows: npt.NDArray[np.intp], files: PreparedF
         return [outcome for outcome in shown if isinstance(outcome, Failure)]
 
 
-def _decode(white: White | None, field: tuple[int, Sample]) -> _Encoded | Failure:
+def _row_bytes(files: PreparedFiles) -> int:
+    return math.prod(image_shape(files.preprocessing)) * _STORED.itemsize
+
+
+def _decode(preprocessing: Preprocessing, white: White | None, field: tuple[int, Sample]) -> _Encoded | Failure:
     row, sample = field
     try:
         read = read_field(sample)
-        image = PREPROCESSING(read.planes, white=white, where=sample.files[0])
+        image = preprocessing(read.planes, white=white, where=sample.files[0])
     except PlaneError as error:
         return Failure(sample.id, error)
     stamps = [file.stamp for file in read.files]
@@ -134,11 +136,11 @@ class _PartialImages:
     """The file of images while it grows; not a memory map, under which a full disk kills the process."""
 
     def __init__(self, files: PreparedFiles, fields: int) -> None:
-        header = _header(fields)
+        header = _header(fields, image_shape(files.preprocessing))
         if not files.partial.exists():
             with atomic_write(files.partial) as start:
                 start.write_bytes(header)
-        self._first = len(header)
+        self._first, self._row_bytes = len(header), _row_bytes(files)
         self._file = files.partial.open("rb+")
         self._record_path = files.record
         self._record = files.read_record(fields)
@@ -152,7 +154,7 @@ class _PartialImages:
     def keep(self, encoded: list[_Encoded]) -> list[int]:
         """Write some rows, and record them after they are synced to disk."""
         for row, image, _ in encoded:
-            self._file.seek(self._first + row * _ROW_BYTES)
+            self._file.seek(self._first + row * self._row_bytes)
             self._file.write(image.data)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -164,11 +166,11 @@ class _PartialImages:
         return [row for row, *_ in encoded]
 
 
-def _header(fields: int) -> bytes:
+def _header(fields: int, shape: tuple[int, ...]) -> bytes:
     """Return the first bytes of an NPY file of images."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        header, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *_SHAPE)}
+        header, {"descr": _STORED.str, "fortran_order": False, "shape": (fields, *shape)}
     )
     return header.getvalue()
 

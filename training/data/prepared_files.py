@@ -18,8 +18,8 @@ from hpa_sdk.files.file_state import FileStamp, stamp_of
 from hpa_sdk.preprocessing import Preprocessing
 from training.data.dataset import Dataset
 
-PREPROCESSING = Preprocessing()
-"""The preprocessing of prepared images."""
+STUDY_PREPROCESSING = Preprocessing()
+"""The preprocessing of the study's networks."""
 
 WHITE = 65535
 """The integer that is stored for the value 1."""
@@ -47,7 +47,7 @@ class PreparedFiles:
     Attributes
     ----------
     images : pathlib.Path
-        The images: uint16 of shape (fields, 299, 299, 3) in NPY form. It exists when all fields are prepared.
+        The images: uint16 of shape (fields, size, size, colours) in NPY form. It exists when all fields are prepared.
     partial : pathlib.Path
         The same file while it grows.
     record : pathlib.Path
@@ -56,6 +56,8 @@ class PreparedFiles:
         Lock file, held by the process that builds.
     files_a_field : int
         How many files the record has room for in each field.
+    preprocessing : Preprocessing
+        How planes became the images.
     """
 
     images: Path
@@ -63,9 +65,10 @@ class PreparedFiles:
     record: Path
     lock: Path
     files_a_field: int
+    preprocessing: Preprocessing
 
     @classmethod
-    def of(cls, dataset: Dataset, folder: Path) -> Self:
+    def of(cls, dataset: Dataset, folder: Path, preprocessing: Preprocessing = STUDY_PREPROCESSING) -> Self:
         """Name the files of a data set in a folder.
 
         Other data, preprocessing or white level have other names, and so has the same data in another location: there
@@ -74,12 +77,12 @@ class PreparedFiles:
         white = dataset.white
         # 4095 and 4095.0 are the same level.
         levels = white if white is None or isinstance(white, str) else np.asarray(white, np.float64).tolist()
-        identity = (_FORMAT, dataset.fingerprint, _hash_of_places(dataset.samples), PREPROCESSING, levels)
+        identity = (_FORMAT, dataset.fingerprint, _hash_of_places(dataset.samples), preprocessing, levels)
         key = hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:32]
         images, partial, record, lock = (
             folder / f"{key}.{part}" for part in ("npy", "partial.npy", "record.npy", "lock")
         )
-        return cls(images, partial, record, lock, _most_files(dataset.samples))
+        return cls(images, partial, record, lock, _most_files(dataset.samples), preprocessing)
 
     def read_record(self, fields: int) -> Stamps:
         """Read the record; a missing or unreadable record counts as empty."""

@@ -28,7 +28,7 @@ class RecomputeStatistics(keras.callbacks.Callback):  # type: ignore[misc]  # Ke
     Parameters
     ----------
     images : numpy.ndarray
-        float32 of shape (N, 299, 299, 3): training images without augmentation, as in validation.
+        float32 of shape (N, size, size, colours): training images without augmentation, as in validation.
     """
 
     def __init__(self, images: Images) -> None:
@@ -51,7 +51,7 @@ def take_statistics(network: keras.Model, images: Images) -> None:
     network : keras.Model
         Changed in place.
     images : numpy.ndarray
-        float32 of shape (N, 299, 299, 3).
+        float32 of shape (N, size, size, colours).
     """
     _Fitted(network).take_statistics(images)
 

@@ -30,7 +30,7 @@ from training.fit.recipe import Stage
 from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
 from training.fit.stage import compile_stage
 from training.fit.tensorboard import EVENTS, write_events
-from training.networks import build_network
+from training.networks import build_network, preprocessing_of
 
 
 def fit(
@@ -96,8 +96,9 @@ def fit(
         network = build_network(plan.network, weights=None if plan.weights == "none" else plan.weights)
         if weights:
             weights.check()
-        decoded = DecodedImages(dataset.samples, white=dataset.white)
-        images = decoded if prepared is None else prepare(dataset, prepared)
+        preprocessing = preprocessing_of(plan.network)
+        decoded = DecodedImages(dataset.samples, white=dataset.white, preprocessing=preprocessing)
+        images = decoded if prepared is None else prepare(dataset, prepared, preprocessing=preprocessing)
         run = begun or begin()
         progress = Progress.read(out)
         probabilities = _draw_probabilities(plan, dataset, training)

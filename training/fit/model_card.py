@@ -19,6 +19,7 @@ from training.judge.calibration import calibrate
 from training.judge.metrics import judge
 from training.judge.predictions import predict_images
 from training.judge.thresholds import tune_thresholds
+from training.networks import preprocessing_of
 
 
 def make_card(
@@ -57,6 +58,7 @@ def make_card(
         architecture=network.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         thresholds=thresholds,
+        preprocessing=preprocessing_of(plan.network),
         calibration=calibrate(truth, probabilities),
         metrics=judge(
             truth,

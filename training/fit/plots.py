@@ -21,6 +21,7 @@ TRAINING_PICTURE = "training_images.png"
 
 _PANELS = {"loss": "loss", "batch_f1": "F1 (mean over batches, above 0.5)", "binary_accuracy": "binary accuracy"}
 _ROWS, _COLUMNS = 10, 5
+_SHOWN_COLOURS = 3  # a picture has no fourth
 _CAPTION, _MARGIN = 36, 6  # pixels above and next to an image
 _DOTS = 130  # pixels of an image to the inch
 _MARKED_EPOCHS = 20
@@ -100,7 +101,7 @@ def draw_training_images(batches: FieldBatches, path: Path) -> None:
     drawn = [batches[index] for index in range(-(-count // batches.batch_size))]
     images, targets = (np.concatenate(parts)[:count] for parts in zip(*drawn, strict=True))
     # One picture for all images, since fifty axes take seconds to draw.
-    tiles = np.pad(images, ((0, 0), (_CAPTION, 0), (_MARGIN, _MARGIN), (0, 0)), constant_values=1)
+    tiles = np.pad(images[..., :_SHOWN_COLOURS], ((0, 0), (_CAPTION, 0), (_MARGIN, _MARGIN), (0, 0)), constant_values=1)
     _, height, width, colours = tiles.shape
     mosaic = tiles.reshape(_ROWS, _COLUMNS, height, width, colours).swapaxes(1, 2).reshape(_ROWS * height, -1, colours)
     with picture(path, width=_COLUMNS * width / _DOTS, height=_ROWS * height / _DOTS) as figure:

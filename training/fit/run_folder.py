@@ -44,7 +44,7 @@ class Plan:
     Attributes
     ----------
     network : str
-        ``"inception_resnet_v2"`` or ``"vgg16"``.
+        One of `training.networks.NETWORK_NAMES`.
     recipe : Recipe
         Stages, steps and sizes, adjusted to the network.
     data : tuple of pathlib.Path

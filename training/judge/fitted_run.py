@@ -32,7 +32,7 @@ class FittedRun:
     folder : pathlib.Path
         The run folder.
     network : keras.Model
-        Input float32 (N, 299, 299, 3), output float32 (N, 28): probabilities.
+        Input float32, images of the card's size; output float32 (N, 28): probabilities.
     card : ModelCard
         Its card, written by the fit.
     split : str

@@ -102,7 +102,7 @@ def predict_images(
     fields : sequence
         The arguments of `read`.
     read : callable
-        Gives the image of a field, float32 of shape (299, 299, 3), or why there is none; called in threads.
+        Gives the image of a field, float32 of shape (size, size, colours), or why there is none; called in threads.
     views : int
         How many of the `training.data.augmentation.VIEWS` of each image to average over, 1 to 8; the first is the image
         as it is.
