@@ -28,12 +28,12 @@ from benchmarks.starter.views import Source, even_over_classes
 from training.data.split import stratified_split
 from training.judge.thresholds import tune_thresholds
 
-_REAL = Path(os.environ.get("HPA_REAL_DATA", "../shared/data"))
-_FIT_SEED, _HELD_OUT_SEED, _VALIDATION_SEED = 1, 2, 3
+_REAL = Path(os.environ.get("HPAREAL_DATA", "../shared/data"))
+_FIT_SEED, _HELD_OUT_SEED, _VALIDATION_SEED = 1, 2, 4
 _STORED, _WHOLE = 384, 512
 # Cells of the dictionary are about three times as large as in the Kaggle fields, those of real_cells about as large.
 _ZOOMS = {"simulated": (0.55, 1.25), "atlas_dictionary": (0.3, 0.9), "real_cells": (0.6, 1.5)}
-_SHARES = {"simulated": 0.5, "atlas_dictionary": 0.25, "real_cells": 0.25}
+SHARES = {"simulated": 0.5, "atlas_dictionary": 0.25, "real_cells": 0.25}
 _TRIED = Path(__file__).with_name("tried.md")
 _FEWEST = {"simulated": 10, "real_cells": 5, "kaggle_fields": 5}
 
@@ -58,19 +58,15 @@ class Data:
 def main() -> None:
     """Fit, judge and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=_REAL, help="folder of the real fields")
-    parser.add_argument("--initial", type=Path, required=True, help="ImageNet weights of EfficientNet-Lite0")
-    parser.add_argument("--work", type=Path, default=Path("runs/starter"), help="folder for fields, state and runs")
+    add_data_options(parser)
     parser.add_argument("--out", type=Path, default=Path("docs/evidence/starter.md"), help="page to write")
-    parser.add_argument("--fields", type=int, default=2000, help="simulated fields to fit on")
-    parser.add_argument("--held-out", type=int, default=800, help="simulated fields to judge on")
-    parser.add_argument("--presentations", type=int, default=40_000, help="views that the starter is fitted on")
-    parser.add_argument("--trial", type=int, default=4_000, help="views of each fit that is only compared")
+    parser.add_argument("--presentations", type=int, default=28_000, help="views that the starter is fitted on")
+    parser.add_argument("--trial", type=int, default=1_600, help="views of each fit that is only compared")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    data = _data(options)
+    data = gather(options)
     budget = Budget(presentations=options.presentations, seed=options.seed)
-    network = fit(options.work / "fit", _sources(data, tuple(_SHARES)), budget, initial=options.initial)
+    network = fit(options.work / "fit", sources_of(data, tuple(SHARES)), budget, initial=options.initial)
     answer = answering(network)
     answers = probabilities(answer, data.validation)
     thresholds = tune_thresholds(data.validation.targets, answers)
@@ -84,13 +80,23 @@ def main() -> None:
     write_page(options.out, rows, _TRIED.read_text(encoding="utf-8"))
 
 
-def _data(options: argparse.Namespace) -> Data:
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `gather` takes, and that of the initial weights."""
+    parser.add_argument("--data", type=Path, default=_REAL, help="folder of the real fields")
+    parser.add_argument("--initial", type=Path, required=True, help="ImageNet weights of EfficientNet-Lite0")
+    parser.add_argument("--work", type=Path, default=Path("runs/starter"), help="folder for fields, state and runs")
+    parser.add_argument("--fields", type=int, default=2000, help="simulated fields to fit on")
+    parser.add_argument("--held-out", type=int, default=800, help="simulated fields to judge on")
+    parser.add_argument("--validation", type=int, default=400, help="simulated fields to tune thresholds on")
+
+
+def gather(options: argparse.Namespace) -> Data:
+    """Simulate or read all fields, or open them if that was done before."""
     arrays: Path = options.work / "arrays"
     cells = real(arrays, options.data / "real_cells", side=_STORED)
     rest, held_out = stratified_split(cells.targets)
     fitted, validation = (rest[part] for part in stratified_split(cells.targets[rest]))
     whole = real(arrays, options.data / "real_cells", side=_WHOLE)
-    half = options.held_out // 2
     return Data(
         fitted={
             "simulated": simulated(arrays, count=options.fields, seed=_FIT_SEED, side=_STORED, even=True),
@@ -103,15 +109,17 @@ def _data(options: argparse.Namespace) -> Data:
             "kaggle_fields": real(arrays, options.data / "kaggle_fields", side=_WHOLE),
         },
         validation=joined(
-            simulated(arrays, count=half, seed=_VALIDATION_SEED, side=_WHOLE, even=False), whole.rows(validation)
+            simulated(arrays, count=options.validation, seed=_VALIDATION_SEED, side=_WHOLE, even=False),
+            whole.rows(validation),
         ),
     )
 
 
-def _sources(data: Data, names: tuple[str, ...]) -> tuple[Source, ...]:
-    whole = sum(_SHARES[name] for name in names)
+def sources_of(data: Data, names: tuple[str, ...]) -> tuple[Source, ...]:
+    """Give some of the sets as sources of views."""
+    whole = sum(SHARES[name] for name in names)
     return tuple(
-        Source(data.fitted[name], even_over_classes(data.fitted[name].targets), _SHARES[name] / whole, _ZOOMS[name])
+        Source(data.fitted[name], even_over_classes(data.fitted[name].targets), SHARES[name] / whole, _ZOOMS[name])
         for name in names
     )
 
@@ -138,7 +146,7 @@ def _trials(options: argparse.Namespace, data: Data) -> dict[str, dict[str, Judg
     ):
         folder = options.work / "trials" / name.replace(" ", "-").replace(",", "")
         budget = Budget(presentations=options.trial, weight_average=0.98, seed=options.seed)
-        network = fit(folder, _sources(data, sets), budget, initial=initial)
+        network = fit(folder, sources_of(data, sets), budget, initial=initial)
         answer = answering(network)
         thresholds = tune_thresholds(data.validation.targets, probabilities(answer, data.validation))
         found[name] = judged(answer, data, thresholds)

@@ -98,23 +98,13 @@ def fit(folder: Path, sources: tuple[Source, ...], budget: Budget, *, initial: P
         return network
     folder.mkdir(parents=True, exist_ok=True)
     if initial is not None:
-        _start(network, sources, budget, initial)
-    fitted = _at_side(network, budget.side)
-    fitted.compile(
-        keras.optimizers.AdamW(
-            budget.learning_rate,
-            weight_decay=0.01,
-            clipnorm=1.0,
-            use_ema=True,
-            ema_momentum=budget.weight_average,
-        ),
-        loss="binary_crossentropy",
-    )
-    fitted.optimizer.build(fitted.trainable_variables)
+        start(network, sources, budget, initial)
+    fitted = at_side(network, budget.side)
+    compile_fit(fitted, budget)
     state = folder / "state.npz"
     step = _restore(fitted, state) if state.exists() else 0
     saved, losses = time.monotonic(), deque[float](maxlen=200)
-    for images, targets in _batches(sources, budget, step):
+    for images, targets in batches_of(sources, budget, step):
         fitted.optimizer.learning_rate = budget.rate(step)
         losses.append(float(fitted.train_on_batch(images, targets)))
         step += 1
@@ -126,21 +116,30 @@ def fit(folder: Path, sources: tuple[Source, ...], budget: Budget, *, initial: P
             _save(fitted, state, step)
             _note(folder, step, float(np.mean(losses)))
     fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
-    take_statistics(fitted, _some_images(sources, budget, _LAST_STATISTICS))
+    take_statistics(fitted, some_images(sources, budget, _LAST_STATISTICS))
     network.save_weights(finished)
     return network
 
 
-def _start(network: keras.Model, sources: tuple[Source, ...], budget: Budget, initial: Path) -> None:
+def compile_fit(network: keras.Model, budget: Budget) -> None:
+    """Set the optimizer and the loss."""
+    optimizer = keras.optimizers.AdamW(
+        budget.learning_rate, weight_decay=0.01, clipnorm=1.0, use_ema=True, ema_momentum=budget.weight_average
+    )
+    network.compile(optimizer, loss="binary_crossentropy")
+    optimizer.build(network.trainable_variables)
+
+
+def start(network: keras.Model, sources: tuple[Source, ...], budget: Budget, initial: Path) -> None:
     """Start from ImageNet weights with the statistics of these fields, and fix the first groups."""
     backbone = network.get_layer("backbone")
     start_from_imagenet(backbone, initial)
-    take_statistics(_at_side(network, budget.side), _some_images(sources, budget, _FIRST_STATISTICS))
+    take_statistics(at_side(network, budget.side), some_images(sources, budget, _FIRST_STATISTICS))
     for layer in fixed_layers(backbone):
         layer.trainable = False
 
 
-def _at_side(network: keras.Model, side: int) -> keras.Model:
+def at_side(network: keras.Model, side: int) -> keras.Model:
     """Give the network for smaller images: the same layers and weights, whose pooling takes the mean of any places."""
     image = keras.Input((side, side, LIGHT_COLOURS), name="image")
     x = image
@@ -149,12 +148,13 @@ def _at_side(network: keras.Model, side: int) -> keras.Model:
     return keras.Model(image, x, name=network.name)
 
 
-def _some_images(sources: tuple[Source, ...], budget: Budget, count: int) -> Image:
+def some_images(sources: tuple[Source, ...], budget: Budget, count: int) -> Image:
+    """Draw images to take batch statistics from."""
     drawn = (draw_view(sources, budget.side, np.random.default_rng([budget.seed, 1, row])) for row in range(count))
     return np.stack([image for image, _ in drawn])
 
 
-def _batches(sources: tuple[Source, ...], budget: Budget, first: int) -> Iterator[tuple[Image, Targets]]:
+def batches_of(sources: tuple[Source, ...], budget: Budget, first: int) -> Iterator[tuple[Image, Targets]]:
     """Draw the batches from a step on, some ahead of time."""
 
     def draw(step: int) -> tuple[Image, Targets]:
