@@ -28,7 +28,7 @@ from benchmarks.starter.views import Source, even_over_classes
 from training.data.split import stratified_split
 from training.judge.thresholds import tune_thresholds
 
-_REAL = Path(os.environ.get("HPAREAL_DATA", "../shared/data"))
+_REAL = Path(os.environ.get("HPA_REAL_DATA", "../shared/data"))
 _FIT_SEED, _HELD_OUT_SEED, _VALIDATION_SEED = 1, 2, 4
 _STORED, _WHOLE = 384, 512
 # Cells of the dictionary are about three times as large as in the Kaggle fields, those of real_cells about as large.
