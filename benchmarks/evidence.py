@@ -41,7 +41,7 @@ from training.judge.evaluation import judge_fields
 from training.judge.fitted_run import read_run
 from training.judge.predictions import predict_fields
 from training.judge.thresholds import tune_thresholds
-from training.networks import STUDY_NETWORKS, NetworkName
+from training.network_forms import STUDY_NETWORKS, NetworkName
 from training.simulation import simulate
 
 _REAL_CELLS = Path(os.environ.get("HPA_REAL_DATA", "../shared/data")) / "real_cells"

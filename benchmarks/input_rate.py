@@ -31,7 +31,8 @@ from training.data.dataset import Dataset, Targets, read_dataset
 from training.data.prepared import Images, ImageSource, prepare
 from training.fit.recipe import Precision, read_recipe
 from training.fit.stage import compile_stage
-from training.networks import STUDY_NETWORKS, NetworkName, build_network
+from training.network_forms import STUDY_NETWORKS, NetworkName
+from training.networks import build_network
 from training.simulation import simulate
 
 _WANTED = 0.9

@@ -13,7 +13,7 @@ import pytest
 
 from hpa_sdk.fields.samples import Sample
 from tests.small import make_field, make_model
-from training.networks import STUDY_NETWORKS, NetworkName
+from training.network_forms import STUDY_NETWORKS, NetworkName
 from training.simulation import simulate
 
 FIELDS = 64

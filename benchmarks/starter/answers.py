@@ -11,7 +11,7 @@ import numpy.typing as npt
 from benchmarks.starter.fields import Fields, Images
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import Image
-from training.light import LIGHT_PREPROCESSING
+from training.network_forms import LIGHT_PREPROCESSING
 
 _AT_ONCE = 16
 _YELLOW = 3

@@ -31,7 +31,7 @@ from benchmarks.starter.views import Source
 from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import OPSET, image_shape
 from training.fit.batch_statistics import take_statistics
-from training.light import LIGHT_PREPROCESSING
+from training.network_forms import LIGHT_PREPROCESSING
 from training.networks import build_network
 
 _FEWEST = 5

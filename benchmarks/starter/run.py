@@ -20,7 +20,7 @@ from training.fit.run_folder import code_revision, versions
 from training.fit.saving import save
 from training.judge.calibration import calibrate
 from training.judge.metrics import judge
-from training.light import LIGHT_PREPROCESSING
+from training.network_forms import LIGHT_PREPROCESSING
 
 LICENCE = "CC BY-SA 4.0 (weights derived from pictures of the Human Protein Atlas)"
 

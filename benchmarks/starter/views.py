@@ -11,7 +11,7 @@ import numpy.typing as npt
 from benchmarks.starter.fields import Fields
 from hpa_sdk.preprocessing import Image
 from training.data.dataset import Targets
-from training.light import LIGHT_SIDE
+from training.network_forms import LIGHT_SIDE
 
 _YELLOW = 3
 _WHITE = np.float32(255)

@@ -16,7 +16,8 @@ from hpa_sdk import Predictor
 from tests.conftest import run_command
 from training.errors import WeightsError
 from training.light import fixed_layers, light_backbone, start_from_imagenet
-from training.networks import build_network, preprocessing_of
+from training.network_forms import preprocessing_of
+from training.networks import build_network
 from training.torch_file import Weights, read_arrays
 
 PARAMETERS = 3_000_000

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from training.errors import WeightsError
-from training.networks import NetworkName, build_network
+from training.network_forms import NetworkName
+from training.networks import build_network
 
 pytestmark = pytest.mark.slow
 

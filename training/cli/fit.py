@@ -15,7 +15,7 @@ from training.fit.devices import Devices
 from training.fit.fit import fit as fit_network
 from training.fit.recipe import Precision, read_recipe
 from training.fit.run_folder import InitialWeights, Plan
-from training.networks import NETWORK_NAMES, NetworkName
+from training.network_forms import NETWORK_NAMES, NetworkName
 
 
 @click.command()

@@ -13,7 +13,7 @@ from hpa_sdk.preprocessing import White
 from training.data.dataset import read_datasets
 from training.data.prepared import fields_to_prepare, prepared_folder
 from training.data.prepared import prepare as prepare_images
-from training.networks import NETWORK_NAMES, STUDY_NETWORKS, NetworkName, preprocessing_of
+from training.network_forms import NETWORK_NAMES, STUDY_NETWORKS, NetworkName, preprocessing_of
 
 
 @click.command()

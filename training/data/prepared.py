@@ -15,8 +15,9 @@ from hpa_sdk.models.contract import image_shape
 from hpa_sdk.preprocessing import Preprocessing, White
 from training.data.dataset import Dataset
 from training.data.prepared_build import build
-from training.data.prepared_files import STUDY_PREPROCESSING, WHITE, PreparedFiles, plane_stamps
+from training.data.prepared_files import WHITE, PreparedFiles, plane_stamps
 from training.data.steady_planes import SteadyPlanes
+from training.network_forms import STUDY_PREPROCESSING
 
 Images = npt.NDArray[np.float32]
 """float32 of shape (N, size, size, colours), 0 to 1; (N, 299, 299, 3) for the study's networks."""

@@ -17,9 +17,7 @@ from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.files.file_state import FileStamp, stamp_of
 from hpa_sdk.preprocessing import Preprocessing
 from training.data.dataset import Dataset
-
-STUDY_PREPROCESSING = Preprocessing()
-"""The preprocessing of the study's networks."""
+from training.network_forms import STUDY_PREPROCESSING
 
 WHITE = 65535
 """The integer that is stored for the value 1."""

@@ -30,7 +30,8 @@ from training.fit.recipe import Stage
 from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
 from training.fit.stage import compile_stage
 from training.fit.tensorboard import EVENTS, write_events
-from training.networks import build_network, preprocessing_of
+from training.network_forms import preprocessing_of
+from training.networks import build_network
 
 
 def fit(

@@ -19,7 +19,7 @@ from training.judge.calibration import calibrate
 from training.judge.metrics import judge
 from training.judge.predictions import predict_images
 from training.judge.thresholds import tune_thresholds
-from training.networks import preprocessing_of
+from training.network_forms import preprocessing_of
 
 
 def make_card(

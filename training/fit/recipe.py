@@ -11,7 +11,7 @@ import msgspec
 
 from training.data.augmentation import AugmentationName
 from training.errors import RecipeError
-from training.networks import NetworkName
+from training.network_forms import NetworkName
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 

@@ -25,7 +25,7 @@ from training.data.split import SplitName
 from training.errors import RunError
 from training.fit.recipe import Recipe
 from training.fit.saving import save
-from training.networks import NetworkName
+from training.network_forms import NetworkName
 
 PROGRESS = "progress.json"
 """File in the folder of an unfinished run with the progress of the fit."""
