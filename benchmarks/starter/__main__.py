@@ -35,7 +35,7 @@ _STORED, _WHOLE = 384, 512
 _ZOOMS = {"simulated": (0.55, 1.25), "atlas_dictionary": (0.3, 0.9), "real_cells": (0.6, 1.5)}
 SHARES = {"simulated": 0.5, "atlas_dictionary": 0.25, "real_cells": 0.25}
 _TRIED = Path(__file__).with_name("tried.md")
-_FEWEST = {"simulated": 10, "real_cells": 5, "kaggle_fields": 5}
+_FEWEST = {"simulated": 10, "real_cells": 1, "kaggle_fields": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data_options(parser)
     parser.add_argument("--out", type=Path, default=Path("docs/evidence/starter.md"), help="page to write")
-    parser.add_argument("--presentations", type=int, default=28_000, help="views that the starter is fitted on")
-    parser.add_argument("--trial", type=int, default=1_600, help="views of each fit that is only compared")
+    parser.add_argument("--presentations", type=int, default=32_000, help="views that the starter is fitted on")
+    parser.add_argument("--trial", type=int, default=3_200, help="views of each fit that is only compared")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = gather(options)
     budget = Budget(presentations=options.presentations, seed=options.seed)
-    network = fit(options.work / "fit", sources_of(data, tuple(SHARES)), budget, initial=options.initial)
+    network = fit(
+        options.work / f"fit-{budget.presentations}", sources_of(data, tuple(SHARES)), budget, initial=options.initial
+    )
     answer = answering(network)
     answers = probabilities(answer, data.validation)
     thresholds = tune_thresholds(data.validation.targets, answers)
@@ -144,7 +146,7 @@ def _trials(options: argparse.Namespace, data: Data) -> dict[str, dict[str, Judg
         ("simulated and real", ("simulated", *real_ones), options.initial),
         ("simulated and real, random initial weights", ("simulated", *real_ones), None),
     ):
-        folder = options.work / "trials" / name.replace(" ", "-").replace(",", "")
+        folder = options.work / "trials" / f"{name.replace(' ', '-').replace(',', '')}-{options.trial}"
         budget = Budget(presentations=options.trial, weight_average=0.98, seed=options.seed)
         network = fit(folder, sources_of(data, sets), budget, initial=initial)
         answer = answering(network)

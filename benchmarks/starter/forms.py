@@ -3,7 +3,8 @@
     python -m benchmarks.starter.forms --data FOLDER --initial efficientnet-lite0-57934424.pth
 
 Each form is fitted on the starter's views for the same processor seconds, and judged on the validation fields. Answers
-are timed in onnxruntime, one field at a time, in turns, beside `--beside`, such as an export of Inception-ResNet-V2.
+are timed in onnxruntime, one field at a time on one thread, beside `--beside`, such as an export of
+Inception-ResNet-V2.
 """
 
 from __future__ import annotations
@@ -125,18 +126,21 @@ def _export(network: keras.Model, file: Path) -> Path:
 
 
 def _time(files: dict[str, Path]) -> dict[str, float]:
-    """Give the median time of an answer, in milliseconds; taken in turns, since other programs run too."""
+    """Give the median processor time of an answer on one thread, in milliseconds: other programs hardly change it."""
+    one_thread = onnxruntime.SessionOptions()
+    one_thread.intra_op_num_threads = 1
     sessions = {
-        name: onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for name, file in files.items()
+        name: onnxruntime.InferenceSession(file, one_thread, providers=["CPUExecutionProvider"])
+        for name, file in files.items()
     }
     times: dict[str, list[float]] = {name: [] for name in files}
     for _ in range(_TURNS):
         for name, session in sessions.items():
             (form,) = session.get_inputs()
             image = np.zeros((1, *form.shape[1:]), np.float32)
-            began = time.perf_counter()
+            began = time.thread_time()
             session.run(None, {form.name: image})
-            times[name].append(time.perf_counter() - began)
+            times[name].append(time.thread_time() - began)
     return {name: float(np.median(found) * 1e3) for name, found in times.items()}
 
 

@@ -15,6 +15,7 @@ _SETS = {
     "real_cells": "real_cells, held-out part",
     "kaggle_fields": "kaggle_fields, never fitted or tuned on",
 }
+_FEWEST_ALONE = 5
 _COLUMNS = ("fit", "views", "set", "fields", "macro F1", "micro F1", "macro AUC", "average precision")
 
 
@@ -81,13 +82,19 @@ def _page(rows: Sequence[Row], tried: str) -> Iterator[str]:
     yield tried.strip()
     for judgement in rows[0].found.values():
         yield ""
-        yield f"## {_SETS[judgement.data]}: classes with {judgement.fewest} fields or more"
+        yield f"## {_SETS[judgement.data]}: classes with {_shown(judgement)} fields or more"
         yield ""
         cells = (
             (one.label, str(one.support), f"{one.f1:.2f}", str(one.auc), f"{one.average_precision:.2f}")
             for one in judgement.classes
+            if one.support >= _shown(judgement)
         )
         yield from _table(("class", "fields", "F1", "AUC", "average precision"), cells)
+
+
+def _shown(judgement: Judgement) -> int:
+    """Give the fields from which a class is shown alone."""
+    return max(judgement.fewest, _FEWEST_ALONE)
 
 
 def _cells(row: Row) -> Iterator[tuple[str, ...]]:
@@ -99,7 +106,7 @@ def _cells(row: Row) -> Iterator[tuple[str, ...]]:
 def _chance(judgement: Judgement) -> tuple[str, ...]:
     return (
         _SETS[judgement.data],
-        f"{len(judgement.classes)} with {judgement.fewest} fields or more",
+        f"{len(judgement.classes)}, of {judgement.fewest} or more fields",
         f"{judgement.chance_auc:.2f}",
         f"{judgement.base_rate:.2f}",
         "; ".join(judgement.guess),
