@@ -72,7 +72,10 @@ def main() -> None:
     answer = answering(network)
     answers = probabilities(answer, data.validation)
     thresholds = tune_thresholds(data.validation.targets, answers)
-    write_run(options.work / "run", network, thresholds, data.validation, answers, budget, options.data / "real_cells")
+    write_run(
+        *(options.work / "run", network, thresholds, data.fitted, data.validation, answers, budget),
+        options.data / "real_cells",
+    )
     views = budget.presentations
     rows = [
         Row("the starter", views, judged(answer, data, thresholds)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def write_run(
     folder: Path,
     network: keras.Model,
     thresholds: tuple[float, ...],
+    fitted: Mapping[str, Fields],
     validation: Fields,
     answers: Probabilities,
     budget: Budget,
@@ -50,8 +52,10 @@ def write_run(
         The fitted network.
     thresholds : tuple of float
         Of the card.
+    fitted : mapping of str to Fields
+        The sets that it was fitted on.
     validation : Fields
-        The fields that they were tuned on.
+        The fields that the thresholds were tuned on.
     answers : numpy.ndarray
         The network's probabilities for these.
     budget : Budget
@@ -83,7 +87,7 @@ def write_run(
             fields_seen=budget.steps * budget.batch_size,
             initial_weights=_IMAGENET,
             data=_DATA,
-            data_fingerprint=hashlib.sha256(validation.targets.tobytes()).hexdigest(),
+            data_fingerprint=_fingerprint(fitted),
             code_revision=code_revision(),
         ),
         licence=LICENCE,
@@ -94,3 +98,11 @@ def write_run(
         with atomic_write(folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
     return card
+
+
+def _fingerprint(fitted: Mapping[str, Fields]) -> str:
+    """Hash names and labels of the sets."""
+    digest = hashlib.sha256()
+    for name, fields in fitted.items():
+        digest.update(name.encode() + fields.targets.tobytes())
+    return digest.hexdigest()
