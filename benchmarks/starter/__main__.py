@@ -140,18 +140,17 @@ def judged(answer: Answer, data: Data, thresholds: tuple[float, ...], *, yellow:
 
 
 def _trials(options: argparse.Namespace, data: Data) -> dict[str, dict[str, Judgement]]:
-    """Fit with parts of the data, and from random weights, all with the same small number of views."""
+    """Fit with parts of the data, all with the same small number of views."""
     real_ones = ("atlas_dictionary", "real_cells")
     found = {}
-    for name, sets, initial in (
-        ("simulated only", ("simulated",), options.initial),
-        ("real only", real_ones, options.initial),
-        ("simulated and real", ("simulated", *real_ones), options.initial),
-        ("simulated and real, random initial weights", ("simulated", *real_ones), None),
+    for name, sets in (
+        ("simulated only", ("simulated",)),
+        ("real only", real_ones),
+        ("simulated and real", ("simulated", *real_ones)),
     ):
-        folder = options.work / "trials" / f"{name.replace(' ', '-').replace(',', '')}-{options.trial}"
+        folder = options.work / "trials" / f"{name.replace(' ', '-')}-{options.trial}"
         budget = Budget(presentations=options.trial, weight_average=0.98, seed=options.seed)
-        network = fit(folder, sources_of(data, sets), budget, initial=initial)
+        network = fit(folder, sources_of(data, sets), budget, initial=options.initial)
         answer = answering(network)
         thresholds = tune_thresholds(data.validation.targets, probabilities(answer, data.validation))
         found[name] = judged(answer, data, thresholds)
