@@ -1,6 +1,6 @@
 """Measures the SDK's sessions against raw onnxruntime sessions on the same file, side by side on ready inputs.
 
-    python -m benchmarks.raw_sessions network.onnx --card card.toml -o docs/performance/raw-sessions.json
+    python -m benchmarks.raw_sessions network.onnx --card card.toml -o docs/performance/raw_sessions.json
 
 For any network that a card describes, also one with a fixed batch. Both sides keep all cores busy: one raw session for
 each core, with one thread; and the SDK's session for long streams. They take turns.
