@@ -15,10 +15,10 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 # What the tests of a checkout use beyond the runtime.
 EXTRAS := gcs,live,micro-manager,openvino,parquet,remote,workstation
 
-# How long the demo fits: optimizer steps in each epoch.
+# How long demo-training fits: optimizer steps in each epoch.
 STEPS ?= 2
 
-.PHONY: install demo test test-fast check docs format audit constraints clean
+.PHONY: install demo demo-training test test-fast check docs format audit constraints clean
 .PHONY: test-integrations test-gpu-wheel test-bioimageio test-triton test-compiled test-page test-napari test-ray
 
 install: .venv/installed-$(RUNTIME)
@@ -28,8 +28,20 @@ install: .venv/installed-$(RUNTIME)
 	$(call install_into,.venv) -c constraints.txt -e ".[$(RUNTIME),$(EXTRAS)]" --group train --group export --group dev
 	@touch $@
 
-demo: install
-	$(PYTHON) examples/demo.py --out runs/demo --steps $(STEPS)
+# The first look: the wheel's packages alone, in an environment of its own. The tests for a folder and a network come
+# first, since the messages of pip and venv about them are long.
+demo: .venv-demo/installed
+	.venv-demo/$(notdir $(BIN))/python examples/demo.py --out runs/demo
+
+.venv-demo/installed: pyproject.toml constraints.txt
+	@test -w . || { echo "make demo: no write access to $(CURDIR). It needs a place for .venv-demo and runs: copy the checkout to a folder of yours." >&2; exit 1; }
+	@echo "Installing hpa-sdk for the CPU into .venv-demo"
+	@{ $(call make_environment,.venv-demo) && $(call install_into,.venv-demo) -c constraints.txt -e ".[cpu]"; } \
+	  || { echo "make demo: the packages were not installed; the reason is above. It needs Python 3.11 or later, and a network or a package cache for the first run." >&2; exit 1; }
+	@touch $@
+
+demo-training: install
+	$(PYTHON) examples/demo_training.py --out runs/demo-training --steps $(STEPS)
 
 # Two processes, since few tests keep two cores busy; each file stays whole, and so do the tests of the real networks,
 # which take longest and start first.
@@ -46,7 +58,7 @@ check: install
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m mypy examples/demo.py && $(PYTHON) -m mypy examples/micro_manager.py
+	for example in demo demo_training micro_manager; do $(PYTHON) -m mypy examples/$$example.py || exit; done
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --strict --config-file mkdocs.yml
 	$(MAKE) --no-print-directory audit
@@ -142,7 +154,7 @@ constraints:
 	done
 
 clean:
-	rm -rf .venv .venv-gpu-wheel .venv-bioimageio .venv-triton .venv-napari .venv-ray build runs
+	rm -rf .venv .venv-demo .venv-gpu-wheel .venv-bioimageio .venv-triton .venv-napari .venv-ray build runs
 
 # uv where present, else what Python brings.
 UV := $(shell command -v uv 2>/dev/null)

@@ -1,92 +1,102 @@
-"""The whole main workflow, command by command: simulate, fit, export, predict, compare.
+"""A first look: predicts a dozen simulated fields with the starter model, and shows the answers beside the truth.
 
-    python examples/demo.py --out runs/demo --steps 2
+    python examples/demo.py --out runs/demo
 
-Each line that starts with $ can be typed by hand.
+It needs hpa_sdk with a runtime and nothing else. Each line that starts with $ can be typed by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import shlex
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from hpa_sdk import Label, Predictor
-from hpa_sdk.fields.tables import read_columns
+from hpa_sdk import Label
 
-NETWORKS = {"resnet": "inception_resnet_v2", "vgg": "vgg16"}
-THRESHOLD = 0.2
-FIRST = 10
-COMPARED = 64
+
+def near(path: Path) -> Path:
+    """Return a path as it is typed: from this folder, if it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+FIELDS = near(Path(__file__).parent / "fields")
+TABLE = FIELDS / "train.csv"
 
 
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"))
-    parser.add_argument(
-        "--steps", type=int, default=2, help="optimizer steps in each stage (the study: 2,000 and 15,000)"
-    )
-    parser.add_argument("--fields", type=int, default=80, help="simulated fields to fit on")
-    options = parser.parse_args()
-    out: Path = options.out
-    fields, held_out = out / "fields", out / "held-out"
-    for folder in (fields, held_out, *(out / name for name in NETWORKS)):
-        shutil.rmtree(folder, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    out: Path = parser.parse_args().out
+    # A terminal may lack the letters of a folder's name.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     start = time.monotonic()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"{out}: the folder for the results can't be made ({error.strerror}). Name another one with --out.")
 
-    run("-m", "training", "simulate", fields, "--count", options.fields, "--seed", 1)
-    run("-m", "training", "simulate", held_out, "--count", FIRST, "--seed", 2)
-    for name, network in NETWORKS.items():
-        model = out / f"{name}.onnx"
-        run("-m", "training", "fit", fields, "--network", network, "--out", out / name, "--weights", "none",
-            "--epochs", 1, "--steps", options.steps, "--validation-fields", 16)  # fmt: skip
-        run("-m", "export", "onnx", out / name, "-o", model, "--count", min(COMPARED, options.fields))
-        run("-m", "hpa_sdk.cli", "predict", model, held_out, "-o", out / f"{name}.csv", "--threshold", THRESHOLD)
-    print_comparison(out, held_out)
-    print(
-        f"\nThe models: {out / 'resnet.onnx'} and {out / 'vgg.onnx'}; answers: {out / 'resnet.csv'}, {out / 'vgg.csv'}"
-    )
-    print(f"All of it took {time.monotonic() - start:.0f} s.")
-    print(
-        f"\nEach stage was {options.steps} steps of 10 simulated fields, from random weights; the study's are 2,000 and"
-        "\n15,000 steps, from ImageNet weights. So short a fit makes no biology: it shows that every part works, on the"
-        "\nreal networks and real files, and that the ONNX files answer as the trained networks do."
-    )
+    results, report, picture = out / "results.csv", out / "report.html", out / "fields.png"
+    run("predict", "starter", FIELDS, "-o", results)
+    run("report", results, "--truth", TABLE, "-o", report, "--contact-sheet", picture)
+    print_comparison(results)
+    print(f"\nThe answers are in {results}, a report is {report}, a picture is {picture}.")
+    print(f"The work took {time.monotonic() - start:.0f} s.")
+    print(f"""
+What next
+  Open {report} in a browser.
+  Predict fields of your own (docs/reading.md):
+    {hpa()} predict starter FOLDER -o results.csv
+  Use another model than this small one (docs/models.md):
+    {hpa()} models list
+  See how networks are fitted, exported and compared:
+    make demo-training""")
 
 
 def run(*arguments: object) -> None:
-    """Print a command and run it with this Python."""
+    """Print a command of ``hpa`` and run it with this Python. If it fails, its own message is the last one."""
     words = [str(argument) for argument in arguments]
-    print(f"\n$ python {shlex.join(words)}", flush=True)
-    subprocess.run([sys.executable, *words], check=True)
+    print(f"\n$ {hpa()} {shlex.join(words)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "hpa_sdk.cli", *words], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
-def print_comparison(out: Path, held_out: Path) -> None:
-    """Print the first held-out fields like the study's last table: both networks' sets, then the truth."""
-    truth = {sample_id: target for _, (sample_id, target) in read_columns(held_out / "train.csv", "Id", "Target")}
-    sets = {
-        name: Predictor.load(out / f"{name}.onnx", threshold=THRESHOLD).predict(held_out / "train.csv")
-        for name in NETWORKS
-    }
-    print(f"\nThe first {FIRST} held-out fields: classes with a probability of {THRESHOLD} or more")
-    for number, (resnet, vgg) in enumerate(zip(sets["resnet"][:FIRST], sets["vgg"][:FIRST], strict=True), start=1):
-        print(f"{number:>3}  {resnet.id}")
-        print(f"     Inception-ResNet-V2  {names(resnet)}")
-        print(f"     VGG-16               {names(vgg)}")
-        print(f"     truth                {names(Label(int(index)) for index in truth[resnet.id].split())}")
+def hpa() -> str:
+    """Return the command as it is typed: with its folder if it is not on the path."""
+    beside = Path(sys.executable).with_name("hpa.exe" if sys.platform == "win32" else "hpa")
+    return str(near(beside)) if beside.exists() else "python -m hpa_sdk.cli"
 
 
-def names(labels: Iterable[Label]) -> str:
+def print_comparison(results: Path) -> None:
+    """Print the label set of each field beside the true one."""
+    found, truth = read(results, "id", "indices"), read(TABLE, "Id", "Target")
+    print(f"\nThe cells are simulated: drawings, with a truth that is known.\n\n{'field':<10}{'found':<44}truth")
+    sets = given = missed = wrong = 0
+    for field, labels in truth.items():
+        answer, right = set(found[field].split()), set(labels.split())
+        sets, given = sets + (answer == right), given + len(right)
+        missed, wrong = missed + len(right - answer), wrong + len(answer - right)
+        print(f"{field[:8]:<10}{names(found[field]):<44}{names(labels)}")
+    print(
+        f"\n{sets} of {len(truth)} label sets are those of the truth. Of {given} true labels {given - missed} were found;"
+        f" wrong labels: {wrong}."
+    )
+
+
+def read(table: Path, key: str, value: str) -> dict[str, str]:
+    """Read two columns of a table."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row[key]: row[value] for row in csv.DictReader(file)}
+
+
+def names(indices: str) -> str:
     """Format a label set as text."""
-    found = [label.hpa_name for label in labels]
-    return f"all {len(found)} classes" if len(found) == len(Label) else "; ".join(found) or "none"
+    return "; ".join(Label(int(index)).hpa_name for index in indices.split()) or "none"
 
 
 if __name__ == "__main__":

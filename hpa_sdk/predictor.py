@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from functools import lru_cache
 from itertools import count
 from typing import Literal, NoReturn, Self, overload
 
@@ -28,6 +30,8 @@ from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
+
+_log = logging.getLogger("hpa_sdk")
 
 
 class Predictor:
@@ -85,7 +89,7 @@ class Predictor:
     ) -> Predictor:
         """Open a model file.
 
-        The file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
+        What the card says that the model must not be used for is logged once. The file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
         bytes in use.
 
         Parameters
@@ -137,6 +141,8 @@ class Predictor:
         content = ModelContent.read(named.path, sha256=sha256)
         named.check(content.identity)
         card = check_model(content, as_card(card), verify=verify)
+        if card.warning:
+            _warn_once(f"The model {card.name}: {card.warning}")
         settings = SessionSettings(
             batch_size=batch_size,
             threads=threads,
@@ -376,3 +382,8 @@ class Predictor:
             scheme=self._scheme,
             channels=asked.channels,
         )
+
+
+@lru_cache(maxsize=64)
+def _warn_once(line: str) -> None:
+    _log.warning("%s", line)

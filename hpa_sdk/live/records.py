@@ -79,12 +79,15 @@ class Model:
         From its card; the precision includes the way to compute if it is not the usual one.
     sha256 : str
         SHA-256 of its file when it was loaded, in hexadecimal.
+    warning : str
+        What its card says that it must not be used for; empty if nothing.
     """
 
     name: str
     architecture: str
     precision: str
     sha256: str
+    warning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,7 @@ class Service:
             architecture=card.architecture,
             precision=card.computation,
             sha256=predictor.model.sha256,
+            warning=card.warning,
         )
 
     def receive(self, files: Sequence[tuple[str, IO[bytes]]]) -> Received:

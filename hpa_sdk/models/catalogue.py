@@ -8,15 +8,15 @@ import logging
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from hpa_sdk.errors import CatalogueError, DownloadError, HpaError, ModelFileError, OutputError
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry, is_address, parse_catalogue
+from hpa_sdk.models.catalogue_entry import CatalogueEntry, is_address, parse_catalogue
 from hpa_sdk.models.downloads import read_text_from_web
 from hpa_sdk.models.model_store import ModelStore
+from hpa_sdk.models.packaged_models import built_in_catalogue
 
 VARIABLE = "HPA_CATALOGUE"
 """Environment variable for the lab's own catalogues: paths as in PATH, or one address."""
@@ -58,7 +58,7 @@ def known_models(store: ModelStore, *, fresh: bool = False) -> dict[str, Known]:
     known: dict[str, Known] = {}
     for place in lab_catalogues():
         _add(known, parse_catalogue(_lab_text(place, store, fresh=fresh), place), place)
-    _add(known, _built_in(), BUILT_IN)
+    _add(known, built_in_catalogue(), BUILT_IN)
     for name in set(store.names()) - set(known):
         try:
             if (entry := store.entry(name)) is not None:
@@ -99,12 +99,6 @@ def lab_catalogues() -> list[str]:
     """Return the paths and addresses of the lab's own catalogues."""
     value = os.environ.get(VARIABLE, "")
     return [value] if is_address(value) else [part for part in value.split(os.pathsep) if part]
-
-
-@lru_cache
-def _built_in() -> dict[str, CatalogueEntry]:
-    text = resources.files("hpa_sdk.models").joinpath(CATALOGUE_NAME).read_text(encoding="utf-8")
-    return parse_catalogue(text, BUILT_IN)
 
 
 def _add(known: dict[str, Known], entries: Mapping[str, CatalogueEntry], place: str) -> None:

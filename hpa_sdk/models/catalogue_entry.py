@@ -149,11 +149,11 @@ def check_file(file: Path, name: str, entry: CatalogueEntry, *, found: str | Non
     Parameters
     ----------
     file : pathlib.Path
-        The file of a fetched model.
+        The file of a fetched model, or of one in the package.
     name : str
         Name of the model.
     entry : CatalogueEntry
-        Its entry beside it.
+        Its entry, beside it or in the package.
     found : str, optional
         The SHA-256 of the file. Without it only the size is compared.
 
@@ -164,10 +164,16 @@ def check_file(file: Path, name: str, entry: CatalogueEntry, *, found: str | Non
     """
     size = file.stat().st_size
     what = None
-    if size != entry.size:
+    if entry.size is not None and size != entry.size:
         what = f"{size:,} bytes, not {entry.size:,}"
     elif found is not None and found != entry.sha256:
         what = f"the SHA-256 {found}, not {entry.sha256}"
+    if what is not None and entry.fetched is None:
+        raise ModelFileError(
+            f"the file of the model {name} is not the one of this release of hpa-sdk: it has {what}",
+            where=file,
+            remedy="Install hpa-sdk again with 'pip install --force-reinstall'.",
+        )
     if what is not None:
         raise ModelFileError(
             f"the file of the model {name} was changed after it was fetched: it has {what}",

@@ -1,4 +1,4 @@
-"""Finds the model that a text means: a file, a folder of a fetched model, or a name from a catalogue."""
+"""Finds the model that a text means: a file, a folder of a fetched model, or a name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hpa_sdk.models.card_file import card_from_table
 from hpa_sdk.models.catalogue_entry import CATALOGUE_NAME, CatalogueEntry, check_file, read_own_entry
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
+from hpa_sdk.models.packaged_models import built_in_catalogue, is_packaged, packaged_entry, packaged_file
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -27,7 +28,7 @@ class NamedModel:
     name : str
         Its name in the catalogue; empty if the file is from no catalogue.
     entry : CatalogueEntry or None
-        Its entry, with the SHA-256 that it was fetched with; None if the file is from no catalogue.
+        Its entry, with the SHA-256 that it was fetched or released with; None if the file is from no catalogue.
     """
 
     path: Path
@@ -35,7 +36,7 @@ class NamedModel:
     entry: CatalogueEntry | None = None
 
     def check(self, content: ModelIdentity) -> None:
-        """Refuse the content of the file if it is not what was fetched.
+        """Refuse the content of the file if it is not what was fetched or released.
 
         Raises
         ------
@@ -47,7 +48,7 @@ class NamedModel:
 
 
 def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
-    """Return the model that a text means. One that is known by name and not here is fetched.
+    """Return the model that a text means. One that is known by name, and neither here nor in the package, is fetched.
 
     An existing path always wins over a name. A text with a separator or an extension is never a name.
 
@@ -69,7 +70,7 @@ def resolve_model(model: str | os.PathLike[str]) -> NamedModel:
         _, entry = read_own_entry(path / CATALOGUE_NAME)
         path /= entry.file_name
     elif looks_like_name(text) and not path.exists():
-        path = _fetched(text)
+        path = _file_of(text)
     named = _described(path)
     if named.entry is not None and path.is_file():
         check_file(path, named.name, named.entry)
@@ -112,29 +113,33 @@ def origin_of(model: ModelIdentity) -> dict[str, str]:
         "version": entry.version,
         "address": entry.address,
         "licence": entry.licence,
-        "sha256_from": entry.pinned or "",
+        "sha256_from": entry.pinned or "package",
     }
 
 
-def _fetched(name: str) -> Path:
+def _file_of(name: str) -> Path:
     # A tenth of a second that a path does not need.
     from hpa_sdk.models.catalogue import find_model  # noqa: PLC0415
     from hpa_sdk.models.model_store import ModelStore  # noqa: PLC0415
 
+    own = built_in_catalogue().get(name)
     store = ModelStore()
-    here = store.file(name)
+    here = Path(own.address) if own is not None and is_packaged(own) else store.file(name)
     try:
         known = find_model(name, store, fresh=here is None)
     except CatalogueError as error:
         if here is None:
             raise
         # Without a network, as on a workstation, the model that is here is enough.
-        _log.warning("%s; %s is used as it was fetched", error, name)
+        _log.warning("%s; the model %s that is here is used", error, name)
         return here
-    return store.get(name, known.entry)
+    # An entry of the lab may have taken the name of a packaged model.
+    return packaged_file(name, known.entry) if is_packaged(known.entry) else store.get(name, known.entry)
 
 
 def _described(path: Path) -> NamedModel:
+    if (packaged := packaged_entry(path)) is not None:
+        return NamedModel(path, *packaged)
     own = path.parent / CATALOGUE_NAME
     try:
         name, entry = read_own_entry(own) if own.is_file() else ("", None)

@@ -1,6 +1,8 @@
 /* Head and summary: counts, classes, failures, the model, and where all comes from. */
 document.querySelector("h1").textContent = report.title;
 document.querySelector("header p").textContent = `Report ${report.made}`;
+at("warning").textContent = report.card?.warning ?? "";
+at("warning").hidden = !report.card?.warning;
 const theme = at("theme");
 function setTheme(name) {
   document.documentElement.dataset.theme = name;

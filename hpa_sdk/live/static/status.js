@@ -7,6 +7,8 @@ let troubles = "";
 export function showStatus(status, choose) {
   byId("model").textContent = status.model.name;
   byId("model").title = `${status.model.architecture}, ${status.model.precision}, SHA-256 ${status.model.sha256}`;
+  byId("warning").textContent = status.model.warning;
+  byId("warning").hidden = !status.model.warning;
   byId("device").textContent = status.device;
   byId("device").title = status.providers.join(", ");
   byId("watching").textContent = status.watching ?? "nothing here";
@@ -26,7 +28,7 @@ export function showStatus(status, choose) {
 function showTroubles(texts) {
   if (texts.join() === troubles) return;
   troubles = texts.join();
-  for (const old of document.querySelectorAll(".trouble.lasting")) old.remove();
+  for (const old of byId("troubles").querySelectorAll(".lasting")) old.remove();
   for (const text of texts) byId("troubles").append(make("p", { className: "trouble lasting" }, text));
 }
 
