@@ -19,7 +19,7 @@ EXTRAS := gcs,live,micro-manager,openvino,parquet,remote,workstation
 STEPS ?= 2
 
 .PHONY: install demo demo-training test test-fast check docs format audit constraints clean
-.PHONY: test-integrations test-gpu-wheel test-bioimageio test-triton test-compiled test-page test-napari test-ray
+.PHONY: test-integrations test-wheel test-gpu-wheel test-bioimageio test-triton test-compiled test-page test-napari test-ray
 
 install: .venv/installed-$(RUNTIME)
 
@@ -71,7 +71,16 @@ format: install
 	$(PYTHON) -m ruff format .
 
 # What needs other packages than ours, each in an environment of its own.
-test-integrations: test-bioimageio test-napari test-ray test-triton
+test-integrations: test-bioimageio test-napari test-ray test-triton test-wheel
+
+# The wheel of this project, installed with its runtime alone: small, and it answers without the checkout.
+test-wheel: pyproject.toml constraints.txt
+	rm -rf build/wheel
+	$(call make_environment,.venv-wheel)
+	$(call build_wheel,.venv-wheel,build/wheel)
+	$(call install_into,.venv-wheel) -c constraints.txt "$$(ls build/wheel/*.whl)[cpu]" pytest
+	HPA_WHEEL="$$(ls build/wheel/*.whl)" .venv-wheel/$(notdir $(BIN))/python -m pytest -p no:cacheprovider -o filterwarnings= \
+	  --confcutdir tests/wheel tests/wheel
 
 # The wheel for NVIDIA GPUs on a machine that has none: answers on the CPU, says why, and finds the same.
 test-gpu-wheel: install
@@ -154,14 +163,16 @@ constraints:
 	done
 
 clean:
-	rm -rf .venv .venv-demo .venv-gpu-wheel .venv-bioimageio .venv-triton .venv-napari .venv-ray build runs
+	rm -rf .venv .venv-demo .venv-wheel .venv-gpu-wheel .venv-bioimageio .venv-triton .venv-napari .venv-ray build runs
 
 # uv where present, else what Python brings.
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
   make_environment = uv venv --quiet --clear --python 3.11 $(1)
   install_into = uv pip install --quiet --python $(1)
+  build_wheel = uv build --quiet --wheel --out-dir $(2)
 else
   make_environment = $(SYSTEM_PYTHON) -m venv --clear --upgrade-deps $(1)
   install_into = $(1)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check
+  build_wheel = $(1)/$(notdir $(BIN))/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(2) .
 endif

@@ -83,8 +83,8 @@ def print_comparison(results: Path) -> None:
         missed, wrong = missed + len(right - answer), wrong + len(answer - right)
         print(f"{field[:8]:<10}{names(found[field]):<44}{names(labels)}")
     print(
-        f"\n{sets} of {len(truth)} label sets are those of the truth. Of {given} true labels {given - missed} were found;"
-        f" wrong labels: {wrong}."
+        f"\n{sets} of {len(truth)} label sets are those of the truth."
+        f" Of {given} true labels {given - missed} were found; wrong labels: {wrong}."
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hpa_sdk import Predictor, Sample
 from hpa_sdk.errors import HpaError, SettingError
+from tests.small import make_model
 
 
 def test_it_says_what_answers_and_how(model: Path) -> None:
@@ -35,6 +36,13 @@ def test_it_is_not_pickled_but_opened_again(model: Path, take: object) -> None:
     assert "Predictor.load(path, sha256=predictor.model.sha256)" in caught.value.remedy
     again = Predictor.load(model, device="cpu", sha256=predictor.model.sha256)
     assert again.model.sha256 == predictor.model.sha256
+
+
+def test_what_a_model_is_not_for_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = make_model(tmp_path / "warned.onnx", name="warned", warning="Not for diagnosis, log.")
+    for _ in range(2):
+        Predictor.load(model, device="cpu").close()
+    assert [record.message for record in caplog.records] == ["The model warned: Not for diagnosis, log."]
 
 
 def test_a_closed_predictor_refuses_predictions(model: Path, fields: list[Sample]) -> None:

@@ -13,6 +13,7 @@ from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
 from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
+from tests.small import make_model
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +40,16 @@ def test_a_field_that_is_dropped_shows_its_labels_and_pictures(page: Page, brows
         visit.locator(".count").first.wait_for()
         visit.get_by_role("button", name="All 28 labels").click()
         assert visit.locator("#field tbody tr").count() == 28
+
+
+def test_what_the_model_is_not_for_is_shown(browser: Any, tmp_path: Path) -> None:
+    model = make_model(tmp_path / "warned.onnx", warning="Not for diagnosis, page.")
+    with serving(make_station(tmp_path, model)) as page, visiting(browser, page) as visit:
+        visit.get_by_text("Not for diagnosis, page.", exact=True).wait_for()
+        assert visit.locator("#warning").is_visible()
+        if AXE.is_file():
+            visit.add_script_tag(path=str(AXE))
+            assert visit.evaluate("axe.run().then((result) => result.violations.map((found) => found.id))") == []
 
 
 def test_a_refusal_is_reported_and_the_next_field_is_answered(page: Page, browser: Any, tmp_path: Path) -> None:

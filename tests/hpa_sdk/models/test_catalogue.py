@@ -27,8 +27,9 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelStore:
 
 def test_published_models_are_described_completely(alone: ModelStore) -> None:
     known = known_models(alone)
-    assert sorted(known) == PUBLISHED
-    for name, (entry, catalogue) in known.items():
+    assert sorted(known) == sorted([*PUBLISHED, "starter"])
+    for name in PUBLISHED:
+        entry, catalogue = known[name]
         assert catalogue == BUILT_IN
         assert entry.on_the_web
         assert entry.file_name.endswith(".onnx")
@@ -65,7 +66,7 @@ def test_several_catalogues_are_read_in_order(lab: Lab, tmp_path: Path, monkeypa
     second.write_bytes(lab.catalogue.read_bytes())
     lab.list("first", title="of the first")
     monkeypatch.setenv("HPA_CATALOGUE", os.pathsep.join([str(lab.catalogue), str(second)]))
-    assert {"first", "small", *PUBLISHED} == set(known_models(ModelStore()))
+    assert {"first", "small", "starter", *PUBLISHED} == set(known_models(ModelStore()))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hpa_sdk.report.build import Sources, make_report
 from tests.browser import AXE
 from tests.hpa_sdk.report.conftest import COUNT, HOSTILE
 from tests.hpa_sdk.report.test_answered_files import CHANGED, LIKE, predict
+from tests.small import make_model
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +54,17 @@ def test_the_summary_counts_what_there_is(report: Path, browser: Any) -> None:
         assert visit.locator("#side dd").first.inner_text() == HOSTILE
         row = visit.locator("#classes tr", has_text="Cytosol").inner_text()
         assert f"\t{COUNT - 1}\t" in row
+
+
+@pytest.mark.parametrize("warning", ["", "Not for diagnosis."])
+def test_what_the_model_is_not_for_is_shown(browser: Any, fields: list[Sample], tmp_path: Path, warning: str) -> None:
+    model = make_model(tmp_path / "warned.onnx", warning=warning)
+    page = tmp_path / "report.html"
+    make_report(Sources(results=predict(model, tmp_path / "results.csv", fields[0].files[0].parent)), page=page)
+    with visiting(browser, page) as visit:
+        visit.locator(".card").first.wait_for()
+        assert visit.locator("#warning").is_visible() == bool(warning)
+        assert visit.locator("#warning").inner_text() == warning
 
 
 def test_the_first_fields_are_on_the_first_screen(report: Path, browser: Any) -> None:

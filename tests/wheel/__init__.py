@@ -1,0 +1,1 @@
+"""Checks with the wheel installed and no checkout in reach; run by ``make test-wheel``."""
