@@ -2,7 +2,8 @@
 
     python examples/demo.py --out runs/demo
 
-It needs hpa_sdk with a runtime and nothing else. Each line that starts with $ can be typed by hand.
+It needs hpa_sdk with a runtime and nothing else. Each line that starts with $ can be typed by hand. ``python -m
+benchmarks.readme`` puts its output and its picture into the README.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 from hpa_sdk import Predictor
-from training.judge.fitted_run import read_run
 
 NETWORKS = {"resnet": "inception_resnet_v2", "vgg": "vgg16"}
 FIELDS = 64
@@ -63,6 +62,8 @@ def run(*arguments: object) -> None:
 
 def print_comparison(out: Path) -> None:
     """Print what the two networks are, and how far each ONNX file is from its network."""
+    from training.judge.fitted_run import read_run  # noqa: PLC0415 - keeps a gigabyte that the fits need
+
     print(f"\n{'':<36}" + "".join(f"{network:>22}" for network in NETWORKS.values()))
     parameters, sizes, fields, differences, sets = [], [], [], [], []
     for name in NETWORKS:

@@ -1,6 +1,6 @@
 """Draws fields that are similar for a model: each row is a field and those whose embeddings are nearest to its own.
 
-    python examples/embeddings.py resnet.onnx fields neighbours.png
+    python examples/embeddings.py starter examples/fields neighbours.png
 
 The embedding is the output of the last but one layer, 512 numbers per field. A map of all fields in two dimensions is
 one more line, with the package umap-learn: `umap.UMAP(metric="cosine").fit_transform(embeddings)`.

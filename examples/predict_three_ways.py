@@ -1,6 +1,6 @@
 """Predicts in three ways: all fields as a list, one by one, and arrays in memory, as from a camera.
 
-python examples/predict_three_ways.py resnet.onnx fields
+python examples/predict_three_ways.py starter examples/fields
 """
 
 from __future__ import annotations

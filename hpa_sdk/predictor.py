@@ -89,8 +89,8 @@ class Predictor:
     ) -> Predictor:
         """Open a model file.
 
-        What the card says that the model must not be used for is logged once. The file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
-        bytes in use.
+        The file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
+        bytes in use. If the card says what the model must not be used for, this is logged once.
 
         Parameters
         ----------

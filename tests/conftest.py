@@ -18,7 +18,7 @@ from training.simulation import simulate
 
 FIELDS = 64
 COMPARED = 16
-"""Fields on which an exported real network is compared with Keras; ``make demo`` compares 64."""
+"""Fields on which an exported real network is compared with Keras; ``make demo-training`` compares 64."""
 
 ROOT = Path(__file__).parents[1]
 

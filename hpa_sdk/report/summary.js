@@ -1,8 +1,10 @@
 /* Head and summary: counts, classes, failures, the model, and where all comes from. */
 document.querySelector("h1").textContent = report.title;
 document.querySelector("header p").textContent = `Report ${report.made}`;
-at("warning").textContent = report.card?.warning ?? "";
-at("warning").hidden = !report.card?.warning;
+if (report.card?.warning) {
+  at("warning").textContent = `The model ${report.card.name}: ${report.card.warning}`;
+  at("warning").hidden = false;
+}
 const theme = at("theme");
 function setTheme(name) {
   document.documentElement.dataset.theme = name;

@@ -7,7 +7,7 @@ let troubles = "";
 export function showStatus(status, choose) {
   byId("model").textContent = status.model.name;
   byId("model").title = `${status.model.architecture}, ${status.model.precision}, SHA-256 ${status.model.sha256}`;
-  byId("warning").textContent = status.model.warning;
+  byId("warning").textContent = `The model ${status.model.name}: ${status.model.warning}`;
   byId("warning").hidden = !status.model.warning;
   byId("device").textContent = status.device;
   byId("device").title = status.providers.join(", ");

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import pytest
 from hpa_sdk import Sample
 from tests.conftest import ROOT
 from tests.hpa_sdk.models.conftest import Lab
-
 
 pytestmark = pytest.mark.slow
 
@@ -68,11 +66,11 @@ def installation(tmp_path: Path, model: Path) -> Installation:
 
 
 @pytest.fixture
-def lab_s_starter(lab: Lab, installation: Installation) -> Iterator[Lab]:
+def lab_s_starter(lab: Lab, installation: Installation) -> Lab:
     """A lab whose catalogue gives the name to another model."""
     lab.list("starter")
     installation.catalogue = str(lab.catalogue)
-    yield lab
+    return lab
 
 
 def test_the_packaged_model_is_known_and_here(installation: Installation) -> None:

@@ -64,7 +64,7 @@ def test_what_the_model_is_not_for_is_shown(browser: Any, fields: list[Sample], 
     with visiting(browser, page) as visit:
         visit.locator(".card").first.wait_for()
         assert visit.locator("#warning").is_visible() == bool(warning)
-        assert visit.locator("#warning").inner_text() == warning
+        assert visit.locator("#warning").text_content() == (warning and f"The model small: {warning}")
 
 
 def test_the_first_fields_are_on_the_first_screen(report: Path, browser: Any) -> None:
