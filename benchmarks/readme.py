@@ -1,6 +1,6 @@
 """Puts the output and the picture of the demo into the README, as they are now.
 
-    python -m benchmarks.readme
+python -m benchmarks.readme
 """
 
 from __future__ import annotations

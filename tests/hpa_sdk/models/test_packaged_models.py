@@ -101,12 +101,12 @@ def test_an_altered_file_is_refused(installation: Installation, fields: list[Sam
     altered = bytearray(installation.file.read_bytes())
     altered[-1] ^= 1  # in the card, so that nothing else would notice
     installation.file.write_bytes(altered)
-    arguments = {
+    commands: dict[str, list[object]] = {
         "predict": ["predict", "starter", fields[0].files[0].parent],
         "verify": ["models", "verify", "starter"],
         "get": ["models", "get", "starter"],
-    }[command]
-    done = installation.hpa(*arguments)
+    }
+    done = installation.hpa(*commands[command])
     assert done.returncode == (1 if command == "verify" else 2)
     assert "the file of the model starter is not the one of this release of hpa-sdk: it has the SHA-256" in done.stderr
     assert "Install hpa-sdk again" in done.stderr
