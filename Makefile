@@ -28,8 +28,7 @@ install: .venv/installed-$(RUNTIME)
 	$(call install_into,.venv) -c constraints.txt -e ".[$(RUNTIME),$(EXTRAS)]" --group train --group export --group dev
 	@touch $@
 
-# The first look: the wheel's packages alone, in an environment of its own. The tests for a folder and a network come
-# first, since the messages of pip and venv about them are long.
+# The first look: the wheel's packages alone, in an environment of its own, without TensorFlow.
 demo: .venv-demo/installed
 	.venv-demo/$(notdir $(BIN))/python examples/demo.py --out runs/demo
 
