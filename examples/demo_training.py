@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from hpa_sdk import Predictor
+from hpa_sdk.errors import count_of
 
 NETWORKS = {"resnet": "inception_resnet_v2", "vgg": "vgg16"}
 FIELDS = 64
@@ -45,9 +46,9 @@ def main() -> None:
     print_comparison(out)
     print(f"\nAll of it took {time.monotonic() - start:.0f} s.")
     print(
-        f"\nEach stage was {options.steps} steps of 10 simulated fields, from random weights; the study's are 2,000 and"
-        "\n15,000 steps, from ImageNet weights. The answers of these two files mean nothing. docs/train.md shows how to"
-        "\nfit a network whose answers do."
+        f"\nEach stage was {count_of(options.steps, 'step')} of 10 simulated fields, from random weights; the study's"
+        "\nare 2,000 and 15,000 steps, from ImageNet weights. The answers of these two files mean nothing. docs/train.md"
+        "\nshows how to fit a network whose answers do."
     )
 
 
