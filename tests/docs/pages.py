@@ -12,7 +12,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCED = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 _SCRIPT = re.compile(
-    r"python (?:-m benchmarks\.(?P<benchmark>\w+)|(?P<example>examples/\w+\.py))(?P<arguments>[^\n`|]*)",
+    r"python (?:-m benchmarks\.(?P<benchmark>\w+(?:\.\w+)?)|(?P<example>examples/\w+\.py))(?P<arguments>[^\n`|]*)",
 )
 _INLINE = re.compile(r"`([^`\n]+)`")
 
@@ -34,8 +34,15 @@ def commands(page: Path) -> Iterator[list[str]]:
 def scripts(page: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield each benchmark and example that a page names, with the options that it is given there."""
     for found in _SCRIPT.finditer(page.read_text(encoding="utf-8").replace("\\\n", " ")):
-        place = found["example"] or f"benchmarks/{found['benchmark']}.py"
-        yield ROOT / place, re.findall(r"--[a-z][a-z0-9-]*", found["arguments"])
+        yield (
+            ROOT / (found["example"] or _module_file(found["benchmark"])),
+            re.findall(r"--[a-z][a-z0-9-]*", found["arguments"]),
+        )
+
+
+def _module_file(benchmark: str) -> str:
+    place = f"benchmarks/{benchmark.replace('.', '/')}"
+    return f"{place}/__main__.py" if (ROOT / place).is_dir() else f"{place}.py"
 
 
 def snippets(page: Path) -> list[str]:
