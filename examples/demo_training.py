@@ -47,8 +47,8 @@ def main() -> None:
     print(f"\nAll of it took {time.monotonic() - start:.0f} s.")
     print(
         f"\nEach stage was {count_of(options.steps, 'step')} of 10 simulated fields, from random weights; the study's"
-        "\nare 2,000 and 15,000 steps, from ImageNet weights. The answers of these two files mean nothing. docs/train.md"
-        "\nshows how to fit a network whose answers do."
+        "\nare 2,000 and 15,000 steps, from ImageNet weights. The answers of these two files mean nothing."
+        "\ndocs/train.md shows how to fit a network whose answers do."
     )
 
 
