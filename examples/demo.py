@@ -76,13 +76,13 @@ def hpa() -> str:
 def print_comparison(results: Path) -> None:
     """Print the label set of each field beside the true one."""
     found, truth = read(results, "id", "indices"), read(TABLE, "Id", "Target")
-    print(f"\nThe cells are simulated: drawings, with a truth that is known.\n\n{'field':<10}{'found':<44}truth")
+    print(f"\nThe cells are simulated: drawings, with a truth that is known.\n\n{'field':<10}{'found':<50}truth")
     sets = given = missed = wrong = 0
     for field, labels in truth.items():
         answer, right = set(found[field].split()), set(labels.split())
         sets, given = sets + (answer == right), given + len(right)
         missed, wrong = missed + len(right - answer), wrong + len(answer - right)
-        print(f"{field[:8]:<10}{names(found[field]):<44}{names(labels)}")
+        print(f"{field[:8]:<10}{names(found[field]):<50}{names(labels)}")
     print(
         f"\n{sets} of {len(truth)} label sets are those of the truth."
         f" Of {given} true labels {given - missed} were found; wrong labels: {wrong}."
