@@ -80,6 +80,10 @@ class UnreachableError(TransientError):
     """The server can't be reached at all."""
 
 
+class QualityError(HpaError):
+    """A field does not look like those that a network is trained on, and the user does not want such answers."""
+
+
 class SettingError(HpaError):
     """A setting is out of its range."""
 

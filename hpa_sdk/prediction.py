@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hpa_sdk.errors import HpaError, ModelFileError, SettingError, count_of
 from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme, SchemeLabel
+from hpa_sdk.quality.quality import Quality
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -96,6 +97,8 @@ class Prediction(AbstractSet[AnyLabel]):
     channels : tuple of str
         What red, green, blue and yellow were read from: the name of a file, the position and the name of a channel in a
         stack, or what takes the place of a missing channel. Empty for planes from memory.
+    quality : Quality or None
+        How far the planes look like those that networks are trained on. None if it was not measured.
     """
 
     id: str
@@ -108,6 +111,7 @@ class Prediction(AbstractSet[AnyLabel]):
     notes: tuple[str, ...] = ()
     scheme: LabelScheme = HPA_2018
     channels: tuple[str, ...] = ()
+    quality: Quality | None = None
 
     @classmethod
     def from_probabilities(
@@ -122,6 +126,7 @@ class Prediction(AbstractSet[AnyLabel]):
         notes: tuple[str, ...] = (),
         scheme: LabelScheme = HPA_2018,
         channels: tuple[str, ...] = (),
+        quality: Quality | None = None,
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
         return cls(
@@ -135,7 +140,13 @@ class Prediction(AbstractSet[AnyLabel]):
             notes=notes,
             scheme=scheme,
             channels=channels,
+            quality=quality,
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the answer may be wrong, in sentences: see `quality`."""
+        return () if self.quality is None else self.quality.warnings
 
     def top(self, k: int) -> list[tuple[AnyLabel, float]]:
         """Return the `k` classes with the highest probability, highest first, regardless of the thresholds."""

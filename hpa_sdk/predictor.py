@@ -51,6 +51,8 @@ class Predictor:
         White level of 16-bit planes.
     runtime_options : mapping of str to str
         Options of the device's runtime.
+    quality : bool
+        Whether the quality of fields is measured.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Predictor:
         thresholds: npt.NDArray[np.float32],
         white: White | None,
         runtime_options: Mapping[str, str],
+        quality: bool = True,
     ) -> None:
         self.card = card
         self._scheme = card.label_scheme
@@ -69,6 +72,7 @@ class Predictor:
         self.session = session
         self.model = model
         self.white = white
+        self.quality = quality
         self.runtime_options: Mapping[str, str] = dict(runtime_options)
 
     @classmethod
@@ -86,6 +90,7 @@ class Predictor:
         card: ModelCard | str | os.PathLike[str] | None = None,
         verify: bool = False,
         sha256: str | None = None,
+        quality: bool = True,
     ) -> Predictor:
         """Open a model file.
 
@@ -120,6 +125,9 @@ class Predictor:
             detects damage and accidental edits. It does not protect against deliberate forgery.
         sha256 : str, optional
             The SHA-256 that the file must have, in hexadecimal, for example if many computers must use the same model.
+        quality : bool
+            Whether to measure the quality of each field, for `Prediction.quality` and `Prediction.warnings`. It changes
+            no probability.
 
         Raises
         ------
@@ -161,6 +169,7 @@ class Predictor:
             ),
             white=white,
             runtime_options=settings.options,
+            quality=quality,
         )
 
     def __repr__(self) -> str:
@@ -343,14 +352,15 @@ class Predictor:
             The model returned values that are not probabilities for some fields.
         """
         chosen = self.white if white is None else white
-        ready = [prepare(FoundField(str(at), field), self.card, chosen) for at, field in enumerate(planes)]
+        fields = [FoundField(str(at), field) for at, field in enumerate(planes)]
+        ready = [prepare(field, self.card, chosen, quality=self.quality) for field in fields]
         return all_predicted(self._run(ready, self.session))
 
     def _prepare(self, item: FoundField | Failure) -> PreparedField | Failure:
         if isinstance(item, Failure):
             return item
         try:
-            return prepare(item, self.card, self.white)
+            return prepare(item, self.card, self.white, quality=self.quality)
         except HpaError as error:
             return Failure(item.id, error)
 
@@ -381,6 +391,7 @@ class Predictor:
             notes=asked.notes,
             scheme=self._scheme,
             channels=asked.channels,
+            quality=asked.quality,
         )
 
 

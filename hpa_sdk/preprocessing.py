@@ -130,7 +130,7 @@ class Preprocessing:
         PlaneError
             The array does not have this form, or is 16-bit and `white` is not given.
         """
-        return self._image(self._taken(planes), self.white_levels(planes, white=white, where=where))
+        return self._image(self.taken(planes), self.white_levels(planes, white=white, where=where))
 
     def model_input(
         self, planes: Planes, *, white: White | None = None, where: str | Path | None = None
@@ -159,13 +159,13 @@ class Preprocessing:
             As for a call.
         """
         levels = self.white_levels(planes, white=white, where=where)
-        taken = self._taken(planes)
+        taken = self.taken(planes)
         if self.place == "host":
             return self._image(taken, levels), levels
         in_8_bits = taken if taken.dtype == np.uint8 else self._to_8_bits(taken, levels)
         return cast("npt.NDArray[np.uint8]", in_8_bits), levels
 
-    def _taken(self, planes: Planes) -> Planes:
+    def taken(self, planes: Planes) -> Planes:
         """Pick the planes of `channels`, in their order."""
         if self.channels == _EVERY or len(planes) != len(_EVERY):
             return planes
@@ -248,7 +248,7 @@ class Preprocessing:
                 remedy="Give white=4095 for a 12-bit camera, white='dtype' for 65535, or white='percentile'"
                 " (on the command line: --white).",
             )
-        return _levels_of_16_bits(self._taken(planes), self._white_taken(white), where)
+        return _levels_of_16_bits(self.taken(planes), self._white_taken(white), where)
 
     def _white_taken(self, white: White) -> White:
         numbers = None if isinstance(white, (str, int, float)) else np.ravel(white)

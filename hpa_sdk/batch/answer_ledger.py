@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.files.sqlite_file import SqliteFile
 from hpa_sdk.prediction import Prediction
+from hpa_sdk.quality.quality import Quality
 
 _APPLICATION = 0x48504142
 _VERSION = 2
@@ -38,6 +39,7 @@ class _Source(msgspec.Struct):
     files: tuple[FileState, ...]
     notes: tuple[str, ...]
     channels: tuple[str, ...] = ()
+    quality: Quality | None = None
 
 
 class CachedAnswer(NamedTuple):
@@ -53,7 +55,7 @@ class CachedAnswer(NamedTuple):
         As the attributes of a `Prediction`.
     files : tuple of FileState or None
         As the attribute of a `Prediction`; None for an answer of an earlier version, which did not store it.
-    notes, channels : tuple of str
+    notes, channels, quality
         As the attributes of a `Prediction`.
     """
 
@@ -65,6 +67,7 @@ class CachedAnswer(NamedTuple):
     files: tuple[FileState, ...] | None
     notes: tuple[str, ...]
     channels: tuple[str, ...]
+    quality: Quality | None
 
 
 class AnswerLedger:
@@ -109,15 +112,18 @@ class AnswerLedger:
         fingerprint, device, *arrays, content = row
         probabilities, embedding, white = (np.frombuffer(array, "<f4") for array in arrays)
         origin = None if content is None else msgspec.json.decode(content, type=_Source)
-        files, notes, channels = (None, (), ()) if origin is None else (origin.files, origin.notes, origin.channels)
-        return CachedAnswer(fingerprint, device, probabilities, embedding, white, files, notes, channels)
+        arrays_of = (fingerprint, device, probabilities, embedding, white)
+        if origin is None:
+            return CachedAnswer(*arrays_of, None, (), (), None)
+        return CachedAnswer(*arrays_of, origin.files, origin.notes, origin.channels, origin.quality)
 
     def add(self, key: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
         """Record an answer; if more answers follow, it is written after a second at the latest."""
         arrays = prediction.probabilities, prediction.embedding, prediction.white
         # A path may not be valid Unicode, which JSON requires.
         files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
-        origin = msgspec.json.encode(_Source(files, prediction.notes, tuple(map(escaped, prediction.channels))))
+        channels = tuple(map(escaped, prediction.channels))
+        origin = msgspec.json.encode(_Source(files, prediction.notes, channels, prediction.quality))
         self._pending[key] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
         if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
             self.flush()

@@ -47,6 +47,7 @@ class NoCache:
     hits = 0
     changed = 0
     unrecorded = 0
+    unmeasured = 0
     devices: frozenset[str] = frozenset()
 
     def lookup(self, sample: Sample) -> Prediction | PendingField:
@@ -86,6 +87,8 @@ class AnswerCache:
     unrecorded : int
         How many new answers were not recorded, because their files changed meanwhile or could not be read for a
         fingerprint.
+    unmeasured : int
+        How many answers from the ledger have no quality, because a run without it or an earlier version made them.
     devices : set of str
         The devices that made the cached answers.
     """
@@ -103,6 +106,7 @@ class AnswerCache:
         self.hits = 0
         self.changed = 0
         self.unrecorded = 0
+        self.unmeasured = 0
         self.devices: set[str] = set()
         self._ledger = ledger
         self._settings = settings
@@ -136,7 +140,9 @@ class AnswerCache:
             scheme=self._scheme,
             # An earlier version did not store them; of plain planes they are known.
             channels=known.channels or (names_of(sample.files) if sample.source is None else ()),
+            quality=known.quality,
         )
+        self.unmeasured += known.quality is None
         if known.files is None:
             # Record it again, with all that is known of its files now.
             self._ledger.add(pending.place, fingerprint.value, known.device, answer)

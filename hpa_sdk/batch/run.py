@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import open_answer_cache
 from hpa_sdk.batch.run_lock import lock_output
-from hpa_sdk.errors import count_of
+from hpa_sdk.errors import QualityError, count_of
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
@@ -25,6 +25,10 @@ from hpa_sdk.preprocessing import White
 from hpa_sdk.results.writers import Writer, open_writer
 
 _log = logging.getLogger("hpa_sdk")
+
+
+OnWarning = Literal["record", "fail"]
+"""What to do with a field that has warnings."""
 
 
 class Engine(Protocol):
@@ -55,27 +59,46 @@ class Run:
         Writes the answers.
     cache : AnswerCache or NoCache
         The cached answers of earlier runs.
+    on_warning : str
+        ``"record"``: a field with warnings is answered, and its warnings are written too. ``"fail"``: it fails.
 
     Attributes
     ----------
-    fields, failed : int
-        How many fields were answered so far, and how many of these failed.
+    fields, failed, warned : int
+        How many fields were answered so far, how many of these failed, and how many of the others have warnings.
     """
 
-    def __init__(self, engine: Engine, writer: Writer, cache: AnswerCache | NoCache) -> None:
+    def __init__(
+        self, engine: Engine, writer: Writer, cache: AnswerCache | NoCache, *, on_warning: OnWarning = "record"
+    ) -> None:
         self.cache = cache
         self.fields = 0
         self.failed = 0
+        self.warned = 0
+        self._on_warning = on_warning
         self._engine = engine
         self._writer = writer
 
     def answers(self, found: Iterator[Sample | Failure]) -> Iterator[Prediction | Failure]:
         """Answer the fields found, write each answer, and yield it to the caller."""
         for answer in answers_in_order(found, self._engine.stream, self.cache):
+            taken = _refused(answer) if self._on_warning == "fail" else answer
             self.fields += 1
-            self.failed += isinstance(answer, Failure)
-            self._writer.write(answer)
-            yield answer
+            self.failed += isinstance(taken, Failure)
+            self.warned += isinstance(taken, Prediction) and bool(taken.warnings)
+            self._writer.write(taken)
+            yield taken
+
+
+def _refused(answer: Prediction | Failure) -> Prediction | Failure:
+    if isinstance(answer, Failure) or not answer.warnings:
+        return answer
+    error = QualityError(
+        " ".join(answer.warnings).removesuffix("."),
+        where=answer.files[0].path if answer.files else None,
+        remedy="Take the field again, or allow it with --on-warning record.",
+    )
+    return Failure(answer.id, error)
 
 
 @contextmanager
@@ -85,6 +108,7 @@ def open_run(
     *,
     engine: Engine,
     resume: Comparison | None = None,
+    on_warning: OnWarning = "record",
     request: Mapping[str, object] | None = None,
     log: Callable[[str], None] = _log.warning,
 ) -> Iterator[Run]:
@@ -100,6 +124,8 @@ def open_run(
         Predicts; its model, white level and runtime options are those of the run.
     resume : str or None
         How planes are compared with those of an earlier run that is resumed; None for a run without a ledger.
+    on_warning : str
+        As for `Run`.
     request : mapping of str to object, optional
         What the user asked for, for the provenance.
     log : callable
@@ -128,7 +154,8 @@ def open_run(
                     log=log,
                 )
                 cache = stack.enter_context(opened)
-            run = Run(engine, stack.enter_context(open_writer(output, form, engine.card.label_scheme)), cache)
+            writer = stack.enter_context(open_writer(output, form, engine.card.label_scheme))
+            run = Run(engine, writer, cache, on_warning=on_warning)
             yield run
             # Before the output appears: after that, only writing the provenance can fail.
             cache.flush()
@@ -143,5 +170,16 @@ def open_run(
                 f"Not recorded in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile,"
                 " could not be read, or are in an archive that reports neither their time nor their checksum."
             )
-        counts = {"fields": run.fields, "failed": run.failed, "recalled": cache.hits, "changed": cache.changed}
+        if cache.unmeasured:
+            log(
+                f"{count_of(cache.unmeasured, 'answer')} of the ledger {'has' if cache.unmeasured == 1 else 'have'} no"
+                " quality and so no warnings: they were made without it."
+            )
+        counts = {
+            "fields": run.fields,
+            "failed": run.failed,
+            "warned": run.warned,
+            "recalled": cache.hits,
+            "changed": cache.changed,
+        }
         provenance.write(output, devices=sorted({engine.device, *cache.devices}), counts=counts)

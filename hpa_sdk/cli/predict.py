@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hpa_sdk.batch.answers import NoCache
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
-from hpa_sdk.batch.run import Engine, Run, open_run
+from hpa_sdk.batch.run import Engine, OnWarning, Run, open_run
 from hpa_sdk.cli.parameters import ModelPath, Threshold, card_option, device_option, runtime_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
@@ -47,6 +47,14 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     show_default=True,
     help="If a field fails: record the reason in the output and go on, or stop and write no file.",
 )
+@click.option(
+    "--on-warning",
+    type=click.Choice(["record", "fail"]),
+    default="record",
+    show_default=True,
+    help="If a field is blurred, saturated, empty or otherwise unusual: record it beside the answer, or let it fail.",
+)
+@click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @click.option(
     "--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: train/ beside it, or its own."
@@ -81,6 +89,8 @@ def predict(
     threshold: float | Literal["card"],
     white: White | None,
     on_error: str,
+    on_warning: OnWarning,
+    quality: bool,
     recursive: bool,
     root: Path | None,
     batch_size: int | None,
@@ -105,9 +115,9 @@ def predict(
     streamed = is_stream(output)
     if resume and streamed:
         raise click.UsageError("--resume goes with an output file: name one with -o.")
-    form = form or ("csv" if streamed else _form_of(output))
-    if streamed and form not in WRITERS:
-        raise click.UsageError(f"{form} is no text: name a file with -o.")
+    if on_warning == "fail" and not quality:
+        raise click.UsageError("--on-warning fail needs the quality of fields: leave --no-quality out.")
+    form = _form_for(output, form)
     rules = rules_from(**reading)
     if white is None and rules is not None:
         white = rules.files.white
@@ -121,18 +131,20 @@ def predict(
         threads=threads,
         runtime_options=dict(runtime_options),
         verify=verify,
+        quality=quality,
     )
     rules = rules_for(predictor.card, rules, white)
     found = find_all(paths, recursive=recursive, root=root, rules=rules, stack_rules=stack_rules_of(predictor.card))
     opened: AbstractContextManager[Run]
     if streamed:
-        opened = _open_streamed_run(output, form, predictor)
+        opened = _open_streamed_run(output, form, predictor, on_warning)
     else:
         opened = open_run(
             output,
             form,
             engine=predictor,
             resume=compare if resume else None,
+            on_warning=on_warning,
             # The options name a station file, which can change: the rules themselves are recorded too.
             request=click.get_current_context().params | {"rules": rules and rules.to_plain()},
             log=partial(click.echo, err=True),
@@ -145,6 +157,13 @@ def predict(
                 if on_error == "stop":
                     raise _Stopped(str(answer.error))
                 click.echo(f"{answer.id}: {answer.error}", err=True)
+    _summarize(run)
+
+
+def _summarize(run: Run) -> None:
+    if run.warned:
+        has = "has" if run.warned == 1 else "have"
+        click.echo(f"{count_of(run.warned, 'field')} {has} warnings: see the column warnings.", err=True)
     if run.failed:
         click.echo(f"{count_of(run.failed, 'field')} failed; the output says why.", err=True)
         click.get_current_context().exit(1)
@@ -166,6 +185,14 @@ def _loader(engine: str) -> Callable[..., Engine]:
     return RayPredictor.load
 
 
+def _form_for(output: Path, form: str | None) -> str:
+    if not is_stream(output):
+        return form or _form_of(output)
+    if form is not None and form not in WRITERS:
+        raise click.UsageError(f"{form} is no text: name a file with -o.")
+    return form or "csv"
+
+
 def _form_of(output: Path) -> str:
     extension = output.suffix.lower().removeprefix(".")
     if extension not in FORMS:
@@ -174,6 +201,6 @@ def _form_of(output: Path) -> str:
 
 
 @contextmanager
-def _open_streamed_run(output: Path, form: str, engine: Engine) -> Iterator[Run]:
+def _open_streamed_run(output: Path, form: str, engine: Engine, on_warning: OnWarning) -> Iterator[Run]:
     with open_stream(output) as stream:
-        yield Run(engine, WRITERS[form](stream, engine.card.label_scheme), NoCache())
+        yield Run(engine, WRITERS[form](stream, engine.card.label_scheme), NoCache(), on_warning=on_warning)

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from hpa_sdk.fields.sources import FoundField
 from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.preprocessing import Image, White
+from hpa_sdk.preprocessing import Image, Planes, White
+from hpa_sdk.quality.limits import LEAST_FIELDS, Limits
+from hpa_sdk.quality.quality import Quality, judge
 
 _WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
 _log = logging.getLogger("hpa_sdk")
@@ -28,7 +30,7 @@ class PreparedField:
         The sample's id.
     field : numpy.ndarray
         The model's input, without the batch dimension.
-    white, files, notes, channels
+    white, files, notes, channels, quality
         As the attributes of a `Prediction`.
     """
 
@@ -38,10 +40,11 @@ class PreparedField:
     files: tuple[FileState, ...]
     notes: tuple[str, ...]
     channels: tuple[str, ...]
+    quality: Quality | None
 
 
-def prepare(found: FoundField, card: ModelCard, white: White | None) -> PreparedField:
-    """Read a field and preprocess it. Each note is logged once in a process.
+def prepare(found: FoundField, card: ModelCard, white: White | None, *, quality: bool) -> PreparedField:
+    """Read a field, judge its quality if asked to, and preprocess it. Each note is logged once in a process.
 
     Raises
     ------
@@ -55,7 +58,21 @@ def prepare(found: FoundField, card: ModelCard, white: White | None) -> Prepared
     white = "dtype" if read.stretched else white
     field, levels = card.preprocessing.model_input(read.planes, white=white, where=found.where)
     notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
-    return PreparedField(found.id, field, levels, read.files, notes, read.channels)
+    judged = _judge(read.planes, levels, card) if quality else None
+    return PreparedField(found.id, field, levels, read.files, notes, read.channels, judged)
+
+
+# Limits of whole fields say nothing of crops of cells: only what needs no limit is flagged.
+_NO_LIMITS = Limits(data="", fields=LEAST_FIELDS)
+
+
+def _judge(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard) -> Quality:
+    return judge(
+        card.preprocessing.taken(planes),
+        card.preprocessing.channels,
+        white=None if planes.dtype == np.uint8 else levels,
+        limits=_NO_LIMITS if card.unit == "cell" else None,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -28,6 +29,7 @@ from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
+from hpa_sdk.quality.quality import Quality
 
 FIELDS_A_CALL = 64
 """Fields that an actor gets at once; they are repeated if its node dies."""
@@ -69,6 +71,8 @@ def answer_schema(card: ModelCard, embedding_width: int) -> pa.Schema:
             ("files", pa.list_(_FILE)),
             ("notes", pa.list_(pa.string())),
             ("channels", pa.list_(pa.string())),
+            ("warnings", pa.list_(pa.string())),
+            ("quality", pa.string()),
         ]
     )
 
@@ -217,7 +221,9 @@ class RayPredictor:
     def _answers(self, table: pa.Table) -> Iterator[Prediction | Failure]:
         arrays = [_predicted(table, name) for name in ("probabilities", "embedding", "white")]
         rows = zip(*arrays, strict=True)
-        for row in table.select(["id", "error", "where", "remedy", "files", "notes", "channels"]).to_pylist():
+        for row in table.select(
+            ["id", "error", "where", "remedy", "files", "notes", "channels", "quality"]
+        ).to_pylist():
             if row["error"] is not None:
                 yield Failure(row["id"], HpaError(row["error"], where=row["where"], remedy=row["remedy"]))
             else:
@@ -232,6 +238,7 @@ class RayPredictor:
                     notes=tuple(row["notes"]),
                     scheme=self.card.label_scheme,
                     channels=tuple(row["channels"]),
+                    quality=row["quality"] and msgspec.json.decode(row["quality"], type=Quality),
                 )
 
 
@@ -335,6 +342,8 @@ def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
         "files": [{"path": escaped(file.path), **file.stamp._asdict()} for file in answer.files],
         "notes": list(answer.notes),
         "channels": list(map(escaped, answer.channels)),
+        "warnings": list(answer.warnings),
+        "quality": None if answer.quality is None else msgspec.json.encode(answer.quality).decode(),
     }
 
 

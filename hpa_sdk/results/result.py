@@ -76,6 +76,8 @@ class Result:
     channels : tuple of str
         What red, green, blue and yellow were read from, as `hpa_sdk.Prediction.channels`; empty for a field that
         failed, and in results of versions that did not record it.
+    warnings : tuple of str
+        Why the answer may be wrong, as `hpa_sdk.Prediction.warnings`.
     """
 
     id: str
@@ -93,6 +95,7 @@ class Result:
     scheme: str = HPA_2018.name
     classes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -141,6 +144,7 @@ class Result:
             notes=tuple(map(escaped, (*own, *notes))),
             stamps=tuple(file.stamp for file in read),
             channels=tuple(map(escaped, answer.channels)) if isinstance(answer, Prediction) else (),
+            warnings=answer.warnings if isinstance(answer, Prediction) else (),
         )
         if isinstance(answer, Failure):
             error = answer.error
@@ -190,6 +194,7 @@ class Result:
             ";".join(self.notes),
             joined_stamps(self.stamps),
             joined_paths(self.channels),
+            ";".join(self.warnings),
             *scheme_cell(scheme),
         ]
 

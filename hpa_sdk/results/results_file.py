@@ -188,6 +188,7 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
             scheme=scheme.name,
             classes=() if scheme == HPA_2018 else scheme.names,
             channels=_paths(row.get("channels")),
+            warnings=tuple(_parts(row.get("warnings"))),
         )
     except (HpaError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)

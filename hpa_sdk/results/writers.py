@@ -22,9 +22,9 @@ from hpa_sdk.prediction import Failure, Prediction
 FIRST_COLUMNS = ("id", "labels", "indices", "error")
 """The columns of tables before those of the classes."""
 
-ORIGIN_COLUMNS = ("files", "notes", "stamps", "channels")
-"""Columns of tables: the files that were read, what was done to their planes, the state of the files then, and what in
-them is each channel."""
+ORIGIN_COLUMNS = ("files", "notes", "stamps", "channels", "warnings")
+"""Columns of tables: the files that were read, what was done to their planes, the state of the files then, what in them
+is each channel, and why the answer may be wrong."""
 
 SCHEME_COLUMN = "scheme"
 """The last column of tables whose classes are not those of 2018: the name of the label scheme."""
@@ -50,8 +50,8 @@ class Writer(Protocol):
 class CsvWriter:
     """One row per field: id, labels, indices, error, probability of each class under its name, `origin_columns`.
 
-    Labels and notes are joined with ``;`` and indices with a space. Probabilities are written with the digits that
-    reproduce the float32. Files are those that were read, with absolute paths, and stamps their state then: see
+    Labels, notes and warnings are joined with ``;`` and indices with a space. Probabilities are written with the digits
+    that reproduce the float32. Files are those that were read, with absolute paths, and stamps their state then: see
     `joined_paths` and `joined_stamps`.
     """
 
@@ -69,13 +69,13 @@ class CsvWriter:
             names = ";".join(label.hpa_name for label in answer)
             paths = joined_paths([file.path for file in answer.files])
             stamps = joined_stamps(file.stamp for file in answer.files)
-            origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels)
+            origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels), ";".join(answer.warnings)
             row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
             self._rows.writerow([*row, *scheme_cell(self._scheme)])
 
 
 class JsonLinesWriter:
-    """One JSON object per line: id, labels, probabilities by name, white levels, origin; or id and error."""
+    """One JSON object per line: id, labels, probabilities by name, white levels, origin, quality; or id and error."""
 
     def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
         self._file = file
@@ -96,6 +96,8 @@ class JsonLinesWriter:
                 "notes": answer.notes,
                 "stamps": [file.stamp for file in answer.files],
                 "channels": answer.channels,
+                "warnings": answer.warnings,
+                "quality": None if answer.quality is None else answer.quality.measures,
                 **self._scheme,
             }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -204,7 +206,7 @@ class ParquetWriter:
             row |= {"white": answer.white, "embedding": answer.embedding}
             row |= {"files": [escaped(file.path) for file in answer.files]}
             row |= {"notes": list(answer.notes), "stamps": [file.stamp.to_text() for file in answer.files]}
-            row |= {"channels": list(map(escaped, answer.channels))}
+            row |= {"channels": list(map(escaped, answer.channels)), "warnings": list(answer.warnings)}
         self._waiting.append(row)
         if len(self._waiting) == self._ROWS:
             self._write_waiting()

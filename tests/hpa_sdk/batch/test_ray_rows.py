@@ -139,3 +139,10 @@ def written(engine: Any, samples: list[Sample], out: Path) -> str:
         for answer in engine.stream(iter(samples)):
             writer.write(answer)
     return out.read_text(encoding="utf-8")
+
+
+def test_warnings_cross_with_the_answer(integration: Any, model: Path, tmp_path: Path) -> None:
+    planes = random_planes(np.random.default_rng(3))
+    planes[1] = 0
+    sample = write_planes(tmp_path / "fields", "spoiled", planes)
+    assert "The green plane is empty" in same_of_both(integration, model, [sample], tmp_path)

@@ -1,0 +1,171 @@
+"""Says which measures of a field are usual: limits that are learned from fields, those that ship or a lab's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from hpa_sdk.errors import SettingError
+
+Side = Literal["low", "high", "both"]
+
+
+class Kind(NamedTuple):
+    """How the limit of a measure is learned.
+
+    Attributes
+    ----------
+    side : str
+        The side on which a value is suspicious.
+    margin : float
+        How far the limit lies beyond the quantile, as a share of the distance from there to the median. Some thirty
+        measures that each leave out one clean field in a hundred would flag one in four.
+    logarithmic : bool
+        Whether distances are ratios, as for measures that spread over decades.
+    pooled : bool
+        Whether the planes have one limit, from the values of all of them.
+    least : float
+        No limit is lower: such a value harms no answer, even if the fields that were learned from are better.
+    """
+
+    side: Side
+    margin: float
+    logarithmic: bool = False
+    pooled: bool = False
+    least: float = -math.inf
+
+
+KINDS = {
+    "saturated": Kind("high", 1, pooled=True, least=0.03),
+    "brightness": Kind("low", 1.5, logarithmic=True),
+    "gaps": Kind("high", 1, least=0.1),
+    "noise": Kind("high", 1, logarithmic=True),
+    "signal": Kind("low", 1, logarithmic=True),
+    "focus": Kind("low", 1),
+    "unlike": Kind("low", 1, logarithmic=True),
+    "scale": Kind("both", 0.25),
+    "swapped": Kind("high", 0.5),
+}
+"""The measures that have limits."""
+
+LEAST_FIELDS = 20
+"""Limits from fewer fields than this say nothing."""
+
+QUANTILE = 0.01
+"""The share of the fields beyond the quantile from which a limit is made."""
+
+_LEAST = 1e-6  # for logarithms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The usual values of measures.
+
+    Attributes
+    ----------
+    data : str
+        The fields that they were learned from.
+    fields : int
+        The number of these fields.
+    low, high : dict of str to float
+        Of each measure with a limit on this side: the limit.
+    """
+
+    data: str
+    fields: int
+    low: dict[str, float] = field(default_factory=dict)
+    high: dict[str, float] = field(default_factory=dict)
+
+    def problem(self) -> str | None:
+        """Say why they can't be used; None if they can."""
+        names = {*self.low, *self.high}
+        unknown = sorted(name for name in names if name.partition(" ")[0] not in KINDS)
+        if unknown:
+            return f"there is no measure {unknown[0]!r}"
+        if not all(map(math.isfinite, (*self.low.values(), *self.high.values()))):
+            return "a limit is no finite number"
+        crossed = sorted(name for name in self.low.keys() & self.high.keys() if self.low[name] > self.high[name])
+        if crossed:
+            return f"the limits of {crossed[0]!r} are out of order: {self.low[crossed[0]]} to {self.high[crossed[0]]}"
+        return None if self.fields >= LEAST_FIELDS else f"they are from {self.fields} fields, fewer than {LEAST_FIELDS}"
+
+
+def learn_limits(measured: Sequence[Mapping[str, float]], data: str) -> Limits:
+    """Learn limits from the measures of fields that are as they should be.
+
+    Raises
+    ------
+    SettingError
+        There are fewer fields than `LEAST_FIELDS`.
+    """
+    if len(measured) < LEAST_FIELDS:
+        raise SettingError(
+            f"limits can't be learned from {len(measured)} fields", remedy=f"Give {LEAST_FIELDS} fields or more."
+        )
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for name in dict.fromkeys(name for values in measured for name in values):
+        kind = KINDS.get(name.partition(" ")[0])
+        values = np.array([found[one] for found in measured for one in found if _same_limit(one, name)])
+        if kind is None or len(values) < LEAST_FIELDS:
+            continue
+        if kind.logarithmic:
+            values = np.log(np.maximum(values, _LEAST))
+        least, median, most = np.quantile(values, [QUANTILE, 0.5, 1 - QUANTILE])
+        lowest, highest = least - kind.margin * (median - least), most + kind.margin * (most - median)
+        if kind.side != "high":
+            low[name] = float(np.exp(lowest) if kind.logarithmic else lowest)
+        if kind.side != "low":
+            high[name] = max(float(np.exp(highest) if kind.logarithmic else highest), kind.least)
+    return Limits(data=data, fields=len(measured), low=low, high=high)
+
+
+def _same_limit(one: str, other: str) -> bool:
+    kind, _, plane = one.partition(" ")
+    other_kind, _, other_plane = other.partition(" ")
+    pooled = kind in KINDS and KINDS[kind].pooled and bool(plane) and bool(other_plane)
+    return one == other or (pooled and kind == other_kind)
+
+
+def widest(limits: Sequence[Limits]) -> Limits:
+    """Join limits of different kinds of fields: a value that is usual in one of them is usual."""
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for some in limits:
+        low |= {name: min(value, low.get(name, value)) for name, value in some.low.items()}
+        high |= {name: max(value, high.get(name, value)) for name, value in some.high.items()}
+    data = ", ".join(f"{some.fields} of {some.data}" for some in limits)
+    return Limits(data=data, fields=sum(some.fields for some in limits), low=low, high=high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What ships: the weights of composed measures, and the limits for models without their own.
+
+    Attributes
+    ----------
+    weights : dict
+        As for `hpa_sdk.quality.measures.measure`.
+    limits : Limits
+        The limits.
+    """
+
+    weights: dict[str, dict[str, float]]
+    limits: Limits
+
+
+DEFAULTS = "defaults.json"
+"""Name of the file with the defaults, in this package; `python -m benchmarks.quality` writes it."""
+
+
+@cache
+def defaults() -> Defaults:
+    """Read the defaults."""
+    return msgspec.json.decode((files(__package__ or "hpa_sdk.quality") / DEFAULTS).read_bytes(), type=Defaults)

@@ -1,0 +1,104 @@
+"""Splits a plane into structures of different size by a Haar pyramid, which costs little."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+SIDE = 512
+"""Planes with a longer side than this are reduced to it: lengths in pixels then mean the same for every camera."""
+
+LEAST_SIDE = 384
+"""Planes with a shorter side show too little for these measures."""
+
+_LEVELS = 6  # halvings: 512 to 8 pixels
+_ROWS = 8  # two of so many rows are enough to estimate noise
+_WHITE = 255
+_DARK = 1e-6
+
+_Floats = npt.NDArray[np.floating[Any]]
+_Plane = npt.NDArray[np.uint8 | np.uint16]
+
+
+class Scales(NamedTuple):
+    """The structures of a plane, in grey levels where white is 255.
+
+    Attributes
+    ----------
+    bands : numpy.ndarray
+        Shape (5,): variance of structures of about 4 to 8 pixels, 8 to 16, ..., 64 to 128. The difference between the
+        variances of two levels of the pyramid: means of squares of pixels are projections, so the parts add up.
+    noise : float
+        From `noise_of`.
+    half : numpy.ndarray
+        uint8: the plane at half its size.
+    normalized : numpy.ndarray
+        Shape (pixels,): the plane at a quarter of its size, with mean 0 and length 1.
+    """
+
+    bands: _Floats
+    noise: float
+    half: npt.NDArray[np.uint8]
+    normalized: npt.NDArray[np.float32]
+
+    @property
+    def coarseness(self) -> float:
+        """Mean number of the band, weighted with its variance."""
+        return float(np.arange(len(self.bands)) @ self.bands / (self.bands.sum() + _DARK))
+
+
+def bands_of(plane: _Plane, white: float) -> Scales:
+    """Split a plane into bands.
+
+    Parameters
+    ----------
+    plane : numpy.ndarray
+        uint8 or uint16 of shape (H, W), not constant.
+    white : float
+        The grey level that counts as 1.
+    """
+    shorter = min(plane.shape)
+    if shorter > SIDE:
+        size = tuple(round(length * SIDE / shorter) for length in reversed(plane.shape))
+        plane = cast("_Plane", cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+    scale = 1.0 if plane.dtype == np.uint8 else _WHITE / white
+    smaller = _halved(plane)
+    half = cast(
+        "npt.NDArray[np.uint8]", smaller if plane.dtype == np.uint8 else cv2.convertScaleAbs(smaller, alpha=scale)
+    )
+    levels = [_halved(smaller.astype(np.float32))]
+    while len(levels) < _LEVELS - 1:
+        levels.append(_halved(levels[-1]))
+    variances = [_variance(level) for level in (smaller, *levels)]
+    bands = np.maximum(-np.diff(variances), 0) * scale**2
+    quarter = levels[0].ravel() - levels[0].mean()
+    normalized = quarter / max(float(np.linalg.norm(quarter)), _DARK)
+    return Scales(bands, noise_of(plane) * scale, half, normalized)
+
+
+def noise_of(plane: _Plane) -> float:
+    """Estimate the standard deviation of the noise, in grey levels.
+
+    From the diagonal details of the finest scale of a Haar transform, in which structures have the smallest share
+    (Donoho and Johnstone, Biometrika 81, 1994, 425). Their mean size, not the median, because the median is 0 where
+    much of a plane is black. Fine structures count as noise, as in every estimate from one picture.
+    """
+    height, width = plane.shape[0] // _ROWS * _ROWS, plane.shape[1] // 2 * 2
+    rows = plane[:height, :width].reshape(-1, _ROWS, width)
+    kind = np.int16 if plane.dtype == np.uint8 else np.int32
+    signed: npt.NDArray[Any] = rows[:, :2].astype(kind)
+    vertical = signed[:, 0] - signed[:, 1]
+    diagonal = vertical[:, ::2] - vertical[:, 1::2]
+    return float(cv2.norm(diagonal, cv2.NORM_L1) / diagonal.size * np.sqrt(np.pi / 2) / 2)
+
+
+def _halved(plane: _Floats | _Plane) -> Any:  # noqa: ANN401 - of the type of the plane
+    height, width = plane.shape
+    return cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+def _variance(plane: _Floats | _Plane) -> float:
+    return float(cv2.meanStdDev(plane)[1][0, 0]) ** 2

@@ -1,0 +1,1 @@
+"""Quality: measures of the planes, their limits, and where warnings show."""
