@@ -101,12 +101,15 @@ def _add_results(app: FastAPI, service: Service) -> None:
         count: Count = 50,
         failed: bool | None = None,  # noqa: FBT001 - a parameter of the query
         label: Annotated[int | None, Query(ge=0, lt=MOST_LABELS)] = None,
+        warned: bool | None = None,  # noqa: FBT001 - as above
     ) -> Response:
-        """Return results, newest first: with a number below `before`, that failed or not, or that have a label."""
+        """Return results, newest first: with a number below `before`, that failed or not, have a label, or warnings."""
         service.check_store(store)
         if label is not None and label >= service.classes:
             raise HTTPException(422, f"the model answers with the labels 0 to {service.classes - 1}")
-        rows = await run_in_threadpool(service.view.page, before=before, count=count, failed=failed, label=label)
+        rows = await run_in_threadpool(
+            service.view.page, before=before, count=count, failed=failed, label=label, warned=warned
+        )
         following = b"%d" % rows[-1].number if len(rows) == count else b"null"
         return _json(b'{"results":[%b],"next":' + following + b',"store":"' + service.view.store.encode() + b'"}', rows)
 

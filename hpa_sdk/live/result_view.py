@@ -22,9 +22,14 @@ _REST = 10  # pause between counts, in multiples of the time that a count took
 _INDICES = (
     "json_each(CASE WHEN json_valid(CAST(content AS TEXT)) THEN CAST(content AS TEXT) ELSE '{}' END, '$.indices')"
 )
+_WARNED = (
+    "CASE WHEN json_valid(CAST(content AS TEXT))"
+    " THEN coalesce(json_array_length(CAST(content AS TEXT), '$.warnings'), 0) > 0 ELSE 0 END"
+)
 _PAGE = f"""
 SELECT number, id, content FROM results WHERE number < :before
 AND (:failed IS NULL OR failed = :failed)
+AND (:warned IS NULL OR {_WARNED} = :warned)
 AND (:label IS NULL OR EXISTS (SELECT 1 FROM {_INDICES} WHERE value = :label))
 ORDER BY number DESC LIMIT :count
 """  # noqa: S608 - no user input
@@ -98,17 +103,26 @@ class ResultView:
         rows = self._rows("SELECT number, id, content FROM results WHERE id = :name", name=name)
         return rows[0] if rows else None
 
-    def page(self, *, before: int, count: int, failed: bool | None = None, label: int | None = None) -> list[Row]:
+    def page(
+        self,
+        *,
+        before: int,
+        count: int,
+        failed: bool | None = None,
+        label: int | None = None,
+        warned: bool | None = None,
+    ) -> list[Row]:
         """Return results, newest first.
 
         Parameters
         ----------
         before, count : int
             Only results with a lower number, and their maximum count.
-        failed, label : optional
-            Only those that failed or did not, and only those with the label of this index.
+        failed, label, warned : optional
+            Only those that failed or did not, only those with the label of this index, and only those with warnings or
+            without.
         """
-        return self._rows(_PAGE, before=before, count=count, failed=failed, label=label)
+        return self._rows(_PAGE, before=before, count=count, failed=failed, label=label, warned=warned)
 
     def after(self, number: int, count: int) -> list[Row]:
         """Return results with a number above this, oldest first."""

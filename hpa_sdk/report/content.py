@@ -96,6 +96,7 @@ def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[
         "picture_error": str(picture.error) if isinstance(picture, Failure) and result.error is None else None,
         "files": result.files,
         "notes": result.notes,
+        "warnings": result.warnings,
         "time": result.time,
         "device": result.device,
     }

@@ -57,6 +57,7 @@ const seen = new IntersectionObserver(entries => {
 function badge(field) {
   if (field.error) return ["✗ failed", "wrong"];
   if (isWrong(field)) return ["✗ mistake", "wrong"];
+  if (field.warnings) return ["⚠ warning", "wrong"];
   return field.unsure ? ["≈ near threshold", ""] : null;
 }
 function card(field, position) {

@@ -85,6 +85,7 @@ function drawFacts(field) {
     [make("span", { className: marks(label) === "✓" ? "soft" : "bad", title: names[marks(label)] }, marks(label)), ...score(field, label)]));
   at("facts").replaceChildren(...[
     field.error ? make("p", { className: "bad" }, field.error) : chips(field),
+    field.warnings ? make("div", { className: "bad" }, "⚠ The answer may be wrong:", make("ul", {}, ...field.warnings.map(text => make("li", {}, text)))) : null,
     field.picture_error ? make("p", { className: "bad" }, field.picture_error) : null,
     field.truth === undefined ? null : make("p", { className: "soft" }, "✓ right   ✗ not in truth   ○ missed"),
     scores ?? null,

@@ -35,6 +35,7 @@ const VIEWS = [
   { key: "unsure", name: "near a threshold", has: field => field.unsure, needs: "certainty" },
   { key: "empty", name: "no label", has: field => !field.error && !field.labels.length },
   { key: "failed", name: "failed", has: field => field.error },
+  { key: "warned", name: "with a warning", has: field => field.warnings, needs: "warnings" },
 ];
 const known = needed => !needed || fields.some(field => field[needed] !== undefined);
 const probability = (field, label) => field.p ? field.p[label] : -1;

@@ -26,6 +26,7 @@ at("tiles").append(...[
   known("certainty") ? tile(count(number("unsure")), "near a threshold", "unsure") : null,
   tile(count(number("empty")), "without a label", "empty"),
   tile(count(number("failed")), "failed", "failed"),
+  known("warnings") ? tile(count(number("warned")), "with a warning", "warned") : null,
   report.judged ? tile(digits(report.judged.micro), "micro F1") : null,
   report.judged ? tile(digits(report.judged.macro), "macro F1") : null,
 ].filter(Boolean));

@@ -25,7 +25,7 @@ export function showField(result, names) {
   const parts = result.error
     ? [failure(result.error)]
     : [make("div", { className: "answer" }, pictures(result), probabilities(result, names))];
-  byId("field").replaceChildren(heading(result), ...parts, ...notes(result), origin(result));
+  byId("field").replaceChildren(heading(result), ...warnings(result), ...parts, ...notes(result), origin(result));
 }
 
 function heading(result) {
@@ -126,6 +126,12 @@ function row(name, probability, threshold, counts) {
     make("td", { className: "number" }, percent(probability)),
     make("td", { className: "number soft" }, percent(threshold)),
   );
+}
+
+function warnings(result) {
+  if (!result.warnings.length) return [];
+  const listed = make("ul", {}, ...result.warnings.map((warning) => make("li", {}, warning)));
+  return [make("div", { className: "notes warnings" }, make("h3", {}, "⚠ The answer may be wrong"), listed)];
 }
 
 function notes(result) {

@@ -100,6 +100,7 @@ export class FieldList {
   fits(result) {
     const filter = new URLSearchParams(this.filter);
     if (filter.has("failed")) return result.error !== null;
+    if (filter.has("warned")) return result.warnings.length > 0;
     return !filter.has("label") || result.indices.includes(Number(filter.get("label")));
   }
 
@@ -110,14 +111,15 @@ export class FieldList {
   }
 
   option(result) {
-    const labels = result.error ? "failed" : result.labels.join(", ") || "no label";
+    const answer = result.error ? "failed" : result.labels.join(", ") || "no label";
+    const labels = result.warnings.length ? `⚠ ${answer}` : answer;
     const option = make(
       "div",
       { role: "option", className: result.error ? "option failed" : "option", "aria-selected": "false", tabIndex: -1 },
       thumbnail(result),
       // Most names differ at the end, so the end of a long name is shown.
       make("span", { className: "option-name" }, make("bdi", { title: result.id }, shortName(result.id))),
-      make("span", { className: "option-labels" }, labels),
+      make("span", { className: "option-labels", title: result.warnings.join("\n") }, labels),
       clock(result.time),
     );
     option.result = result;

@@ -182,7 +182,7 @@ def test_provenance_says_how_the_output_was_made(model: Path, fields: list[Sampl
     assert provenance["devices"] == ["cpu"]
     assert provenance["settings"]["threshold"] == 0.25
     assert provenance["settings"]["paths"] == [str(folder)]
-    assert provenance["counts"] == {"fields": 5, "failed": 1, "recalled": 4, "changed": 0}
+    assert provenance["counts"] == {"fields": 5, "failed": 1, "warned": 0, "recalled": 4, "changed": 0}
     assert provenance["output"] == {"file": str(out), "bytes": out.stat().st_size, "sha256": file_sha256(out)}
     assert provenance["started"] <= provenance["finished"]
     assert provenance["seconds"] > 0

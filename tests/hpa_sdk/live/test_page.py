@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpa_sdk.predictor import Predictor
@@ -13,7 +14,7 @@ from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
 from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
-from tests.small import make_model
+from tests.small import make_model, random_planes, write_planes
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +64,25 @@ def test_a_refusal_is_reported_and_the_next_field_is_answered(page: Page, browse
         assert visit.get_by_text("no channel is yellow").count() == 0
         visit.locator("#files").set_input_files([str(file) for file in sample.files])
         visit.locator("#field .field-head").wait_for()
+
+
+def test_a_field_with_a_warning_is_marked_found_and_explained(page: Page, browser: Any, tmp_path: Path) -> None:
+    planes = random_planes(np.random.default_rng(4))
+    good = write_planes(tmp_path / "mine", "good", planes)
+    planes[1] = 0
+    spoiled = write_planes(tmp_path / "mine", "spoiled", planes)
+    with visiting(browser, page) as visit:
+        for sample in (spoiled, good):
+            drop(visit, list(sample.files))
+            visit.locator("#field .field-id", has_text=sample.id).wait_for()
+        assert visit.locator("#field .warnings").count() == 0
+        visit.locator("#show").select_option("warned=true")
+        wait_until(lambda: visit.locator("[role=option]").count() == 1)
+        marked = visit.locator("[role=option]")
+        assert "⚠" in marked.inner_text()
+        marked.click()
+        explained = visit.locator("#field .warnings").inner_text()
+        assert "The green plane is empty" in explained
 
 
 def test_a_new_field_appears_by_itself_newest_first(station: Station, browser: Any) -> None:

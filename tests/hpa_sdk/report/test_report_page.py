@@ -14,9 +14,9 @@ import pytest
 from hpa_sdk import Sample
 from hpa_sdk.report.build import Sources, make_report
 from tests.browser import AXE
-from tests.hpa_sdk.report.conftest import COUNT, HOSTILE
+from tests.hpa_sdk.report.conftest import COUNT, HOSTILE, write_results
 from tests.hpa_sdk.report.test_answered_files import CHANGED, LIKE, predict
-from tests.small import make_model
+from tests.small import make_model, random_planes, write_planes
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +65,22 @@ def test_what_the_model_is_not_for_is_shown(browser: Any, fields: list[Sample], 
         visit.locator(".card").first.wait_for()
         assert visit.locator("#warning").is_visible() == bool(warning)
         assert visit.locator("#warning").text_content() == (warning and f"The model small: {warning}")
+
+
+def test_fields_with_warnings_are_marked_found_and_explained(model: Path, browser: Any, tmp_path: Path) -> None:
+    planes = random_planes(np.random.default_rng(4))
+    samples = [write_planes(tmp_path / "planes", "good", planes)]
+    planes[1] = 0
+    samples.append(write_planes(tmp_path / "planes", "spoiled", planes))
+    write_results(tmp_path / "results.csv", model, samples)
+    made = tmp_path / "report.html"
+    make_report(Sources(results=tmp_path / "results.csv", planes=[tmp_path / "planes"]), page=made)
+    with visiting(browser, made) as visit:
+        visit.locator("#tiles button", has_text="with a warning").click()
+        assert visit.locator(".card").count() == 1
+        assert visit.locator(".badge").inner_text() == "⚠ warning"
+        open_first(visit)
+        assert "The green plane is empty" in visit.locator("#facts").inner_text()
 
 
 def test_the_first_fields_are_on_the_first_screen(report: Path, browser: Any) -> None:
