@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from itertools import count
+from pathlib import Path
 from typing import Literal, NoReturn, Self, overload
 
 import numpy as np
@@ -30,6 +31,8 @@ from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
+from hpa_sdk.quality.quality import Quality, with_outlying
+from hpa_sdk.quality.reference import Reference, read_reference
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -91,6 +94,7 @@ class Predictor:
         verify: bool = False,
         sha256: str | None = None,
         quality: bool = True,
+        reference: Reference | str | os.PathLike[str] | None = None,
     ) -> Predictor:
         """Open a model file.
 
@@ -128,6 +132,8 @@ class Predictor:
         quality : bool
             Whether to measure the quality of each field, for `Prediction.quality` and `Prediction.warnings`. It changes
             no probability.
+        reference : Reference, str or os.PathLike, optional
+            What fields should look like, or a file with it that ``hpa reference`` wrote. Default: that of the card.
 
         Raises
         ------
@@ -148,7 +154,9 @@ class Predictor:
         named = resolve_model(model)
         content = ModelContent.read(named.path, sha256=sha256)
         named.check(content.identity)
-        card = check_model(content, as_card(card), verify=verify)
+        if isinstance(reference, (str, os.PathLike)):
+            reference = read_reference(Path(reference))
+        card = check_model(content, as_card(card), verify=verify, reference=reference)
         if card.warning:
             _warn_once(f"The model {card.name}: {card.warning}")
         settings = SessionSettings(
@@ -391,8 +399,14 @@ class Predictor:
             notes=asked.notes,
             scheme=self._scheme,
             channels=asked.channels,
-            quality=asked.quality,
+            quality=self._quality_with(asked.quality, embedding),
         )
+
+    def _quality_with(self, quality: Quality | None, embedding: npt.NDArray[np.float32]) -> Quality | None:
+        spread = self.card.reference and self.card.reference.spread
+        if quality is None or not spread:
+            return quality
+        return with_outlying(quality, spread.share_beyond(embedding))
 
 
 @lru_cache(maxsize=64)

@@ -99,6 +99,8 @@ def _form_of(card: ModelCard) -> list[str]:
         texts.append(repr(later))
     if form.normalization is not None:
         texts.append(repr(form.normalization))
+    if card.reference is not None:  # the warnings depend on it
+        texts.append(repr(card.reference))
     return texts
 
 

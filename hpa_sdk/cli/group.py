@@ -83,6 +83,7 @@ main = CommandGroup(
         "inspect": "inspect",
         "models": "models",
         "predict": "predict",
+        "reference": "reference",
         "report": "report",
         "serve": "serve",
         "station": "station",

@@ -24,6 +24,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
+from hpa_sdk.quality.reference import read_reference
 from hpa_sdk.results.writers import FORMS, WRITERS
 
 
@@ -53,6 +54,11 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     default="record",
     show_default=True,
     help="If a field is blurred, saturated, empty or otherwise unusual: record it beside the answer, or let it fail.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
 )
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
@@ -90,6 +96,7 @@ def predict(
     white: White | None,
     on_error: str,
     on_warning: OnWarning,
+    reference: Path | None,
     quality: bool,
     recursive: bool,
     root: Path | None,
@@ -132,6 +139,7 @@ def predict(
         runtime_options=dict(runtime_options),
         verify=verify,
         quality=quality,
+        reference=None if reference is None else read_reference(reference),
     )
     rules = rules_for(predictor.card, rules, white)
     found = find_all(paths, recursive=recursive, root=root, rules=rules, stack_rules=stack_rules_of(predictor.card))

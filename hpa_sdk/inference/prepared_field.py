@@ -71,7 +71,7 @@ def _judge(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard) -> 
         card.preprocessing.taken(planes),
         card.preprocessing.channels,
         white=None if planes.dtype == np.uint8 else levels,
-        limits=_NO_LIMITS if card.unit == "cell" else None,
+        limits=(card.reference and card.reference.limits) or (_NO_LIMITS if card.unit == "cell" else None),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hpa_sdk.errors import ModelCardError, ModelFileError
@@ -13,6 +14,7 @@ from hpa_sdk.models.onnx_file import OnnxFile, TensorForm, describe_onnx, read_o
 from hpa_sdk.models.package_card import check_description
 from hpa_sdk.models.package_description import PackageDescription, parse_description, read_description
 from hpa_sdk.preprocessing import Preprocessing
+from hpa_sdk.quality.reference import Reference
 
 OPSET = 18
 """Version of the standard ONNX operators in exported files."""
@@ -72,7 +74,9 @@ def outputs(card: ModelCard) -> dict[str, TensorForm]:
     return forms
 
 
-def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tuple[OnnxFile, ModelCard]:
+def read_model(
+    model: Path | ModelContent, card: ModelCard | None = None, reference: Reference | None = None
+) -> tuple[OnnxFile, ModelCard]:
     """Read the metadata of a model, and check it against the contract.
 
     Parameters
@@ -81,6 +85,8 @@ def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tup
         The file, or its content.
     card : ModelCard, optional
         For a file that has no card. It is checked too, also against the description of a package.
+    reference : Reference, optional
+        Takes the place of that of the card.
 
     Raises
     ------
@@ -93,8 +99,11 @@ def read_model(model: Path | ModelContent, card: ModelCard | None = None) -> tup
     file = read_onnx(model) if isinstance(model, Path) else describe_onnx(memoryview(model.model), model.identity.where)
     foreign = card is not None and METADATA_KEY not in file.metadata
     card = card or read_card(file)
+    if reference is not None:
+        card = replace(card, reference=reference)
     card.check(str(file.path))
     check_contract(file, card)
+    check_reference(file, card)
     description = _description(model) if foreign else None
     if description is not None:
         check_description(card, description, file)
@@ -107,7 +116,13 @@ def _description(model: Path | ModelContent) -> PackageDescription | None:
     return None if model.description is None else parse_description(model.description, model.identity.where)
 
 
-def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, verify: bool = False) -> ModelCard:
+def check_model(
+    model: Path | ModelContent,
+    card: ModelCard | None = None,
+    *,
+    verify: bool = False,
+    reference: Reference | None = None,
+) -> ModelCard:
     """Check a model completely, and return its card.
 
     Parameters
@@ -118,6 +133,8 @@ def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, ve
         For a file that has no card. It is checked too.
     verify : bool
         Read the whole file and refuse one that was changed since its export. See `hpa_sdk.models.checksum`.
+    reference : Reference, optional
+        As for `read_model`.
 
     Raises
     ------
@@ -127,11 +144,11 @@ def check_model(model: Path | ModelContent, card: ModelCard | None = None, *, ve
         The file has no card and none is given, or the card can't be used.
     """
     if not verify:
-        return read_model(model, card)[1]
+        return read_model(model, card, reference)[1]
     content = ModelContent.of(model)
     # First, so that a damaged file is reported as damaged, and not by an error that the damage causes later.
     check_checksum(memoryview(content.model), content.identity.where)
-    _, card = read_model(content, card)
+    _, card = read_model(content, card, reference)
     check_weights(memoryview(content.model), card, content.identity.where)
     return card
 
@@ -184,6 +201,26 @@ def check_contract(file: OnnxFile, card: ModelCard) -> None:
                     where=file.path,
                     remedy="Export it with python -m export onnx, or give the card that describes it.",
                 )
+
+
+def check_reference(file: OnnxFile, card: ModelCard) -> None:
+    """Check that a card's reference is of embeddings like those of the file.
+
+    Raises
+    ------
+    ModelCardError
+        It is of embeddings of another width, or the file gives none.
+    """
+    spread = card.reference and card.reference.spread
+    if not spread:
+        return
+    width = 0 if card.tensors.embedding is None else file.outputs[card.tensors.embedding].shape[-1]
+    if isinstance(width, int) and width != spread.width:
+        raise ModelCardError(
+            f"the reference is of embeddings with {spread.width} numbers, and the model gives {width}",
+            where=file.path,
+            remedy="Make a reference with this model: 'hpa reference'.",
+        )
 
 
 def _fits(found: TensorForm, expected: TensorForm) -> bool:

@@ -11,6 +11,7 @@ from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.network_form import CellCrop, Tensors, check_form
 from hpa_sdk.preprocessing import Preprocessing
+from hpa_sdk.quality.reference import Reference
 
 METADATA_KEY = "hpa_model_card"
 """Key of the card in the ONNX file's ``metadata_props``."""
@@ -232,6 +233,8 @@ class ModelCard:
         How the crop of a cell is made, if `unit` is ``"cell"``.
     warning : str
         What the model must not be used for; empty if nothing is stated.
+    reference : Reference, optional
+        What fields look like for which the model can be trusted.
     """
 
     name: str
@@ -255,6 +258,7 @@ class ModelCard:
     unit: Literal["field", "cell"] = "field"
     cell: CellCrop | None = None
     warning: str = ""
+    reference: Reference | None = None
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -352,6 +356,13 @@ class ModelCard:
             raise ModelCardError(
                 "the model card's pixel size and field side are not both above 0", where=where, remedy=_EXPORT_AGAIN
             )
+        problem = self.reference and self.reference.problem()
+        if problem is not None:
+            raise ModelCardError(
+                f"the model card's reference can't be used: {problem}",
+                where=where,
+                remedy="Make it again with 'hpa reference'.",
+            )
         lengths = () if self.metrics is None else (len(self.metrics.class_f1), len(self.metrics.support))
         if any(length != len(expected) for length in lengths):
             raise ModelCardError(
@@ -362,7 +373,7 @@ class ModelCard:
 PLANES_INPUT = "planes"
 """Name of the input of a model that does the preprocessing itself."""
 
-_CARD_2 = ("scheme", "tensors", "unit", "cell", "warning")
+_CARD_2 = ("scheme", "tensors", "unit", "cell", "warning", "reference")
 _PREPROCESSING_2 = ("layout", "mean", "deviation", "normalization")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from hpa_sdk.quality.measures import Planes, measure
 
 _EQUAL = 1e-5  # 1 - r of planes that are the same but for rounding
 _DARK = 0.1
+_OUTLYING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,15 @@ def flags_of(values: Mapping[str, float], limits: Limits, *, dark: float = 0) ->
             sentence, limit = crossed
             plane = name.partition(" ")[2]
             yield Flag(name, value, limit, _SENTENCES[sentence].format(plane=plane, value=value, limit=limit))
+
+
+def with_outlying(quality: Quality, share: float) -> Quality:
+    """Add the measure ``outlying``: the share of the training fields that lie at least as far out."""
+    flags = quality.flags
+    if share < _OUTLYING:
+        text = "The field is unlike those of the training: fewer than 1% of them are as far from the others."
+        flags = (*flags, Flag("outlying", share, _OUTLYING, text))
+    return replace(quality, measures={**quality.measures, "outlying": share}, flags=flags)
 
 
 def _crossed(name: str, value: float, limits: Limits, dark: float) -> tuple[str, float] | None:

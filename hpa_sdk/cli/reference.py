@@ -1,0 +1,79 @@
+"""``hpa reference``: learns from fields what is usual for a model, so that it can say what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+from tqdm import tqdm
+
+from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, white_option
+from hpa_sdk.cli.reading_options import reading_options, rules_from
+from hpa_sdk.errors import SettingError, count_of
+from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.models.card_file import as_card
+from hpa_sdk.prediction import Failure
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
+from hpa_sdk.quality.limits import learn_limits
+from hpa_sdk.quality.reference import Reference, learn_spread
+
+
+@click.command()
+@click.argument("model", type=ModelPath())
+@click.argument("paths", nargs=-1, required=True, metavar="FIELDS...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--data", help="Name of the fields. Default: their paths.")
+@card_option
+@device_option
+@white_option
+@click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
+@reading_options
+def reference(
+    model: Path,
+    paths: tuple[str, ...],
+    output: Path,
+    data: str | None,
+    card: Path | None,
+    device: str,
+    white: White | None,
+    recursive: bool,
+    **reading: Any,
+) -> None:
+    """Learn from FIELDS, 20 or more that are as they should be, what is usual for MODEL.
+
+    'hpa predict --reference FILE' then warns of fields that differ from these: in the quality of their planes, or in
+    what the network sees in them.
+    """
+    rules = rules_from(**reading)
+    if white is None and rules is not None:
+        white = rules.files.white
+    measured, embeddings = [], []
+    with Predictor.load(model, card=as_card(card), device=device, white=white) as predictor:
+        answers = predictor.stream(paths, recursive=recursive, rules=rules)
+        for answer in tqdm(answers, unit=" fields", disable=None):
+            if isinstance(answer, Failure):
+                raise SettingError(
+                    f"{answer.id} has no answer ({answer.error.what})",
+                    where=answer.error.where,
+                    remedy="Leave it out, or mend it.",
+                )
+            embeddings.append(answer.embedding)
+            if answer.quality is not None:
+                measured.append(answer.quality.measures)
+    data = data or ", ".join(Path(path).name for path in paths)
+    made = Reference(
+        data=data,
+        fields=len(measured),
+        limits=learn_limits(measured, data),
+        spread=learn_spread(np.stack(embeddings)) if embeddings[0].size else None,
+    )
+    problem = made.problem()
+    if problem is not None:
+        raise SettingError(f"the reference can't be used: {problem}", remedy="Give other fields.")
+    with atomic_write(output) as partial:
+        partial.write_bytes(msgspec.json.encode(made) + b"\n")
+    click.echo(f"{output}: from {count_of(len(measured), 'field')}; use it with 'hpa predict --reference'.", err=True)
