@@ -13,7 +13,8 @@ from hpa_sdk.quality.measures import Planes, measure
 
 _EQUAL = 1e-5  # 1 - r of planes that are the same but for rounding
 _DARK = 0.1
-_OUTLYING = 0.01
+OUTLYING = 0.01
+"""A field is flagged if less than this share of the training fields lies as far out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,9 @@ def flags_of(values: Mapping[str, float], limits: Limits, *, dark: float = 0) ->
 def with_outlying(quality: Quality, share: float) -> Quality:
     """Add the measure ``outlying``: the share of the training fields that lie at least as far out."""
     flags = quality.flags
-    if share < _OUTLYING:
+    if share < OUTLYING:
         text = "The field is unlike those of the training: fewer than 1% of them are as far from the others."
-        flags = (*flags, Flag("outlying", share, _OUTLYING, text))
+        flags = (*flags, Flag("outlying", share, OUTLYING, text))
     return replace(quality, measures={**quality.measures, "outlying": share}, flags=flags)
 
 
