@@ -60,12 +60,12 @@ def main() -> None:
     simulated = _limits({"simulated-28": first}, weights)
     click.echo("learned")
     rows = [*_rows(judged, weights, limits)]
-    clean = [f"| simulated-28 | the defaults | {_flagged(second, weights, limits)} |"]
+    clean = [f"| simulated-28 | of this page | {_flagged(second, weights, limits)} |"]
     clean.append(
         f"| simulated-28 | learned on {len(first)} other simulated fields | {_flagged(second, weights, simulated)} |"
     )
     for name, fields in judged.items():
-        clean.append(f"| {name} | the defaults | {_flagged(fields, weights, limits)} |")
+        clean.append(f"| {name} | of this page | {_flagged(fields, weights, limits)} |")
     clean += [
         f"| {name} | of {_SPLITS} other halves | {rate:.1%} on average |  |"
         for name, rate in _rates(halves, weights).items()
@@ -223,9 +223,14 @@ _PAGE = """\
 This page shows how many clean fields the [quality measures](../quality.md) flag, and how many spoiled ones they find.
 `python -m benchmarks.quality DATA --out docs/evidence/quality.md --defaults hpa_sdk/quality/defaults.json` writes it.
 
-The limits of this page were learned on {learned}, and judged on {fields}, which they had not seen. The limits that ship
-were then learned on {shipped}. `real_cells` are collages of cells on black, so both kinds have their own limits, and a
-value that is usual in one of them is not flagged.
+The limits of this page were learned on some fields, and judged on others that they had not seen. The limits that ship
+were learned on more. `real_cells` are collages of cells on black, so both kinds have their own limits, and a value that
+is usual in one of them is not flagged.
+
+| limits | learned on | judged on |
+| --- | --- | --- |
+| of this page | {learned} | {fields} |
+| that ship | {shipped} | |
 
 Time on one core for a field of 512 x 512 with 4 planes of 8 bits: {cost}.
 
@@ -238,7 +243,8 @@ Time on one core for a field of 512 x 512 with 4 planes of 8 bits: {cost}.
 ## Spoiled fields that are found
 
 Share of the fields that the measure of this kind flags; in brackets, that any measure flags. A corruption without an
-aim is milder than what must be found, or affects one plane only.
+aim is milder than what must be found, or affects one plane only. Planes are saturated here by brightening 8 bits, which
+leaves gaps between the grey levels too.
 
 | corruption | measure | aim | real_cells | kaggle_fields |
 | --- | --- | --- | --- | --- |

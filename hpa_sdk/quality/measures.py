@@ -15,7 +15,7 @@ from hpa_sdk.quality.scales import LEAST_SIDE, Scales, bands_of
 
 _WHITE = 255
 _LEVELS_WITH_GAPS = 3  # a histogram that spans fewer grey levels shows no gaps
-_PIXELS = 2**17  # enough for the shares of grey levels: rows of a larger plane are left out
+_PIXELS = 2**16  # enough for the shares of grey levels: rows of a larger plane are left out
 _MIDDLE = (0.01, 0.99)
 _BRIGHTEST = 0.999
 _ROUNDING = 1 / 12  # variance of rounding to whole grey levels

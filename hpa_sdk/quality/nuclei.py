@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-_SIDE = 256  # of the plane at half its size
-_SMOOTH = (5, 5)
+_SIDE = 512
+_SMOOTH = (3, 3)
 _WHITE = 255
 _ROOTS = np.rint(np.sqrt(np.arange(_WHITE + 1) / _WHITE) * _WHITE).astype(np.uint8)
 _DISC = 3  # radius of a disc over the mean distance of its points from the edge
@@ -27,18 +27,22 @@ class Bright:
 
     def __init__(self, half: npt.NDArray[np.uint8]) -> None:
         self._half = half
-        self._scale = 2 * _SIDE / min(half.shape)
+
+    def _smaller(self) -> npt.NDArray[np.uint8]:
+        height, width = self._half.shape
+        smaller: Any = cv2.resize(self._half, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        return cast("npt.NDArray[np.uint8]", smaller)
 
     def radius(self) -> float:
         """Return their radius in pixels of a field of 512, in octaves (log2).
 
         Three times the mean distance of their pixels from the edge, as for a disc. Nuclei that touch change it little.
         """
-        return _radius(_above_otsu(cv2.GaussianBlur(self._half, _SMOOTH, 0)), self._scale)
+        return _radius(_above_otsu(cv2.GaussianBlur(self._smaller(), _SMOOTH, 0)))
 
     def radius_of_roots(self) -> float:
         """Return the same after the square root of the grey levels, by which dim nuclei count too."""
-        return _radius(_above_otsu(cv2.GaussianBlur(cv2.LUT(self._half, _ROOTS), _SMOOTH, 0)), self._scale)
+        return _radius(_above_otsu(cv2.GaussianBlur(cv2.LUT(self._smaller(), _ROOTS), _SMOOTH, 0)))
 
     def separation(self) -> float:
         """Return the variance between bright and dark parts as a share of the whole variance, 0 to 1."""
@@ -53,7 +57,7 @@ def _above_otsu(plane: Any) -> Any:  # noqa: ANN401 - as OpenCV's own types
     return cv2.threshold(plane, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1]
 
 
-def _radius(bright: Any, scale: float) -> float:  # noqa: ANN401 - as above
+def _radius(bright: Any) -> float:  # noqa: ANN401 - as above
     distances = cv2.distanceTransform(bright, cv2.DIST_L2, cv2.DIST_MASK_3)
     mean = cv2.sumElems(distances)[0] / max(cv2.countNonZero(bright), 1)
-    return float(np.log2(max(mean * _DISC * scale, 1)))
+    return float(np.log2(max(mean * _DISC * _SIDE / min(bright.shape), 1)))

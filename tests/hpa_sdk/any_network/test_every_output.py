@@ -86,7 +86,19 @@ def test_tables_name_the_classes_and_their_scheme(network: Network, tmp_path: Pa
     with out.open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
     names = network.interface.scheme.names
-    assert head == ["id", "labels", "indices", "error", *names, "files", "notes", "stamps", "channels", "scheme"]
+    assert head == [
+        "id",
+        "labels",
+        "indices",
+        "error",
+        *names,
+        "files",
+        "notes",
+        "stamps",
+        "channels",
+        "warnings",
+        "scheme",
+    ]
     assert {row[-1] for row in rows} == {network.interface.scheme.name}
     assert {len(row) for row in rows} == {len(head)}
 
