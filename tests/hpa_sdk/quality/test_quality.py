@@ -34,8 +34,8 @@ CHANNELS = ("red", "green", "blue", "yellow")
 
 @cache
 def limits() -> Limits:
-    """Limits from drawn fields of two sizes of nuclei."""
-    fields = [draw_field(seed, radius=RADIUS + seed % 3) for seed in range(LEAST_FIELDS)]
+    """Limits from drawn fields with nuclei of several sizes."""
+    fields = [draw_field(seed, radius=RADIUS + seed % 5 - 2) for seed in range(2 * LEAST_FIELDS)]
     return learn_limits([measure(each, CHANNELS, defaults().weights).values for each in fields], "drawn")
 
 
