@@ -66,6 +66,15 @@ def sigmoid(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     return probabilities
 
 
+def with_temperature(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+    """Return probabilities that agree better with observed frequencies: sigmoid(log-odds / temperature).
+
+    0 and 1 stay as they are.
+    """
+    changed = sigmoid(log_odds(probabilities) / temperature)
+    return np.where((probabilities <= 0) | (probabilities >= 1), probabilities, changed).astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Prediction(AbstractSet[AnyLabel]):
     """The label set of one field of view; itself a set of labels.

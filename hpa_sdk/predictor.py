@@ -29,7 +29,7 @@ from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.models.model_names import resolve_model
-from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids
+from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids, with_temperature
 from hpa_sdk.preprocessing import Planes, White
 from hpa_sdk.quality.quality import Quality, with_outlying
 from hpa_sdk.quality.reference import Reference, read_reference
@@ -56,6 +56,8 @@ class Predictor:
         Options of the device's runtime.
     quality : bool
         Whether the quality of fields is measured.
+    calibrated : bool
+        Whether probabilities are calibrated by the card's temperature.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Predictor:
         white: White | None,
         runtime_options: Mapping[str, str],
         quality: bool = True,
+        calibrated: bool = False,
     ) -> None:
         self.card = card
         self._scheme = card.label_scheme
@@ -76,6 +79,7 @@ class Predictor:
         self.model = model
         self.white = white
         self.quality = quality
+        self.calibrated = calibrated
         self.runtime_options: Mapping[str, str] = dict(runtime_options)
 
     @classmethod
@@ -95,6 +99,7 @@ class Predictor:
         sha256: str | None = None,
         quality: bool = True,
         reference: Reference | str | os.PathLike[str] | None = None,
+        calibrated: bool = False,
     ) -> Predictor:
         """Open a model file.
 
@@ -134,6 +139,10 @@ class Predictor:
             no probability.
         reference : Reference, str or os.PathLike, optional
             What fields should look like, or a file with it that ``hpa reference`` wrote. Default: that of the card.
+        calibrated : bool
+            Whether to apply the card's temperature to the probabilities, by which they agree better with observed
+            frequencies, and to the card's thresholds, so that the labels stay the same. A `threshold` that is given
+            counts for the calibrated probabilities.
 
         Raises
         ------
@@ -172,12 +181,11 @@ class Predictor:
             open_session(content, device, settings),
             card,
             model=content.identity,
-            thresholds=np.asarray(
-                card.thresholds if threshold == "card" else [threshold] * len(card.labels), np.float32
-            ),
+            thresholds=_thresholds(card, threshold, calibrated=calibrated),
             white=white,
             runtime_options=settings.options,
             quality=quality,
+            calibrated=calibrated,
         )
 
     def __repr__(self) -> str:
@@ -389,6 +397,11 @@ class Predictor:
         fault = find_fault(probabilities, asked.id, len(self.thresholds))
         if fault is not None:
             return Failure(asked.id, fault)
+        notes = asked.notes
+        if self.calibrated:
+            temperature = _temperature(self.card)
+            probabilities = with_temperature(probabilities, temperature)
+            notes = (*notes, f"probabilities are calibrated with the temperature {temperature:g}")
         return Prediction.from_probabilities(
             probabilities,
             id=asked.id,
@@ -396,7 +409,7 @@ class Predictor:
             embedding=embedding,
             white=asked.white,
             files=asked.files,
-            notes=asked.notes,
+            notes=notes,
             scheme=self._scheme,
             channels=asked.channels,
             quality=self._quality_with(asked.quality, embedding),
@@ -412,3 +425,20 @@ class Predictor:
 @lru_cache(maxsize=64)
 def _warn_once(line: str) -> None:
     _log.warning("%s", line)
+
+
+def _temperature(card: ModelCard) -> float:
+    if card.calibration is None:
+        raise SettingError(
+            "the model card has no calibration",
+            remedy="Leave calibrated=True (on the command line: --calibrated) out, or calibrate the run and export it.",
+        )
+    return card.calibration.temperature
+
+
+def _thresholds(card: ModelCard, threshold: float | Literal["card"], *, calibrated: bool) -> npt.NDArray[np.float32]:
+    temperature = _temperature(card) if calibrated else 1.0
+    if threshold != "card":
+        return np.full(len(card.labels), threshold, np.float32)
+    own = np.asarray(card.thresholds, np.float32)
+    return with_temperature(own, temperature) if calibrated else own

@@ -64,6 +64,8 @@ def settings_sha256(
     white: White | None,
     comparison: Comparison,
     runtime_options: Mapping[str, str],
+    *,
+    calibrated: bool = False,
 ) -> str:
     """Hash what all fields of a run share, except thresholds: those are applied to the probabilities later.
 
@@ -79,6 +81,8 @@ def settings_sha256(
         How planes are compared.
     runtime_options : mapping of str to str
         Options of the runtime, such as another precision.
+    calibrated : bool
+        Whether probabilities are calibrated.
 
     Returns
     -------
@@ -86,6 +90,7 @@ def settings_sha256(
         SHA-256 in hexadecimal.
     """
     options = [f"{name}={value}" for name, value in sorted(runtime_options.items())]
+    options += ["calibrated"] * calibrated
     return _sha256([model_sha256, *_form_of(card), repr(white), comparison, *options]).hex()
 
 

@@ -39,6 +39,7 @@ class Engine(Protocol):
     model: ModelIdentity
     white: White | None
     runtime_options: Mapping[str, str]
+    calibrated: bool
 
     @property
     def device(self) -> str:
@@ -142,7 +143,12 @@ def open_run(
             cache: AnswerCache | NoCache = NoCache()
             if resume is not None:
                 settings = settings_sha256(
-                    engine.model.sha256, engine.card, engine.white, resume, engine.runtime_options
+                    engine.model.sha256,
+                    engine.card,
+                    engine.white,
+                    resume,
+                    engine.runtime_options,
+                    calibrated=engine.calibrated,
                 )
                 opened = open_answer_cache(
                     output,

@@ -60,6 +60,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     type=click.Path(path_type=Path),
     help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
 )
+@click.option("--calibrated", is_flag=True, help="Apply the card's temperature to probabilities and thresholds.")
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @click.option(
@@ -97,6 +98,7 @@ def predict(
     on_error: str,
     on_warning: OnWarning,
     reference: Path | None,
+    calibrated: bool,
     quality: bool,
     recursive: bool,
     root: Path | None,
@@ -139,6 +141,7 @@ def predict(
         runtime_options=dict(runtime_options),
         verify=verify,
         quality=quality,
+        calibrated=calibrated,
         reference=None if reference is None else read_reference(reference),
     )
     rules = rules_for(predictor.card, rules, white)

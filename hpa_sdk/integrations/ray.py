@@ -130,7 +130,7 @@ class RayPredictor:
 
     Attributes
     ----------
-    card, thresholds, model, white, runtime_options
+    card, thresholds, model, white, runtime_options, calibrated
         As of a `Predictor`.
     """
 
@@ -151,6 +151,7 @@ class RayPredictor:
         self.device = device
         self.white: White | None = options.get("white")
         self.runtime_options: Mapping[str, str] = options.get("runtime_options") or {}
+        self.calibrated = bool(options.get("calibrated"))
         self._options = {**options, "sha256": model.sha256}
         self._actors = actors
         self._cpus = cpus
