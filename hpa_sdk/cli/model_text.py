@@ -104,6 +104,9 @@ def _quality(card: ModelCard) -> Iterator[_Row]:
     if calibration := card.calibration:
         errors = f"calibration error {calibration.error_before:.3f} before, {calibration.error_after:.3f} after"
         yield "calibration", f"temperature {calibration.temperature:.3f} on {calibration.fields:,} fields, {errors}"
+    if reference := card.reference:
+        parts = [name for name in ("limits", "spread") if getattr(reference, name) is not None]
+        yield "reference", f"{' and '.join(parts) or 'nothing'} of {reference.fields:,} fields of {reference.data}"
     if parity := card.parity:
         yield "parity", f"with the trained network on {parity.samples:,} fields: {_differences(parity)}"
 

@@ -85,6 +85,8 @@ def test_a_reference_in_the_card_is_used_and_stays_small(tmp_path: Path, made: P
     assert '"schema_version": "2.0"' in card.to_json()
     assert "reference" not in CARD.to_json()
     with_reference = make_model(tmp_path / "with.onnx", reference=reference)
+    shown = CliRunner().invoke(main, ["inspect", str(with_reference)]).stdout
+    assert "limits and spread of 24 fields of fields" in shown
     (far,) = Predictor.load(with_reference, device="cpu").predict_planes(np.full((1, 4, 64, 64), 255, np.uint8))
     assert far.quality is not None
     assert "outlying" in far.quality.measures
