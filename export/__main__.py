@@ -13,7 +13,7 @@ main = CommandGroup(
     home="export.cli",
     modules={
         name: name.replace("-", "_")
-        for name in ("adopt", "bioimageio", "fp16", "onnx", "quantize", "raw-planes", "triton", "winograd")
+        for name in ("adopt", "bioimageio", "fp16", "onnx", "quantize", "raw-planes", "reference", "triton", "winograd")
     },
     help="Export fitted networks as ONNX files, variants and packages.",
 )

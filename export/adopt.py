@@ -1,4 +1,4 @@
-"""Puts a model card into an ONNX file from elsewhere, whose graph stays the same to the byte."""
+"""Puts a model card into an ONNX file from elsewhere, or a reference into a card. The graph stays the same bytes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from hpa_sdk.inference.devices import Device
 from hpa_sdk.inference.session import Session, SessionSettings
 from hpa_sdk.models.card_file import read_card_file
 from hpa_sdk.models.checksum import CHECKSUM_KEY, add_checksum
-from hpa_sdk.models.contract import check_contract, read_model
+from hpa_sdk.models.contract import check_contract, check_model, read_model
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.onnx_file import OnnxFile, describe_onnx, map_file
 from hpa_sdk.models.onnx_schema import Entry, Model
 from hpa_sdk.models.protobuf_wire import fields, text
+from hpa_sdk.quality.reference import read_reference
 
 
 def adopt(model: Path, card: Path, out: Path, *, replace: bool = False) -> ModelCard:
@@ -70,7 +71,44 @@ def adopt(model: Path, card: Path, out: Path, *, replace: bool = False) -> Model
     given = read_card_file(card)
     check_contract(file, given)
     Session(content, Device("cpu"), SessionSettings(tensors=given.tensors)).close()
-    written = card_for(content, changed(given, precision=_precision(file)))
+    return _write(content, changed(given, precision=_precision(file)), out)
+
+
+def put_reference(model: Path, reference: Path, out: Path) -> ModelCard:
+    """Write a copy of a model file whose card has a reference. Operators and weights stay the same bytes.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        A model file with its card.
+    reference : pathlib.Path
+        What ``hpa reference`` learned for this model.
+    out : pathlib.Path
+        The file to write, atomically.
+
+    Returns
+    -------
+    ModelCard
+        The card inside the new file, with the date.
+
+    Raises
+    ------
+    ModelCardError, SettingError
+        The model has no card, or the reference can't be used or is of another model.
+    ModelFileError, VariantError, OutputError
+        As for `adopt`.
+    """
+    learned = read_reference(reference)
+    with unchanged(model):
+        content = bytes(map_file(model))
+        refuse_package(model)
+        card = check_model(model, reference=learned)
+    refuse_overwriting(model, out)
+    return _write(content, card, out)
+
+
+def _write(content: bytes, card: ModelCard, out: Path) -> ModelCard:
+    written = card_for(content, card)
     entry = onnx.StringStringEntryProto(key=METADATA_KEY, value=written.to_json())
     # In protobuf, bytes appended to a message add to it. So no other byte of the file changes.
     bare = _without_metadata(content, (METADATA_KEY, CHECKSUM_KEY))

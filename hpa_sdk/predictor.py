@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal, NoReturn, Self, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
+from hpa_sdk.inference.decision import Decision
 from hpa_sdk.inference.device_choice import open_session
 from hpa_sdk.inference.pipeline import run_in_batches
 from hpa_sdk.inference.prepared_field import PreparedField, prepare
@@ -29,9 +29,8 @@ from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent, ModelIdentity
 from hpa_sdk.models.model_names import resolve_model
-from hpa_sdk.prediction import Failure, Prediction, all_predicted, find_fault, warn_of_shared_ids, with_temperature
+from hpa_sdk.prediction import Failure, Prediction, all_predicted, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
-from hpa_sdk.quality.quality import Quality, with_outlying
 from hpa_sdk.quality.reference import Reference, read_reference
 
 _log = logging.getLogger("hpa_sdk")
@@ -63,23 +62,21 @@ class Predictor:
     def __init__(
         self,
         session: Session,
-        card: ModelCard,
+        decision: Decision,
         *,
         model: ModelIdentity,
-        thresholds: npt.NDArray[np.float32],
         white: White | None,
         runtime_options: Mapping[str, str],
         quality: bool = True,
-        calibrated: bool = False,
     ) -> None:
-        self.card = card
-        self._scheme = card.label_scheme
-        self.thresholds = thresholds
+        self.card = decision.card
+        self.thresholds = decision.thresholds
+        self.calibrated = decision.temperature is not None
+        self._decision = decision
         self.session = session
         self.model = model
         self.white = white
         self.quality = quality
-        self.calibrated = calibrated
         self.runtime_options: Mapping[str, str] = dict(runtime_options)
 
     @classmethod
@@ -158,14 +155,13 @@ class Predictor:
         SettingError
             A number is out of range, or the batch does not fit in memory.
         """
-        if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
-            raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
         named = resolve_model(model)
         content = ModelContent.read(named.path, sha256=sha256)
         named.check(content.identity)
         if isinstance(reference, (str, os.PathLike)):
             reference = read_reference(Path(reference))
         card = check_model(content, as_card(card), verify=verify, reference=reference)
+        decision = Decision.of(card, threshold, calibrated=calibrated)
         if card.warning:
             _warn_once(f"The model {card.name}: {card.warning}")
         settings = SessionSettings(
@@ -179,13 +175,11 @@ class Predictor:
         )
         return cls(
             open_session(content, device, settings),
-            card,
+            decision,
             model=content.identity,
-            thresholds=_thresholds(card, threshold, calibrated=calibrated),
             white=white,
             runtime_options=settings.options,
             quality=quality,
-            calibrated=calibrated,
         )
 
     def __repr__(self) -> str:
@@ -388,57 +382,10 @@ class Predictor:
         for places in by_shape.values():
             answers = session.run([prepared[at].field for at in places])
             for at, probabilities, embedding in zip(places, *answers, strict=True):
-                predictions[at] = self._answer(prepared[at], probabilities, embedding)
+                predictions[at] = self._decision.answer(prepared[at], probabilities, embedding)
         return [predictions[at] for at in range(len(prepared))]
-
-    def _answer(
-        self, asked: PreparedField, probabilities: npt.NDArray[np.float32], embedding: npt.NDArray[np.float32]
-    ) -> Prediction | Failure:
-        fault = find_fault(probabilities, asked.id, len(self.thresholds))
-        if fault is not None:
-            return Failure(asked.id, fault)
-        notes = asked.notes
-        if self.calibrated:
-            temperature = _temperature(self.card)
-            probabilities = with_temperature(probabilities, temperature)
-            notes = (*notes, f"probabilities are calibrated with the temperature {temperature:g}")
-        return Prediction.from_probabilities(
-            probabilities,
-            id=asked.id,
-            thresholds=self.thresholds,
-            embedding=embedding,
-            white=asked.white,
-            files=asked.files,
-            notes=notes,
-            scheme=self._scheme,
-            channels=asked.channels,
-            quality=self._quality_with(asked.quality, embedding),
-        )
-
-    def _quality_with(self, quality: Quality | None, embedding: npt.NDArray[np.float32]) -> Quality | None:
-        spread = self.card.reference and self.card.reference.spread
-        if quality is None or not spread:
-            return quality
-        return with_outlying(quality, spread.share_beyond(embedding))
 
 
 @lru_cache(maxsize=64)
 def _warn_once(line: str) -> None:
     _log.warning("%s", line)
-
-
-def _temperature(card: ModelCard) -> float:
-    if card.calibration is None:
-        raise SettingError(
-            "the model card has no calibration",
-            remedy="Leave calibrated=True (on the command line: --calibrated) out, or calibrate the run and export it.",
-        )
-    return card.calibration.temperature
-
-
-def _thresholds(card: ModelCard, threshold: float | Literal["card"], *, calibrated: bool) -> npt.NDArray[np.float32]:
-    temperature = _temperature(card) if calibrated else 1.0
-    if threshold != "card":
-        return np.full(len(card.labels), threshold, np.float32)
-    own = np.asarray(card.thresholds, np.float32)
-    return with_temperature(own, temperature) if calibrated else own

@@ -393,8 +393,7 @@ def _beyond_version_1(card: ModelCard) -> bool:
     return unknown or form.size is None or form.channels != study.channels or len(form.blend) != len(study.blend)
 
 
-@dataclass(frozen=True)
-class _Version:
+class _Version(msgspec.Struct):
     schema_version: str
 
 
