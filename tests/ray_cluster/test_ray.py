@@ -86,8 +86,8 @@ def cluster(buckets: Mapping[str, str]) -> Iterator[Any]:  # noqa: ARG001 - the 
 class Watched:
     """An actor that writes down what it begins, and at first waits for another node to begin too."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._actor = integration._FieldActor(options)
+    def __init__(self, options: Mapping[str, Any], schema: pa.Schema) -> None:
+        self._actor = integration._FieldActor(options, schema)
         self._begun = Path(options["model"]).parent / "begun"
 
     def __call__(self, fields: pa.Table) -> pa.Table:
