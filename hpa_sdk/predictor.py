@@ -18,7 +18,7 @@ from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
-from hpa_sdk.inference.decision import Decision
+from hpa_sdk.inference.decision import Decision, check_threshold
 from hpa_sdk.inference.device_choice import open_session
 from hpa_sdk.inference.pipeline import run_in_batches
 from hpa_sdk.inference.prepared_field import PreparedField, prepare
@@ -155,6 +155,7 @@ class Predictor:
         SettingError
             A number is out of range, or the batch does not fit in memory.
         """
+        check_threshold(threshold)  # before hundreds of megabytes are read
         named = resolve_model(model)
         content = ModelContent.read(named.path, sha256=sha256)
         named.check(content.identity)

@@ -16,6 +16,18 @@ from hpa_sdk.prediction import Failure, Prediction, find_fault, with_temperature
 from hpa_sdk.quality.quality import Quality, with_outlying
 
 
+def check_threshold(threshold: float | Literal["card"]) -> None:
+    """Refuse a threshold that is no probability.
+
+    Raises
+    ------
+    SettingError
+        It is neither a number from 0 to 1 nor ``"card"``.
+    """
+    if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
+        raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The thresholds, the temperature and the reference that a predictor applies. Made by `Decision.of`.
@@ -42,19 +54,21 @@ class Decision:
         Raises
         ------
         SettingError
-            The threshold is no probability, or the card has no calibration.
+            The card has no calibration.
         """
-        if threshold != "card" and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
-            raise SettingError(f"threshold={threshold!r} is none", remedy="Give a number from 0 to 1, or 'card'.")
-        if calibrated and card.calibration is None:
+        if not calibrated:
+            temperature = None
+        elif card.calibration is None:
             raise SettingError(
                 "the model card has no calibration",
                 remedy="Leave calibrated=True (on the command line: --calibrated) out, or calibrate the run and export"
                 " it.",
             )
-        temperature = card.calibration.temperature if calibrated and card.calibration else None
-        thresholds = np.full(len(card.labels), 0 if threshold == "card" else threshold, np.float32)
-        if threshold == "card":
+        else:
+            temperature = card.calibration.temperature
+        if threshold != "card":
+            thresholds = np.full(len(card.labels), threshold, np.float32)
+        else:
             thresholds = np.asarray(card.thresholds, np.float32)
             thresholds = thresholds if temperature is None else with_temperature(thresholds, temperature)
         return cls(card, thresholds, temperature, card.label_scheme)

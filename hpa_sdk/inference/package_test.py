@@ -13,7 +13,7 @@ from hpa_sdk.errors import ModelFileError
 from hpa_sdk.inference.session import Session
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_package import read_packed_members
-from hpa_sdk.models.onnx_file import read_onnx
+from hpa_sdk.models.onnx_file import OnnxFile, read_onnx
 from hpa_sdk.models.package_card import form_of
 from hpa_sdk.models.package_description import PackageDescription, no_counterpart, read_description
 from hpa_sdk.prediction import sigmoid
@@ -93,7 +93,7 @@ def run_test_tensors(path: Path, card: ModelCard, session: Session) -> tuple[Ten
             "the package has no test tensors for its input and its scores", where=path, remedy="Get it again."
         )
     asked, *expected = _read_tensors(path, [description.input.test, *(output.test for output in named.values())])
-    found = dict(zip(("scores", "embedding"), session.run(_network_input(asked, card, description, path)), strict=True))
+    found = dict(zip(("scores", "embedding"), session.run(_network_input(asked, card, description, file)), strict=True))
     differences = []
     for (name, output), tensor in zip(named.items(), expected, strict=True):
         names = [step.name for step in output.steps if step.name != "ensure_dtype"]
@@ -109,18 +109,18 @@ def run_test_tensors(path: Path, card: ModelCard, session: Session) -> tuple[Ten
 
 
 def _network_input(
-    asked: npt.NDArray[np.generic], card: ModelCard, description: PackageDescription, path: Path
+    asked: npt.NDArray[np.generic], card: ModelCard, description: PackageDescription, file: OnnxFile
 ) -> npt.NDArray[np.float32] | npt.NDArray[np.uint8]:
     if card.preprocessing.place == "graph":
         return asked.astype(np.uint8)
-    form = form_of(description, read_onnx(path))
+    form = form_of(description, file)
     if asked.ndim != len(description.input.axes):
-        raise _misfit(description.input.test, asked.shape, path)
+        raise _misfit(description.input.test, asked.shape, file.path)
     channel_axis = description.input.axes.index("channel") - 1
     try:
         return np.stack([form.arithmetic(image, channel_axis) for image in asked])
     except ValueError as error:
-        raise _misfit(description.input.test, asked.shape, path) from error
+        raise _misfit(description.input.test, asked.shape, file.path) from error
 
 
 def _compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, cast
 
 import cv2
@@ -28,6 +29,7 @@ class Bright:
     def __init__(self, half: npt.NDArray[np.uint8]) -> None:
         self._half = half
 
+    @cached_property
     def _smaller(self) -> npt.NDArray[np.uint8]:
         height, width = self._half.shape
         smaller: Any = cv2.resize(self._half, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
@@ -38,11 +40,11 @@ class Bright:
 
         Three times the mean distance of their pixels from the edge, as for a disc. Nuclei that touch change it little.
         """
-        return _radius(_above_otsu(cv2.GaussianBlur(self._smaller(), _SMOOTH, 0)))
+        return _radius(_above_otsu(cv2.GaussianBlur(self._smaller, _SMOOTH, 0)))
 
     def radius_of_roots(self) -> float:
         """Return the same after the square root of the grey levels, by which dim nuclei count too."""
-        return _radius(_above_otsu(cv2.GaussianBlur(cv2.LUT(self._smaller(), _ROOTS), _SMOOTH, 0)))
+        return _radius(_above_otsu(cv2.GaussianBlur(cv2.LUT(self._smaller, _ROOTS), _SMOOTH, 0)))
 
     def separation(self) -> float:
         """Return the variance between bright and dark parts as a share of the whole variance, 0 to 1."""
