@@ -106,11 +106,18 @@ def predict_dataset(
     SettingError
         No node of the cluster has the resources for an actor.
     """
+    _count_slots(_resources(options, cpus))  # before a node is asked, which would wait without end
+    sha256, schema = ray.get(ray.remote(_describe).remote(options["model"], options.get("card")))
+    # An actor that starts hours later must not load another file.
+    options = {**options, "sha256": options.get("sha256") or sha256}
+    return _predict_dataset(fields, options, schema, actors=actors, cpus=cpus)
+
+
+def _predict_dataset(
+    fields: ray.data.Dataset, options: Mapping[str, Any], schema: pa.Schema, *, actors: int | None, cpus: int
+) -> ray.data.Dataset:
     resources = _resources(options, cpus)
     most = actors or _count_slots(resources)
-    # An actor that starts hours later must not load another file.
-    sha256, schema = ray.get(ray.remote(_describe).remote(options["model"], options.get("card")))
-    options = {**options, "sha256": options.get("sha256") or sha256}
     answers = fields.map_batches(
         _FieldActor,
         batch_size=FIELDS_A_CALL,
@@ -153,6 +160,8 @@ class RayPredictor:
         self.runtime_options: Mapping[str, str] = options.get("runtime_options") or {}
         self.calibrated = bool(options.get("calibrated"))
         self._options = {**options, "sha256": model.sha256}
+        # With an open width: the file, which would say it, was read once, and can be gone when a dataset begins.
+        self._schema = answer_schema(card, -1)
         self._actors = actors
         self._cpus = cpus
 
@@ -215,7 +224,7 @@ class RayPredictor:
         calls = iter(lambda: list(islice(samples, FIELDS_A_CALL)), [])
         while some := [pa.Table.from_pylist(rows) for rows in islice(calls, CALLS_A_DATASET)]:
             fields = ray.data.from_arrow(some)
-            answers = predict_dataset(fields, self._options, actors=self._actors, cpus=self._cpus)
+            answers = _predict_dataset(fields, self._options, self._schema, actors=self._actors, cpus=self._cpus)
             for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
                 yield from self._answers(table)
 

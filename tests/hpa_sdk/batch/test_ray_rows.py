@@ -23,7 +23,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
-from tests.small import make_field, random_planes, write_planes
+from tests.small import make_field, make_model, random_planes, write_planes
 from tests.stand_ins import SINGLE_CELL, THREE_CHANNELS, Interface, card_of, write_stand_in
 
 
@@ -112,6 +112,25 @@ def test_networks_from_elsewhere_answer_as_here(integration: Any, tmp_path: Path
     table = same_of_both(integration, path, samples, tmp_path, card)
     assert table.startswith(f"id,labels,indices,error,{interface.scheme.names[0]},")
     assert "the green plane is missing" in table
+
+
+def test_a_model_that_is_gone_costs_fields_and_no_run(integration: Any, tmp_path: Path) -> None:
+    model = make_model(tmp_path / "small.onnx")
+    sample = make_field(tmp_path / "fields", "a", np.random.default_rng(3))
+    predictor = Predictor.load(model, device="cpu", threads=1)
+    spread = integration.RayPredictor(
+        {"model": str(model), "device": "cpu", "threads": 1},
+        predictor.card,
+        model=predictor.model,
+        thresholds=predictor.thresholds,
+        device="cpu",
+        actors=1,
+        cpus=1,
+    )
+    model.unlink()
+    (answer,) = spread.stream(iter([sample]))
+    assert isinstance(answer, Failure)
+    assert answer.error.what == "no such file"
 
 
 def same_of_both(
