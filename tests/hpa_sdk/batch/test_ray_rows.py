@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hpa_sdk import Predictor, Sample
+from hpa_sdk import Failure, Predictor, Sample
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Channel
