@@ -1,0 +1,1 @@
+"""Finds the cells of a field and answers for each of them."""
