@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,10 @@ MOST_POINTS = 100
 UNLABELLED = (160, 160, 160)
 """The colour of cells without a label."""
 
+_RING = re.compile(r"\(([^()]+)\)")
+_POINT = r"\s*-?[\d.e+]+ -?[\d.e+]+\s*"
+_RINGS = rf"\(\({_POINT}(?:,{_POINT})+\)\)"
+_WKT = re.compile(rf"POLYGON {_RINGS}|MULTIPOLYGON \({_RINGS}(?:, {_RINGS})*\)")
 _GOLDEN = 0.618033988749895
 
 
@@ -62,6 +67,27 @@ def outlines_of(segmentation: Segmentation, *, tolerance: float = 0.75) -> Itera
     """Trace each cell of a segmentation, in order: see `outline_of`."""
     for cell in segmentation.cells:
         yield outline_of(segmentation.labels, cell, tolerance=tolerance)
+
+
+def to_wkt(pieces: tuple[Polygon, ...]) -> str:
+    """Write an outline as well-known text (OGC 06-103r4): a POLYGON, or a MULTIPOLYGON of several pieces."""
+    rings = [f"(({', '.join(f'{x:g} {y:g}' for x, y in (*piece.tolist(), piece[0].tolist()))}))" for piece in pieces]
+    return f"POLYGON {rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON ({', '.join(rings)})"
+
+
+def from_wkt(text: str) -> tuple[Polygon, ...]:
+    """Read what `to_wkt` writes.
+
+    Raises
+    ------
+    ValueError
+        It is no such text.
+    """
+    if not _WKT.fullmatch(text):
+        raise ValueError(f"no outline: {text[:40]!r}")
+    return tuple(
+        np.array([point.split() for point in ring.split(",")], np.float64)[:-1] for ring in _RING.findall(text)
+    )
 
 
 def colour_of(index: int) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from skimage.draw import polygon2mask
 from skimage.measure import label
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.outlines import MOST_POINTS, colour_of, outline_of, outlines_of
+from hpa_sdk.cells.outlines import MOST_POINTS, colour_of, from_wkt, outline_of, outlines_of, to_wkt
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.labels import HPA_2018
 from tests.hpa_sdk.cells.label_images import discs, grid
@@ -68,6 +68,20 @@ def test_squares_single_pixels_and_pieces() -> None:
         [(30, 30, 31, 31), (39, 39, 40, 40)],
         [(39, 39, 40, 40), (30, 30, 31, 31)],
     )
+
+
+def test_outlines_are_well_known_text() -> None:
+    labels = _blobs(4)
+    labels[labels == 2] = 1  # one cell in several pieces
+    for cell in cells_of(labels, None):
+        pieces = outline_of(labels, cell)
+        shape = shapely.from_wkt(to_wkt(pieces))
+        assert shape.equals(shapely.union_all([shapely.Polygon(piece) for piece in pieces]))
+        for piece, again in zip(pieces, from_wkt(to_wkt(pieces)), strict=True):
+            np.testing.assert_array_equal(piece, again)
+    for text in ("", "POINT (1 2)", "POLYGON ((1 2, x 3))", "POLYGON ((1 2, 3 4))) ((0 1, 2 3))"):
+        with pytest.raises(ValueError, match="no outline"):
+            from_wkt(text)
 
 
 def test_long_outlines_have_few_points() -> None:
