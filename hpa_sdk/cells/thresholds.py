@@ -58,8 +58,9 @@ def blurred(plane: Floats, deviation: float) -> Floats:
 
 
 def brightest_within(plane: Floats, radius: float) -> Floats:
-    """Return for each pixel the brightest one within a distance in pixels."""
-    return cast("Floats", cv2.dilate(plane, disc(radius)))
+    """Return for each pixel the brightest one in a square around it, which is much faster than in a disc."""
+    side = 2 * max(1, round(radius)) + 1
+    return cast("Floats", cv2.dilate(plane, np.ones((side, side), np.uint8)))
 
 
 def disc(radius: float) -> Any:  # noqa: ANN401 - as OpenCV's own types
