@@ -72,13 +72,15 @@ class ClassicalSegmenter:
         if pixel_size is not None:
             return pixel_size
         if self.trained is not None:
-            pixel = self.trained.pixel_size * self.trained.side / min(planes.shape[1:])
+            pixel = float(self.trained.pixel_size * self.trained.side / min(planes.shape[1:]))
             notes.append(f"the pixel size is unknown: cells were looked for at {pixel:.3g} um, the extent of training")
             return pixel
         estimated = estimated_pixel_size(planes[2], self.settings)
         if estimated is not None:
             radius = self.settings.nucleus_radius
-            notes.append(f"the pixel size is unknown: it is {estimated:.2g} um if nuclei have a radius of {radius:g} um")
+            notes.append(
+                f"the pixel size is unknown: it is {estimated:.2g} um if nuclei have a radius of {radius:g} um"
+            )
         return estimated
 
     def _labels(self, planes: Planes, pixel: float, notes: list[str]) -> tuple[Labels, int]:

@@ -58,6 +58,13 @@ class MaskFolder:
         self._folder = folder
         self._listed: dict[Path, dict[str, list[Path]]] = {}
 
+    channels = ()
+    """It needs no planes: see `hpa_sdk.cells.segmenter.Segmenter`."""
+
+    def segment(self, planes: Planes, *, id: str, pixel_size: float | None) -> Segmentation:  # noqa: A002 - as `read`
+        """Read the mask of a field: see `hpa_sdk.cells.segmenter.Segmenter.segment`."""
+        return self.read(id, (planes.shape[1], planes.shape[2]), pixel_size=pixel_size, planes=planes)
+
     def find(self, id: str) -> Path:  # noqa: A002 - the field's own word
         """Find the mask of a field.
 

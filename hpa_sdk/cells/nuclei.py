@@ -41,7 +41,7 @@ def estimated_pixel_size(blue: npt.NDArray[np.uint8 | np.uint16], settings: Segm
     if not mask.any():
         return None
     radius = _DISC * float(depth_of(mask)[mask].mean())
-    return settings.nucleus_radius / max(radius, 2.0) * factor
+    return float(settings.nucleus_radius / max(radius, 2.0) * factor)
 
 
 def find_nuclei(blue: Floats, pixel: float, settings: SegmentationSettings) -> tuple[Labels, int]:
