@@ -10,10 +10,10 @@ import numpy as np
 
 from hpa_sdk.cells.cell import Segmentation
 from hpa_sdk.cells.growing import cell_area, dark_lines, grow
-from hpa_sdk.cells.lengths import SegmentationSettings
 from hpa_sdk.cells.nuclei import Labels, estimated_pixel_size, find_nuclei
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
+from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import Floats
 from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained

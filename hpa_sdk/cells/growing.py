@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hpa_sdk.cells.lengths import SegmentationSettings
 from hpa_sdk.cells.nuclei import Labels
+from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import (
     Floats,
     Mask,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.cells.lengths import SegmentationSettings
+from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import (
     Floats,
     Mask,
