@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpa_sdk.cells.cell import Cell
+from hpa_sdk.cells.outlines import Polygon, from_wkt
 from hpa_sdk.errors import TableError
 from hpa_sdk.results.result import Result, ResultError
 from hpa_sdk.results.results_file import read_rows
@@ -25,6 +26,8 @@ class CellResult:
         Its labels and probabilities, or why there are none. The id is that of its field.
     cell : Cell or None
         The cell; None if the row says why a whole field has none.
+    outline : tuple of numpy.ndarray
+        Its pieces, each a `hpa_sdk.cells.outlines.Polygon`; empty without a cell.
     segmentation : str
         What found the cell.
     pixel_size : float or None
@@ -35,6 +38,7 @@ class CellResult:
 
     result: Result
     cell: Cell | None
+    outline: tuple[Polygon, ...] = ()
     segmentation: str = ""
     pixel_size: float | None = None
     embedding: tuple[float, ...] = ()
@@ -86,6 +90,7 @@ def _cell_result(row: Mapping[str, Any], result: Result) -> CellResult:
         return CellResult(
             result=result,
             cell=cell,
+            outline=from_wkt(row["outline"]),
             segmentation=row["segmentation"] or "",
             pixel_size=_number(row["pixel_size"]),
             embedding=tuple(row.get("embedding") or ()),

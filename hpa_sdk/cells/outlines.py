@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import colorsys
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -22,7 +23,12 @@ MOST_POINTS = 100
 UNLABELLED = (160, 160, 160)
 """The colour of cells without a label."""
 
-_GOLDEN = 0.618033988749895
+_RING = re.compile(r"\(([^()]+)\)")
+_POINT = r"\s*-?[\d.e+]+ -?[\d.e+]+\s*"
+_RINGS = rf"\(\({_POINT}(?:,{_POINT})+\)\)"
+_WKT = re.compile(rf"POLYGON {_RINGS}|MULTIPOLYGON \({_RINGS}(?:, {_RINGS})*\)")
+_COLOURS = 40
+_DARKEST = 50  # of a lightness from 0 to 100: outlines are drawn on black
 
 
 def outline_of(
@@ -64,11 +70,51 @@ def outlines_of(segmentation: Segmentation, *, tolerance: float = 0.75) -> Itera
         yield outline_of(segmentation.labels, cell, tolerance=tolerance)
 
 
+def to_wkt(pieces: tuple[Polygon, ...]) -> str:
+    """Write an outline as well-known text (OGC 06-103r4): a POLYGON, or a MULTIPOLYGON of several pieces."""
+    rings = [f"(({', '.join(f'{x:g} {y:g}' for x, y in (*piece.tolist(), piece[0].tolist()))}))" for piece in pieces]
+    return f"POLYGON {rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON ({', '.join(rings)})"
+
+
+def from_wkt(text: str) -> tuple[Polygon, ...]:
+    """Read what `to_wkt` writes.
+
+    Raises
+    ------
+    ValueError
+        It is no such text.
+    """
+    if not _WKT.fullmatch(text):
+        raise ValueError(f"no outline: {text[:40]!r}")
+    return tuple(
+        np.array([point.split() for point in ring.split(",")], np.float64)[:-1] for ring in _RING.findall(text)
+    )
+
+
 def colour_of(index: int) -> tuple[int, int, int]:
-    """Return the colour of a class: red, green and blue, 0 to 255. Neighbouring indices differ most in hue."""
-    hue = index * _GOLDEN % 1
-    red, green, blue = colorsys.hls_to_rgb(hue, 0.55 + 0.12 * (index % 3 - 1), 0.9)
-    return round(255 * red), round(255 * green), round(255 * blue)
+    """Return the colour of a class: red, green and blue, 0 to 255. The first forty differ; then they repeat."""
+    red, green, blue = _palette()[index % _COLOURS]
+    return red, green, blue
+
+
+@lru_cache
+def _palette() -> list[list[int]]:
+    """Choose colours that are bright and far from each other in CIELAB, one by one.
+
+    Glasbey et al., Color Research & Application 32 (2007) 304.
+    """
+    levels = np.linspace(0, 1, 12, dtype=np.float32)
+    candidates = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
+    lab = cv2.cvtColor(candidates, cv2.COLOR_RGB2LAB)[0]
+    known = cv2.cvtColor(np.array([[UNLABELLED, (255, 255, 255)]], np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    distance = np.linalg.norm(lab[:, None] - known, axis=-1).min(1)
+    distance[lab[:, 0] < _DARKEST] = 0
+    chosen = []
+    for _ in range(_COLOURS):
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=-1))
+    colours: list[list[int]] = np.rint(255 * candidates[0, chosen]).astype(int).tolist()
+    return colours
 
 
 def _on_corners(mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from hpa_sdk.cells.cell import Cell, CellAnswers, Segmentation
+from hpa_sdk.cells.outlines import outline_of, to_wkt
 from hpa_sdk.errors import OutputError, PlaneError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import HPA_2018, LabelScheme
@@ -19,11 +20,13 @@ from hpa_sdk.results.writers import FIRST_COLUMNS, ParquetWriter, csv_row, json_
 
 CELL_COLUMNS = (
     *("cell", "top", "left", "bottom", "right", "row", "column"),
-    *("area", "area_um2", "border", "segmentation", "pixel_size"),
+    *("area", "area_um2", "border", "outline", "segmentation", "pixel_size"),
 )
 """The columns of tables after the id of the field and before the labels: the number of the cell, its box and centre in
-pixels, its area in pixels and in square micrometres, whether it touches the border of the field, what found it, and the
-micrometres per pixel."""
+pixels, its area in pixels and in square micrometres, whether it touches the border of the field, its simplified outline
+in pixels as well-known text, what found it, and the micrometres per pixel."""
+
+_TOLERANCE, _MOST_POINTS = 1.0, 40  # some 200 bytes a cell
 
 FORMS = ("csv", "jsonl", "parquet")
 """All formats of files, which are also the file extensions."""
@@ -146,7 +149,9 @@ def _rows_of(answers: CellAnswers | Failure) -> Iterator[_Row]:
 def _values(cell: Cell, found: Segmentation) -> dict[str, Any]:
     values = (
         *(cell.number, *cell.box, *(round(side, 2) for side in cell.centre), cell.area),
-        *(None if cell.area_um2 is None else round(cell.area_um2, 4), int(cell.border), found.source, found.pixel_size),
+        *(None if cell.area_um2 is None else round(cell.area_um2, 4), int(cell.border)),
+        to_wkt(outline_of(found.labels, cell, tolerance=_TOLERANCE, most=_MOST_POINTS)),
+        *(found.source, found.pixel_size),
     )
     return dict(zip(CELL_COLUMNS, values, strict=True))
 
@@ -154,7 +159,7 @@ def _values(cell: Cell, found: Segmentation) -> dict[str, Any]:
 def _parquet_columns(pa: Any) -> dict[str, Any]:  # noqa: ANN401 - a package without types
     kinds = (
         *(pa.int32(), *(pa.int32(),) * 4, *(pa.float32(),) * 2),
-        *(pa.int32(), pa.float64(), pa.int8(), pa.string(), pa.float64()),
+        *(pa.int32(), pa.float64(), pa.int8(), pa.string(), pa.string(), pa.float64()),
     )
     return dict(zip(CELL_COLUMNS, kinds, strict=True))
 

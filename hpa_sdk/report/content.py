@@ -13,6 +13,7 @@ from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
+from hpa_sdk.report.cells import FieldCells, cells_content, colours_of
 from hpa_sdk.report.fields import Field
 from hpa_sdk.report.metrics import UNSURE, ClassFigures, judge, overall
 from hpa_sdk.report.pictures import Picture
@@ -29,6 +30,7 @@ def page_content(
     title: str,
     card: ModelCard | None,
     provenance: Mapping[str, str],
+    cells: Mapping[str, FieldCells] | None = None,
 ) -> dict[str, Any]:
     """Return all content of the page except the pictures.
 
@@ -46,6 +48,8 @@ def page_content(
         The model's.
     provenance : mapping of str to str
         Where results, planes and truth come from.
+    cells : mapping of str to FieldCells, optional
+        The cells of fields, by the id of the field.
     """
     thresholds = list(dict.fromkeys(field.thresholds for field in fields if field.thresholds))
     judged = [field for field in fields if field.truth is not None and field.result.error is None]
@@ -64,8 +68,9 @@ def page_content(
         "classes": _classes(fields, len(scheme), figures if judged else None),
         "card": None if card is None else msgspec.to_builtins(card),
         "provenance": provenance,
+        "cell_colours": colours_of(scheme) if cells else None,
         "fields": [
-            _field(field, picture, thresholds) | _picture(picture)
+            _field(field, picture, thresholds) | _picture(picture) | cells_content(cells or {}, field.result.id)
             for field, picture in zip(fields, pictures, strict=True)
         ],
     }

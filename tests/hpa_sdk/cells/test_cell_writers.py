@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from pyarrow import parquet
 from scipy.stats import binomtest
 
@@ -48,6 +49,8 @@ def test_cells_are_read_back_as_written(tmp_path: Path, form: str, scheme: Label
         assert found.cell.centre == pytest.approx(cell.centre, abs=0.01)
         assert found.cell.area_um2 == pytest.approx(cell.area / 16)
         assert found.cell.border == cell.border
+        drawn = shapely.MultiPolygon([shapely.Polygon(piece) for piece in found.outline])
+        assert drawn.area == pytest.approx(cell.area, rel=0.2)
         assert (found.segmentation, found.pixel_size) == ("field 1_cells.tif", 0.25)
         if isinstance(answer, Failure):
             assert at == FAILED
@@ -99,9 +102,10 @@ def test_a_damaged_row_costs_only_itself(tmp_path: Path) -> None:
     _written(path, answers_of(discs(5)))
     lines = path.read_text("utf-8").splitlines()
     lines[2] = lines[2].replace(",2,", ",two,", 1)
+    lines[3] = lines[3].replace("POLYGON", "POLYGONE", 1)
     path.write_text("\n".join(lines) + "\n", "utf-8")
     found = list(read_cells(path))
-    assert [cell.cell is None for cell in found] == [False, True, False, False, False]
+    assert [cell.cell is None for cell in found] == [False, True, True, False, False]
     assert "can't be used" in str(found[1].result.error)
     assert not found[1].result.labels
 

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import shapely
+from skimage.color import rgb2lab
 from skimage.draw import polygon2mask
 from skimage.measure import label
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.outlines import MOST_POINTS, colour_of, outline_of, outlines_of
+from hpa_sdk.cells.outlines import MOST_POINTS, colour_of, from_wkt, outline_of, outlines_of, to_wkt
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.labels import HPA_2018
-from tests.hpa_sdk.cells.label_images import discs, grid
+from tests.hpa_sdk.cells.label_images import grid
 
 
 def _blobs(seed: int, side: int = 128) -> npt.NDArray[np.int32]:
@@ -70,6 +71,20 @@ def test_squares_single_pixels_and_pieces() -> None:
     )
 
 
+def test_outlines_are_well_known_text() -> None:
+    labels = _blobs(4)
+    labels[labels == 2] = 1  # one cell in several pieces
+    for cell in cells_of(labels, None):
+        pieces = outline_of(labels, cell)
+        shape = shapely.from_wkt(to_wkt(pieces))
+        assert shape.equals(shapely.union_all([shapely.Polygon(piece) for piece in pieces]))
+        for piece, again in zip(pieces, from_wkt(to_wkt(pieces)), strict=True):
+            np.testing.assert_array_equal(piece, again)
+    for text in ("", "POINT (1 2)", "POLYGON ((1 2, x 3))", "POLYGON ((1 2, 3 4))) ((0 1, 2 3))"):
+        with pytest.raises(ValueError, match="no outline"):
+            from_wkt(text)
+
+
 def test_long_outlines_have_few_points() -> None:
     rng = np.random.default_rng(0)
     labels = np.zeros((600, 600), np.int32)
@@ -91,12 +106,8 @@ def test_thousands_of_cells_take_seconds() -> None:
 
 
 def test_classes_have_colours_of_their_own() -> None:
-    colours = [colour_of(at) for at in range(len(HPA_2018))]
-    assert len(set(colours)) == len(HPA_2018)
-    near = min(
-        sum(abs(a - b) for a, b in zip(one, other, strict=True))
-        for at, one in enumerate(colours)
-        for other in colours[:at]
-    )
-    assert near > 15
-    assert len(outline_of(discs(3), cells_of(discs(3), None)[0])) == 1
+    colours = np.array([[colour_of(at) for at in range(len(HPA_2018))]]) / 255
+    lab = rgb2lab(colours)[0]
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1)[~np.eye(len(lab), dtype=bool)]
+    assert distances.min() > 20  # a difference of 2.3 can just be seen
+    assert lab[:, 0].min() > 45
