@@ -19,7 +19,10 @@ from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.preprocessing import Planes
 
-_MOST_PIXELS = 4096 * 4096
+_VERSION = "threshold and watershed 1"
+"""Changes with every change of the results."""
+
+MOST_PIXELS = 4096 * 4096
 """Pixels at which cells are found: larger fields are reduced, so that memory is bounded."""
 
 
@@ -68,6 +71,10 @@ class ClassicalSegmenter:
             labels=labels, cells=cells, pixel_size=pixel_size, source="threshold and watershed", notes=tuple(notes)
         )
 
+    def fingerprint(self, id: str) -> str:  # noqa: A002, ARG002 - as Segmenter
+        """Describe the settings: see `Segmenter.fingerprint`."""
+        return f"{_VERSION} {self!r}"
+
     def _pixel(self, planes: Planes, pixel_size: float | None, notes: list[str]) -> float | None:
         if pixel_size is not None:
             return pixel_size
@@ -86,7 +93,7 @@ class ClassicalSegmenter:
     def _labels(self, planes: Planes, pixel: float, notes: list[str]) -> tuple[Labels, int]:
         height, width = planes.shape[1:]
         fine = pixel / self.settings.pixel
-        factor = min(1.0, max(fine, 1 / max(height, width)), (_MOST_PIXELS / (height * width)) ** 0.5)
+        factor = min(1.0, max(fine, 1 / max(height, width)), (MOST_PIXELS / (height * width)) ** 0.5)
         if factor < min(fine, 1.0):
             notes.append(f"the field is large: cells were looked for at {pixel / factor:.2g} um per pixel")
         size = (max(1, round(width * factor)), max(1, round(height * factor)))

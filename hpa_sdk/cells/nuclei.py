@@ -37,11 +37,16 @@ def estimated_pixel_size(blue: npt.NDArray[np.uint8 | np.uint16], settings: Segm
     factor = min(1.0, _COARSE / min(blue.shape))
     size = (max(1, round(blue.shape[1] * factor)), max(1, round(blue.shape[0] * factor)))
     plane = cv2.resize(blue, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    mask = _bright(blurred(plane, 1.0))
+    pixel = pixel_size_of(_bright(blurred(plane, 1.0)), settings.nucleus_radius)
+    return None if pixel is None else pixel * factor
+
+
+def pixel_size_of(mask: Mask, nucleus_radius: float) -> float | None:
+    """Return micrometres per pixel of a mask of nuclei by their usual radius; None if it is empty."""
     if not mask.any():
         return None
     radius = _DISC * float(depth_of(mask)[mask].mean())
-    return float(settings.nucleus_radius / max(radius, 2.0) * factor)
+    return float(nucleus_radius / max(radius, 2.0))
 
 
 def find_nuclei(blue: Floats, pixel: float, settings: SegmentationSettings) -> tuple[Labels, int]:

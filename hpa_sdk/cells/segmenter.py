@@ -36,6 +36,15 @@ class Segmenter(Protocol):
             They can't be found. Other fields are not affected.
         """
 
+    def fingerprint(self, id: str) -> str:  # noqa: A002 - as above
+        """Describe what the cells of a field depend on beside its planes: settings, a network, or a file of a mask.
+
+        Raises
+        ------
+        HpaError
+            As for `segment`.
+        """
+
 
 def check_packages() -> None:
     """Check that the packages for segmentation are installed.
