@@ -18,6 +18,7 @@ from hpa_sdk.errors import PlaneError, SettingError, count_of
 from hpa_sdk.fields.channel_stack import load
 from hpa_sdk.fields.planes import plane_errors
 from hpa_sdk.fields.samples import Channel
+from hpa_sdk.files.file_state import FileState
 from hpa_sdk.preprocessing import Planes
 
 ENDINGS = (
@@ -57,6 +58,17 @@ class MaskFolder:
             raise SettingError("there is no such folder of masks", where=folder, remedy="Name the folder of the masks.")
         self._folder = folder
         self._listed: dict[Path, dict[str, list[Path]]] = {}
+
+    channels = ()
+    """It needs no planes: see `hpa_sdk.cells.segmenter.Segmenter`."""
+
+    def segment(self, planes: Planes, *, id: str, pixel_size: float | None) -> Segmentation:  # noqa: A002 - as `read`
+        """Read the mask of a field: see `hpa_sdk.cells.segmenter.Segmenter.segment`."""
+        return self.read(id, (planes.shape[1], planes.shape[2]), pixel_size=pixel_size, planes=planes)
+
+    def fingerprint(self, id: str) -> str:  # noqa: A002 - as `read`
+        """Describe the file of a field's mask and its state: see `hpa_sdk.cells.segmenter.Segmenter.fingerprint`."""
+        return repr(FileState.of(self.find(id)))
 
     def find(self, id: str) -> Path:  # noqa: A002 - the field's own word
         """Find the mask of a field.
