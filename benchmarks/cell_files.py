@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import multiprocessing.connection
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,8 +58,8 @@ def _measure(form: str, folder: Path, fields: int, cells: int, question: multipr
     began = time.monotonic()
     if form in FORMS:
         with open_cell_writer(folder / f"{form}.{form}", form) as writer:
-            for _ in range(fields):
-                writer.write(one)
+            for at in range(fields):
+                writer.write(replace(one, id=str(at)))
     elif form == "h5ad":
         write_h5ad(folder / "h5ad.h5ad", folder / "parquet.parquet", model={"name": "random"})
     elif form == "geojson":

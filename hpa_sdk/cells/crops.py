@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from hpa_sdk.cells.cell import Cell, Segmentation
 from hpa_sdk.cells.field_files import FieldFiles
-from hpa_sdk.errors import SettingError
+from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.preprocessing import Planes
@@ -81,8 +81,8 @@ class CropWriter:
             self._rows.writerow({**paths, "output_prefix": name})
         if cut:
             _log.warning(
-                "%s: %d cells are larger than a crop of %d pixels, and were cut; the first: %d. Choose larger crops.",
-                *(id, len(cut), self._side, cut[0]),
+                "%s: %s larger than a crop of %d pixels and cut; the first: %d. Choose larger crops.",
+                *(id, count_of(len(cut), "cell"), self._side, cut[0]),
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hpa_sdk.errors import OutputError
+from hpa_sdk.errors import OutputError, SettingError
 
 # What Windows refuses in a name, and a folder of the parent.
 _UNSAFE = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]|^\.{1,2}$|[ .]$')
@@ -36,14 +36,16 @@ class FieldFiles:
 
         Raises
         ------
+        SettingError
+            Another field has this file.
         OutputError
-            Another field has this file, or the folder can't be made.
+            The folder can't be made.
         """
         parts = [_UNSAFE.sub("_", part) for part in id.split("/") if part]
         name = "/".join(parts) or "_"
         # File names on Windows and macOS differ by more than the case of their letters.
         if self._ids.setdefault(name.casefold(), id) != id:
-            raise OutputError(
+            raise SettingError(
                 f"the fields {self._ids[name.casefold()]!r} and {id!r} would have one file ({name}{ending})",
                 where=self.folder,
                 remedy="Give the fields names that differ in letters or digits, or separate folders.",

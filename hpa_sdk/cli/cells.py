@@ -12,6 +12,8 @@ from tqdm import tqdm
 from hpa_sdk.batch.cell_run import CellRun, open_cell_run, summary_path
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
+from hpa_sdk.cells.cell import CellAnswers
+from hpa_sdk.cells.exports import CROP_SIDE, CellExports, open_exports
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.writers import FORMS
 from hpa_sdk.cli.parameters import (
@@ -27,13 +29,15 @@ from hpa_sdk.cli.parameters import (
 )
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream
-from hpa_sdk.errors import count_of
+from hpa_sdk.errors import PlaneError, SettingError, count_of
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
@@ -49,6 +53,14 @@ from hpa_sdk.preprocessing import White
 @click.option(
     "--segmenter", type=ModelPath(), help="Network that finds the cells: an ONNX file whose card has unit 'pixel'."
 )
+@click.option("--label-images", type=_FOLDER, help="Folder for the label image of each field, as OME-TIFF.")
+@click.option("--geojson", type=_FOLDER, help="Folder for the cells of each field, as QuPath imports them.")
+@click.option(
+    "--crops", type=_FOLDER, help="Folder for a crop of each cell and channel, as SubCellPortable reads them."
+)
+@click.option("--crop-size", type=click.IntRange(min=16), default=CROP_SIDE, show_default=True, help="In pixels.")
+@click.option("--masked-crops", is_flag=True, help="What is outside the cell is black in its crop.")
+@click.option("--h5ad", type=click.Path(path_type=Path), help="AnnData file to write of a Parquet output.")
 @card_option
 @device_option
 @click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
@@ -68,6 +80,12 @@ def cells(
     form: str | None,
     masks: Path | None,
     segmenter: Path | None,
+    label_images: Path | None,
+    geojson: Path | None,
+    crops: Path | None,
+    crop_size: int,
+    masked_crops: bool,
+    h5ad: Path | None,
     card: Path | None,
     device: str,
     threshold: float | Literal["card"],
@@ -94,13 +112,7 @@ def cells(
     interval, and cells.csv.provenance.json how they were made. The exit code is 0 when every cell was answered, 1 when
     a field or a cell failed or a field has no cells, 2 when nothing could start.
     """
-    if is_stream(output):
-        raise click.UsageError("hpa cells writes several files: name one with -o.")
-    if masks is not None and segmenter is not None:
-        raise click.UsageError("--masks and --segmenter both say where the cells are: give one of them.")
-    form = form or output.suffix.lower().removeprefix(".")
-    if form not in FORMS:
-        raise click.UsageError(f"{output.name} does not give the output format: name it with --format.")
+    form = _checked_form(output, form, masks, segmenter, h5ad)
     rules = rules_from(**reading)
     if white is None and rules is not None:
         white = rules.files.white
@@ -119,6 +131,7 @@ def cells(
     )
     finder = _segmenter(predictor, rules, masks, segmenter)
     whole, stacks, _ = whole_field_rules(predictor.card, rules, white, finder.channels)
+    without_files = 0
     found = find_all(paths, recursive=recursive, root=root, rules=whole, stack_rules=stacks)
     with (
         open_cell_run(
@@ -133,17 +146,48 @@ def cells(
             | {"rules": rules and rules.to_plain(), "cells found by": repr(finder)},
             log=partial(click.echo, err=True),
         ) as run,
-        tqdm(run.answers(found), unit=" fields", disable=None) as bar,
+        open_exports(
+            label_images=label_images, geojson=geojson, crops=crops, crop_side=crop_size, masked=masked_crops
+        ) as exports,
+        tqdm(run.answers(exports.remember(found)), unit=" fields", disable=None) as bar,
     ):
         if not bar.disable:
             count_aside(paths, partial(setattr, bar, "total"), recursive=recursive, root=root, rules=whole)
         for answer in bar:
-            failures = (
-                [answer] if isinstance(answer, Failure) else [one for one in answer.answers if isinstance(one, Failure)]
-            )
-            for failure in failures:
-                click.echo(f"{failure.id}: {failure.error}", err=True)
+            without_files += not _export(exports, answer)
+    if h5ad is not None and run.cells > run.failed_cells:
+        from hpa_sdk.cells.anndata_file import write_h5ad  # noqa: PLC0415 - only what is asked for
+
+        write_h5ad(h5ad, output, model={"name": predictor.card.name, "sha256": predictor.model.sha256})
     _summarize(run, output)
+    if without_files:
+        click.get_current_context().exit(1)
+
+
+def _checked_form(output: Path, form: str | None, masks: Path | None, network: Path | None, h5ad: Path | None) -> str:
+    if is_stream(output):
+        raise click.UsageError("hpa cells writes several files: name one with -o.")
+    if masks is not None and network is not None:
+        raise click.UsageError("--masks and --segmenter both say where the cells are: give one of them.")
+    form = form or output.suffix.lower().removeprefix(".")
+    if form not in FORMS:
+        raise click.UsageError(f"{output.name} does not give the output format: name it with --format.")
+    if h5ad is not None and form != "parquet":
+        raise click.UsageError("--h5ad needs the embeddings, which only Parquet has: name an output cells.parquet.")
+    return form
+
+
+def _export(exports: CellExports, answer: CellAnswers | Failure) -> bool:
+    """Log what failed in a field, and write its files for other programs. Return whether they could be written."""
+    for failure in [answer] if isinstance(answer, Failure) else answer.answers:
+        if isinstance(failure, Failure):
+            click.echo(f"{failure.id}: {failure.error}", err=True)
+    try:
+        exports.write(answer)
+    except (PlaneError, SettingError) as error:
+        click.echo(f"{answer.id} has no files for other programs: {error}", err=True)
+        return False
+    return True
 
 
 def _segmenter(predictor: Predictor, rules: FieldRules | None, masks: Path | None, network: Path | None) -> Segmenter:
