@@ -25,8 +25,8 @@ def write_h5ad(path: Path, results: Path, *, model: Mapping[str, str]) -> int:
     ``obsm["spatial"]`` the centre in pixels (x, y), ``obs`` has the columns of the rows. ``uns`` has the names of the
     classes and the model.
 
-    All cells are in memory at once, since the form has one array for all: 8 bytes for each number of an embedding, so
-    0.4 GB for 100,000 cells of 512 numbers. So it is made of a file of results, which is written as the cells arrive.
+    All cells are in memory at once, since the form has one array for all: 0.9 GB for 100,000 cells with embeddings of
+    512 numbers. So it is made of a file of results, which is written as the cells arrive.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ const SORTS = [
   { key: "unsure", name: "least sure first", needs: "certainty", by: field => last(field.certainty) },
   { key: "sure", name: "most sure first", needs: "certainty", by: field => field.certainty === undefined ? 1 : -field.certainty },
   { key: "class", name: "probability of the class", by: (field, chosen) => -Math.max(...(chosen === null ? field.p ?? [-1] : [probability(field, chosen)])), needs: "p" },
-  { key: "mixed", name: "most mixed cells first", needs: "shares", by: (field, chosen) => Math.min(1, ...(field.shares ?? [])
-    .filter(([label]) => chosen === null || label === chosen).map(([, , share]) => Math.abs(share - .5))) },
+  { key: "mixed", name: "most surely mixed cells first", needs: "shares", by: (field, chosen) => -Math.max(0, ...(field.shares ?? [])
+    .filter(([label]) => chosen === null || label === chosen).map(([, , , low, high]) => Math.min(low, 1 - high))) },
   { key: "order", name: "order of the results", by: field => field.number },
 ];

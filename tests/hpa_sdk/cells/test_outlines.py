@@ -44,6 +44,16 @@ def test_an_exact_outline_encloses_the_pixels_of_its_cell(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_pixels_that_touch_at_corners_make_no_crossing(seed: int) -> None:
+    noise = np.random.default_rng(seed).random((24, 24)) < 0.5
+    labels = label(noise, connectivity=2).astype(np.int32)
+    for cell in cells_of(labels, None):
+        for tolerance in (0, 0.75):
+            (piece,) = outline_of(labels, cell, tolerance=tolerance)
+            assert shapely.Polygon(piece).is_valid
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_a_simplified_outline_is_near_and_never_crosses_itself(seed: int) -> None:
     labels = _blobs(seed)
     cells = cells_of(labels, None)
