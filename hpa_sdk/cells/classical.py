@@ -14,7 +14,7 @@ from hpa_sdk.cells.nuclei import Labels, estimated_pixel_size, find_nuclei
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
-from hpa_sdk.cells.thresholds import Floats
+from hpa_sdk.cells.thresholds import Floats, shows_cells
 from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.preprocessing import Planes
@@ -99,11 +99,12 @@ class ClassicalSegmenter:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         pixel /= factor
         red, green, blue, yellow = (_reduced(plane, size) for plane in planes)
-        shown = [plane for plane in (red, yellow) if plane.min() < plane.max()]
+        shown = [plane for plane in (red, yellow) if shows_cells(plane, pixel)]
         nuclei, debris = find_nuclei(blue, pixel, self.settings)
         if not shown:
             notes.append("neither the red nor the yellow plane shows cells: borders lie between the nuclei")
-        area = cell_area([*shown, green], nuclei, pixel, self.settings)
+        protein = [green] if shows_cells(green, pixel) else []
+        area = cell_area([*shown, *protein], nuclei, pixel, self.settings)
         landscape = dark_lines(shown, pixel, self.settings) if shown else np.zeros(blue.shape, np.float32)
         labels = grow(nuclei, area, landscape, pixel, self.settings)
         if factor < 1:

@@ -21,6 +21,7 @@ from hpa_sdk.cells.thresholds import (
 Labels = npt.NDArray[np.int32]
 
 _CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
+_SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
 _COARSE = 512  # pixels of the shorter side at which the size of nuclei is estimated
 _DISC = 3.0  # radius of a disc over the mean distance of its points from the edge
 _SMOOTH = 0.6  # um: ripples of an outline that make no nuclei of their own
@@ -97,7 +98,12 @@ def _bright(smooth: Floats) -> Mask:
     background = background_of(smooth)
     mask: Mask = smooth > background.threshold
     bright = smooth[mask]
-    if not bright.size or np.median(bright) < background.level + _CONTRAST * background.deviation + 1:
+    if not bright.size:
+        return mask
+    contrast = float(np.median(bright)) - background.level
+    # In a dense field the dark part is the blurred gaps between nuclei: its deviation says nothing of noise.
+    clear = contrast >= _CONTRAST * background.deviation or background.separation >= _SEPARATED
+    if contrast < 1 or not clear:
         return np.zeros(smooth.shape, np.bool_)
     return mask
 

@@ -15,6 +15,8 @@ _WHITE = 255
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation of normally distributed values
 _STEP = 2  # of every second row and column, statistics of the background are the same
 _FINEST_BLUR = 0.3
+_STRUCTURE = 2.0  # um: standard deviation of the filter that removes noise and keeps cells
+_OVER_NOISE = 3.0
 
 
 class Background(NamedTuple):
@@ -26,11 +28,14 @@ class Background(NamedTuple):
         Median and standard deviation of its pixels, in grey levels.
     threshold : float
         Its brightest grey level.
+    separation : float
+        Variance of the square roots between it and the bright part, over their whole variance: 0.64 for noise alone.
     """
 
     level: float
     deviation: float
     threshold: float
+    separation: float
 
 
 def background_of(plane: Floats) -> Background:
@@ -40,16 +45,30 @@ def background_of(plane: Floats) -> Background:
     """
     brightest = float(plane.max())
     if brightest <= 0:
-        return Background(0.0, 0.0, 0.0)
+        return Background(0.0, 0.0, 0.0, 0.0)
     roots = cv2.convertScaleAbs(cv2.sqrt(plane), alpha=_WHITE / brightest**0.5)
     found, _ = cv2.threshold(roots, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     threshold = brightest * ((found + 0.5) / _WHITE) ** 2
     some = plane[::_STEP, ::_STEP]
-    dark = some[some <= threshold]
-    if not dark.size:
-        return Background(float(plane.min()), 0.0, threshold)
+    below = some <= threshold
+    dark = some[below]
+    if dark.size in {0, some.size}:
+        return Background(float(plane.min()), 0.0, threshold, 0.0)
     level = float(np.median(dark))
-    return Background(level, _NORMAL * float(np.median(np.abs(dark - level))), threshold)
+    some_roots, share = roots[::_STEP, ::_STEP], dark.size / some.size
+    between = share * (1 - share) * float(some_roots[below].mean() - some_roots[~below].mean()) ** 2
+    deviation = _NORMAL * float(np.median(np.abs(dark - level)))
+    return Background(level, deviation, threshold, between / float(some_roots.var()))
+
+
+def shows_cells(plane: Floats, pixel: float) -> bool:
+    """Whether a plane has structures of the size of cells, and is not noise alone.
+
+    White noise of deviation 1 has 1 / (2 sqrt(pi) s) after a Gaussian filter of deviation s.
+    """
+    size = max(1.0, _STRUCTURE / pixel)
+    noise = float(plane.std()) / (2 * np.pi**0.5 * size)
+    return bool(float(blurred(plane, size).std()) > _OVER_NOISE * noise)
 
 
 def blurred(plane: Floats, deviation: float) -> Floats:
