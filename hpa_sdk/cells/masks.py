@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,10 @@ ENDINGS = (
 EXTENSIONS = (".ome.zarr", ".zarr", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".png")
 """The formats of masks."""
 
+# What programs call every picture.
+_GENERIC = re.compile(
+    r"(?:image|picture|series|scene|labels?|masks?|cells?|segmentation|default|untitled)?[\s_:#.-]*\d*", re.IGNORECASE
+)
 _SEMANTIC = (1, 255, 65_535)
 _MOST_NAMED = 5
 _SAME_SIZE = 0.02
@@ -173,7 +178,7 @@ def _stem_of(name: str) -> str:
 
 def _name_notes(name: str, path: Path, id: str) -> Iterator[str]:  # noqa: A002 - the field's own word
     stem = _stem_of(name) or name
-    if stem and stem not in {id, id.rpartition("/")[2], _stem_of(path.name), path.name}:
+    if not _GENERIC.fullmatch(stem) and stem not in {id, id.rpartition("/")[2], _stem_of(path.name), path.name}:
         yield f"the metadata of the mask name it {name!r}: check that it is of this field"
 
 
@@ -185,10 +190,10 @@ def _size_notes(own: float | None, field: float | None) -> Iterator[str]:
 def _piece_notes(labels: npt.NDArray[np.int32], cells: tuple[Cell, ...], path: Path) -> Iterator[str]:
     measure = load("skimage.measure", extra="cells", path=path)
     pieces = measure.label(labels, background=0, connectivity=2)
-    # A piece has one number, so its first pixel tells which.
-    _, first = np.unique(pieces, return_index=True)
-    numbers, counts = np.unique(labels.ravel()[first], return_counts=True)
-    split = numbers[(counts > 1) & (numbers > 0)].tolist()
+    number_of = np.zeros(int(pieces.max()) + 1, np.int32)
+    number_of[pieces.ravel()] = labels.ravel()  # all pixels of a piece have one number
+    numbers, counts = np.unique(number_of[1:], return_counts=True)
+    split = numbers[counts > 1].tolist()
     if split and len(cells) == 1 and split[0] in _SEMANTIC:
         raise PlaneError(
             f"the mask has one number alone ({split[0]}), in separate places: it shows where cells are, and not which"

@@ -66,6 +66,7 @@ def test_numbers_are_those_of_the_file(tmp_path: Path, name: str, dtype: type[np
     assert found.labels.dtype == np.int32
     assert [cell.number for cell in found.cells] == np.unique(labels[labels > 0]).tolist()
     assert found.source == name
+    assert found.notes == ()
     assert found.pixel_size == (0.25 if ".ome.tif" in name else None)
 
 
@@ -153,6 +154,15 @@ def test_several_label_images_need_the_name_cells(tmp_path: Path) -> None:
     np.testing.assert_array_equal(MaskFolder(tmp_path).read("a", SHAPE).labels, labels)
 
 
+def test_chunks_of_background_alone_can_be_missing(tmp_path: Path) -> None:
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[10:30, 10:30] = 4
+    _write_zarr(tmp_path / "a.zarr", "cells", labels)
+    found = MaskFolder(tmp_path).read("a", SHAPE)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.notes == ("15 of 16 chunks are not there, and were filled with 0",)
+
+
 def test_an_empty_mask_and_pieces_are_noted(tmp_path: Path) -> None:
     _write(tmp_path / "a.png", np.zeros(SHAPE, np.uint8))
     empty = MaskFolder(tmp_path).read("a", SHAPE)
@@ -164,9 +174,10 @@ def test_an_empty_mask_and_pieces_are_noted(tmp_path: Path) -> None:
     assert MaskFolder(tmp_path).read("a", SHAPE).notes == ("1 cell of the mask in several pieces: 3",)
 
 
-def test_a_mask_of_another_field_is_noted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_of_another_field_is_noted(tmp_path: Path, dtype: type[np.generic]) -> None:
     labels = grid(side=256, cells=4, gap=24)
-    planes = np.full((4, *SHAPE), 10, np.uint8)
+    planes = np.full((4, *SHAPE), 10, dtype)
     for y in range(32, 256, 64):
         for x in range(32, 256, 64):
             cv2.circle(planes[2], (x, y), 8, 200, -1)
