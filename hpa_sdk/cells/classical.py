@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.growing import cell_area, dark_lines, grow
+from hpa_sdk.cells.growing import Smooth, cell_area, dark_lines, grow
 from hpa_sdk.cells.nuclei import Labels, estimated_pixel_size, find_nuclei
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
@@ -99,13 +99,13 @@ class ClassicalSegmenter:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         pixel /= factor
         red, green, blue, yellow = (_reduced(plane, size) for plane in planes)
-        shown = [plane for plane in (red, yellow) if shows_cells(plane, pixel)]
+        shown = [Smooth.of(plane, pixel, self.settings) for plane in (red, yellow) if shows_cells(plane, pixel)]
         nuclei, debris = find_nuclei(blue, pixel, self.settings)
         if not shown:
             notes.append("neither the red nor the yellow plane shows cells: borders lie between the nuclei")
-        protein = [green] if shows_cells(green, pixel) else []
+        protein = [Smooth.of(green, pixel, self.settings)] if shows_cells(green, pixel) else []
         area = cell_area([*shown, *protein], nuclei, pixel, self.settings)
-        landscape = dark_lines(shown, pixel, self.settings) if shown else np.zeros(blue.shape, np.float32)
+        landscape = dark_lines(shown) if shown else np.zeros(blue.shape, np.float32)
         labels = grow(nuclei, area, landscape, pixel, self.settings)
         if factor < 1:
             labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))

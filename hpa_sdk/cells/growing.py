@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from hpa_sdk.cells.nuclei import Labels
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import (
+    Background,
     Floats,
     Mask,
     background_of,
@@ -26,13 +28,26 @@ _NEAR = 0.04  # of the landscape per um: where planes are even, a border lies in
 _HALF = 0.5
 
 
-def cell_area(planes: Sequence[Floats], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
+class Smooth(NamedTuple):
+    """A filtered plane, float32 of shape (H, W), and its background."""
+
+    plane: Floats
+    background: Background
+
+    @classmethod
+    def of(cls, plane: Floats, pixel: float, settings: SegmentationSettings) -> Smooth:
+        """Filter a plane."""
+        smooth = blurred(plane, settings.cell_blur / pixel)
+        return cls(smooth, background_of(smooth))
+
+
+def cell_area(planes: Sequence[Smooth], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
     """Return where cells are: their nuclei, and what is brighter than the background in any plane.
 
     Parameters
     ----------
-    planes : sequence of numpy.ndarray
-        float32 of shape (H, W), each.
+    planes : sequence of Smooth
+        The planes.
     nuclei : numpy.ndarray
         int32 of shape (H, W).
     pixel : float
@@ -41,9 +56,7 @@ def cell_area(planes: Sequence[Floats], nuclei: Labels, pixel: float, settings: 
         The settings.
     """
     area: Mask = nuclei > 0
-    for plane in planes:
-        smooth = blurred(plane, settings.cell_blur / pixel)
-        dark = background_of(smooth)
+    for smooth, dark in planes:
         least = min(settings.noise * dark.deviation, _HALF * (dark.threshold - dark.level))
         top = brightest_within(smooth, settings.edge / pixel)
         # At least half a grey level: a dark plane without noise has a deviation of 0.
@@ -53,14 +66,12 @@ def cell_area(planes: Sequence[Floats], nuclei: Labels, pixel: float, settings: 
     return without_holes(np.asarray(closed, np.bool_), _ROUGHEST_HOLE / pixel**2)
 
 
-def dark_lines(planes: Sequence[Floats], pixel: float, settings: SegmentationSettings) -> Floats:
+def dark_lines(planes: Sequence[Smooth]) -> Floats:
     """Return a landscape whose ridges are the dark lines between cells: minus the mean brightness, 0 to -1."""
-    landscape = np.zeros(planes[0].shape, np.float32)
-    for plane in planes:
-        smooth = blurred(plane, settings.cell_blur / pixel)
-        level = background_of(smooth).level
-        white = max(float(np.percentile(smooth[::2, ::2], _BRIGHT)) - level, 1.0)
-        landscape -= np.clip((smooth - level) / white, 0, 1) / len(planes)
+    landscape = np.zeros(planes[0].plane.shape, np.float32)
+    for smooth, dark in planes:
+        white = max(float(np.percentile(smooth[::2, ::2], _BRIGHT)) - dark.level, 1.0)
+        landscape -= np.clip((smooth - dark.level) / white, 0, 1) / len(planes)
     return landscape
 
 

@@ -15,7 +15,7 @@ _WHITE = 255
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation of normally distributed values
 _STEP = 2  # of every second row and column, statistics of the background are the same
 _FINEST_BLUR = 0.3
-_STRUCTURE = 2.0  # um: standard deviation of the filter that removes noise and keeps cells
+_STRUCTURE = 4.0  # um: side of the squares over which means remove noise and keep cells
 _OVER_NOISE = 3.0
 
 
@@ -64,11 +64,19 @@ def background_of(plane: Floats) -> Background:
 def shows_cells(plane: Floats, pixel: float) -> bool:
     """Whether a plane has structures of the size of cells, and is not noise alone.
 
-    White noise of deviation 1 has 1 / (2 sqrt(pi) s) after a Gaussian filter of deviation s.
+    The mean of n pixels of white noise has its deviation over sqrt(n).
     """
-    size = max(1.0, _STRUCTURE / pixel)
-    noise = float(plane.std()) / (2 * np.pi**0.5 * size)
-    return bool(float(blurred(plane, size).std()) > _OVER_NOISE * noise)
+    height, width = plane.shape
+    size = (max(1, round(width * pixel / _STRUCTURE)), max(1, round(height * pixel / _STRUCTURE)))
+    if size[0] >= width:
+        return bool(plane.min() < plane.max())
+    means: Any = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    noise = _deviation(plane) * (size[0] * size[1] / (height * width)) ** 0.5
+    return bool(_deviation(means) > _OVER_NOISE * noise)
+
+
+def _deviation(plane: Any) -> float:  # noqa: ANN401 - as OpenCV's own types
+    return float(cv2.meanStdDev(plane)[1][0, 0])
 
 
 def blurred(plane: Floats, deviation: float) -> Floats:
