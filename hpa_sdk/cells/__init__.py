@@ -6,6 +6,7 @@ from hpa_sdk.lazy_import import lazy_names
 
 if TYPE_CHECKING:
     from hpa_sdk.cells.cell import Cell, CellAnswers, Segmentation
+    from hpa_sdk.cells.cells_file import CellResult, read_cells
     from hpa_sdk.cells.classical import ClassicalSegmenter
     from hpa_sdk.cells.masks import MaskFolder
     from hpa_sdk.cells.segmenter import Segmenter
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Cell",
     "CellAnswers",
+    "CellResult",
     "ClassicalSegmenter",
     "MaskFolder",
     "Segmentation",
     "SegmentationSettings",
     "Segmenter",
+    "read_cells",
 ]
 
 __getattr__ = lazy_names(
@@ -26,10 +29,12 @@ __getattr__ = lazy_names(
     {
         "Cell": "cell",
         "CellAnswers": "cell",
+        "CellResult": "cells_file",
         "ClassicalSegmenter": "classical",
         "MaskFolder": "masks",
         "Segmentation": "cell",
         "SegmentationSettings": "settings",
         "Segmenter": "segmenter",
+        "read_cells": "cells_file",
     },
 )

@@ -1,8 +1,8 @@
 """Writes the cells of a field as GeoJSON with their classes and measurements, as QuPath imports them.
 
 QuPath (0.4 and later) reads ``objectType``, ``name``, ``classification``, ``measurements`` and ``metadata`` of each
-feature, and coordinates in pixels from the upper left corner: https://qupath.readthedocs.io/en/stable/docs/advanced/
-exporting_annotations.html. The form itself is RFC 7946.
+feature, its id as a UUID, and coordinates in pixels from the upper left corner: ``QuPathTypeAdapters.java`` in
+https://github.com/qupath/qupath. The form itself is RFC 7946.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def test_names_are_those_that_are_promised() -> None:
 
 DOORS = {
     "hpa_sdk.cells": [
-        *("Cell", "CellAnswers", "ClassicalSegmenter", "MaskFolder", "Segmentation", "SegmentationSettings"),
-        "Segmenter",
+        *("Cell", "CellAnswers", "CellResult", "ClassicalSegmenter", "MaskFolder", "Segmentation"),
+        *("SegmentationSettings", "Segmenter", "read_cells"),
     ],
     "hpa_sdk.batch": ["find_all", "open_run"],
     "hpa_sdk.integrations": ["predict_dataset"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.live.access_control import MOST_AT_ONCE, AccessControl, AccessRules
@@ -112,7 +113,9 @@ def test_one_request_too_many_is_asked_to_come_again() -> None:
             let_go.set()
             return [*await asyncio.gather(*asked), await client.post("/predict")]
 
-    *answers, last = asyncio.run(ask_all())
+    # A thread of its own: Playwright's loop runs in this one once a test has opened a browser.
+    with start_blocking_portal() as portal:
+        *answers, last = portal.call(ask_all)
     refused = [answer for answer in answers if answer.status_code != 200]
     assert [(answer.status_code, answer.headers["retry-after"]) for answer in refused] == [(503, "2")] * 3
     assert last.status_code == 200
