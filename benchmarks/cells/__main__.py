@@ -3,8 +3,8 @@
     python -m benchmarks.cells --data FOLDER --out docs/evidence/cells.md
 
 FOLDER holds `real_cells`. The command resumes: finished parts of the page are kept in the folder of `--work`. With
-`--models`, the speed is also measured with other models than the starter. With `--sheet FILE`, outlines on the fields of
-`kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
+`--models`, the speed is also measured with other models than the starter. With `--sheet FILE`, outlines on the fields
+of `kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def _mixes(options: argparse.Namespace) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     with Predictor.load("starter", device="cpu") as predictor:
         for pair in correlations(answer(predictor, samples, folder)):
-            figures = " | ".join(f"{value:.2f}" for value in (pair.found, pair.mean, pair.field))
+            figures = " | ".join(
+                "the same for all" if np.isnan(value) else f"{value:.2f}"
+                for value in (pair.found, pair.mean, pair.field)
+            )
             yield f"| {', '.join(pair.labels)} | {pair.label} | {pair.collages} | {figures} |"
     yield ""
 
