@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ COMPARED = 16
 """Fields on which an exported real network is compared with Keras; ``make demo-training`` compares 64."""
 
 ROOT = Path(__file__).parents[1]
+STARTER = ROOT / "hpa_sdk" / "models" / "starter.onnx"
 
 
 def pytest_sessionstart() -> None:
@@ -45,8 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small ONNX file of the contract."""
-    return make_model(tmp_path_factory.mktemp("model") / "small.onnx")
+    """A copy of the starter model, which tests may replace, damage or remove."""
+    return copyfile(STARTER, tmp_path_factory.mktemp("model") / "starter.onnx")
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hand-made ONNX file with the study's input, three colours at 299 x 299, and a card of few words."""
+    return make_model(tmp_path_factory.mktemp("small_model") / "small.onnx")
 
 
 @pytest.fixture

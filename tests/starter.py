@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, STARTER
 
-STARTER = ROOT / "hpa_sdk" / "models" / "starter.onnx"
 FIELDS = ROOT / "examples" / "fields"
 
 needs_starter = pytest.mark.skipif(not STARTER.is_file(), reason="hpa_sdk/models/starter.onnx is not in this checkout")

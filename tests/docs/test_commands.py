@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from export.__main__ import main as export
 from hpa_sdk.cli.group import main as hpa
+from tests.conftest import STARTER
 from tests.docs.pages import PAGES, ROOT, commands, scripts, snippets
 from tests.small import make_field, make_model
-from tests.starter import FIELDS, STARTER
+from tests.starter import FIELDS
 from training.__main__ import main as training
 
 GROUPS: dict[str, click.Group] = {"hpa": hpa, "training": training, "export": export}

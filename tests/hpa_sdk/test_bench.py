@@ -29,8 +29,8 @@ def bench(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["bench", *map(str, arguments)])
 
 
-def test_everything_is_measured_and_reported_as_json(model: Path, fields: list[Sample]) -> None:
-    result = bench(model, fields[0].files[0].parent, *QUICK, "--fields", 3, "--against", "study-loop", "--json")
+def test_everything_is_measured_and_reported_as_json(small_model: Path, fields: list[Sample]) -> None:
+    result = bench(small_model, fields[0].files[0].parent, *QUICK, "--fields", 3, "--against", "study-loop", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert (found["device"], found["fields"], found["threads"]["parallel_runs"]) == ("cpu", 3, 2)
@@ -45,10 +45,10 @@ def test_everything_is_measured_and_reported_as_json(model: Path, fields: list[S
 
 
 def test_the_text_says_what_binds_and_how_often_label_sets_agree(
-    model: Path, tmp_path: Path, fields: list[Sample]
+    small_model: Path, tmp_path: Path, fields: list[Sample]
 ) -> None:
     twin = make_model(tmp_path / "twin.onnx", name="twin")
-    result = bench(model, *(sample.files[0] for sample in fields), *QUICK, "--against", twin)
+    result = bench(small_model, *(sample.files[0] for sample in fields), *QUICK, "--against", twin)
     assert result.exit_code == 0, result.output
     assert "of the ceiling" in result.stdout
     assert "it is bound by both on the same cores" in result.stdout

@@ -142,12 +142,12 @@ def test_one_field_is_counted_as_one(model: Path, fields: list[Sample], tmp_path
     assert "\n2 fields failed; the output says why." in messages[1]
 
 
-def test_inspect_shows_the_card(model: Path) -> None:
-    result = hpa("inspect", model)
+def test_inspect_shows_the_card(small_model: Path) -> None:
+    result = hpa("inspect", small_model)
     assert result.exit_code == 0
     for text in ("small", "opset 18", "image float32 (N, 299, 299, 3)", "Rods & rings", "0.500", "MatMul 2"):
         assert text in result.stdout
-    report = json.loads(hpa("inspect", model, "--json").stdout)
+    report = json.loads(hpa("inspect", small_model, "--json").stdout)
     assert report["card"]["labels"][27] == "Rods & rings"
     assert report["opset"] == 18
 

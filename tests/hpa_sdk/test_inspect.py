@@ -75,22 +75,22 @@ def test_an_altered_card_is_reported_even_if_unreadable(tmp_path: Path, new: byt
     assert "altered after it was exported" in result.stderr
 
 
-def test_a_file_without_hashes_is_reported_as_such(model: Path) -> None:
-    assert inspect(model).exit_code == 0
-    found = rows(model)
+def test_a_file_without_hashes_is_reported_as_such(small_model: Path) -> None:
+    assert inspect(small_model).exit_code == 0
+    found = rows(small_model)
     assert found["file verified"].startswith("can't be verified")
     assert found["weights sha256"] == "not stated"
-    report = json.loads(inspect(model, "--json").stdout)
+    report = json.loads(inspect(small_model, "--json").stdout)
     assert (report["file_intact"], report["weights_match"]) == (None, None)
 
 
-def test_the_size_of_each_part_is_reported(model: Path) -> None:
-    report = json.loads(inspect(model, "--json").stdout)
-    assert report["bytes"] == model.stat().st_size
+def test_the_size_of_each_part_is_reported(small_model: Path) -> None:
+    report = json.loads(inspect(small_model, "--json").stdout)
+    assert report["bytes"] == small_model.stat().st_size
     assert list(report["weights"]) == ["float32"]
     values = 4 * (3 * 512 + 512 * 28)
     assert values < report["weights"]["float32"] < values + 100
-    assert rows(model)["size"].startswith(f"{report['bytes'] / 1000:.3g} kB: 63.5 kB float32 weights, ")
+    assert rows(small_model)["size"].startswith(f"{report['bytes'] / 1000:.3g} kB: 63.5 kB float32 weights, ")
 
 
 def test_measured_figures_are_reported(tmp_path: Path) -> None:

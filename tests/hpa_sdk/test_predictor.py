@@ -33,11 +33,13 @@ def expected_probabilities(model: Path, samples: list[Sample]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 32])
-def test_predictions_are_the_model_s_in_the_order_asked(model: Path, fields: list[Sample], batch_size: int) -> None:
+def test_predictions_are_the_model_s_in_the_order_asked(
+    small_model: Path, fields: list[Sample], batch_size: int
+) -> None:
     asked = [fields[at] for at in (3, 0, 4, 4, 1)]
-    predictions = Predictor.load(model, device="cpu", batch_size=batch_size).predict(asked)
+    predictions = Predictor.load(small_model, device="cpu", batch_size=batch_size).predict(asked)
     assert [prediction.id for prediction in predictions] == [sample.id for sample in asked]
-    expected = expected_probabilities(model, asked)
+    expected = expected_probabilities(small_model, asked)
     for prediction, probabilities in zip(predictions, expected, strict=True):
         np.testing.assert_allclose(prediction.probabilities, probabilities, atol=1e-6)
         assert prediction.labels == {Label(int(at)) for at in np.flatnonzero(probabilities >= 0.5)}
@@ -139,17 +141,17 @@ def test_an_unforeseen_error_is_not_swallowed(predictor: Predictor, fields: list
         list(predictor.stream(broken()))
 
 
-def test_thresholds_come_from_the_card_or_the_caller(model: Path, fields: list[Sample]) -> None:
-    assert len(Predictor.load(model, device="cpu", threshold=0.0).predict(fields[0])[0]) == 28
-    (strict,) = Predictor.load(model, device="cpu", threshold=1.0).predict(fields[0])
+def test_thresholds_come_from_the_card_or_the_caller(small_model: Path, fields: list[Sample]) -> None:
+    assert len(Predictor.load(small_model, device="cpu", threshold=0.0).predict(fields[0])[0]) == 28
+    (strict,) = Predictor.load(small_model, device="cpu", threshold=1.0).predict(fields[0])
     assert not strict.labels
     assert strict.thresholds.tolist() == [1.0] * 28
-    (by_card,) = Predictor.load(model, device="cpu").predict(fields[0])
+    (by_card,) = Predictor.load(small_model, device="cpu").predict(fields[0])
     assert by_card.thresholds.tolist() == [0.5] * 28
 
 
-def test_card_device_and_providers(model: Path) -> None:
-    predictor = Predictor.load(str(model), device="cpu")
+def test_card_device_and_providers(small_model: Path) -> None:
+    predictor = Predictor.load(str(small_model), device="cpu")
     assert predictor.card == CARD
     assert predictor.device == "cpu"
     assert predictor.providers == ("CPUExecutionProvider",)

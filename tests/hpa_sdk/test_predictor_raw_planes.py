@@ -39,9 +39,9 @@ def probabilities(predictions: list[Prediction]) -> list[npt.NDArray[np.float32]
 
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_planes_of_mixed_sizes_give_the_host_s_answers_in_order(
-    raw: Path, model: Path, planes: list[npt.NDArray[np.uint8]], batch_size: int
+    raw: Path, small_model: Path, planes: list[npt.NDArray[np.uint8]], batch_size: int
 ) -> None:
-    host = Predictor.load(model, device="cpu").predict_planes(planes)
+    host = Predictor.load(small_model, device="cpu").predict_planes(planes)
     graph = Predictor.load(raw, device="cpu", batch_size=batch_size)
     for found in (graph.predict_planes(planes), graph.predict(planes)):
         assert [prediction.id for prediction in found] == [str(at) for at in range(len(SIDES))]
@@ -76,11 +76,11 @@ def test_a_batch_of_large_planes_runs_in_parts(raw: Path, monkeypatch: pytest.Mo
     assert [shape[0] for shape in spy.shapes] == [2, 1, 1, 1, 1]
 
 
-def test_16_bits_are_brought_to_8_below_their_white_level(raw: Path, model: Path) -> None:
+def test_16_bits_are_brought_to_8_below_their_white_level(raw: Path, small_model: Path) -> None:
     rng = np.random.default_rng(5)
     deep = rng.integers(0, 6000, (3, 4, 64, 64), np.uint16)  # some brighter than white
     for white in (4095, "percentile", [1000, 2000, 4095, 65535]):
-        host = Predictor.load(model, device="cpu", white=white).predict(deep)
+        host = Predictor.load(small_model, device="cpu", white=white).predict(deep)
         graph = Predictor.load(raw, device="cpu", white=white).predict(deep)
         np.testing.assert_allclose(probabilities(graph), probabilities(host), rtol=0, atol=2e-3)
         np.testing.assert_array_equal([item.white for item in graph], [item.white for item in host])

@@ -38,8 +38,10 @@ def altered(path: Path, old: bytes, new: bytes) -> Path:
     return path
 
 
-def test_a_file_as_it_was_exported_is_loaded(exported: Path, model: Path, fields: list[Sample]) -> None:
-    for found, expected in zip(load(exported).predict(fields), Predictor.load(model).predict(fields), strict=True):
+def test_a_file_as_it_was_exported_is_loaded(exported: Path, small_model: Path, fields: list[Sample]) -> None:
+    for found, expected in zip(
+        load(exported).predict(fields), Predictor.load(small_model).predict(fields), strict=True
+    ):
         np.testing.assert_array_equal(found.probabilities, expected.probabilities)
 
 
@@ -99,9 +101,9 @@ def test_a_card_of_other_weights_is_reported(tmp_path: Path, exported: Path) -> 
     assert load(other, card=read_card(read_onnx(exported))).card.name == "small"
 
 
-def test_a_file_without_a_checksum_can_t_be_verified(model: Path, tmp_path: Path) -> None:
+def test_a_file_without_a_checksum_can_t_be_verified(small_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="can't be verified"):
-        load(model)
+        load(small_model)
     saved_again = onnx.load(make_model(tmp_path / "saved.onnx"))
     onnx.save(saved_again, tmp_path / "saved.onnx")
     with pytest.raises(ModelFileError, match="can't be verified"):

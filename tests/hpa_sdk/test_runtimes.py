@@ -108,9 +108,9 @@ def test_a_long_build_is_logged_before_it_begins(
     assert asked[-1]["trt_engine_cache_path"] == str(folder)
 
 
-def test_fixed_places_give_the_same_answers(model: Path) -> None:
+def test_fixed_places_give_the_same_answers(small_model: Path) -> None:
     # On the processor, where the same binding works.
-    runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    runtime = load_onnxruntime().InferenceSession(str(small_model), providers=["CPUExecutionProvider"])
     session = BoundRuntimeSession(runtime, Device("cpu"), ("probabilities", "embedding"), (1, 3))
     rng = np.random.default_rng(0)
     batches = [rng.random((size, 299, 299, 3), dtype=np.float32) for size in (3, 1, 3, 1)]
@@ -120,8 +120,8 @@ def test_fixed_places_give_the_same_answers(model: Path) -> None:
             np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_a_gpu_session_runs_on_one_thread_for_every_caller(model: Path) -> None:
-    runtime = load_onnxruntime().InferenceSession(str(model), providers=["CPUExecutionProvider"])
+def test_a_gpu_session_runs_on_one_thread_for_every_caller(small_model: Path) -> None:
+    runtime = load_onnxruntime().InferenceSession(str(small_model), providers=["CPUExecutionProvider"])
     seen: list[threading.Thread] = []
 
     class Watched(BoundRuntimeSession):
@@ -204,17 +204,17 @@ def test_openvino_answers_as_onnxruntime_does(tmp_path: Path, cache: Path, raw_p
     assert len(list(cache.glob("*.openvino"))) == 2
 
 
-def test_openvino_opens_its_cache_and_rebuilds_broken_files(model: Path, cache: Path) -> None:
+def test_openvino_opens_its_cache_and_rebuilds_broken_files(small_model: Path, cache: Path) -> None:
     pytest.importorskip("openvino")
     image = np.random.default_rng(0).random((1, 299, 299, 3), dtype=np.float32)
-    expected = Session(model, Device("openvino")).run(image)
+    expected = Session(small_model, Device("openvino")).run(image)
     (kept,) = cache.iterdir()
     whole = kept.read_bytes()
     changed = bytearray(whole)
     changed[len(whole) // 2] ^= 1
     for content in (whole, b"", whole[: len(whole) // 2], os.urandom(1000), bytes(changed)):
         kept.write_bytes(content)
-        np.testing.assert_array_equal(Session(model, Device("openvino")).run(image)[0], expected[0])
+        np.testing.assert_array_equal(Session(small_model, Device("openvino")).run(image)[0], expected[0])
         assert len(kept.read_bytes()) == len(whole)
         assert kept.read_bytes() != changed
         assert list(cache.iterdir()) == [kept]

@@ -29,6 +29,12 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).random((7, *SHAPE)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def model(small_model: Path) -> Path:
+    """A model whose input is images of three colours."""
+    return small_model
+
+
 def test_answers_are_the_runtime_s_own(model: Path, images: np.ndarray) -> None:
     probabilities, embeddings = Session(model, Device("cpu")).run(images)
     raw = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])

@@ -62,19 +62,19 @@ NAMES = ["csv", "jsonl", "kaggle", "failed", "inspect", "inspect json", "doctor"
 
 @needs_full
 @pytest.mark.parametrize("name", NAMES)
-def test_a_full_disk_is_one_sentence(model: Path, fields: list[Sample], name: str) -> None:
+def test_a_full_disk_is_one_sentence(small_model: Path, fields: list[Sample], name: str) -> None:
     with FULL.open("w") as full:
-        lines = said(hpa(*commands(model, fields)[name], stdout=full, code=2))
+        lines = said(hpa(*commands(small_model, fields)[name], stdout=full, code=2))
     assert lines[-1] == "Error: standard output: the disk is full. Free some space and run again."
     assert len(lines) == 1 or name == "failed"
 
 
 @pytest.mark.parametrize("name", ["csv", "inspect json", "help"])
-def test_a_closed_pipe_is_a_quiet_end(model: Path, fields: list[Sample], name: str) -> None:
+def test_a_closed_pipe_is_a_quiet_end(small_model: Path, fields: list[Sample], name: str) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        assert said(hpa(*commands(model, fields)[name], stdout=write, code=CLOSED_PIPE)) == []
+        assert said(hpa(*commands(small_model, fields)[name], stdout=write, code=CLOSED_PIPE)) == []
     finally:
         os.close(write)
 

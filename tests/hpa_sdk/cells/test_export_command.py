@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 from hpa_sdk.cells.cells_file import read_cells
 from hpa_sdk.cli import main
 from hpa_sdk.models.onnx_file import file_sha256
-from tests.starter import FIELDS, STARTER
+from tests.conftest import STARTER
+from tests.starter import FIELDS
 
 pytestmark = pytest.mark.slow
 

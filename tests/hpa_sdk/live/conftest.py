@@ -13,9 +13,9 @@ from tests.hpa_sdk.workstation.watching import make_station
 
 
 @pytest.fixture
-def station(tmp_path: Path, model: Path) -> Station:
-    """A station of fields of four files, with empty folders."""
-    return make_station(tmp_path, model)
+def station(tmp_path: Path, small_model: Path) -> Station:
+    """A station of fields of four files, with empty folders, and a model that gives noise some labels."""
+    return make_station(tmp_path, small_model)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hpa_sdk import Predictor
 from hpa_sdk.models.packaged_models import built_in_catalogue, verify_packaged
-from tests.starter import FIELDS, STARTER, needs_starter
+from tests.conftest import STARTER
+from tests.starter import FIELDS, needs_starter
 
 LARGEST = 4_000_000
 

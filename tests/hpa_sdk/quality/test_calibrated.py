@@ -44,9 +44,9 @@ def test_a_given_threshold_counts_for_calibrated_ones(calibrated_model: Path) ->
     assert predictor.thresholds.tolist() == pytest.approx([0.4] * 28)
 
 
-def test_a_card_without_calibration_is_refused(model: Path) -> None:
+def test_a_card_without_calibration_is_refused(small_model: Path) -> None:
     with pytest.raises(SettingError, match="no calibration"):
-        Predictor.load(model, device="cpu", calibrated=True)
+        Predictor.load(small_model, device="cpu", calibrated=True)
 
 
 def test_a_resumed_run_does_not_mix_them(calibrated_model: Path, fields: list[Sample], tmp_path: Path) -> None:

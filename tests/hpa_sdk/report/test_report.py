@@ -34,9 +34,9 @@ def hpa(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["report", *map(str, arguments)], catch_exceptions=False)
 
 
-def test_predict_and_report_are_two_commands(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+def test_predict_and_report_are_two_commands(small_model: Path, fields: list[Sample], tmp_path: Path) -> None:
     folder, results, page = fields[0].files[0].parent, tmp_path / "Zellen ö.csv", tmp_path / "report.html"
-    asked = ["predict", str(model), str(folder), "-o", str(results), "--device", "cpu", "--threshold", "0.4"]
+    asked = ["predict", str(small_model), str(folder), "-o", str(results), "--device", "cpu", "--threshold", "0.4"]
     assert CliRunner().invoke(main, asked).exit_code == 0
     result = hpa(results, "-o", page)
     assert (result.exit_code, result.stdout) == (0, "")

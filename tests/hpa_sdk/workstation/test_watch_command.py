@@ -54,19 +54,19 @@ def test_it_ends_on_request_and_resumes_where_it_stopped(tmp_path: Path, model: 
     ledger.close()
 
 
-def test_model_and_folder_suffice_a_second_watch_is_refused(tmp_path: Path, model: Path) -> None:
+def test_model_and_folder_suffice_a_second_watch_is_refused(tmp_path: Path, small_model: Path) -> None:
     folder = tmp_path / "Bilder ö"
     make_field(folder / "below", "a", np.random.default_rng(1), dtype=np.uint16)
-    with watch(model, folder, "--white", 4095, "-r", "--threshold", "0", "--device", "cpu") as process:
+    with watch(small_model, folder, "--white", 4095, "-r", "--threshold", "0", "--device", "cpu") as process:
         wait_until((folder / "below" / "a.json").exists, 60)
-        second = CliRunner().invoke(main, ["watch", str(model), str(folder)])
+        second = CliRunner().invoke(main, ["watch", str(small_model), str(folder)])
         assert second.exit_code == 2
         assert f"process {process.pid} on" in second.stderr
     wait_until(lambda: rows(folder))
     (row,) = rows(folder)
     assert (row["id"], row["error"], len(row["indices"].split())) == ("below/a", "", 28)
     # Killed, as above: the next one starts all the same, and has nothing to do.
-    with watch(model, folder, "-r") as process:
+    with watch(small_model, folder, "-r") as process:
         assert process.stderr is not None
         assert "Watching" in "".join(process.stderr.readline() for _ in range(2))
 
