@@ -7,8 +7,10 @@ from pathlib import Path
 
 from hpa_sdk.errors import OutputError, SettingError
 
-# What Windows refuses in a name, and a folder of the parent.
-_UNSAFE = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]|^\.{1,2}$|[ .]$')
+# What Windows refuses in a name or as one, and a folder of the parent.
+_UNSAFE = re.compile(
+    r'[<>:"|?*\\\x00-\x1f\x7f]|^\.{1,2}$|[ .]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)', re.IGNORECASE
+)
 
 
 class FieldFiles:

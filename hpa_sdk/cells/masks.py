@@ -29,6 +29,9 @@ ENDINGS = (
 """What may stand behind the id in the name of a mask: of HPA-Cell-Segmentation (``_cellmask``), cellpose
 (``_cp_masks``) and others. A name that is the id alone counts if no other does."""
 
+# The output prefix of HPA-Cell-Segmentation is often an id with an underscore.
+_AFTER_PREFIX = tuple(f"_{ending}" for ending in ENDINGS)
+
 EXTENSIONS = (".ome.zarr", ".zarr", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".png")
 """The formats of masks."""
 
@@ -85,8 +88,8 @@ class MaskFolder:
         """
         place, _, name = id.rpartition("/")
         names = self._names_in(self._folder / place) if ".." not in place.split("/") else {}
-        for ending in (ENDINGS, ("",)):
-            found = sorted({path for one in ending for path in names.get(name + one, ())})
+        for endings in ((*ENDINGS, *_AFTER_PREFIX), ("",)):
+            found = sorted({path for ending in endings for path in names.get(name + ending, ())})
             if len(found) == 1:
                 return found[0]
             if found:

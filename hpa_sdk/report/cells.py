@@ -119,14 +119,24 @@ def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Pat
         )
 
 
-def cells_content(cells: Mapping[str, FieldCells], id: str) -> dict[str, Any]:  # noqa: A002 - the field's own word
-    """Return what the page shows of the cells of a field: ``cells``, their ``counts`` and ``shares``."""
-    own = cells.get(id)
+def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Return what the page shows of the cells of a field: ``cells``, their ``counts`` and ``shares``.
+
+    Parameters
+    ----------
+    cells : mapping of str to FieldCells
+        The cells of fields, by the id of the field.
+    result : Result
+        The field.
+    size : tuple of int or None
+        Width and height of its picture, at full size. Outlines that lie outside it are not shown, and a note says so.
+    """
+    own = cells.get(result.id)
     if own is None or not own.cells:
         return {}
     summary = own.summary
     indices = {name: at for at, name in enumerate(own.result.label_scheme.names)}
-    return {
+    content = {
         "cells": own.cells,
         "counts": [summary.cells, summary.border_cells, summary.failed],
         "shares": [
@@ -141,6 +151,15 @@ def cells_content(cells: Mapping[str, FieldCells], id: str) -> dict[str, Any]:  
             for one in summary.labels
         ],
     }
+    if size is not None and not _are_inside(own.cells, size):
+        content["cells"] = [{**cell, "o": []} for cell in own.cells]
+        content["notes"] = (*result.notes, "the outlines of the cells lie outside this picture, and are not shown")
+    return content
+
+
+def _are_inside(cells: Sequence[dict[str, Any]], size: tuple[int, int]) -> bool:
+    pieces = [piece for cell in cells for piece in cell["o"]]
+    return all(max(piece[at::2]) <= size[at] for piece in pieces for at in range(2))
 
 
 def colours_of(scheme: LabelScheme) -> list[str]:

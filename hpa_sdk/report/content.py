@@ -70,7 +70,7 @@ def page_content(
         "provenance": provenance,
         "cell_colours": colours_of(scheme) if cells else None,
         "fields": [
-            _field(field, picture, thresholds) | _picture(picture) | cells_content(cells or {}, field.result.id)
+            _field(field, picture, thresholds) | _picture(picture) | _cells(field, picture, cells or {})
             for field, picture in zip(fields, pictures, strict=True)
         ],
     }
@@ -106,6 +106,11 @@ def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[
         "device": result.device,
     }
     return {name: value for name, value in record.items() if value not in (None, "", ())}
+
+
+def _cells(field: Field, picture: Picture | Failure, cells: Mapping[str, FieldCells]) -> dict[str, Any]:
+    size = None if isinstance(picture, Failure) else (picture.full_width, picture.full_height)
+    return cells_content(cells, field.result, size)
 
 
 def _picture(picture: Picture | Failure) -> dict[str, Any]:

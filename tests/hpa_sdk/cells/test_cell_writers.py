@@ -120,6 +120,7 @@ def test_a_class_with_the_name_of_a_column_is_refused(tmp_path: Path) -> None:
     assert found.result.scheme == "own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_memory_does_not_grow_with_the_fields(tmp_path: Path, form: str) -> None:
     answers = answers_of(discs(30))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,8 @@ def test_fields_never_share_a_file(tmp_path: Path) -> None:
         with pytest.raises(SettingError, match="would have one file"):
             files.path(other, ".x")
     assert files.path("../../up", ".x").resolve().is_relative_to(tmp_path)
+    for name in ("nul", "Aux.1", "what?", "a:b", "end."):
+        assert not re.fullmatch(r"(nul|aux)(\..*)?|.*[?:].*|.*\.", files.path(name, "").name, re.IGNORECASE)
     (tmp_path / "c").write_text("a file", "utf-8")
     with pytest.raises(OutputError, match="folder can't be made"):
         files.path("c/d", ".x")

@@ -49,6 +49,7 @@ def _write(path: Path, labels: npt.NDArray[Any]) -> None:
         ("a.png", np.uint8, 1),
         ("a_cellmask.png", np.uint8, 4),
         ("a_cp_masks.png", np.uint16, 1000),
+        ("a__cellmask.png", np.uint16, 1),
         ("a_mask.tif", np.uint16, 3),
         ("a_cells.tif", np.int32, 70_000),
         ("a.TIFF", np.float32, 3),

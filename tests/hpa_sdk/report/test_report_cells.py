@@ -105,6 +105,16 @@ def test_cells_are_shown_with_the_results_of_fields(
     assert str(cells) in content["provenance"]["cells"]
 
 
+def test_outlines_outside_their_picture_are_not_shown(fields: list[Sample], tmp_path: Path) -> None:
+    wide = answers_of(grid(side=96, cells=3, gap=4), id="field-0", files=fields[0].files)
+    _write(tmp_path / "cells.csv", [wide, *_answers(fields)[1:]])
+    make_report(Sources(results=tmp_path / "cells.csv"), page=tmp_path / "report.html")
+    first, second, *_ = content_of(tmp_path / "report.html")["fields"]
+    assert {len(cell["o"]) for cell in first["cells"]} == {0}
+    assert any("lie outside this picture" in note for note in first["notes"])
+    assert {len(cell["o"]) for cell in second["cells"]} == {1}
+
+
 def test_cells_that_do_not_belong_to_the_results_are_refused(
     model: Path, fields: list[Sample], cells: Path, tmp_path: Path
 ) -> None:
