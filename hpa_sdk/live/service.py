@@ -18,6 +18,7 @@ from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.records import Model, Status
 from hpa_sdk.live.result_view import ResultCounts, ResultView, Row
+from hpa_sdk.live.review_desk import ReviewDesk
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
@@ -65,6 +66,11 @@ class Service:
         Whether this process watches the station's folder.
     notices : sequence of Notice
         The last warnings of this process.
+
+    Attributes
+    ----------
+    desk : ReviewDesk
+        Handles the reviews of the results.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
+        self.desk = ReviewDesk(store, view)
         card = predictor.card
         self._model = Model(
             name=card.name,

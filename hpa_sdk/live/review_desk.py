@@ -1,0 +1,191 @@
+"""Handles the reviews of the page: which fields to offer, what people said, and how good each model is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hpa_sdk.live.answered_files import ChangedError
+from hpa_sdk.live.result_view import ResultView, Row
+from hpa_sdk.live.review_records import FiguresOfModel, ReviewRequest, WithdrawalRequest
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.consensus import SettledField, settle
+from hpa_sdk.review.figures import judge_models
+from hpa_sdk.review.log import Entry, ReviewLog, standing
+from hpa_sdk.review.queue import Candidate, Offer, offers
+from hpa_sdk.review.record import Review, ReviewError, now, reviewer_name
+
+_ROWS_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class _Reviews:
+    """The reviews up to a number, and what follows from them."""
+
+    number: int
+    reviews: list[Review]
+    standing: list[Review]
+    fields: list[SettledField]
+
+
+class ReviewDesk:
+    """The reviews of one store. For any thread; every method may wait for the disk.
+
+    Parameters
+    ----------
+    store : ResultStore
+        The results, in whose ledger reviews are stored.
+    view : ResultView
+        Reads the results.
+    """
+
+    def __init__(self, store: ResultStore, view: ResultView) -> None:
+        self._store = store
+        self._view = view
+        self._log = ReviewLog(store.ledger)
+        self._lock = threading.Lock()
+        self._candidates: dict[str, Candidate] = {}
+        self._seen = 0
+        self._reviews = _Reviews(0, [], [], [])
+        self._figures: tuple[tuple[int, int], list[FiguresOfModel]] | None = None
+
+    def add(self, asked: ReviewRequest) -> Entry:
+        """Store a review of a result as it is now.
+
+        Raises
+        ------
+        ReviewError
+            The review can't be used.
+        ChangedError
+            The field was answered again since it was shown to the person.
+        """
+        if (known := self._log.get(asked.id)) is not None:
+            # The response to the first request was lost; the field may have been answered again since.
+            return self._log.add(self._review(asked, known.review.result))
+        row = self._view.get(asked.field)
+        if row is None:
+            raise ReviewError("there is no such field any more", where=asked.field, remedy="Review another one.")
+        if (row.store, row.number) != (asked.store, asked.number):
+            raise ChangedError(
+                "this field was answered again since it was shown, and the review is of the earlier answer",
+                where=asked.field,
+                remedy="Look at the present answer, and review that.",
+            )
+        return self._log.add(self._review(asked, row.result))
+
+    def withdraw(self, asked: WithdrawalRequest) -> Entry:
+        """Withdraw a review.
+
+        Raises
+        ------
+        ReviewError
+            There is no such review, or it is of another person.
+        """
+        known = self._log.get(asked.withdraws)
+        if known is None:
+            raise ReviewError("there is no such review", where=asked.withdraws, remedy="Load the page again.")
+        return self._log.add(
+            Review(
+                id=asked.id,
+                verdict="withdrawn",
+                reviewer=asked.reviewer,
+                time=now(),
+                result=known.review.result,
+                withdraws=asked.withdraws,
+            )
+        )
+
+    def after(self, number: int, count: int) -> list[Entry]:
+        """Return the entries after a number, oldest first."""
+        return self._log.after(number, count)
+
+    def of_field(self, field: str) -> list[Entry]:
+        """Return the entries about a field, oldest first."""
+        return self._log.of_field(field)
+
+    def newest(self) -> int:
+        """Return the number of the newest entry."""
+        return self._log.newest()
+
+    def offer(self, reviewer: str, count: int) -> list[tuple[Offer, Row]]:
+        """Return the next fields that a person should review, in order, with their present results."""
+        name = reviewer_name(reviewer)
+        with self._lock:
+            self._read_new()
+            known, candidates = self._reviews, dict(self._candidates)
+        own = {review.field for review in known.standing if review.reviewer == name}
+        queue = offers(
+            candidates,
+            own=own,
+            others={review.field for review in known.standing},
+            disputed={field.field for field in known.fields if field.state == "contradictory"},
+            done=len(own),
+        )
+        found: list[tuple[Offer, Row]] = []
+        for offer in queue:
+            row = self._view.get(offer.field)
+            if row is not None and row.result.error is None:  # it may be gone since
+                found.append((offer, row))
+            if len(found) == count:
+                break
+        return found
+
+    def figures(self) -> list[FiguresOfModel]:
+        """Return the figures of each model on the reviewed fields, and on those of the random share alone."""
+        with self._lock:
+            self._read_new()
+            state = self._reviews.number, self._seen
+            if self._figures is None or self._figures[0] != state:
+                self._figures = state, list(self._judged(self._reviews.fields))
+            return self._figures[1]
+
+    def _judged(self, fields: list[SettledField]) -> Iterator[FiguresOfModel]:
+        scheme = self._store.scheme
+        own = [field for field in fields if field.result.label_scheme == scheme]
+        rows = (self._view.get(field.field) for field in own)
+        results: list[Result] = [row.result for row in rows if row is not None]
+        drawn = {
+            one.model: one
+            for one in judge_models([field for field in own if field.is_random], results, len(scheme), resamples=0)
+        }
+        for one in judge_models(own, results, len(scheme), resamples=0):
+            share = drawn.get(one.model)
+            yield FiguresOfModel(
+                model=one.model,
+                reviewed=one.reviewed,
+                right=one.right,
+                micro_f1=one.micro_f1.value,
+                macro_f1=one.macro_f1.value,
+                random_reviewed=share.reviewed if share else 0,
+                random_right=share.right if share else 0,
+                random_micro_f1=share.micro_f1.value if share else None,
+            )
+
+    def _read_new(self) -> None:
+        while rows := self._view.after(self._seen, _ROWS_AT_ONCE):
+            for row in rows:
+                self._add_candidate(row)
+            self._seen = rows[-1].number
+        if entries := self._log.after(self._reviews.number):
+            reviews = [*self._reviews.reviews, *(entry.review for entry in entries)]
+            self._reviews = _Reviews(entries[-1].number, reviews, standing(reviews), settle(reviews))
+
+    def _add_candidate(self, row: Row) -> None:
+        candidate = Candidate.of(row.number, row.result)
+        if candidate is None:
+            self._candidates.pop(row.result.id, None)
+        else:
+            self._candidates[row.result.id] = candidate
+
+    @staticmethod
+    def _review(asked: ReviewRequest, result: Result) -> Review:
+        return Review(
+            id=asked.id,
+            verdict=asked.verdict,
+            labels=result.indices if asked.verdict == "right" else tuple(asked.labels),
+            reviewer=asked.reviewer,
+            time=now(),
+            result=result,
+        )

@@ -1,0 +1,43 @@
+// How good each model is on the reviewed fields.
+
+import { ask } from "./api.js";
+import { byId, make } from "./dom.js";
+
+const REST = 500; // milliseconds, however fast people review
+
+let timer = null;
+
+// The number of the newest review, from which to follow.
+export async function showFigures(nameOf) {
+  const { models, newest } = await ask("/review-figures");
+  byId("figures-panel").hidden = models.length === 0;
+  const heads = ["Model", "Fields", "Right", "F1"].map((text) => make("th", { scope: "col" }, text));
+  const rows = models.flatMap((one) => [
+    figuresRow(nameOf(one.model), one.model, one.reviewed, one.right, one.micro_f1),
+    figuresRow("random share", "", one.random_reviewed, one.random_right, one.random_micro_f1),
+  ]);
+  const caption = make("caption", { className: "unseen" }, "Reviewed fields of each model: number, share that is right, micro F1");
+  byId("figures").replaceChildren(
+    make("table", { className: "figures" }, caption, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)),
+  );
+  return newest;
+}
+
+export function refreshFigures(nameOf) {
+  timer ??= setTimeout(() => {
+    timer = null;
+    showFigures(nameOf).catch(() => {}); // the connection says so
+  }, REST);
+}
+
+function figuresRow(name, title, fields, right, f1) {
+  const share = fields ? `${Math.round((100 * right) / fields)} %` : "–";
+  return make(
+    "tr",
+    { className: title ? "" : "soft" },
+    make("th", { scope: "row", title }, name),
+    make("td", { className: "number" }, fields.toLocaleString()),
+    make("td", { className: "number" }, share),
+    make("td", { className: "number" }, f1 === null ? "–" : f1.toFixed(2)),
+  );
+}
