@@ -172,6 +172,10 @@ class Ledger(SqliteFile):
         """Return the ids of all results that have no file of their own yet."""
         return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
 
+    def answered_ids(self) -> list[str]:
+        """Return the ids of all results that did not fail."""
+        return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT failed")]
+
     def set_has_file(self, number: int) -> None:
         """Record that a result has its file."""
         self.rows("UPDATE results SET has_file = 1 WHERE number = ?", number)

@@ -23,6 +23,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 LONGEST_NAME = 200
 """Largest number of characters of a reviewer's name."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -116,14 +117,14 @@ class Review:
 
 
 def reviewer_name(text: str) -> str:
-    """Return a reviewer's name without surrounding spaces, in the one form that Unicode has for it (NFC).
+    """Return a reviewer's name as one line, without further spaces, in the one form that Unicode has for it (NFC).
 
     Raises
     ------
     ReviewError
         It is empty or too long.
     """
-    name = unicodedata.normalize("NFC", escaped(text).strip())
+    name = " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFC", escaped(text))).split())
     if not 0 < len(name) <= LONGEST_NAME:
         raise ReviewError(
             f"the reviewer's name has {len(name):,} characters", remedy=f"Give a name of 1 to {LONGEST_NAME}."

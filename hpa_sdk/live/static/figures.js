@@ -11,10 +11,11 @@ let timer = null;
 export async function showFigures(nameOf) {
   const { models, newest } = await ask("/review-figures");
   byId("figures-panel").hidden = models.length === 0;
-  const heads = ["Model", "Fields", "Right", "F1"].map((text) => make("th", { scope: "col" }, text));
+  const heads = ["Fields", "Number", "Right", "F1"].map((text) => make("th", { scope: "col" }, text));
   const rows = models.flatMap((one) => [
-    figuresRow(nameOf(one.model), one.model, one.reviewed, one.right, one.micro_f1),
-    figuresRow("random share", "", one.random_reviewed, one.random_right, one.random_micro_f1),
+    make("tr", {}, make("th", { scope: "rowgroup", colSpan: 4, className: "model", title: one.model }, nameOf(one.model))),
+    figuresRow("all", one.reviewed, one.right, one.micro_f1),
+    figuresRow("random", one.random_reviewed, one.random_right, one.random_micro_f1),
   ]);
   const caption = make("caption", { className: "unseen" }, "Reviewed fields of each model: number, share that is right, micro F1");
   byId("figures").replaceChildren(
@@ -30,12 +31,12 @@ export function refreshFigures(nameOf) {
   }, REST);
 }
 
-function figuresRow(name, title, fields, right, f1) {
+function figuresRow(name, fields, right, f1) {
   const share = fields ? `${Math.round((100 * right) / fields)} %` : "–";
   return make(
     "tr",
-    { className: title ? "" : "soft" },
-    make("th", { scope: "row", title }, name),
+    {},
+    make("th", { scope: "row" }, name),
     make("td", { className: "number" }, fields.toLocaleString()),
     make("td", { className: "number" }, share),
     make("td", { className: "number" }, f1 === null ? "–" : f1.toFixed(2)),

@@ -80,7 +80,7 @@ export class Review {
       dialog.addEventListener(
         "close",
         () => {
-          const name = byId("reviewer-name").value.trim();
+          const name = oneLine(byId("reviewer-name").value);
           const saved = dialog.returnValue === "save" && name !== "";
           if (saved && name !== this.name) {
             this.name = name;
@@ -253,5 +253,8 @@ export class Review {
     this.fail(problem);
   }
 }
+
+// As the server stores it.
+const oneLine = (name) => name.normalize("NFC").replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, " ").trim();
 
 const same = (one, other) => one.size === other.size && [...one].every((value) => other.has(value));
