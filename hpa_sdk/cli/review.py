@@ -12,14 +12,14 @@ import msgspec
 
 from hpa_sdk.cli.log_options import add_log_options
 from hpa_sdk.cli.review_text import status_lines
-from hpa_sdk.errors import OutputError, TableError, count_of
+from hpa_sdk.errors import HpaError, OutputError, TableError, count_of
 from hpa_sdk.report.checked_planes import OTHER, read_checked
 from hpa_sdk.report.finder import PlaneFinder, SearchPaths
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.export import ReadPlanes, export
-from hpa_sdk.review.log import ReviewLog
-from hpa_sdk.review.record import ReviewError
+from hpa_sdk.review.log import Entry, ReviewLog
+from hpa_sdk.review.record import Review, ReviewError
 from hpa_sdk.review.summary import read_reviewed, summarise
 from hpa_sdk.review.tables import read_reviews
 from hpa_sdk.workstation.station import read_station
@@ -94,29 +94,35 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
         for file in files:
             for one in read_reviews(file):
                 before = log.newest()
-                try:
-                    if isinstance(one, TableError):
-                        raise one
-                    if one.result.label_scheme != opened.scheme and opened.count():
-                        raise ReviewError(
-                            f"it is of the label scheme {one.result.scheme}, and the results here are of"
-                            f" {opened.scheme.name}",
-                            where=f"review of {one.field}",
-                            remedy="Import it into the store of its own model.",
-                        )
-                    entry = log.add(one)
-                except (TableError, ReviewError) as error:
+                outcome = _added(one, log, opened)
+                if isinstance(outcome, HpaError):
                     failed += 1
-                    click.echo(str(error), err=True)
+                    click.echo(str(outcome), err=True)
                     continue
-                added += entry.number > before
-                known += entry.number <= before
-                unknown += opened.get(one.field) is None
+                added += outcome.number > before
+                known += outcome.number <= before
+                unknown += opened.get(outcome.review.field) is None
     click.echo(f"{count_of(added, 'review')} added, {known:,} known already, {failed:,} can't be used", err=True)
     if unknown:
         click.echo(f"{count_of(unknown, 'review')} of fields that have no result in {store}", err=True)
     if failed:
         click.get_current_context().exit(1)
+
+
+def _added(one: Review | TableError, log: ReviewLog, store: ResultStore) -> Entry | HpaError:
+    """Add a review, and return its entry, or why it is not added."""
+    if isinstance(one, TableError):
+        return one
+    if one.result.label_scheme != store.scheme and store.count():
+        return ReviewError(
+            f"it is of the label scheme {one.result.scheme}, and the results here are of {store.scheme.name}",
+            where=f"review of {one.field}",
+            remedy="Import it into the store of its own model.",
+        )
+    try:
+        return log.add(one)
+    except ReviewError as error:
+        return error
 
 
 @contextmanager
