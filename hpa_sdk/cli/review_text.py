@@ -23,7 +23,7 @@ def status_lines(summary: Summary) -> Iterator[str]:
         yield f"{count_of(count, 'field')} of the label scheme {scheme}, in no figure below"
     yield ""
     yield from _figures("All reviewed fields", summary.all, summary.names)
-    share = f"Random share alone, {summary.random.fields:,} of {summary.random_share:,} fields reviewed"
+    share = f"Random share alone, which has {count_of(summary.random_share, 'field')} in this store"
     yield from _figures(share, summary.random, summary.names)
     for pair in summary.agreement:
         yield f"{pair.people[0]} and {pair.people[1]}: the same labels on {pair.same:,} of {pair.fields:,} fields"
@@ -43,7 +43,7 @@ def _model(model: ModelFigures, names: tuple[str, ...]) -> Iterator[str]:
     yield f"  model {model.model[:12] or 'unknown'}: {model.right:,} of {model.reviewed:,} fields right"
     if model.judged < model.reviewed:
         only = model.reviewed - model.judged
-        yield f"    {count_of(only, 'field')} wrong without right labels: in no F1, which is too high by that"
+        yield f"    {count_of(only, 'field')} wrong, and nobody named the right labels: not in F1, so F1 is too high"
     few = f", on {count_of(model.judged, 'field')} only" if model.judged < _FEW else ""
     yield f"    micro F1 {_estimate(model.micro_f1)}, macro F1 {_estimate(model.macro_f1)}{few}"
     if model.classes:
