@@ -18,7 +18,7 @@ from hpa_sdk.report.finder import PlaneFinder, SearchPaths
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.export import ReadPlanes, export
-from hpa_sdk.review.log import Entry, ReviewLog
+from hpa_sdk.review.log import Entry, ReviewLog, add_review
 from hpa_sdk.review.record import Review, ReviewError
 from hpa_sdk.review.summary import read_reviewed, summarise
 from hpa_sdk.review.tables import read_reviews
@@ -94,7 +94,7 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
         for file in files:
             for one in read_reviews(file):
                 before = log.newest()
-                outcome = _added(one, log, opened)
+                outcome = _added(one, opened)
                 if isinstance(outcome, HpaError):
                     failed += 1
                     click.echo(str(outcome), err=True)
@@ -109,18 +109,12 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
         click.get_current_context().exit(1)
 
 
-def _added(one: Review | TableError, log: ReviewLog, store: ResultStore) -> Entry | HpaError:
+def _added(one: Review | TableError, store: ResultStore) -> Entry | HpaError:
     """Add a review, and return its entry, or why it is not added."""
     if isinstance(one, TableError):
         return one
-    if one.result.label_scheme != store.scheme and store.count():
-        return ReviewError(
-            f"it is of the label scheme {one.result.scheme}, and the results here are of {store.scheme.name}",
-            where=f"review of {one.field}",
-            remedy="Import it into the store of its own model.",
-        )
     try:
-        return log.add(one)
+        return add_review(store, one)
     except ReviewError as error:
         return error
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.record import Review, ReviewError
 
 _log = logging.getLogger("hpa_sdk")
@@ -96,6 +97,25 @@ class ReviewLog:
             except msgspec.DecodeError as error:
                 _log.warning("%s: the review %s is damaged and does not count (%s)", self._ledger.path, name, error)
         return entries
+
+
+def add_review(store: ResultStore, review: Review) -> Entry:
+    """Add a review that was given elsewhere to a store.
+
+    Raises
+    ------
+    ReviewError
+        As for `ReviewLog.add`, or the results in the store are of another label scheme.
+    OutputError
+        The ledger can't be written.
+    """
+    if review.result.label_scheme != store.scheme and store.count():
+        raise ReviewError(
+            f"it is of the label scheme {review.result.scheme}, and the results here are of {store.scheme.name}",
+            where=f"review of {review.field}",
+            remedy="Name the store of its own model.",
+        )
+    return ReviewLog(store.ledger).add(review)
 
 
 def standing(reviews: Iterable[Review]) -> list[Review]:
