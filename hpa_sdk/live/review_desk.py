@@ -119,7 +119,8 @@ class ReviewDesk:
         queue = offers(
             candidates,
             own=own,
-            others={review.field for review in known.standing},
+            # Where nobody knew the labels, another person may.
+            others={field.field for field in known.fields if field.state not in {"unsure", "wrong"}},
             disputed={field.field for field in known.fields if field.state == "contradictory"},
             done=len(own),
         )

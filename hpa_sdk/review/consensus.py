@@ -49,8 +49,9 @@ class SettledField:
 
     @property
     def result(self) -> Result:
-        """The newest result that was reviewed."""
-        return self.reviews[-1].result
+        """The newest result that was reviewed, of those that say most about their files."""
+        results = [review.result for review in reversed(self.reviews)]
+        return max(results, key=lambda result: (bool(result.stamps), bool(result.files)))
 
 
 def settle(reviews: Iterable[Review]) -> list[SettledField]:

@@ -90,8 +90,9 @@ def offers(
     candidates : mapping of str to Candidate
         All fields with an answer.
     own, others : collection of str
-        The fields that this person has reviewed, and those that anybody has. Fields outside the random share are
-        reviewed once, unless people disagree; those of the share by everyone, which shows how far people agree.
+        The fields that this person has reviewed, and those of which anybody has named the labels, or said that they
+        are of no use. Fields outside the random share are decided once, unless people disagree; those of the share by
+        everyone, which shows how far people agree.
     disputed : collection of str
         The fields on which people contradict each other.
     done : int

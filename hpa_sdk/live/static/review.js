@@ -18,6 +18,7 @@ const MOVES = [
   ["ArrowLeft", "previous", "Previous", "←"],
   ["ArrowRight", "next", "Next", "→"],
 ];
+const DECIDED = new Set(["right", "labels", "bad"]); // another person need not be asked
 const STARTLE = 1000; // milliseconds in which keys do nothing after an answer changed under the person's eyes
 
 export class Review {
@@ -209,7 +210,7 @@ export class Review {
   // A review of anybody arrived.
   arrived(entry) {
     if (!this.on) return;
-    if (entry.reviewer !== this.name && entry.verdict !== "withdrawn") this.queue.reviewedByOther(entry.result.id);
+    if (entry.reviewer !== this.name && DECIDED.has(entry.verdict)) this.queue.reviewedByOther(entry.result.id);
     if (entry.result.id === this.result?.id && !this.entries.some((one) => one.id === entry.id)) {
       this.entries.push(entry);
       this.drawEntries();

@@ -85,9 +85,9 @@ def test_a_review_of_an_earlier_answer_is_refused(page_of_results: Page) -> None
     assert page.get("/reviews")["reviews"] == []
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_what_is_no_review_is_refused_with_a_reason(page_of_results: Page) -> None:
+    body = asked(results(page_of_results)[0])
+    for changes in (
         {"verdict": "perfect"},
         {"verdict": "labels", "labels": [28]},
         {"verdict": "labels", "labels": [-1]},
@@ -98,12 +98,10 @@ def test_a_review_of_an_earlier_answer_is_refused(page_of_results: Page) -> None
         {"id": "short"},
         {"id": "with space"},
         {"number": 2**70},
-    ],
-)
-def test_what_is_no_review_is_refused_with_a_reason(page_of_results: Page, changes: dict[str, Any]) -> None:
-    refused = page_of_results.client.post("/reviews", json=asked(results(page_of_results)[0]) | changes)
-    assert refused.status_code == 422
-    assert refused.json()["what"]
+    ):
+        refused = page_of_results.client.post("/reviews", json=body | changes)
+        assert refused.status_code == 422, changes
+        assert refused.json()["what"]
     assert page_of_results.get("/reviews")["reviews"] == []
 
 
@@ -123,6 +121,18 @@ def test_the_queue_offers_each_field_once_to_a_person(page_of_results: Page) -> 
     # Another person gets the fields of the random share only, so that agreement can be measured.
     others = page.get("/review-queue", reviewer="Bob", count=50)["fields"]
     assert sorted(one["result"]["id"] for one in others) == sorted(filter(in_random_share, seen))
+
+
+def test_what_nobody_could_decide_is_offered_to_others(page_of_results: Page) -> None:
+    page = page_of_results
+    first, second, third = (
+        one for one in page.get("/review-queue", reviewer="Anna", count=4)["fields"][:3] if not one["random"]
+    )
+    for offered, verdict in ((first, "unsure"), (second, "wrong"), (third, "right")):
+        page.client.post("/reviews", json=asked(offered["result"], verdict)).raise_for_status()
+    names = {one["result"]["id"] for one in page.get("/review-queue", reviewer="Bob", count=50)["fields"]}
+    assert {first["result"]["id"], second["result"]["id"]} <= names
+    assert third["result"]["id"] not in names
 
 
 def test_reviews_survive_a_restart_and_are_sent_as_events(station: Station) -> None:
