@@ -125,6 +125,20 @@ def test_a_damaged_review_affects_no_other(tmp_path: Path, caplog: pytest.LogCap
     assert "is damaged and does not count" in caplog.text
 
 
+def test_a_review_waits_for_the_disk(tmp_path: Path) -> None:
+    with store_of(tmp_path) as store:
+        with store.ledger.transaction(durable=True):
+            assert store.ledger.rows("PRAGMA synchronous") == [(2,)]  # FULL: a power failure does not lose it
+        assert store.ledger.rows("PRAGMA synchronous") == [(1,)]  # NORMAL: results can be made again
+        seen: list[object] = []
+        store.ledger.rows("CREATE TEMP TRIGGER watch AFTER INSERT ON reviews BEGIN SELECT seen(); END")
+        store.ledger._database.create_function(
+            "seen", 0, lambda: seen.append(store.ledger.rows("PRAGMA synchronous")[0][0])
+        )
+        ReviewLog(store.ledger).add(review_of(result_of("a")))
+    assert seen == [2]
+
+
 def test_several_people_at_once_lose_nothing(tmp_path: Path) -> None:
     def review(person: str) -> None:
         with ResultStore(tmp_path) as store:

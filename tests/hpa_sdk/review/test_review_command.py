@@ -12,10 +12,13 @@ from click.testing import CliRunner, Result
 
 from hpa_sdk.cli import main
 from hpa_sdk.fields.finding import find_samples
-from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.fields.reading import read_field, read_planes
+from hpa_sdk.labels import HPA_2018
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result as FieldResult
 from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.consensus import settle
+from hpa_sdk.review.export import ReadPlanes, export
 from hpa_sdk.review.log import ReviewLog
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import Review
@@ -111,6 +114,21 @@ def test_planes_that_are_gone_or_changed_are_reported(tmp_path: Path, answered: 
     assert list((tmp_path / "data").glob("f1*")) == []
     refused = run("export", tmp_path / "store", tmp_path / "data")
     assert (refused.exit_code, "is not empty" in refused.output) == (2, True)
+
+
+def test_a_file_that_changes_during_the_export_is_left_out(tmp_path: Path, answered: dict[str, FieldResult]) -> None:
+    def read(result: FieldResult) -> ReadPlanes:
+        (sample,) = (one for one in find_samples(tmp_path / "fields") if one.id == result.id)
+        found = read_field(sample)
+        if result.id == "f1":
+            make_field(tmp_path / "fields", "f1", RNG)
+        return ReadPlanes(found.planes, found.files)
+
+    fields = settle(review_of(answered[name], "labels", (1,)) for name in ("f0", "f1", "f2"))
+    done = export(tmp_path / "data", fields, [], scheme=HPA_2018, read=read)
+    assert done.left_out == {"planes can't be used: the file was changed while it was exported": ["f1"]}
+    assert [sample.id for sample in read_dataset(tmp_path / "data").samples] == ["f0", "f2"]
+    assert list((tmp_path / "data").glob("f1*")) == []
 
 
 def test_ids_that_are_no_file_names_are_mapped(tmp_path: Path, answered: dict[str, FieldResult]) -> None:
