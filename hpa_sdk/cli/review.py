@@ -18,7 +18,7 @@ from hpa_sdk.report.finder import PlaneFinder, SearchPaths
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.export import ReadPlanes, export
-from hpa_sdk.review.log import Entry, ReviewLog, add_review
+from hpa_sdk.review.log import Entry, ReviewLog, check_scheme
 from hpa_sdk.review.record import Review, ReviewError
 from hpa_sdk.review.summary import read_reviewed, summarise
 from hpa_sdk.review.tables import read_reviews
@@ -92,16 +92,23 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
     with _opened(store) as opened:
         log = ReviewLog(opened.ledger)
         for file in files:
+            newest = log.newest()
+            usable: list[Review] = []
+            refused: list[HpaError] = []
             for one in read_reviews(file):
-                before = log.newest()
-                outcome = _added(one, opened)
-                if isinstance(outcome, HpaError):
-                    failed += 1
-                    click.echo(str(outcome), err=True)
-                    continue
-                added += outcome.number > before
-                known += outcome.number <= before
-                unknown += opened.get(outcome.review.field) is None
+                error = one if isinstance(one, TableError) else _of_other_scheme(one, opened)
+                if error is not None:
+                    refused.append(error)
+                elif isinstance(one, Review):
+                    usable.append(one)
+            outcomes = log.add_all(usable)
+            entries = [one for one in outcomes if isinstance(one, Entry)]
+            refused += [one for one in outcomes if isinstance(one, HpaError)]
+            for refusal in refused:
+                click.echo(str(refusal), err=True)
+            new = len({entry.number for entry in entries if entry.number > newest})
+            added, known, failed = added + new, known + len(entries) - new, failed + len(refused)
+            unknown += sum(opened.get(entry.review.field) is None for entry in entries)
     click.echo(f"{count_of(added, 'review')} added, {known:,} known already, {failed:,} can't be used", err=True)
     if unknown:
         click.echo(f"{count_of(unknown, 'review')} of fields that have no result in {store}", err=True)
@@ -109,14 +116,12 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
         click.get_current_context().exit(1)
 
 
-def _added(one: Review | TableError, store: ResultStore) -> Entry | HpaError:
-    """Add a review, and return its entry, or why it is not added."""
-    if isinstance(one, TableError):
-        return one
+def _of_other_scheme(one: Review, store: ResultStore) -> ReviewError | None:
     try:
-        return add_review(store, one)
+        check_scheme(store, one)
     except ReviewError as error:
         return error
+    return None
 
 
 @contextmanager

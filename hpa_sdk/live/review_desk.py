@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.result_view import ResultView, Row
@@ -13,21 +12,11 @@ from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.consensus import SettledField, settle
 from hpa_sdk.review.figures import judge_models
-from hpa_sdk.review.log import Entry, ReviewLog, standing
+from hpa_sdk.review.log import Entry, ReviewLog
 from hpa_sdk.review.queue import Candidate, Offer, offers
 from hpa_sdk.review.record import Review, ReviewError, now, reviewer_name
 
 _ROWS_AT_ONCE = 500
-
-
-@dataclass(slots=True)
-class _Reviews:
-    """The reviews up to a number, and what follows from them."""
-
-    number: int
-    reviews: list[Review]
-    standing: list[Review]
-    fields: list[SettledField]
 
 
 class ReviewDesk:
@@ -48,7 +37,10 @@ class ReviewDesk:
         self._lock = threading.Lock()
         self._candidates: dict[str, Candidate] = {}
         self._seen = 0
-        self._reviews = _Reviews(0, [], [], [])
+        self._reviewed = 0
+        self._reviews: dict[str, list[Review]] = {}
+        self._fields: dict[str, list[SettledField]] = {}
+        self._results: dict[str, Row] = {}
         self._figures: tuple[tuple[int, int], list[FiguresOfModel]] | None = None
 
     def add(self, asked: ReviewRequest) -> Entry:
@@ -114,14 +106,14 @@ class ReviewDesk:
         name = reviewer_name(reviewer)
         with self._lock:
             self._read_new()
-            known, candidates = self._reviews, dict(self._candidates)
-        own = {review.field for review in known.standing if review.reviewer == name}
+            fields, candidates = self._all_fields(), dict(self._candidates)
+        own = {field.field for field in fields if any(review.reviewer == name for review in field.reviews)}
         queue = offers(
             candidates,
             own=own,
             # Where nobody knew the labels, another person may.
-            others={field.field for field in known.fields if field.state not in {"unsure", "wrong"}},
-            disputed={field.field for field in known.fields if field.state == "contradictory"},
+            others={field.field for field in fields if field.state not in {"unsure", "wrong"}},
+            disputed={field.field for field in fields if field.state == "contradictory"},
             done=len(own),
         )
         found: list[tuple[Offer, Row]] = []
@@ -137,16 +129,15 @@ class ReviewDesk:
         """Return the figures of each model on the reviewed fields, and on those of the random share alone."""
         with self._lock:
             self._read_new()
-            state = self._reviews.number, self._seen
+            state = self._reviewed, self._seen
             if self._figures is None or self._figures[0] != state:
-                self._figures = state, list(self._judged(self._reviews.fields))
+                self._figures = state, list(self._judged())
             return self._figures[1]
 
-    def _judged(self, fields: list[SettledField]) -> Iterator[FiguresOfModel]:
+    def _judged(self) -> Iterator[FiguresOfModel]:
         scheme = self._store.scheme
-        own = [field for field in fields if field.result.label_scheme == scheme]
-        rows = (self._view.get(field.field) for field in own)
-        results: list[Result] = [row.result for row in rows if row is not None]
+        own = [field for field in self._all_fields() if field.result.label_scheme == scheme]
+        results = [row.result for field in own if (row := self._present(field.field))]
         drawn = {
             one.model: one
             for one in judge_models([field for field in own if field.is_random], results, len(scheme), resamples=0)
@@ -169,9 +160,25 @@ class ReviewDesk:
             for row in rows:
                 self._add_candidate(row)
             self._seen = rows[-1].number
-        if entries := self._log.after(self._reviews.number):
-            reviews = [*self._reviews.reviews, *(entry.review for entry in entries)]
-            self._reviews = _Reviews(entries[-1].number, reviews, standing(reviews), settle(reviews))
+        changed = set()
+        for entry in self._log.after(self._reviewed):
+            self._reviews.setdefault(entry.review.field, []).append(entry.review)
+            changed.add(entry.review.field)
+            self._reviewed = entry.number
+        for field in changed:
+            self._fields[field] = settle(self._reviews[field])
+
+    def _all_fields(self) -> list[SettledField]:
+        return [field for settled in self._fields.values() for field in settled]
+
+    def _present(self, field: str) -> Row | None:
+        """Return the present result of a field, read again only if it has a new one."""
+        candidate, row = self._candidates.get(field), self._results.get(field)
+        if candidate is not None and (row is None or row.number != candidate.number):
+            row = self._view.get(field)
+            if row is not None:
+                self._results[field] = row
+        return None if candidate is None else row
 
     def _add_candidate(self, row: Row) -> None:
         candidate = Candidate.of(row.number, row.result)

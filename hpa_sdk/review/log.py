@@ -47,20 +47,19 @@ class ReviewLog:
         ReviewError
             It can't be used, another review has its id, or it withdraws what is not that person's review.
         """
-        review = review.checked()
         with self._ledger.transaction(durable=True):
-            if (known := self.get(review.id)) is not None:
-                return _same(known, review)
-            if review.verdict == "withdrawn":
-                if found := self._entries("WHERE withdraws = ?", review.withdraws):
-                    return found[0]
-                self._check_withdrawal(review)
-            self._ledger.rows(
-                "INSERT INTO reviews (id, field, withdraws, content) VALUES (?, ?, ?, ?)",
-                *(review.id, review.field, review.withdraws or None, review.to_json()),
-            )
-            number = int(self._ledger.rows("SELECT last_insert_rowid()")[0][0])
-        return Entry(number, review)
+            return self._add(review.checked())
+
+    def add_all(self, reviews: Iterable[Review]) -> list[Entry | ReviewError]:
+        """Add reviews with one wait for the disk, and return the entry of each, or why it is not added."""
+        outcomes: list[Entry | ReviewError] = []
+        with self._ledger.transaction(durable=True):
+            for review in reviews:
+                try:
+                    outcomes.append(self._add(review.checked()))
+                except ReviewError as error:
+                    outcomes.append(error)
+        return outcomes
 
     def get(self, name: str) -> Entry | None:
         """Return the review of an id."""
@@ -77,6 +76,19 @@ class ReviewLog:
     def newest(self) -> int:
         """Return the number of the newest entry; 0 if there is none."""
         return int(self._ledger.rows("SELECT coalesce(max(number), 0) FROM reviews")[0][0])
+
+    def _add(self, review: Review) -> Entry:
+        if (known := self.get(review.id)) is not None:
+            return _same(known, review)
+        if review.verdict == "withdrawn":
+            if found := self._entries("WHERE withdraws = ?", review.withdraws):
+                return found[0]
+            self._check_withdrawal(review)
+        self._ledger.rows(
+            "INSERT INTO reviews (id, field, withdraws, content) VALUES (?, ?, ?, ?)",
+            *(review.id, review.field, review.withdraws or None, review.to_json()),
+        )
+        return Entry(int(self._ledger.rows("SELECT last_insert_rowid()")[0][0]), review)
 
     def _check_withdrawal(self, review: Review) -> None:
         known = self.get(review.withdraws)
@@ -99,15 +111,13 @@ class ReviewLog:
         return entries
 
 
-def add_review(store: ResultStore, review: Review) -> Entry:
-    """Add a review that was given elsewhere to a store.
+def check_scheme(store: ResultStore, review: Review) -> None:
+    """Check that a review that was given elsewhere fits to the results of a store.
 
     Raises
     ------
     ReviewError
-        As for `ReviewLog.add`, or the results in the store are of another label scheme.
-    OutputError
-        The ledger can't be written.
+        They are of another label scheme.
     """
     if review.result.label_scheme != store.scheme and store.count():
         raise ReviewError(
@@ -115,7 +125,6 @@ def add_review(store: ResultStore, review: Review) -> Entry:
             where=f"review of {review.field}",
             remedy="Name the store of its own model.",
         )
-    return ReviewLog(store.ledger).add(review)
 
 
 def standing(reviews: Iterable[Review]) -> list[Review]:

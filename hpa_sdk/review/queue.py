@@ -13,6 +13,7 @@ from hpa_sdk.results.result import Result
 RANDOM_EVERY = 5
 """One in so many fields belongs to the random share, and so does every fifth field that is offered."""
 
+_SHARE = 1 / RANDOM_EVERY
 _NEAR = 0.2  # distance of a probability from its threshold
 _NEAR_TEXT, _WARNED, _RARE, _DISPUTED, _RANDOM = (
     "near a threshold",
@@ -28,6 +29,7 @@ class Candidate:
     """A field that can be reviewed: its number in the store, and what its order depends on."""
 
     number: int
+    position: float
     margin: float
     warned: bool
     labels: tuple[int, ...]
@@ -39,7 +41,7 @@ class Candidate:
             return None
         pairs = zip(result.probabilities, result.thresholds, strict=False)
         margin = min((abs(probability - threshold) for probability, threshold in pairs), default=1.0)
-        return cls(number, margin, bool(result.warnings), result.indices)
+        return cls(number, random_position(result.id), margin, bool(result.warnings), result.indices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def in_random_share(field: str) -> bool:
     Fields of the share are offered in random order and never because they teach much. So the reviewed fields of the
     share are a random sample of all fields, apart from those that people picked by hand.
     """
-    return random_position(field) < 1 / RANDOM_EVERY
+    return random_position(field) < _SHARE
 
 
 def offers(
@@ -103,17 +105,21 @@ def offers(
     Offer
         Until all fields are offered.
     """
-    open_fields = [field for field in candidates if field not in own]
-    shared = sorted(filter(in_random_share, open_fields), key=random_position)
+    shared: list[tuple[float, str]] = []
     counts = Counter(label for candidate in candidates.values() for label in candidate.labels)
+    most = max(counts.values(), default=1)
     teaching = []
-    for field in open_fields:
-        if not in_random_share(field) and (field in disputed or field not in others):
-            gain, reasons = _gain(candidates[field], counts, is_disputed=field in disputed)
-            teaching.append((-gain, random_position(field), Offer(field, reasons)))
+    for field, candidate in candidates.items():
+        if field in own:
+            continue
+        if candidate.position < _SHARE:
+            shared.append((candidate.position, field))
+        elif field in disputed or field not in others:
+            gain, reasons = _gain(candidate, counts, most, is_disputed=field in disputed)
+            teaching.append((-gain, candidate.position, Offer(field, reasons)))
     teaching.sort(key=lambda entry: entry[:2])
     taught = (offer for _, _, offer in teaching)
-    drawn = (Offer(field, (_RANDOM,), is_random=True) for field in shared)
+    drawn = (Offer(field, (_RANDOM,), is_random=True) for _, field in sorted(shared))
     for position in count(done + 1):
         first, second = (drawn, taught) if position % RANDOM_EVERY == 0 else (taught, drawn)
         offer = next(first, None) or next(second, None)
@@ -122,10 +128,9 @@ def offers(
         yield offer
 
 
-def _gain(candidate: Candidate, counts: Counter[int], *, is_disputed: bool) -> tuple[float, tuple[str, ...]]:
+def _gain(candidate: Candidate, counts: Counter[int], most: int, *, is_disputed: bool) -> tuple[float, tuple[str, ...]]:
     """Return how much a review may teach, 0 to 4.5, and why: a sum of four signs, in which disputes come first."""
     near = max(0.0, 1 - candidate.margin / _NEAR)
-    most = max(counts.values(), default=1)
     rare = 1 - min((counts[label] for label in candidate.labels), default=most) / most
     signs = (
         (2.0 * is_disputed, _DISPUTED, is_disputed),

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { byId, make } from "./dom.js";
 
-const REST = 500; // milliseconds, however fast people review
+const REST = 1500; // milliseconds, however fast people review
 
 let timer = null;
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
 from hpa_sdk.results.result import ResultError
-from hpa_sdk.review.queue import Candidate, in_random_share, offers
+from hpa_sdk.review.queue import Candidate, in_random_share, offers, random_position
 from tests.hpa_sdk.review.made_reviews import result_of
 
 NAMES = [f"field-{at}" for at in range(400)]
@@ -20,9 +21,14 @@ def candidate(**changes: object) -> Candidate:
     return found
 
 
+def placed(candidates: dict[str, Candidate]) -> dict[str, Candidate]:
+    """Give each candidate the place of its name."""
+    return {name: replace(one, position=random_position(name)) for name, one in candidates.items()}
+
+
 def queue(candidates: dict[str, Candidate], **known: object) -> list[tuple[str, bool]]:
     options = {"own": set(), "others": set(), "disputed": set(), "done": 0} | known
-    return [(offer.field, offer.is_random) for offer in offers(candidates, **options)]  # type: ignore[arg-type]
+    return [(offer.field, offer.is_random) for offer in offers(placed(candidates), **options)]  # type: ignore[arg-type]
 
 
 def test_disputes_come_first_then_near_warned_and_rare() -> None:
@@ -39,7 +45,7 @@ def test_disputes_come_first_then_near_warned_and_rare() -> None:
         close,
         *sorted({flagged, seldom}, key=[n for n, _ in found].index),
     ]
-    (first, *_) = offers(fields, own=set(), others=set(), disputed=set(), done=0)
+    (first, *_) = offers(placed(fields), own=set(), others=set(), disputed=set(), done=0)
     assert first.reasons == ("near a threshold",)
 
 
