@@ -11,7 +11,7 @@ let timer = null;
 export async function showFigures(nameOf) {
   const { models, newest } = await ask("/review-figures");
   byId("figures-panel").hidden = models.length === 0;
-  const heads = ["Fields", "Number", "Right", "F1"].map((text) => make("th", { scope: "col" }, text));
+  const heads = ["Fields", "Count", "Right", "F1"].map((text) => make("th", { scope: "col" }, text));
   const rows = models.flatMap((one) => [
     make("tr", {}, make("th", { scope: "rowgroup", colSpan: 4, className: "model", title: one.model }, nameOf(one.model))),
     figuresRow("all", one.reviewed, one.right, one.micro_f1),
