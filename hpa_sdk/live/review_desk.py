@@ -9,6 +9,7 @@ from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.result_view import ResultView, Row
 from hpa_sdk.live.review_records import FiguresOfModel, ReviewRequest, WithdrawalRequest
 from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.consensus import SettledField, settle
 from hpa_sdk.review.figures import judge_models
@@ -28,12 +29,20 @@ class ReviewDesk:
         The results, in whose ledger reviews are stored.
     view : ResultView
         Reads the results.
+
+    Raises
+    ------
+    OutputError
+        The ledger can't be opened.
     """
 
     def __init__(self, store: ResultStore, view: ResultView) -> None:
         self._store = store
         self._view = view
         self._log = ReviewLog(store.ledger)
+        # Readers need a connection of their own: that of the store is busy while files of results are written.
+        self._reader = Ledger(store.ledger.path)
+        self._read_log = ReviewLog(self._reader)
         self._lock = threading.Lock()
         self._candidates: dict[str, Candidate] = {}
         self._seen = 0
@@ -42,6 +51,10 @@ class ReviewDesk:
         self._fields: dict[str, list[SettledField]] = {}
         self._results: dict[str, Row] = {}
         self._figures: tuple[tuple[int, int], list[FiguresOfModel]] | None = None
+
+    def close(self) -> None:
+        """Close what it reads from."""
+        self._reader.close()
 
     def add(self, asked: ReviewRequest) -> Entry:
         """Store a review of a result as it is now.
@@ -91,15 +104,15 @@ class ReviewDesk:
 
     def after(self, number: int, count: int) -> list[Entry]:
         """Return the entries after a number, oldest first."""
-        return self._log.after(number, count)
+        return self._read_log.after(number, count)
 
     def of_field(self, field: str) -> list[Entry]:
         """Return the entries about a field, oldest first."""
-        return self._log.of_field(field)
+        return self._read_log.of_field(field)
 
     def newest(self) -> int:
         """Return the number of the newest entry."""
-        return self._log.newest()
+        return self._read_log.newest()
 
     def offer(self, reviewer: str, count: int) -> list[tuple[Offer, Row]]:
         """Return the next fields that a person should review, in order, with their present results."""
@@ -161,7 +174,7 @@ class ReviewDesk:
                 self._add_candidate(row)
             self._seen = rows[-1].number
         changed = set()
-        for entry in self._log.after(self._reviewed):
+        for entry in self._read_log.after(self._reviewed):
             self._reviews.setdefault(entry.review.field, []).append(entry.review)
             changed.add(entry.review.field)
             self._reviewed = entry.number

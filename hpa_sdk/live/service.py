@@ -60,17 +60,14 @@ class Service:
         The results.
     view : ResultView
         Reads them.
+    desk : ReviewDesk
+        Handles the reviews of the results.
     stream : SharedStream
         Runs the predictor.
     watches : bool
         Whether this process watches the station's folder.
     notices : sequence of Notice
         The last warnings of this process.
-
-    Attributes
-    ----------
-    desk : ReviewDesk
-        Handles the reviews of the results.
     """
 
     def __init__(
@@ -80,6 +77,7 @@ class Service:
         store: ResultStore,
         *,
         view: ResultView,
+        desk: ReviewDesk,
         stream: SharedStream,
         watches: bool,
         notices: Sequence[Notice],
@@ -93,7 +91,7 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
-        self.desk = ReviewDesk(store, view)
+        self.desk = desk
         card = predictor.card
         self._model = Model(
             name=card.name,

@@ -18,6 +18,7 @@ from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.writers import joined_paths, joined_stamps
+from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import VERDICTS, Review
 from hpa_sdk.review.safe_cells import from_cell, to_cell
 
@@ -29,7 +30,19 @@ FORM_VERSION = 1
 REQUIRED = ("Id", "reviewer", "time", "verdict", "labels", "shown", "model")
 """Columns that a table of reviews must have."""
 
-_COLUMNS = (*REQUIRED, "review", "withdraws", "scheme", "classes", "thresholds", "files", "stamps", "channels", "notes")
+_COLUMNS = (
+    *REQUIRED,
+    "random",
+    "review",
+    "withdraws",
+    "scheme",
+    "classes",
+    "thresholds",
+    "files",
+    "stamps",
+    "channels",
+    "notes",
+)
 _LARGEST = 2**29  # bytes of a file of reviews
 
 
@@ -98,6 +111,7 @@ def _cells(review: Review) -> tuple[str, ...]:
     return (
         *(result.id, review.reviewer, review.time, review.verdict),
         *(_joined(review.labels), _joined(result.indices), result.model_sha256),
+        "yes" if in_random_share(result.id) else "",
         *(review.id, review.withdraws, result.scheme, ";".join(result.classes), _joined(result.thresholds)),
         *(joined_paths(result.files), joined_stamps(result.stamps), joined_paths(result.channels)),
         msgspec.json.encode(result.notes).decode() if result.notes else "",
