@@ -1,11 +1,14 @@
 /* Reviews: collected in the page, and saved as a file that "hpa review import" takes into a store. */
 const VERDICTS = [["r", "right", "Right"], ["w", "wrong", "Wrong"], ["l", "labels", "These labels"], ["u", "unsure", "Unsure"], ["b", "bad", "Bad field"]];
-const REVIEWS_KEY = `hpa-reviews ${report.made} ${report.title}`, NAME_KEY = "hpa-reviewer";
-const review = { on: false, name: stored(NAME_KEY) ?? "", entries: JSON.parse(stored(REVIEWS_KEY) ?? "[]"), labels: new Set(), isSaved: true, field: null };
+const REVIEWS_KEY = `hpa-reviews ${report.made} ${report.title} ${report.provenance.results}`, NAME_KEY = "hpa-reviewer";
+const review = { on: false, name: stored(NAME_KEY) ?? "", entries: storedEntries(), labels: new Set(), isSaved: true, field: null };
 
 /* A browser may have no storage for files: then reviews last until the page is closed, which asks before. */
 function stored(key) { try { return localStorage.getItem(key); } catch { return null; } }
 function keep(key, value) { try { localStorage.setItem(key, value); return true; } catch { return false; } }
+function storedEntries() {
+  try { return JSON.parse(stored(REVIEWS_KEY) ?? "[]").filter(entry => fields[entry.field]); } catch { return []; }
+}
 const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("");
 const oneLine = name => name.normalize("NFC").replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, " ").trim();
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hpa_sdk.live.result_view import ResultView
+from hpa_sdk.live.review_desk import ReviewDesk
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.workstation.station import Station
@@ -212,3 +215,15 @@ def test_writing_needs_the_token_and_the_own_page(tmp_path: Path, model: Path) -
         assert too_large.status_code == 413
         assert page.get("/reviews")["reviews"] == []
         assert page.client.post("/reviews", json=body).status_code == 200
+
+
+def test_readers_do_not_wait_while_results_are_written(tmp_path: Path) -> None:
+    with (
+        ResultStore(tmp_path) as store,
+        closing(ResultView(store.ledger.path)) as view,
+        closing(ReviewDesk(store, view)) as desk,
+        ThreadPoolExecutor(1) as pool,
+        store.ledger.transaction(),
+    ):
+        assert pool.submit(desk.after, 0, 10).result(timeout=10) == []
+        assert pool.submit(desk.figures).result(timeout=10) == []

@@ -184,6 +184,7 @@ def test_fields_of_another_scheme_are_kept_apart(tmp_path: Path) -> None:
     store_reviews(tmp_path / "store", review_of(own), review_of(result_of("b", (20,)), by="Bob"))
     status = run("status", tmp_path / "store")
     assert "1 field of the label scheme hpa-2018, in no figure" in status.output
+    assert "1 reviewed field without a result in this store any more" in status.output
     exported = run("export", tmp_path / "store", tmp_path / "data")
     assert "of another label scheme (hpa-2018): b" in exported.output
     assert exported.exit_code == 1  # its planes are gone
