@@ -2,15 +2,16 @@
 
     python -m benchmarks.cells --data FOLDER --out docs/evidence/cells.md
 
-FOLDER holds `real_cells`. With `--models`, the speed is also measured with other models than the starter. With
-`--sheet FILE`, outlines on the fields of `kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
+FOLDER holds `real_cells`. The command resumes: finished parts of the page are kept in the folder of `--work`. With
+`--models`, the speed is also measured with other models than the starter. With `--sheet FILE`, outlines on the fields
+of `kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,21 +39,33 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=200, help="simulated fields")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the measurement of speed")
     parser.add_argument("--stream", type=int, default=2000, help="fields of the measurement of memory")
+    parser.add_argument("--work", type=Path, default=Path("runs/cells"), help="folder for finished parts of the page")
+    parser.add_argument("--parts", nargs="*", choices=sorted(_PARTS), help="measure these; write no page")
     parser.add_argument("--sheet", type=Path, help="PNG with outlines on kaggle_fields; writes no page")
     options = parser.parse_args()
     if options.sheet is not None:
         draw_sheet(options.data / "kaggle_fields", options.sheet)
         return
-    lines = [*_head(), *_segmentation(options), *_mixes(options), *_speed(options)]
-    with atomic_write(options.out) as partial:
-        partial.write_text("\n".join(lines) + "\n" + _NOTES.read_text(encoding="utf-8"), encoding="utf-8")
+    texts = [_part(name, options) for name in (options.parts or _PARTS)]
+    if options.parts is None:
+        with atomic_write(options.out) as partial:
+            partial.write_text("".join((*_head(), *texts, _NOTES.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def _part(name: str, options: argparse.Namespace) -> str:
+    """Return a part of the page, measured once."""
+    kept: Path = options.work / f"{name}.md"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        lines = "\n".join(_PARTS[name](options))
+        with atomic_write(kept) as partial:
+            partial.write_text(f"{lines}\n", encoding="utf-8")
+    return kept.read_text(encoding="utf-8")
 
 
 def _head() -> Iterator[str]:
-    yield "# Cells"
-    yield ""
-    yield "Written by `python -m benchmarks.cells`. [Cells](../cells.md) says how cells are found and answered."
-    yield ""
+    yield "# Cells\n\n"
+    yield "Written by `python -m benchmarks.cells`. [Cells](../cells.md) says how cells are found and answered.\n\n"
 
 
 def _segmentation(options: argparse.Namespace) -> Iterator[str]:
@@ -105,7 +118,10 @@ def _mixes(options: argparse.Namespace) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     with Predictor.load("starter", device="cpu") as predictor:
         for pair in correlations(answer(predictor, samples, folder)):
-            figures = " | ".join(f"{value:.2f}" for value in (pair.found, pair.mean, pair.field))
+            figures = " | ".join(
+                "the same for all" if np.isnan(value) else f"{value:.2f}"
+                for value in (pair.found, pair.mean, pair.field)
+            )
             yield f"| {', '.join(pair.labels)} | {pair.label} | {pair.collages} | {figures} |"
     yield ""
 
@@ -133,14 +149,26 @@ def _speed(options: argparse.Namespace) -> Iterator[str]:
             share = np.median(np.divide(measured[name], measured[RAW]))
             cells += [f"{np.median(measured[name]):.1f}", f"{share:.0%}"]
         yield f"| {Path(model).stem} | " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _memory(options: argparse.Namespace) -> Iterator[str]:
+    samples = list(find_samples(options.data / "real_cells"))
     with Predictor.load("starter", device="cpu") as predictor:
         used = memory(predictor, samples, fields=options.stream)
-    yield ""
     yield (
         f"Memory over a stream of {used.fields:,} fields, from the 400th on: median {used.median:.0f} MiB, from"
         f" {used.lowest:.0f} to {used.highest:.0f} MiB."
     )
     yield ""
+
+
+_PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
+    "segmentation": _segmentation,
+    "mixes": _mixes,
+    "speed": _speed,
+    "memory": _memory,
+}
 
 
 def _text(spread: Spread, factor: float, unit: str) -> str:
