@@ -13,7 +13,7 @@ PYTHON := $(BIN)/python
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 # What the tests of a checkout use beyond the runtime.
-EXTRAS := gcs,live,micro-manager,openvino,parquet,remote,workstation
+EXTRAS := anndata,cells,gcs,live,micro-manager,openvino,parquet,remote,workstation
 
 # How long demo-training fits: optimizer steps in each epoch.
 STEPS ?= 2
@@ -124,7 +124,7 @@ build/dotnet/dotnet:
 
 # The extras and groups that constraints.txt pins, in one resolution; ray and napari have requirements of their own under
 # tests.
-PINNED := cpu gpu gcs live micro-manager openvino parquet remote workstation
+PINNED := cpu gpu anndata cells gcs live micro-manager openvino parquet remote workstation
 GROUPS := train train-gpu export dev
 
 test-page: install build/axe-core/axe.min.js
@@ -141,7 +141,7 @@ test-napari: install
 	$(call install_into,.venv-napari) -r tests/hpa_sdk/integrations/requirements.txt .
 	QT_QPA_PLATFORM=offscreen .venv-napari/$(notdir $(BIN))/python -m pytest -p no:cacheprovider -o filterwarnings= \
 	  --confcutdir tests/hpa_sdk/integrations tests/hpa_sdk/integrations/test_napari_widget.py \
-	  tests/hpa_sdk/integrations/test_napari_review.py
+	  tests/hpa_sdk/integrations/test_napari_review.py tests/hpa_sdk/integrations/test_napari_cells.py
 
 test-ray: install
 	$(call make_environment,.venv-ray)

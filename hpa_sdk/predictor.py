@@ -14,6 +14,7 @@ from typing import Literal, NoReturn, Self, overload
 
 import numpy as np
 
+from hpa_sdk.cells.predict import predict_cells
 from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
@@ -338,6 +339,8 @@ class Predictor:
                 if on_error == "raise" and isinstance(answer, Failure):
                     raise answer.error
                 yield answer
+
+    cells = predict_cells
 
     def predict_planes(self, planes: Planes | Sequence[Planes], *, white: White | None = None) -> list[Prediction]:
         """Predict planes that are in memory, for example from a camera.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,10 @@ from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 
-Stream = Callable[[Iterable[Sample]], Iterator[Prediction | Failure]]
+Answer = TypeVar("Answer")
+"""The answer for a field: a `Prediction`, or the answers for its cells."""
+
+Stream = Callable[[Iterable[Sample]], Iterator[Answer | Failure]]
 """Predicts samples in the order asked, and may read some of them ahead: `Predictor.stream`, or a similar engine."""
 
 _MOST_HELD = 1000
@@ -41,6 +45,16 @@ class PendingField:
     fingerprint: Fingerprint | None = None
 
 
+class Cache(Protocol[Answer]):
+    """The answers of earlier runs."""
+
+    def lookup(self, sample: Sample) -> Answer | PendingField:
+        """Return the cached answer of a field in its present state, or the field as pending."""
+
+    def record(self, pending: PendingField, answer: Answer | Failure) -> None:
+        """Record an answer."""
+
+
 class NoCache:
     """An empty cache, for a run without a ledger."""
 
@@ -50,11 +64,11 @@ class NoCache:
     unmeasured = 0
     devices: frozenset[str] = frozenset()
 
-    def lookup(self, sample: Sample) -> Prediction | PendingField:
+    def lookup(self, sample: Sample) -> PendingField:
         """Return every field as pending."""
         return PendingField(sample)
 
-    def record(self, pending: PendingField, answer: Prediction | Failure) -> None:
+    def record(self, pending: PendingField, answer: Any) -> None:  # noqa: ANN401 - of any kind
         """Record nothing."""
 
     def flush(self) -> None:
@@ -163,8 +177,8 @@ class AnswerCache:
 
 
 def answers_in_order(
-    found: Iterator[Sample | Failure], stream: Stream, cache: AnswerCache | NoCache
-) -> Iterator[Prediction | Failure]:
+    found: Iterator[Sample | Failure], stream: Stream[Answer], cache: Cache[Answer]
+) -> Iterator[Answer | Failure]:
     """Yield the answers of the fields found, in their order and with bounded memory.
 
     Parameters
@@ -173,15 +187,15 @@ def answers_in_order(
         A failure stands for a path without a sample, and is its own answer.
     stream : callable
         Predicts the samples that are not in the cache.
-    cache : AnswerCache or NoCache
+    cache : Cache
         The cached answers.
 
     Yields
     ------
-    Prediction or Failure
+    Answer or Failure
         One for each item of `found`.
     """
-    waiting: deque[Prediction | Failure | PendingField] = deque()
+    waiting: deque[Answer | Failure | PendingField] = deque()
     while True:
         unanswered = _Unanswered(found, cache, waiting)
         for answer in stream(unanswered):
@@ -195,14 +209,14 @@ def answers_in_order(
             return
 
 
-def _ready(waiting: deque[Prediction | Failure | PendingField]) -> Iterator[Prediction | Failure]:
+def _ready(waiting: deque[Answer | Failure | PendingField]) -> Iterator[Answer | Failure]:
     while waiting and not isinstance(waiting[0], PendingField):
         answer = waiting.popleft()
         if not isinstance(answer, PendingField):
             yield answer
 
 
-class _Unanswered:
+class _Unanswered(Generic[Answer]):
     """The samples that a stream still has to predict; known answers wait in the queue for their turn.
 
     It ends early when many answers wait: the stream then returns its remaining answers, and another stream resumes.
@@ -212,8 +226,8 @@ class _Unanswered:
     def __init__(
         self,
         found: Iterator[Sample | Failure],
-        cache: AnswerCache | NoCache,
-        waiting: deque[Prediction | Failure | PendingField],
+        cache: Cache[Answer],
+        waiting: deque[Answer | Failure | PendingField],
     ) -> None:
         self.exhausted = False
         self._found = found

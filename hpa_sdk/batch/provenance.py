@@ -22,7 +22,7 @@ from hpa_sdk.models.model_content import ModelIdentity
 from hpa_sdk.models.model_names import origin_of
 from hpa_sdk.models.onnx_file import file_sha256
 
-_LIBRARIES = ("numpy", "opencv-python", "pillow", "onnxruntime", "onnxruntime-gpu")
+_LIBRARIES = ("numpy", "opencv-python", "pillow", "scikit-image", "scipy", "onnxruntime", "onnxruntime-gpu")
 
 
 def provenance_path(output: Path) -> Path:

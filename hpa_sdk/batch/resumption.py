@@ -49,10 +49,7 @@ def open_answer_cache(
         The ledger can't be used, or another process is using it.
     """
     with closing(AnswerLedger(ledger_path(output))) as ledger:
-        # The output is locked, so these are from a killed run. Files that can't be removed do no harm.
-        for partial in _partials(output):
-            with suppress(OSError):
-                partial.unlink()
+        remove_partials(output)
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             log(
                 "The model, the white level, a runtime option or the comparison changed:"
@@ -63,6 +60,10 @@ def open_answer_cache(
         )
 
 
-def _partials(output: Path) -> list[Path]:
+def remove_partials(output: Path) -> None:
+    """Remove what a killed run left of an output, within `lock_output`. Files that can't be removed do no harm."""
     partial = re.compile(rf"\.[0-9a-f]{{8}}\.{re.escape(output.name)}")  # as atomic_write names them
-    return [path for path in output.parent.iterdir() if partial.fullmatch(path.name)]
+    for path in output.parent.iterdir():
+        if partial.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()

@@ -78,6 +78,7 @@ main = CommandGroup(
     modules={
         "bench": "bench",
         "card": "card",
+        "cells": "cells",
         "doctor": "doctor",
         "explain": "explain",
         "inspect": "inspect",

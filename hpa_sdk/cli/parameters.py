@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -146,3 +147,44 @@ runtime_option = click.option(
     help="Option of the device's runtime; OpenVINO's INFERENCE_PRECISION_HINT=bf16 is faster and less exact.",
 )
 """The option of commands that open a model for many fields."""
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+search_options = _all_of(
+    click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too."),
+    click.option(
+        "--root",
+        type=click.Path(path_type=Path),
+        help="Folder of a table's ids. Default: train/ beside it, or its own.",
+    ),
+)
+"""Where fields are searched for."""
+
+speed_options = _all_of(
+    click.option("--batch-size", type=click.IntRange(min=1), help="Inputs a run. Default: what suits the device."),
+    click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use."),
+)
+"""How a device is used for many fields."""
+
+resume_options = _all_of(
+    click.option("--resume", is_flag=True, help="Keep a ledger next to the output, and resume an earlier run from it."),
+    click.option(
+        "--compare",
+        type=click.Choice(["time", "content"]),
+        default="time",
+        show_default=True,
+        help="With --resume: a plane is the same if its size and time, or its size and content, are.",
+    ),
+)
+"""How an interrupted run is resumed."""

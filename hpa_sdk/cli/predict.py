@@ -15,7 +15,17 @@ from hpa_sdk.batch.answers import NoCache
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, OnWarning, Run, open_run
-from hpa_sdk.cli.parameters import ModelPath, Threshold, card_option, device_option, runtime_option, white_option
+from hpa_sdk.cli.parameters import (
+    ModelPath,
+    Threshold,
+    card_option,
+    device_option,
+    resume_options,
+    runtime_option,
+    search_options,
+    speed_options,
+    white_option,
+)
 from hpa_sdk.cli.reading_options import reading_options, rules_from
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
 from hpa_sdk.errors import SettingError, count_of
@@ -62,13 +72,9 @@ from hpa_sdk.results.writers import FORMS, WRITERS
 )
 @click.option("--calibrated", is_flag=True, help="Apply the card's temperature to probabilities and thresholds.")
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
-@click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
-@click.option(
-    "--root", type=click.Path(path_type=Path), help="Folder of a table's ids. Default: train/ beside it, or its own."
-)
+@search_options
 @reading_options
-@click.option("--batch-size", type=click.IntRange(min=1), help="Fields a run. Default: what suits the device.")
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all that the process may use.")
+@speed_options
 @runtime_option
 @click.option(
     "--engine",
@@ -78,14 +84,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     help="ray: on all nodes of a Ray cluster, one actor a GPU or --threads cores.",
 )
 @click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
-@click.option("--resume", is_flag=True, help="Keep a ledger next to the output, and resume an earlier run from it.")
-@click.option(
-    "--compare",
-    type=click.Choice(["time", "content"]),
-    default="time",
-    show_default=True,
-    help="With --resume: a plane is the same if its size and time, or its size and content, are.",
-)
+@resume_options
 def predict(
     model: Path,
     paths: tuple[str, ...],

@@ -21,6 +21,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("-o", "--output", type=_FILE, help="HTML file to write.")
 @click.option("--contact-sheet", type=_FILE, help="PNG file to write, with the fields most worth a look.")
 @click.option("--planes", multiple=True, type=_FILE, help="What was given to hpa predict: folder, table or file.")
+@click.option("--cells", type=_FILE, help="What hpa cells wrote for these fields: their cells are shown too.")
 @click.option("--truth", type=_FILE, help="Table with the columns Id and Target, to judge the results.")
 @click.option("--model", type=ModelPath(), help="Model that made the results: its card and thresholds are shown.")
 @card_option
@@ -34,6 +35,7 @@ def report(
     output: Path | None,
     contact_sheet: Path | None,
     planes: tuple[Path, ...],
+    cells: Path | None,
     truth: Path | None,
     model: Path | None,
     card: Path | None,
@@ -43,8 +45,8 @@ def report(
 ) -> None:
     """Show RESULTS of hpa predict or hpa watch: pictures, labels and probabilities in one file that needs no network.
 
-    RESULTS is a CSV, JSON lines or Parquet file of hpa predict, or the folder for results of hpa watch. Planes, model
-    and threshold come from <RESULTS>.provenance.json, if they still exist, unless options name others.
+    RESULTS is a CSV, JSON lines or Parquet file of hpa predict or hpa cells, or the folder for results of hpa watch.
+    Planes, model and threshold come from <RESULTS>.provenance.json, if they still exist, unless options name others.
     The exit code is 0 when all fields are shown, 1 when some of them failed (the page says why), 2 when nothing could
     start.
     """
@@ -58,6 +60,7 @@ def report(
         card=as_card(card),
         threshold=threshold,
         station=None if station is None else read_station(station),
+        cells=cells,
     )
     fields = make_report(sources, page=output, contact_sheet=contact_sheet, size=size)
     failed = sum(field.result.error is not None for field in fields)

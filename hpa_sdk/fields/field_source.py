@@ -111,8 +111,14 @@ class FieldSource:
         with plane_errors(self.group.files[0]):
             reading = self.look()
         notes = (*reading.notes, *white_notes(reading.white))
+        trained = self.rules.trained
         return FieldPlanes(
-            reading.planes, reading.files, notes, stretched=reading.white is not None, channels=reading.origins
+            reading.planes,
+            reading.files,
+            notes,
+            stretched=reading.white is not None,
+            channels=reading.origins,
+            pixel_size=reading.pixel_size and (trained.pixel_size if trained else reading.pixel_size),
         )
 
     @property

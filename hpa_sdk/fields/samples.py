@@ -40,6 +40,8 @@ class FieldPlanes:
         Whether they were scaled by their own white level, so that it is the highest value of their type.
     channels : tuple of str
         What each plane was read from, as `hpa_sdk.Prediction.channels`. Empty for planes from memory.
+    pixel_size : float or None
+        Micrometres per pixel of the planes, if it is known.
     """
 
     planes: npt.NDArray[np.uint8 | np.uint16]
@@ -47,6 +49,7 @@ class FieldPlanes:
     notes: tuple[str, ...] = ()
     stretched: bool = False
     channels: tuple[str, ...] = ()
+    pixel_size: float | None = None
 
 
 class PlaneSource(Protocol):

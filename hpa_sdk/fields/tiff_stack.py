@@ -44,7 +44,7 @@ def open_file(path: Path, *, one_plane: bool = False) -> Iterator[dict[str, Scen
     tifffile = load("tifffile", extra="workstation", path=path)
     load("imagecodecs", extra="workstation", path=path)
     others = Others()
-    with _strict(path) as check, tifffile.TiffFile(path) as tiff:
+    with strict(path) as check, tifffile.TiffFile(path) as tiff:
         if tiff_micro_manager.is_micro_manager(tiff):
             scenes: dict[str, Look] = tiff_micro_manager.scenes(tiff, path, others)
         elif tiff.is_ome:
@@ -58,7 +58,7 @@ def open_file(path: Path, *, one_plane: bool = False) -> Iterator[dict[str, Scen
 
 
 @contextmanager
-def _strict(path: Path) -> Iterator[Callable[[], None]]:
+def strict(path: Path) -> Iterator[Callable[[], None]]:
     """Raise, when called and at the end, errors that tifffile only logs.
 
     For a damaged file, tifffile returns what it can read, such as pages without their channel names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -11,13 +12,15 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.planes import MIN_SIDE
-from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.rules import FieldRules, Trained, Without
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Planes, White
 
 _DETAIL = 1.5  # pixels larger than those of training by this factor lack detail that the network looks for
 _WHOLE = 0.99
+UNKNOWN_SCALE = "the pixel size of the model's training is unknown, so nothing is rescaled"
+"""The note of a field that is read without the scale of training."""
 
 
 Rules = TypeVar("Rules", bound=FieldRules)
@@ -54,6 +57,41 @@ def rules_for(card: ModelCard, rules: Rules | None, white: White | None) -> Rule
 def stack_rules_of(card: ModelCard) -> FieldRules:
     """Return the rules for stacks that are read without the user's rules."""
     return for_model(card, FieldRules())
+
+
+def whole_field_rules(
+    card: ModelCard, rules: FieldRules | None, white: White | None, channels: Collection[str] = ()
+) -> tuple[FieldRules | None, FieldRules, Trained | None]:
+    """Return rules that read whole fields at their own scale, for cells, which are brought to that of training later.
+
+    Parameters
+    ----------
+    card, rules, white
+        As for `rules_for`.
+    channels : collection of str
+        Further channels to read, beside those of the model.
+
+    Returns
+    -------
+    rules : FieldRules or None
+        None if files are read without rules.
+    stack_rules : FieldRules
+        For stacks that are read without rules.
+    trained : Trained or None
+        The fields that the model was trained on.
+    """
+    given = rules_for(card, rules, white)
+    stacks = stack_rules_of(card)
+    read = [
+        msgspec.structs.replace(each, trained=None, without=_without_unused(each, channels))
+        for each in (given or stacks, stacks)
+    ]
+    return None if given is None else read[0], read[1], (given or stacks).trained
+
+
+def _without_unused(rules: FieldRules, channels: Collection[str]) -> Without:
+    read = {channel: None for channel in channels if getattr(rules.without, channel) == "unused"}
+    return msgspec.structs.replace(rules.without, **read)
 
 
 def _trained_of(card: ModelCard) -> Trained | None:
@@ -96,7 +134,7 @@ def to_trained_scale(
         The planes cover too little for a picture at the scale of training.
     """
     if trained is None:
-        return planes, ("the pixel size of the model's training is unknown, so nothing is rescaled",)
+        return planes, (UNKNOWN_SCALE,)
     if pixel_size is None:
         return planes, ("the pixel size is unknown, so nothing is rescaled: give files.pixel_size",)
     factor = pixel_size / trained.pixel_size

@@ -54,8 +54,13 @@ class Decision:
         Raises
         ------
         SettingError
-            The card has no calibration.
+            The card has no calibration, or the network answers for pixels.
         """
+        if card.unit == "pixel":
+            raise SettingError(
+                f"the network {card.name} finds cells, and answers with no label set",
+                remedy="Name it as hpa cells MODEL --segmenter, with a MODEL that answers for fields or cells.",
+            )
         if not calibrated:
             temperature = None
         elif card.calibration is None:

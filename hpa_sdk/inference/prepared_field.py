@@ -52,13 +52,12 @@ def prepare(found: FoundField, card: ModelCard, white: White | None, *, quality:
         It can't be read, or has 16 bits and no white level is known.
     """
     read = found.read(card.preprocessing.channels)
-    for note in read.notes:
-        _log_once(note)
+    log_notes(read.notes)
     # Their white level was applied before they were cropped or padded. It is now the highest value of their type.
     white = "dtype" if read.stretched else white
     field, levels = card.preprocessing.model_input(read.planes, white=white, where=found.where)
     notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
-    judged = _judge(read.planes, levels, card) if quality else None
+    judged = judge_field(read.planes, levels, card) if quality else None
     return PreparedField(found.id, field, levels, read.files, notes, read.channels, judged)
 
 
@@ -66,13 +65,35 @@ def prepare(found: FoundField, card: ModelCard, white: White | None, *, quality:
 _NO_LIMITS = Limits(data="", fields=LEAST_FIELDS)
 
 
-def _judge(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard) -> Quality:
+def judge_field(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard, *, whole: bool = False) -> Quality:
+    """Judge the quality of planes.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, H, W).
+    levels : numpy.ndarray
+        The grey level that counts as 1, of each plane that the model takes.
+    card : ModelCard
+        The model card.
+    whole : bool
+        Whether they are a whole field even if the model answers for cells, whose limits say nothing of fields.
+    """
+    limits = card.reference and card.reference.limits
+    if card.unit == "cell":
+        limits = None if whole else limits or _NO_LIMITS
     return judge(
         card.preprocessing.taken(planes),
         card.preprocessing.channels,
         white=None if planes.dtype == np.uint8 else levels,
-        limits=(card.reference and card.reference.limits) or (_NO_LIMITS if card.unit == "cell" else None),
+        limits=limits or None,
     )
+
+
+def log_notes(notes: tuple[str, ...]) -> None:
+    """Log notes, each once in a process."""
+    for note in notes:
+        _log_once(note)
 
 
 @lru_cache(maxsize=256)

@@ -89,6 +89,8 @@ def run(
 
 
 def _doing(station: Station, watch: HotFolder | None) -> str:
+    if station.cells is not None:
+        _log.warning("Fields that are sent to the page are answered as a whole: [cells] counts for the watched folder.")
     return f"Watching {station.watch}" if watch else "Answering what is sent"
 
 

@@ -78,7 +78,7 @@ class _Card(_Table, frozen=True, kw_only=True):
     tensors: _Tensors
     architecture: str = NOT_STATED
     labels: tuple[str, ...] = ()
-    unit: Literal["field", "cell"] = "field"
+    unit: Literal["field", "cell", "pixel"] = "field"
     cell: _Cell | None = None
     training: _Training = _Training()
     licence: str = NOT_STATED
@@ -267,7 +267,8 @@ scheme = ""
 # From this probability on a class counts as present: one number, or a list with one for each class.
 thresholds = 0.5
 
-# "field" for whole fields of view, "cell" for crops of single cells. For "cell" add the table [cell] at the end.
+# "field" for whole fields of view, "cell" for crops of single cells, "pixel" for maps that show cells.
+# For "cell" add the table [cell] at the end.
 unit = "field"
 
 licence = {licence}

@@ -68,6 +68,8 @@ def inputs(card: ModelCard) -> dict[str, TensorForm]:
 
 def outputs(card: ModelCard) -> dict[str, TensorForm]:
     """Return the outputs that a card requires, by name, in order. The width of the embedding is open."""
+    if card.unit == "pixel":  # maps can be smaller than the image
+        return {card.tensors.scores: TensorForm("float32", (BATCH, ANY_WIDTH))}
     forms = {card.tensors.scores: TensorForm("float32", (BATCH, len(card.labels)))}
     if card.tensors.embedding is not None:
         forms[card.tensors.embedding] = TensorForm("float32", (BATCH, ANY_WIDTH))

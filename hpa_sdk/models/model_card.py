@@ -9,7 +9,7 @@ import msgspec
 
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import HPA_2018, LabelScheme
-from hpa_sdk.models.network_form import CellCrop, Tensors, check_form
+from hpa_sdk.models.network_form import CellCrop, Tensors, Unit, check_form, check_unit
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.quality.reference import Reference
 
@@ -228,7 +228,8 @@ class ModelCard:
     tensors : Tensors
         The file's input and outputs.
     unit : str
-        What the network answers for: ``"field"``, or ``"cell"``, a crop of one cell.
+        What the network answers for: ``"field"``; ``"cell"``, a crop of one cell; or ``"pixel"``, maps by which cells
+        are found: see `hpa_sdk.models.network_form.MAPS`.
     cell : CellCrop, optional
         How the crop of a cell is made, if `unit` is ``"cell"``.
     warning : str
@@ -255,7 +256,7 @@ class ModelCard:
     schema_version: str = "1.2"
     scheme: str = HPA_2018.name
     tensors: Tensors = field(default_factory=Tensors)
-    unit: Literal["field", "cell"] = "field"
+    unit: Unit = "field"
     cell: CellCrop | None = None
     warning: str = ""
     reference: Reference | None = None
@@ -339,14 +340,7 @@ class ModelCard:
                 f"the model card needs {len(expected)} thresholds between 0 and 1", where=where, remedy=_EXPORT_AGAIN
             )
         check_form(self.preprocessing, self.tensors, where)
-        if (self.unit == "cell") != (self.cell is not None):
-            raise ModelCardError(
-                f"the model card's unit is a {self.unit}, and it "
-                + ("says" if self.cell else "does not say")
-                + " how the crop of a cell is made",
-                where=where,
-                remedy="Give unit = 'cell' together with the table [cell], or neither of them.",
-            )
+        check_unit(self.unit, self.cell, self.labels, self.tensors, where)
         if self.calibration is not None and self.calibration.temperature <= 0:
             raise ModelCardError(
                 "the model card's calibration has no positive temperature", where=where, remedy=_EXPORT_AGAIN

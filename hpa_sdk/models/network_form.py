@@ -17,6 +17,13 @@ LARGEST_IMAGE = 4096
 MOST_COLOURS = 64
 """Most colours of an image that a card may set."""
 
+MAPS = ("nuclei", "cells", "boundaries")
+"""What the maps of a segmentation network are: for each pixel, the probability of lying in a nucleus, in a cell, and on
+the border between two cells. The last one can be left out."""
+
+Unit = Literal["field", "cell", "pixel"]
+"""What a network answers for."""
+
 _ALL = 100  # percent
 CHANNELS = ("red", "green", "blue", "yellow")
 """The channels that a network can take."""
@@ -86,6 +93,30 @@ def check_form(form: Preprocessing, tensors: Tensors, where: str | None) -> None
             f"the model card's names of tensors are empty or equal ({', '.join(names)})",
             where=where,
             remedy="Give the names that the file uses: 'hpa inspect' lists them.",
+        )
+
+
+def check_unit(unit: Unit, cell: CellCrop | None, labels: tuple[str, ...], tensors: Tensors, where: str | None) -> None:
+    """Check that a card says what its unit needs.
+
+    Raises
+    ------
+    ModelCardError
+        It does not.
+    """
+    if (unit == "cell") != (cell is not None):
+        raise ModelCardError(
+            f"the model card's unit is a {unit}, and it "
+            + ("says" if cell else "does not say")
+            + " how the crop of a cell is made",
+            where=where,
+            remedy="Give unit = 'cell' together with the table [cell], or neither of them.",
+        )
+    if unit == "pixel" and (labels not in {MAPS, MAPS[:-1]} or tensors.embedding is not None):
+        raise ModelCardError(
+            f"the model card's unit is a pixel, and its labels are {', '.join(labels)}",
+            where=where,
+            remedy=f"Name its maps {', '.join(MAPS)}, in this order; the last can be left out. It has no embedding.",
         )
 
 

@@ -17,6 +17,14 @@ from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.prediction import Failure
+from hpa_sdk.report.cells import (
+    BYTES_OF_A_CELL,
+    FieldCells,
+    cells_of_results,
+    check_scheme,
+    is_cells_file,
+    read_field_cells,
+)
 from hpa_sdk.report.contact_sheet import write_contact_sheet
 from hpa_sdk.report.content import page_content
 from hpa_sdk.report.document import write_document
@@ -58,6 +66,9 @@ class Sources:
         The threshold that the results were made with. Default: as for `planes`, else the card's.
     station : Station, optional
         The rules by which ``hpa watch`` read the fields. Default: those in the provenance of ``hpa predict``.
+    cells : pathlib.Path, optional
+        A file of cells of these fields, as `hpa_sdk.cells.cells_file.read_cells` reads it. Results can also be such a
+        file themselves.
     """
 
     results: Path
@@ -67,6 +78,7 @@ class Sources:
     card: ModelCard | None = None
     threshold: float | Literal["card"] | None = None
     station: Station | None = None
+    cells: Path | None = None
 
 
 def make_report(
@@ -94,18 +106,20 @@ def make_report(
         Something of `sources` can't be used, or no file can be written.
     """
     stamp = stamp_of(sources.results) if sources.results.is_file() else None
-    results = list(read_results(sources.results))
+    results, cells = _read(sources)
     provenance = read_provenance(sources.results)
     places = _places(sources, provenance)
     sources = _complete(sources, provenance)
     card = None if sources.model is None else check_model(sources.model, sources.card)
     _check_model(sources, results, provenance)
     scheme = _scheme(results, sources.results)
+    check_scheme(cells, scheme, sources.cells or sources.results)
     truth = None if sources.truth is None else read_truth(sources.truth, scheme)
     fields = make_fields(results, thresholds=_thresholds(sources, card, len(scheme)), truth=truth)
     _check_truth(sources, fields)
     found = _find(PlaneFinder(results, places, _rules(sources, provenance)), results)
-    budget = size * _BYTES - _BYTES_OF_A_FIELD * len(results)
+    text = _BYTES_OF_A_FIELD * len(results) + BYTES_OF_A_CELL * sum(len(one.cells) for one in cells.values())
+    budget = size * _BYTES - text
     side = choose_side([one for one in found if isinstance(one, PlanesOfResult)], budget=budget)
     pictures = list(draw_all(found, side=side))
     _log_pictures(fields, pictures)
@@ -121,10 +135,24 @@ def make_report(
     if page is not None:
         made_by = "" if provenance is None else provenance.model.sha256
         content = page_content(
-            fields, pictures, scheme=scheme, title=title, card=card, provenance=facts, made_by=made_by
+            fields, pictures, scheme=scheme, title=title, card=card, provenance=facts, made_by=made_by, cells=cells
         )
         write_document(content, pictures, page)
     return fields
+
+
+def _read(sources: Sources) -> tuple[list[Result], dict[str, FieldCells]]:
+    if is_cells_file(sources.results):
+        if sources.truth is not None or sources.cells is not None:
+            raise SettingError(
+                "the results are of cells; a truth table has labels of fields",
+                where=sources.results,
+                remedy="Give the results of hpa predict, and these as --cells.",
+            )
+        cells = read_field_cells(sources.results)
+        return [one.result for one in cells.values()], cells
+    results = list(read_results(sources.results))
+    return results, {} if sources.cells is None else cells_of_results(results, sources.cells)
 
 
 def _places(sources: Sources, provenance: RunProvenance | None) -> SearchPaths:
@@ -220,7 +248,7 @@ def _log_pictures(fields: Sequence[Field], pictures: Sequence[Picture | Failure]
 
 
 def _facts(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> dict[str, str]:
-    files = {"results": sources.results, "truth": sources.truth, "model": sources.model}
+    files = {"results": sources.results, "cells": sources.cells, "truth": sources.truth, "model": sources.model}
     facts = {name: _file(path) for name, path in files.items() if path is not None}
     for name, values in (
         ("made by model", {result.model_sha256 for result in results}),

@@ -14,6 +14,7 @@ from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
+from hpa_sdk.report.cells import FieldCells, cells_content, colours_of
 from hpa_sdk.report.fields import Field
 from hpa_sdk.report.metrics import UNSURE, ClassFigures, judge, overall
 from hpa_sdk.report.pictures import Picture
@@ -32,6 +33,7 @@ def page_content(
     card: ModelCard | None,
     provenance: Mapping[str, str],
     made_by: str = "",
+    cells: Mapping[str, FieldCells] | None = None,
 ) -> dict[str, Any]:
     """Return all content of the page except the pictures.
 
@@ -51,6 +53,8 @@ def page_content(
         Where results, planes and truth come from.
     made_by : str
         SHA-256 of the model of results that do not name theirs.
+    cells : mapping of str to FieldCells, optional
+        The cells of fields, by the id of the field.
     """
     models = list(dict.fromkeys(field.result.model_sha256 or made_by for field in fields))
     turns = _turns(fields)
@@ -74,9 +78,11 @@ def page_content(
         "classes": _classes(fields, len(scheme), figures if judged else None),
         "card": None if card is None else msgspec.to_builtins(card),
         "provenance": provenance,
+        "cell_colours": colours_of(scheme) if cells else None,
         "fields": [
             _field(field, picture, thresholds)
             | _picture(picture)
+            | _cells(field, picture, cells or {})
             | {"model": models.index(field.result.model_sha256 or made_by)}
             | turns.get(field.result.id, {})
             for field, picture in zip(fields, pictures, strict=True)
@@ -131,6 +137,11 @@ def _turns(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
 
 def _with_thresholds(field: Field) -> Result:
     return replace(field.result, thresholds=field.thresholds)
+
+
+def _cells(field: Field, picture: Picture | Failure, cells: Mapping[str, FieldCells]) -> dict[str, Any]:
+    size = None if isinstance(picture, Failure) else (picture.full_width, picture.full_height)
+    return cells_content(cells, field.result, size)
 
 
 def _picture(picture: Picture | Failure) -> dict[str, Any]:

@@ -69,7 +69,9 @@ function card(field, position) {
   if (flag) sight.append(make("span", { className: `badge ${flag[1]}` }, flag[0]));
   const figures = make("span", { className: "figures" }, make("code", { title: field.id }, field.id),
     field.error ? make("span", { className: "why bad" }, field.error) : chips(field),
-    field.p ? make("span", { className: "scores" }, ...shownLabels(field).flatMap(label => score(field, label))) : null);
+    field.p ? make("span", { className: "scores" }, ...shownLabels(field).flatMap(label => score(field, label))) : null,
+    field.cells ? make("span", { className: "soft cells" }, plural(field.cells.length, "cell", "cells")) : null,
+    shares(field, SHARES_ON_A_CARD));
   const open = make("button", { className: "card", type: "button", onclick: () => openField(position) }, sight, figures);
   return make("li", {}, open);
 }
@@ -95,7 +97,7 @@ function update() {
   const view = VIEWS.find(found => found.key === at("show").value), text = at("find").value.toLowerCase();
   const sort = SORTS.find(found => found.key === at("sort").value);
   const has = field => label === null || field.labels.includes(label) || (field.truth ?? []).includes(label);
-  chosen = fields.filter(field => view.has(field) && has(field) && field.id.toLowerCase().includes(text));
+  chosen = fields.filter(field => view.has(field, label) && has(field) && field.id.toLowerCase().includes(text));
   const keys = new Map(chosen.map(field => [field, sort.by(field, label)]));
   chosen.sort((one, other) => keys.get(one) === keys.get(other) ? one.number - other.number : keys.get(one) < keys.get(other) ? -1 : 1);
   at("grid").replaceChildren();

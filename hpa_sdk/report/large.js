@@ -1,9 +1,11 @@
 /* One field, large: its planes and all of its data. */
 const dialog = document.querySelector("dialog");
-const look = { position: 0, planes: null, on: [true, true, true, true], four: false, safe: false, gain: 1, real: false };
+const look = { position: 0, planes: null, on: [true, true, true, true], four: false, safe: false, gain: 1, real: false,
+  outlines: true, cell: null, label: null };
 async function openField(position) {
   look.position = position;
   look.planes = null;
+  look.cell = look.label = null;
   const field = chosen[position];
   at("name").textContent = field.id;
   at("place").textContent = `${count(position + 1)} of ${count(chosen.length)}`;
@@ -57,8 +59,8 @@ function drawStage() {
   const colours = CHANNELS.map((channel, index) => look.safe ? channel.safe : report.colours[index]);
   const alone = look.on.filter(Boolean).length === 1;
   const figures = look.four
-    ? CHANNELS.map((channel, index) => make("figure", {}, drawPlanes(CHANNELS.map((_, other) => other === index && grey), channel.name), make("figcaption", {}, channel.name)))
-    : [make("figure", {}, drawPlanes(colours.map((colour, index) => look.on[index] && (alone ? grey : colour)), CHANNELS.filter((_, index) => look.on[index]).map(channel => channel.name).join(", ") || "no plane"))];
+    ? CHANNELS.map((channel, index) => make("figure", {}, drawPlanes(CHANNELS.map((_, other) => other === index && grey), channel.name), ...outlines(look.field), make("figcaption", {}, channel.name)))
+    : [make("figure", {}, drawPlanes(colours.map((colour, index) => look.on[index] && (alone ? grey : colour)), CHANNELS.filter((_, index) => look.on[index]).map(channel => channel.name).join(", ") || "no plane"), ...outlines(look.field))];
   stage.className = `${look.four ? "four" : ""} ${look.real ? "real" : "fit"}`;
   stage.replaceChildren(...figures);
 }
@@ -74,6 +76,7 @@ at("controls").append(
     dot.style.background = channel.dot;
     return control([dot, channel.name], () => !look.four && look.on[index], () => toggle(index), String(index + 1));
   }),
+  ...(known("cells") ? [control("Outlines", () => look.outlines, () => { look.outlines = !look.outlines; }, "o")] : []),
   control("Actual pixels", () => look.real, () => { look.real = !look.real; }, "a"),
   control("Magenta–green", () => look.safe, () => { look.safe = !look.safe; }, "Colours for red-green colour blindness"),
   make("label", {}, "Brightness", make("input", { type: "range", min: .5, max: 4, step: .1, value: 1, oninput: event => { look.gain = Number(event.target.value); drawStage(); } })));
@@ -88,6 +91,7 @@ function drawFacts(field) {
     field.error ? make("p", { className: "bad" }, field.error) : chips(field),
     field.warnings ? make("div", { className: "bad" }, "⚠ The answer may be wrong:", make("ul", {}, ...field.warnings.map(text => make("li", {}, text)))) : null,
     field.picture_error ? make("p", { className: "bad" }, field.picture_error) : null,
+    ...cellFactsOf(field),
     field.truth === undefined ? null : make("p", { className: "soft" }, "✓ right   ✗ not in truth   ○ missed"),
     scores ?? null,
     scores ? make("p", { className: "soft" }, thresholds(field) ? "The line in a bar is the class's threshold." : "The results contain no thresholds; hpa report --model FILE adds them.") : null,
@@ -110,7 +114,7 @@ dialog.onkeydown = event => {
   if (event.key === "ArrowLeft") go(-1);
   else if (event.key === "ArrowRight") go(1);
   else if (reviewKey(event.repeat ? "" : event.key.toLowerCase())) { /* it did what the key says */ }
-  else if (/^[1-4acf]$/.test(event.key)) press(event.key);
+  else if (/^[1-4acfo]$/.test(event.key)) press(event.key);
   else return;
   event.preventDefault();
 };

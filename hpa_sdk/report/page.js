@@ -29,11 +29,16 @@ const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : m
 const thresholds = field => field.t === undefined ? null : report.thresholds[field.t];
 const isWrong = field => field.truth !== undefined && !field.error &&
   (field.labels.length !== field.truth.length || field.labels.some(label => !field.truth.includes(label)));
+/* Only some cells show a label, the chosen one or any: the interval of the share is far from none and from all. */
+const SOME = .05;
+const isPartial = (field, chosen = null) => field.shares?.some(([label, , , low, high]) =>
+  (chosen === null || label === chosen) && low > SOME && high < 1 - SOME);
 const VIEWS = [
   { key: "all", name: "all fields", has: () => true },
   { key: "wrong", name: "mistakes", has: isWrong, needs: "truth" },
   { key: "unsure", name: "near a threshold", has: field => field.unsure, needs: "certainty" },
   { key: "empty", name: "no label", has: field => !field.error && !field.labels.length },
+  { key: "partial", name: "only some cells show it", has: isPartial, needs: "shares" },
   { key: "failed", name: "failed", has: field => field.error },
   { key: "warned", name: "with a warning", has: field => field.warnings, needs: "warnings" },
   { key: "reviewed", name: "reviewed", has: field => isReviewed(field) },
@@ -48,5 +53,7 @@ const SORTS = [
   { key: "sure", name: "most sure first", needs: "certainty", by: field => field.certainty === undefined ? 1 : -field.certainty },
   { key: "class", name: "probability of the class", by: (field, chosen) => -Math.max(...(chosen === null ? field.p ?? [-1] : [probability(field, chosen)])), needs: "p" },
   { key: "review", name: "for review", by: field => last(field.turn), needs: "turn" },
+  { key: "mixed", name: "most surely mixed cells first", needs: "shares", by: (field, chosen) => -Math.max(0, ...(field.shares ?? [])
+    .filter(([label]) => chosen === null || label === chosen).map(([, , , low, high]) => Math.min(low, 1 - high))) },
   { key: "order", name: "order of the results", by: field => field.number },
 ];

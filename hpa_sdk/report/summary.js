@@ -19,12 +19,13 @@ function tile(number, text, view) {
   if (!view) return make("div", { className: "panel" }, ...content);
   return make("button", { className: "panel", type: "button", onclick: () => choose({ show: view }) }, ...content);
 }
-const number = view => fields.filter(VIEWS.find(found => found.key === view).has).length;
+const number = view => fields.filter(field => VIEWS.find(found => found.key === view).has(field)).length;
 at("tiles").append(...[
   tile(count(fields.length), fields.length === 1 ? "field" : "fields", "all"),
   known("truth") ? tile(count(number("wrong")), "with a mistake", "wrong") : null,
   known("certainty") ? tile(count(number("unsure")), "near a threshold", "unsure") : null,
   tile(count(number("empty")), "without a label", "empty"),
+  known("shares") ? tile(count(number("partial")), "where only some cells show a label", "partial") : null,
   tile(count(number("failed")), "failed", "failed"),
   known("warnings") ? tile(count(number("warned")), "with a warning", "warned") : null,
   report.judged ? tile(digits(report.judged.micro), "micro F1") : null,

@@ -52,17 +52,27 @@ def read_results(path: Path) -> Iterator[Result]:
     if path.is_dir():
         path = next((path / name for name in (LEDGER, TABLE) if (path / name).is_file()), path)
     empty = True
-    for result in _results(path):
+    is_ledger = path.suffix == ".sqlite" and path.is_file()
+    for result in _results_of_ledger(path) if is_ledger else (result for _, result in read_rows(path)):
         empty = False
         yield result
     if empty:
         raise TableError("there are no results in it", where=path, remedy="Name a file with at least one field.")
 
 
-def _results(path: Path) -> Iterator[Result]:
-    if path.suffix == ".sqlite" and path.is_file():
-        yield from _results_of_ledger(path)
-        return
+def read_rows(path: Path) -> Iterator[tuple[Mapping[str, Any], Result]]:
+    """Read a file of results, and return with each the row that it is made of, which can have further columns.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.csv``, ``.jsonl`` or ``.parquet`` file.
+
+    Raises
+    ------
+    TableError
+        The file does not exist or has another format.
+    """
     read = _READERS.get(path.suffix.lower())
     if read is None:
         raise TableError(
@@ -72,7 +82,7 @@ def _results(path: Path) -> Iterator[Result]:
         )
     try:
         for number, row in enumerate(read(path), 1):
-            yield _result(row, number)
+            yield row, _result(row, number)
     except OSError as error:
         raise TableError(
             f"the results can't be read ({error.strerror or error})",

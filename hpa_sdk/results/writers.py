@@ -62,16 +62,20 @@ class CsvWriter:
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
-        if isinstance(answer, Failure):
-            empty = [""] * (len(self._scheme) + len(ORIGIN_COLUMNS))
-            self._rows.writerow([answer.id, "", "", answer.error, *empty, *scheme_cell(self._scheme)])
-        else:
-            names = ";".join(label.hpa_name for label in answer)
-            paths = joined_paths([file.path for file in answer.files])
-            stamps = joined_stamps(file.stamp for file in answer.files)
-            origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels), ";".join(answer.warnings)
-            row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
-            self._rows.writerow([*row, *scheme_cell(self._scheme)])
+        self._rows.writerow(csv_row(answer, self._scheme))
+
+
+def csv_row(answer: Prediction | Failure, scheme: LabelScheme) -> list[object]:
+    """Return the values of one row of `CsvWriter`."""
+    if isinstance(answer, Failure):
+        empty = [""] * (len(scheme) + len(ORIGIN_COLUMNS))
+        return [answer.id, "", "", answer.error, *empty, *scheme_cell(scheme)]
+    names = ";".join(label.hpa_name for label in answer)
+    paths = joined_paths([file.path for file in answer.files])
+    stamps = joined_stamps(file.stamp for file in answer.files)
+    origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels), ";".join(answer.warnings)
+    row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
+    return [*row, *scheme_cell(scheme)]
 
 
 class JsonLinesWriter:
@@ -79,28 +83,30 @@ class JsonLinesWriter:
 
     def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
         self._file = file
-        self._names = scheme.names
-        self._scheme = dict(zip((SCHEME_COLUMN,), scheme_cell(scheme), strict=False))
+        self._scheme = scheme
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
-        if isinstance(answer, Failure):
-            line: dict[str, object] = {"id": answer.id, "error": str(answer.error)}
-        else:
-            line = {
-                "id": answer.id,
-                "labels": [label.hpa_name for label in answer],
-                "probabilities": dict(zip(self._names, map(float, _digits(answer.probabilities)), strict=True)),
-                "white": answer.white.tolist(),
-                "files": [file.path for file in answer.files],
-                "notes": answer.notes,
-                "stamps": [file.stamp for file in answer.files],
-                "channels": answer.channels,
-                "warnings": answer.warnings,
-                "quality": None if answer.quality is None else answer.quality.measures,
-                **self._scheme,
-            }
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(json_row(answer, self._scheme), ensure_ascii=False) + "\n")
+
+
+def json_row(answer: Prediction | Failure, scheme: LabelScheme) -> dict[str, object]:
+    """Return the object of one line of `JsonLinesWriter`."""
+    if isinstance(answer, Failure):
+        return {"id": answer.id, "error": str(answer.error)}
+    return {
+        "id": answer.id,
+        "labels": [label.hpa_name for label in answer],
+        "probabilities": dict(zip(scheme.names, map(float, _digits(answer.probabilities)), strict=True)),
+        "white": answer.white.tolist(),
+        "files": [file.path for file in answer.files],
+        "notes": answer.notes,
+        "stamps": [file.stamp for file in answer.files],
+        "channels": answer.channels,
+        "warnings": answer.warnings,
+        "quality": None if answer.quality is None else answer.quality.measures,
+        **dict(zip((SCHEME_COLUMN,), scheme_cell(scheme), strict=False)),
+    }
 
 
 class KaggleWriter:
@@ -148,6 +154,8 @@ class ParquetWriter:
         The file.
     scheme : LabelScheme
         The classes.
+    further : callable, optional
+        Returns further columns, which `write_row` fills, for the package pyarrow.
 
     Raises
     ------
@@ -157,7 +165,7 @@ class ParquetWriter:
 
     _ROWS = 1000
 
-    def __init__(self, path: Path, scheme: LabelScheme) -> None:
+    def __init__(self, path: Path, scheme: LabelScheme, further: Callable[[Any], dict[str, Any]] | None = None) -> None:
         try:
             import pyarrow as pa  # noqa: PLC0415 - an extra that only this needs
             from pyarrow import parquet  # noqa: PLC0415
@@ -167,18 +175,19 @@ class ParquetWriter:
                 where=path,
                 remedy="Install it with pip install 'hpa-sdk[parquet]', or choose another --format.",
             ) from error
-        self._names = scheme.names
-        self._scheme = dict(zip((SCHEME_COLUMN,), scheme_cell(scheme), strict=False))
+        self._scheme = scheme
         numbers = pa.list_(pa.float32())
         # The indices of the 28 classes fit in 8 bits; a lab's own scheme can have more.
         index = pa.int8() if scheme == HPA_2018 else pa.int16()
         self._schema = pa.schema(
             [
-                *(("id", pa.string()), ("labels", pa.list_(pa.string())), ("indices", pa.list_(index))),
-                *(("error", pa.string()), *((name, pa.float32()) for name in self._names)),
+                ("id", pa.string()),
+                *(further(pa) if further else {}).items(),
+                *(("labels", pa.list_(pa.string())), ("indices", pa.list_(index))),
+                *(("error", pa.string()), *((name, pa.float32()) for name in scheme.names)),
                 *((name, pa.list_(pa.string())) for name in ORIGIN_COLUMNS),
                 *(("white", numbers), ("embedding", numbers)),
-                *((name, pa.string()) for name in self._scheme),
+                *((SCHEME_COLUMN, pa.string()) for _ in scheme_cell(scheme)),
             ]
         )
         self._file = parquet.ParquetWriter(path, self._schema)
@@ -197,11 +206,16 @@ class ParquetWriter:
 
     def write(self, answer: Prediction | Failure) -> None:
         """Write one answer."""
-        row: dict[str, Any] = {"id": escaped(answer.id), **self._scheme}
+        self.write_row(answer, {})
+
+    def write_row(self, answer: Prediction | Failure, further: dict[str, Any]) -> None:
+        """Write one answer, and the values of further columns by their names."""
+        row: dict[str, Any] = {"id": escaped(answer.id), **further}
+        row |= zip((SCHEME_COLUMN,), scheme_cell(self._scheme), strict=False)
         if isinstance(answer, Failure):
             row["error"] = escaped(str(answer.error))
         else:
-            row |= zip(self._names, answer.probabilities, strict=True)
+            row |= zip(self._scheme.names, answer.probabilities, strict=True)
             row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
             row |= {"white": answer.white, "embedding": answer.embedding}
             row |= {"files": [escaped(file.path) for file in answer.files]}

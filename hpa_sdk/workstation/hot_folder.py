@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hpa_sdk.errors import HpaError, OutputError, SampleError, SettingError
+from hpa_sdk.errors import HpaError, SampleError, SettingError
 from hpa_sdk.fields.file_group import UNSAFE
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.stack_samples import samples_of
@@ -25,6 +25,7 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
+from hpa_sdk.workstation.field_cells import FieldCells
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watch_lock import lock_ledger
 
@@ -85,6 +86,7 @@ class HotFolder:
         self._existing = existing
         self._on_result = on_result
         self._arrivals = Arrivals(self._station, store.ledger)
+        self._cells = None if station.cells is None else FieldCells(station, predictor)
         self._ready: deque[Arrived] = deque()
         self._troubles: dict[str, str] = {}
         self._joined: dict[str, FileStamp] = {}
@@ -200,8 +202,14 @@ class HotFolder:
 
     def _store_results(self, asked: _Request) -> None:
         try:
+            # Before the ledger says that the field is done: a watch that is killed meanwhile answers it again.
+            if self._cells is not None and asked.samples:
+                read = self._cells.write(asked.arrived.group, [sample.id for sample in asked.samples])
+                if not self._arrivals.is_of(read, asked.arrived):
+                    self._arrivals.requeue(asked.arrived)
+                    return
             self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
-        except OutputError:
+        except HpaError:
             self._arrivals.requeue(asked.arrived)
             raise
         self._arrivals.finish(asked.arrived)

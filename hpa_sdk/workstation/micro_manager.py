@@ -95,6 +95,11 @@ class FieldHandler:
                 f"when_full={when_full!r}, waiting={waiting}, incomplete={incomplete}, timeout={timeout} are invalid",
                 remedy="Give when_full='drop' or 'wait', counts of 1 or more, and a timeout above 0 seconds.",
             )
+        if station.cells is not None:
+            raise SettingError(
+                "fields of a running acquisition are answered as a whole, and the station file asks for cells",
+                remedy="Leave the table [cells] out, or let hpa watch answer the files that the acquisition writes.",
+            )
         self.closed = False
         self._station = for_model(predictor.card, station)
         self._predictor = predictor

@@ -36,6 +36,18 @@ class Arrival(Table, frozen=True, kw_only=True):
     plane_timeout_seconds: Positive = 60.0
 
 
+class Cells(Table, frozen=True, kw_only=True):
+    """Whether the cells of fields are answered too. With an empty table they are, by the built-in segmentation.
+
+    Attributes
+    ----------
+    masks : pathlib.Path or None
+        Folder of label images, one for each field, by its id; None if cells are found by thresholds.
+    """
+
+    masks: Path | None = None
+
+
 class Station(FieldRules, frozen=True, kw_only=True):
     """The settings of one microscope's computer: the keys of the station file are these and those of `FieldRules`.
 
@@ -55,6 +67,8 @@ class Station(FieldRules, frozen=True, kw_only=True):
         The file that records what is done; None for one in the folder for answers.
     arrival : Arrival
         When a file counts as written.
+    cells : Cells or None
+        How cells are answered; None if only fields are.
     """
 
     model: Path
@@ -66,6 +80,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | Literal["card"] = "card"
     ledger: Path | None = None
     arrival: Arrival = Arrival()
+    cells: Cells | None = None
 
 
 def read_station(path: Path) -> Station:

@@ -14,6 +14,7 @@ import pytest
 
 import hpa_sdk
 from hpa_sdk import Failure, Label, ModelCard, Prediction, Predictor, Sample, SchemeLabel, find_samples
+from hpa_sdk.cells import CellAnswers
 from tests.conftest import ROOT
 
 PROMISED = {
@@ -22,6 +23,7 @@ PROMISED = {
     "predict": "(self, sources, *, on_error='raise', recursive=False, rules=None)",
     "stream": "(self, sources, *, on_error='yield', recursive=False, root=None, rules=None)",
     "predict_planes": "(self, planes, *, white=None)",
+    "cells": "(self, sources, *, segmenter=None, recursive=False, root=None, rules=None)",
 }
 
 
@@ -39,6 +41,7 @@ def test_what_comes_back_has_the_types_that_are_promised(model: Path, fields: li
     assert_type(predictor.providers, tuple[str, ...])
     assert_type(predictor.stream(fields), Generator[Prediction | Failure])
     assert_type(predictor.predict(fields, on_error="yield"), list[Prediction | Failure])
+    assert_type(predictor.cells(fields), Generator[CellAnswers | Failure])
     predictions = assert_type(predictor.predict(fields), list[Prediction])
     assert_type(predictions[0].labels, frozenset[Label | SchemeLabel])
     assert_type(predictions[0].probabilities, npt.NDArray[np.float32])
@@ -57,6 +60,10 @@ def test_names_are_those_that_are_promised() -> None:
 
 
 DOORS = {
+    "hpa_sdk.cells": [
+        *("Cell", "CellAnswers", "CellResult", "ClassicalSegmenter", "MaskFolder", "Segmentation"),
+        *("SegmentationSettings", "Segmenter", "read_cells"),
+    ],
     "hpa_sdk.batch": ["find_all", "open_run"],
     "hpa_sdk.integrations": ["predict_dataset"],
     "hpa_sdk.results": ["Result", "open_writer"],

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hpa_sdk import find_samples, read_planes
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import Label
 from training.simulation import draw_labels, simulate, simulate_field
@@ -210,3 +211,19 @@ def test_the_contact_sheet_shows_every_label(tmp_path: Path) -> None:
         caption = pixels[row * 84 + 64 : row * 84 + 84, column * 64 : column * 64 + 64]
         assert tile[..., 1].max() > 150
         assert caption.max() > 150
+
+
+def test_masks_show_the_cells_of_the_planes(tmp_path: Path) -> None:
+    simulate(tmp_path / "plain", count=2, seed=4, size=128, workers=1)
+    simulate(tmp_path / "masked", count=2, seed=4, size=128, workers=1, masks=True)
+    for file in (tmp_path / "plain").iterdir():
+        assert file.read_bytes() == (tmp_path / "masked" / file.name).read_bytes()
+    masks = sorted((tmp_path / "masked" / "masks").iterdir())
+    assert [mask.name for mask in masks] == sorted(
+        f"{sample.id}_cells.png" for sample in find_samples(tmp_path / "plain")
+    )
+    for mask in masks:
+        cells = np.asarray(Image.open(mask))
+        planes = read_planes(next(find_samples(tmp_path / "plain" / mask.name.removesuffix("_cells.png"))))
+        assert cells.shape == (128, 128)
+        assert planes[[0, 3]].mean(axis=0)[cells > 0].mean() > 3 * planes[[0, 3]].mean(axis=0)[cells == 0].mean()

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from hpa_sdk.errors import OutputError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import Label
-from training.simulation.fields import PLANE_NAMES, simulate_field
+from training.simulation.fields import PLANE_NAMES, simulate_cells
 from training.simulation.label_draw import draw_labels
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def simulate(
     size: int = 512,
     workers: int | None = None,
     labels: Sequence[Collection[Label]] | None = None,
+    masks: bool = False,
 ) -> Path:
     """Write a simulated training set: four planes per field, then the table of their labels.
 
@@ -54,6 +55,8 @@ def simulate(
         Number of processes; 1 uses this process, None one per processor core.
     labels : sequence of collections of Label, optional
         Labels of each field; without them `draw_labels` draws them.
+    masks : bool
+        Also write a label image of the cells of each field, `masks/ID_cells.png`: 16 bits, 0 outside cells.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def simulate(
         message = f"{len(labels)} label sets were given for {count} fields"
         raise ValueError(message)
     out.mkdir(parents=True, exist_ok=True)
-    write = partial(_write_field, out, seed, size)
+    folder = out / "masks" if masks else None
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
+    write = partial(_write_field, out, seed, size, folder)
     wanted = [None] * count if labels is None else [tuple(one) for one in labels]
     in_process = workers == 1
     pool = (
@@ -99,13 +105,17 @@ def simulate(
     return table
 
 
-def _write_field(out: Path, seed: int, size: int, index: int, labels: Collection[Label] | None) -> tuple[str, str]:
+def _write_field(
+    out: Path, seed: int, size: int, masks: Path | None, index: int, labels: Collection[Label] | None
+) -> tuple[str, str]:
     """Write the planes of one field; return its row of the table."""
     sequence = np.random.SeedSequence(seed, spawn_key=(index,))
     rng = np.random.default_rng(sequence)
     field_labels = draw_labels(rng) if labels is None else sorted(set(labels))
     field_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"simulated field {index} of seed {seed}"))
-    planes = simulate_field(field_labels, rng, size=size)
-    for name, plane in zip(PLANE_NAMES, planes, strict=True):
+    field = simulate_cells(field_labels, rng, size=size)
+    if masks is not None:
+        Image.fromarray(field.cells).save(masks / f"{field_id}_cells.png", compress_level=_FAST_COMPRESSION)
+    for name, plane in zip(PLANE_NAMES, field.planes, strict=True):
         Image.fromarray(plane).save(out / f"{field_id}_{name}.png", compress_level=_FAST_COMPRESSION)
     return field_id, " ".join(str(int(label)) for label in field_labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,28 @@ _DIFFUSE = frozenset(
 )
 
 
+class SimulatedField(NamedTuple):
+    """A simulated field and where its cells are.
+
+    Attributes
+    ----------
+    planes : ndarray, uint8, shape (4, size, size)
+        Red (microtubules), green (the protein), blue (nucleus) and yellow (endoplasmic reticulum) planes.
+    cells, nuclei : ndarray, uint16, shape (size, size)
+        Number of the cell at each pixel from 1, or of the cell whose nucleus is there; 0 elsewhere.
+    """
+
+    planes: NDArray[np.uint8]
+    cells: NDArray[np.uint16]
+    nuclei: NDArray[np.uint16]
+
+
 def simulate_field(labels: Collection[int], rng: np.random.Generator, *, size: int = 512) -> NDArray[np.uint8]:
+    """Simulate the planes of one field: see `simulate_cells`."""
+    return simulate_cells(labels, rng, size=size).planes
+
+
+def simulate_cells(labels: Collection[int], rng: np.random.Generator, *, size: int = 512) -> SimulatedField:
     """Simulate one field of cells with the protein in the labelled organelles.
 
     Parameters
@@ -45,8 +66,8 @@ def simulate_field(labels: Collection[int], rng: np.random.Generator, *, size: i
 
     Returns
     -------
-    ndarray, uint8, shape (4, size, size)
-        Red (microtubules), green (the protein), blue (nucleus) and yellow (endoplasmic reticulum) planes.
+    SimulatedField
+        The planes and the cells.
 
     Raises
     ------
@@ -60,7 +81,10 @@ def simulate_field(labels: Collection[int], rng: np.random.Generator, *, size: i
     for name, draw in references.items():
         light = focus(scene.field(draw(scene, rng)), scene.scale, rng)
         lights[name] = light / brightest(light)
-    return np.stack([_record(name, lights[name], rng) for name in PLANE_NAMES])
+    planes = np.stack([_record(name, lights[name], rng) for name in PLANE_NAMES])
+    inner = slice(scene.margin, scene.margin + size)
+    cells = (scene.owner[inner, inner] + 1).astype(np.uint16)
+    return SimulatedField(planes, cells, cells * (scene.nucleus_depth[inner, inner] > 0))
 
 
 def _record(name: str, light: Image, rng: np.random.Generator) -> NDArray[np.uint8]:

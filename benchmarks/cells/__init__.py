@@ -1,0 +1,1 @@
+"""Measures the segmentation of cells and the answers for them."""

@@ -1,0 +1,179 @@
+"""Writes the evidence for cells: their segmentation, their answers, and their speed.
+
+    python -m benchmarks.cells --data FOLDER --out docs/evidence/cells.md
+
+FOLDER holds `real_cells`. The command resumes: finished parts of the page are kept in the folder of `--work`. With
+`--models`, the speed is also measured with other models than the starter. With `--sheet FILE`, outlines on the fields
+of `kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.cells.mixes import answer, correlations, held_out
+from benchmarks.cells.segmentation import CELLS, IOUS, SIMULATED_PIXEL, judge_collages, judge_simulated
+from benchmarks.cells.sheet import draw_sheet
+from benchmarks.cells.speed import MASKS, RAW, WHOLE, memory, rates, seconds_to_segment
+from hpa_sdk import Predictor, find_samples
+from hpa_sdk.bench.rates import Spread
+from hpa_sdk.bench.report import machine
+from hpa_sdk.files.atomic_write import atomic_write
+
+_REAL = Path(os.environ.get("HPA_REAL_DATA", "../shared/data"))
+_IOU = 0.9
+_NOTES = Path(__file__).with_name("seen.md")
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=_REAL, help="folder of the real fields")
+    parser.add_argument("--out", type=Path, default=Path("docs/evidence/cells.md"), help="page to write")
+    parser.add_argument("--models", type=Path, nargs="*", default=[], help="further models whose speed is measured")
+    parser.add_argument("--fields", type=int, default=200, help="simulated fields")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the measurement of speed")
+    parser.add_argument("--stream", type=int, default=2000, help="fields of the measurement of memory")
+    parser.add_argument("--work", type=Path, default=Path("runs/cells"), help="folder for finished parts of the page")
+    parser.add_argument("--parts", nargs="*", choices=sorted(_PARTS), help="measure these; write no page")
+    parser.add_argument("--sheet", type=Path, help="PNG with outlines on kaggle_fields; writes no page")
+    options = parser.parse_args()
+    if options.sheet is not None:
+        draw_sheet(options.data / "kaggle_fields", options.sheet)
+        return
+    texts = [_part(name, options) for name in (options.parts or _PARTS)]
+    if options.parts is None:
+        with atomic_write(options.out) as partial:
+            partial.write_text("".join((*_head(), *texts, _NOTES.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def _part(name: str, options: argparse.Namespace) -> str:
+    """Return a part of the page, measured once."""
+    kept: Path = options.work / f"{name}.md"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        lines = "\n".join(_PARTS[name](options))
+        with atomic_write(kept) as partial:
+            partial.write_text(f"{lines}\n", encoding="utf-8")
+    return kept.read_text(encoding="utf-8")
+
+
+def _head() -> Iterator[str]:
+    yield "# Cells\n\n"
+    yield "Written by `python -m benchmarks.cells`. [Cells](../cells.md) says how cells are found and answered.\n\n"
+
+
+def _segmentation(options: argparse.Namespace) -> Iterator[str]:
+    found = judge_collages(options.data / "real_cells")
+    near = np.abs(found.cells - CELLS) <= 1
+    yield "## Segmentation"
+    yield ""
+    yield f"*real_cells*: {len(near)} collages of nine segmented cells each, on black, without a pixel size."
+    yield "The overlap is the intersection over union of all cells and of the pixels that are not black. Every"
+    yield "20th collage was used to choose the settings."
+    yield ""
+    yield "| real_cells | share of the collages |"
+    yield "| --- | --- |"
+    yield f"| exactly nine cells | {np.mean(found.cells == CELLS):.1%} |"
+    yield f"| nine cells, one more or one fewer | {near.mean():.1%} |"
+    for name, overlaps in (
+        ("any plane", found.overlap),
+        ("red, blue or yellow, without the protein", found.overlap_of_structures),
+    ):
+        median, low = np.median(overlaps), np.percentile(overlaps, 5)
+        yield (
+            f"| overlap of {_IOU} or more with what is not black in {name} | {np.mean(overlaps >= _IOU):.1%}"
+            f" (median overlap {median:.3f}, 5th percentile {low:.3f}) |"
+        )
+    yield ""
+    yield f"*Simulated fields*: {options.fields} fields of a seed of their own, of 512 pixels, drawings of cells. A"
+    yield "found cell is right if it overlaps a true one by this intersection over union. Cells whose nucleus is"
+    yield "outside the field are not judged."
+    yield ""
+    yield "| simulated fields | cells | found | " + " | ".join(f"F1 at {iou}" for iou in IOUS) + " |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, size in ((f"{SIMULATED_PIXEL} um per pixel", SIMULATED_PIXEL), ("pixel size unknown", None)):
+        counts = judge_simulated(options.fields, pixel_size=size)
+        yield f"| {name} | {counts.true} | {counts.found} | " + " | ".join(f"{counts.f1(i):.3f}" for i in IOUS) + " |"
+    yield ""
+
+
+def _mixes(options: argparse.Namespace) -> Iterator[str]:
+    folder = options.data / "real_cells"
+    samples = held_out(folder)
+    yield "## Share of the cells that show a label"
+    yield ""
+    yield "In a collage with two labels, 1/4, 1/2 or 3/4 of the cells show the one and the others the other, about."
+    yield f"The figures are Pearson's correlation with that share, over the {len(samples)} collages that the starter"
+    yield "was not fitted on, for each pair of labels with the collages that show one of them alone. *Found* is the"
+    yield "share of the cells whose label set has the label, *mean* the mean probability over the cells, *field* the"
+    yield "probability for the whole collage."
+    yield ""
+    yield "| pair | label | collages | found | mean | field |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    with Predictor.load("starter", device="cpu") as predictor:
+        for pair in correlations(answer(predictor, samples, folder)):
+            figures = " | ".join(
+                "the same for all" if np.isnan(value) else f"{value:.2f}"
+                for value in (pair.found, pair.mean, pair.field)
+            )
+            yield f"| {', '.join(pair.labels)} | {pair.label} | {pair.collages} | {figures} |"
+    yield ""
+
+
+def _speed(options: argparse.Namespace) -> Iterator[str]:
+    seconds = seconds_to_segment(rounds=options.rounds)
+    yield "## Speed and memory"
+    yield ""
+    yield f"On {machine()['processor']}, which other programs used too."
+    yield ""
+    yield "Segmentation of one field of 2048 x 2048 x 4 with 40 cells, at 0.08 um per pixel, takes"
+    yield f"{_text(seconds, 1000, 'ms')} of processor time, on one core."
+    yield ""
+    yield "Cells a second on all cores, from files, with 36 collages. The raw sessions of onnxruntime run ready images;"
+    yield "all take turns. *Share* is the median ratio to the raw sessions in the same turn."
+    yield ""
+    yield f"| model | {RAW} | {MASKS} | share | {WHOLE} | share |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    samples = list(find_samples(options.data / "real_cells"))
+    for model in ("starter", *options.models):
+        with Predictor.load(model, device="cpu") as predictor:
+            measured = rates(predictor, samples[:36] if model == "starter" else samples[:6], rounds=options.rounds)
+        cells = [f"{np.median(measured[RAW]):.1f}"]
+        for name in (MASKS, WHOLE):
+            share = np.median(np.divide(measured[name], measured[RAW]))
+            cells += [f"{np.median(measured[name]):.1f}", f"{share:.0%}"]
+        yield f"| {Path(model).stem} | " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _memory(options: argparse.Namespace) -> Iterator[str]:
+    samples = list(find_samples(options.data / "real_cells"))
+    with Predictor.load("starter", device="cpu") as predictor:
+        used = memory(predictor, samples, fields=options.stream)
+    yield (
+        f"Memory over a stream of {used.fields:,} fields, from the 400th on: median {used.median:.0f} MiB, from"
+        f" {used.lowest:.0f} to {used.highest:.0f} MiB."
+    )
+    yield ""
+
+
+_PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
+    "segmentation": _segmentation,
+    "mixes": _mixes,
+    "speed": _speed,
+    "memory": _memory,
+}
+
+
+def _text(spread: Spread, factor: float, unit: str) -> str:
+    return f"{spread.median * factor:.0f} {unit} ({spread.low * factor:.0f} to {spread.high * factor:.0f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Predicts the cells of large numbers of fields, and writes a row per cell and a summary per field."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from hpa_sdk.batch.answers import NoCache, answers_in_order
+from hpa_sdk.batch.cell_cache import CellCache
+from hpa_sdk.batch.cell_ledger import CellLedger
+from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
+from hpa_sdk.batch.provenance import Provenance
+from hpa_sdk.batch.resumption import ledger_path, remove_partials
+from hpa_sdk.batch.run_lock import lock_output
+from hpa_sdk.cells.cell import CellAnswers
+from hpa_sdk.cells.segmenter import Segmenter
+from hpa_sdk.cells.summary import SummaryWriter, open_summary
+from hpa_sdk.cells.writers import CellWriter, open_cell_writer
+from hpa_sdk.errors import count_of
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.trained_scale import whole_field_rules
+from hpa_sdk.prediction import Failure
+from hpa_sdk.predictor import Predictor
+
+_log = logging.getLogger("hpa_sdk")
+
+
+class CellRun:
+    """Predicts the cells of the fields found, and writes the answers.
+
+    Attributes
+    ----------
+    fields, failed : int
+        How many fields were answered so far, and how many of these failed or have no cells.
+    cells, failed_cells : int
+        How many cells were answered, and how many of these failed.
+    warned : int
+        How many fields with cells have warnings.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        segmenter: Segmenter,
+        cache: CellCache | NoCache,
+        writer: CellWriter,
+        summary: SummaryWriter,
+        rules: FieldRules | None,
+    ) -> None:
+        self.fields = self.failed = self.cells = self.failed_cells = self.warned = 0
+        self._stream = partial(predictor.cells, segmenter=segmenter, rules=rules)
+        self._cache = cache
+        self._writer = writer
+        self._summary = summary
+
+    def answers(self, found: Iterator[Sample | Failure]) -> Iterator[CellAnswers | Failure]:
+        """Answer the fields found, write each answer, and yield it to the caller."""
+        for answer in answers_in_order(found, self._stream, self._cache):
+            self.fields += 1
+            if isinstance(answer, Failure) or not answer.answers:
+                self.failed += 1
+            else:
+                failures = [one for one in answer.answers if isinstance(one, Failure)]
+                self.cells += len(answer.answers)
+                self.failed_cells += len(failures)
+                self.warned += any(not isinstance(one, Failure) and bool(one.warnings) for one in answer.answers)
+            self._writer.write(answer)
+            self._summary.write(answer)
+            yield answer
+
+
+def summary_path(output: Path) -> Path:
+    """Return the path of the summary of fields, next to the output: ``cells.fields.csv`` of ``cells.csv``."""
+    return output.with_name(f"{output.stem}.fields.csv")
+
+
+@contextmanager
+def open_cell_run(
+    output: Path,
+    form: str,
+    *,
+    predictor: Predictor,
+    segmenter: Segmenter,
+    rules: FieldRules | None = None,
+    resume: Comparison | None = None,
+    request: Mapping[str, object] | None = None,
+    log: Callable[[str], None] = _log.warning,
+) -> Iterator[CellRun]:
+    """Open a run into a file of cells and a summary of fields, which appear complete with their provenance.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        The file of cells.
+    form : str
+        One of `hpa_sdk.cells.writers.FORMS`.
+    predictor : Predictor
+        Predicts.
+    segmenter : Segmenter
+        Finds the cells.
+    rules : FieldRules, optional
+        How the fields are read.
+    resume : str or None
+        How planes are compared with those of an earlier run that is resumed; None for a run without a ledger.
+    request : mapping of str to object, optional
+        What the user asked for, for the provenance.
+    log : callable
+        Called with a line for the user. Default: the log.
+
+    Raises
+    ------
+    OutputError
+        A file, its ledger or its provenance can't be written, or another process is using it.
+    """
+    with lock_output(output):
+        provenance = Provenance(predictor.model, predictor.card, request or {})
+        with ExitStack() as stack:
+            cache: CellCache | NoCache = NoCache()
+            if resume is not None:
+                ledger = stack.enter_context(closing(CellLedger(ledger_path(output))))
+                remove_partials(output)
+                settings = _settings(predictor, rules, resume)
+                if ledger.replace_fact("settings", settings) not in {None, settings}:
+                    log("The model, the white level, a runtime option, the scale or the comparison changed.")
+                cache = CellCache(
+                    ledger,
+                    settings=settings,
+                    comparison=resume,
+                    segmenter=segmenter,
+                    thresholds=predictor.thresholds,
+                    card=predictor.card,
+                    device=predictor.device,
+                )
+            summary = stack.enter_context(open_summary(summary_path(output)))
+            writer = stack.enter_context(open_cell_writer(output, form, predictor.card.label_scheme))
+            run = CellRun(predictor, segmenter, cache, writer, summary, rules)
+            yield run
+            cache.flush()
+        if cache.hits or cache.changed:
+            were = "was" if cache.changed == 1 else "were"
+            log(
+                f"{count_of(cache.hits, 'field')} stood in the ledger;"
+                f" {count_of(cache.changed, 'field')} had changed and {were} done again."
+            )
+        counts = {
+            **{name: getattr(run, name) for name in ("fields", "failed", "cells", "failed_cells", "warned")},
+            "recalled": cache.hits,
+            "changed": cache.changed,
+        }
+        provenance.write(output, devices=sorted({predictor.device, *cache.devices}), counts=counts)
+
+
+def _settings(predictor: Predictor, rules: FieldRules | None, resume: Comparison) -> str:
+    """Describe what all fields share, except thresholds and what the segmenter says of each field."""
+    shared = settings_sha256(
+        predictor.model.sha256,
+        predictor.card,
+        predictor.white,
+        resume,
+        predictor.runtime_options,
+        calibrated=predictor.calibrated,
+    )
+    trained = whole_field_rules(predictor.card, rules, predictor.white)[2]
+    pixel_size = rules and rules.files.pixel_size
+    return f"{shared} {predictor.card.cell!r} {trained!r} {pixel_size}"

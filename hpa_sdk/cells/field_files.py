@@ -1,0 +1,64 @@
+"""Names the files that a run writes for each field, and never lets two fields have one file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hpa_sdk.errors import OutputError, SettingError
+
+# What Windows refuses in a name or as one, and a folder of the parent.
+_UNSAFE = re.compile(
+    r'[<>:"|?*\\\x00-\x1f\x7f]|^\.{1,2}$|[ .]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)', re.IGNORECASE
+)
+
+
+class FieldFiles:
+    """The files of fields in one folder. The id ``plate/A01`` gives the folder ``plate`` in it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder; made with the first file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ids: dict[str, str] = {}
+
+    def path(self, id: str, ending: str) -> Path:  # noqa: A002 - the field's own word
+        """Return the path of a file of a field, and make its folder.
+
+        Parameters
+        ----------
+        id : str
+            The field's id.
+        ending : str
+            What follows the id, such as ``_cells.ome.tif``.
+
+        Raises
+        ------
+        SettingError
+            Another field has this file.
+        OutputError
+            The folder can't be made.
+        """
+        parts = [_UNSAFE.sub("_", part) for part in id.split("/") if part]
+        name = "/".join(parts) or "_"
+        # File names on Windows and macOS differ by more than the case of their letters.
+        if self._ids.setdefault(name.casefold(), id) != id:
+            raise SettingError(
+                f"the fields {self._ids[name.casefold()]!r} and {id!r} would have one file ({name}{ending})",
+                where=self.folder,
+                remedy="Give the fields names that differ in letters or digits, or separate folders.",
+            )
+        path = self.folder / f"{name}{ending}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"the folder can't be made ({error.strerror or error})",
+                where=path.parent,
+                remedy="Name a folder that you may write to.",
+            ) from error
+        return path

@@ -1,0 +1,106 @@
+"""Grows cells from their nuclei over the planes that show where a cell is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from hpa_sdk.cells.nuclei import Labels
+from hpa_sdk.cells.settings import SegmentationSettings
+from hpa_sdk.cells.thresholds import (
+    Background,
+    Floats,
+    Mask,
+    background_of,
+    blurred,
+    brightest_within,
+    depth_of,
+    disc,
+    without_holes,
+)
+
+_ROUGHEST_HOLE = 200.0  # um2: a larger dark area between cells is background
+_BRIGHT = 99  # percentile that counts as 1 in the landscape
+_NEAR = 0.04  # of the landscape per um: where planes are even, a border lies in the middle between two nuclei
+_HALF = 0.5
+
+
+class Smooth(NamedTuple):
+    """A filtered plane, float32 of shape (H, W), and its background."""
+
+    plane: Floats
+    background: Background
+
+    @classmethod
+    def of(cls, plane: Floats, pixel: float, settings: SegmentationSettings) -> Smooth:
+        """Filter a plane."""
+        smooth = blurred(plane, settings.cell_blur / pixel)
+        return cls(smooth, background_of(smooth))
+
+
+def cell_area(planes: Sequence[Smooth], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
+    """Return where cells are: their nuclei, and what is brighter than the background in any plane.
+
+    Parameters
+    ----------
+    planes : sequence of Smooth
+        The planes.
+    nuclei : numpy.ndarray
+        int32 of shape (H, W).
+    pixel : float
+        Micrometres per pixel.
+    settings : SegmentationSettings
+        The settings.
+    """
+    area: Mask = nuclei > 0
+    for smooth, dark in planes:
+        least = min(settings.noise * dark.deviation, _HALF * (dark.threshold - dark.level))
+        top = brightest_within(smooth, settings.edge / pixel)
+        # At least half a grey level: a dark plane without noise has a deviation of 0.
+        over = np.maximum(settings.edge_share * (top - dark.level), max(least, _HALF))
+        area |= smooth - dark.level > over
+    closed = cv2.morphologyEx(area.astype(np.uint8), cv2.MORPH_CLOSE, disc(settings.closing / pixel)) > 0
+    return without_holes(np.asarray(closed, np.bool_), _ROUGHEST_HOLE / pixel**2)
+
+
+def dark_lines(planes: Sequence[Smooth]) -> Floats:
+    """Return a landscape whose ridges are the dark lines between cells: minus the mean brightness, 0 to -1."""
+    landscape = np.zeros(planes[0].plane.shape, np.float32)
+    for smooth, dark in planes:
+        white = max(float(np.percentile(smooth[::2, ::2], _BRIGHT)) - dark.level, 1.0)
+        landscape -= np.clip((smooth - dark.level) / white, 0, 1) / len(planes)
+    return landscape
+
+
+def grow(nuclei: Labels, area: Mask, landscape: Floats, pixel: float, settings: SegmentationSettings) -> Labels:
+    """Grow cells by a watershed that starts at the nuclei; parts of the area without a nucleus belong to no cell.
+
+    Parameters
+    ----------
+    nuclei : numpy.ndarray
+        int32 of shape (H, W).
+    area : numpy.ndarray
+        bool of shape (H, W): where cells are.
+    landscape : numpy.ndarray
+        float32 of shape (H, W), high at borders between cells, by about 1.
+    pixel : float
+        Micrometres per pixel.
+    settings : SegmentationSettings
+        The settings.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 of shape (H, W): each cell has the number of its nucleus.
+    """
+    from skimage.segmentation import watershed  # noqa: PLC0415 - of the extra 'cells'
+
+    if not nuclei.any():
+        return nuclei
+    distance = depth_of(nuclei == 0) * np.float32(pixel)
+    within = area & (distance <= settings.reach)
+    cells: Labels = watershed(landscape + np.float32(_NEAR) * distance, nuclei, mask=within).astype(np.int32)
+    return cells

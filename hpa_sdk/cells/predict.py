@@ -1,0 +1,182 @@
+"""Answers for each cell of fields: the cells of many fields run together in full batches."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from typing import Protocol
+
+from hpa_sdk.cells.cell import CellAnswers
+from hpa_sdk.cells.cut_field import CutField, PreparedCell, cut, read_cells
+from hpa_sdk.cells.segmenter import Segmenter
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.sources import Source, find_fields
+from hpa_sdk.fields.trained_scale import whole_field_rules
+from hpa_sdk.inference.pipeline import run_in_batches
+from hpa_sdk.inference.prepared_field import PreparedField
+from hpa_sdk.inference.session import Session
+from hpa_sdk.inference.threads import ThreadPlan
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.preprocessing import White
+
+
+class Engine(Protocol):
+    """What is needed of a `hpa_sdk.Predictor`."""
+
+    card: ModelCard
+    session: Session
+    white: White | None
+    quality: bool
+
+    @property
+    def threads(self) -> ThreadPlan:
+        """How the cores are shared."""
+
+    def _run(self, prepared: list[PreparedField], session: Session) -> list[Prediction | Failure]: ...
+
+
+def predict_cells(
+    self: Engine,
+    sources: Source | Iterable[Source],
+    *,
+    segmenter: Segmenter | None = None,
+    recursive: bool = False,
+    root: str | os.PathLike[str] | None = None,
+    rules: FieldRules | None = None,
+) -> Generator[CellAnswers | Failure]:
+    """Predict each cell of fields lazily, in the order of the sources, with bounded memory.
+
+    A model that answers for fields sees each cell alone in its field: all other pixels are black. A model that answers
+    for cells sees the crop that its card describes. The quality of a field is that of each of its cells.
+
+    Parameters
+    ----------
+    sources : Source or iterable of Source
+        As for `hpa_sdk.Predictor.stream`.
+    segmenter : Segmenter, optional
+        Finds the cells. Default: `hpa_sdk.cells.classical.ClassicalSegmenter`, by thresholds and a watershed.
+    recursive : bool
+        Also search the folders below a folder.
+    root : str or os.PathLike, optional
+        Folder that contains the planes of a table's ids.
+    rules : FieldRules, optional
+        How stacks are read: channel names, z, pixel size. The pixel size also applies to arrays.
+
+    Yields
+    ------
+    CellAnswers or Failure
+        For each field: its cells, each with a `Prediction` or a `Failure`; or why it has none. The id of a prediction
+        is the field's id and the number of the cell: ``"A01:7"``.
+
+    Raises
+    ------
+    SettingError
+        The packages of the default segmenter are not installed.
+    DeviceError
+        The device failed while running.
+    """
+    whole, stack_rules, trained = whole_field_rules(
+        self.card, rules, self.white, () if segmenter is None else segmenter.channels
+    )
+    if segmenter is None:
+        from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - OpenCV code that only this needs
+
+        segmenter = ClassicalSegmenter(trained=trained)
+    return _answers(
+        self,
+        run_in_batches(
+            find_fields(sources, recursive=recursive, root=root, rules=whole, stack_rules=stack_rules),
+            prepare=partial(
+                read_cells,
+                card=self.card,
+                segmenter=segmenter,
+                white=self.white,
+                trained=trained,
+                pixel_size=None if rules is None else rules.files.pixel_size,
+                quality=self.quality,
+            ),
+            run=_unchanged,
+            batch_size=1,
+            workers=max(1, self.threads.workers // 2),  # the other threads cut cells and run the model
+        ),
+    )
+
+
+def _unchanged(fields: list[CutField]) -> list[CutField]:
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A field some of whose cells are not answered yet."""
+
+    found: CutField | Failure
+    answers: list[Prediction | Failure] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return isinstance(self.found, Failure) or len(self.answers) == len(self.found.segmentation.cells)
+
+    def result(self) -> CellAnswers | Failure:
+        if isinstance(self.found, Failure):
+            return self.found
+        return CellAnswers(id=self.found.id, segmentation=self.found.segmentation, answers=tuple(self.answers))
+
+
+class _NoCell:
+    """Stands for a field without cells, so that it keeps its turn among the cells of other fields."""
+
+
+_Job = tuple[CutField, int] | _NoCell
+"""A field and the position of one of its cells."""
+
+
+def _answers(engine: Engine, fields: Generator[CutField | Failure]) -> Generator[CellAnswers | Failure]:
+    waiting: deque[_Pending] = deque()
+    batches = count()
+
+    def jobs() -> Iterator[_Job]:
+        for found in fields:
+            waiting.append(_Pending(found))
+            if waiting[-1].complete:
+                yield _NoCell()
+            elif isinstance(found, CutField):
+                yield from ((found, at) for at in range(len(found.segmentation.cells)))
+
+    def prepare(job: _Job) -> PreparedCell | Failure | _NoCell:
+        return job if isinstance(job, _NoCell) else cut(*job, engine.card)
+
+    def run(cells: list[PreparedCell | _NoCell]) -> list[Prediction | Failure | _NoCell]:
+        return _run(engine, cells, engine.session.after(next(batches)))
+
+    answers: Generator[Prediction | Failure | _NoCell] = run_in_batches(
+        jobs(),
+        prepare=prepare,
+        run=run,
+        batch_size=engine.session.batch_size,
+        workers=engine.threads.workers,
+        parallel_runs=engine.threads.parallel_runs,
+    )
+    # Closed explicitly: the traceback of a raised error would keep the generators, and so their threads, alive.
+    with closing(fields), closing(answers):
+        for answer in answers:
+            if not isinstance(answer, _NoCell):
+                waiting[0].answers.append(answer)
+            if waiting[0].complete:
+                yield waiting.popleft().result()
+
+
+def _run(engine: Engine, cells: list[PreparedCell | _NoCell], session: Session) -> list[Prediction | Failure | _NoCell]:
+    asked = [cell for cell in cells if isinstance(cell, PreparedCell)]
+    answers = iter(engine._run([cell.prepared for cell in asked], session) if asked else ())  # noqa: SLF001 - of the Engine
+    return [cell if isinstance(cell, _NoCell) else _with_quality(cell, next(answers)) for cell in cells]
+
+
+def _with_quality(cell: PreparedCell, answer: Prediction | Failure) -> Prediction | Failure:
+    return answer if isinstance(answer, Failure) else replace(answer, quality=cell.quality)

@@ -1,0 +1,197 @@
+"""Collects the cells of each field for the report page: their outlines, their answers, and how many show each label."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpa_sdk.cells.cells_file import CellResult, has_cells, read_cells
+from hpa_sdk.cells.outlines import UNLABELLED, Polygon, colour_of
+from hpa_sdk.cells.summary import FieldSummary, count_cells
+from hpa_sdk.cells.writers import FORMS
+from hpa_sdk.errors import SettingError
+from hpa_sdk.labels import LabelScheme
+from hpa_sdk.results.result import Result
+
+BYTES_OF_A_CELL = 500
+"""About how many bytes of a report a cell takes."""
+
+_DIGITS = 3
+_log = logging.getLogger("hpa_sdk")
+
+
+@dataclass(slots=True)
+class FieldCells:
+    """The cells of one field.
+
+    Attributes
+    ----------
+    result : Result
+        The field: its labels are those that at least one cell shows. It has no probabilities of its own.
+    cells : list of dict
+        The cells as the page takes them: number ``n``, ``border``, indices of ``labels``, probabilities ``p`` in
+        thousandths or an ``error``, and the points of each piece of the outline ``o`` as x, y, x, y, ...
+    """
+
+    result: Result
+    cells: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def summary(self) -> FieldSummary:
+        """The cells, counted."""
+        names = self.result.label_scheme.names
+        return count_cells(
+            self.result.id,
+            (
+                (bool(cell["border"]), None if "error" in cell else tuple(names[at] for at in cell["labels"]))
+                for cell in self.cells
+            ),
+        )
+
+
+def is_cells_file(path: Path) -> bool:
+    """Whether a file of results has a row for each cell."""
+    return path.is_file() and path.suffix.lower().removeprefix(".") in FORMS and has_cells(path)
+
+
+def read_field_cells(path: Path) -> dict[str, FieldCells]:
+    """Read the cells of each field, by its id, in the order of the file.
+
+    Raises
+    ------
+    TableError
+        As for `hpa_sdk.cells.cells_file.read_cells`.
+    """
+    fields: dict[str, FieldCells] = {}
+    for found in read_cells(path):
+        own = fields.setdefault(found.result.id, FieldCells(replace(found.result, probabilities=(), thresholds=())))
+        if found.cell is not None:
+            own.result = _joined(own.result, found.result)
+            own.cells.append(_record(found))
+    return fields
+
+
+def cells_of_results(results: Sequence[Result], path: Path) -> dict[str, FieldCells]:
+    """Read the cells of the fields of results.
+
+    Raises
+    ------
+    SettingError
+        None of the cells is of a field in the results, or the cells have other classes than these.
+    """
+    ids = Counter(result.id for result in results)
+    found = {name: cells for name, cells in read_field_cells(path).items() if name in ids}
+    if not found:
+        raise SettingError(
+            "none of the cells is of a field in the results",
+            where=path,
+            remedy="Give the cells of the same fields: the column id is that of the results.",
+        )
+    repeated = [name for name in found if ids[name] > 1]
+    if repeated:
+        _log.warning("The cells of %s are not shown: several results have this id.", ", ".join(repeated))
+        found = {name: cells for name, cells in found.items() if name not in repeated}
+    return found
+
+
+def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Path) -> None:
+    """Check that cells and fields have the same classes.
+
+    Raises
+    ------
+    SettingError
+        They have not.
+    """
+    others = {one.result.label_scheme.name for one in cells.values() if one.cells and one.result.error is None} - {
+        scheme.name
+    }
+    if others:
+        raise SettingError(
+            f"the fields were answered in the classes {scheme.name} and the cells in {', '.join(sorted(others))}",
+            where=path,
+            remedy="Make a report of the cells alone: hpa report CELLS.",
+        )
+
+
+def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Return what the page shows of the cells of a field: ``cells``, their ``counts`` and ``shares``.
+
+    Parameters
+    ----------
+    cells : mapping of str to FieldCells
+        The cells of fields, by the id of the field.
+    result : Result
+        The field.
+    size : tuple of int or None
+        Width and height of its picture, at full size. Outlines that lie outside it are not shown, and a note says so.
+    """
+    own = cells.get(result.id)
+    if own is None or not own.cells:
+        return {}
+    summary = own.summary
+    indices = {name: at for at, name in enumerate(own.result.label_scheme.names)}
+    content = {
+        "cells": own.cells,
+        "counts": [summary.cells, summary.border_cells, summary.failed],
+        "shares": [
+            [
+                indices[one.label],
+                one.shown,
+                round(one.share, 4),
+                round(one.low, 4),
+                round(one.high, 4),
+                one.border_shown,
+            ]
+            for one in summary.labels
+        ],
+    }
+    if size is not None and not _are_inside(own.cells, size):
+        content["cells"] = [{**cell, "o": []} for cell in own.cells]
+        content["notes"] = (*result.notes, "the outlines of the cells lie outside this picture, and are not shown")
+    return content
+
+
+def _are_inside(cells: Sequence[dict[str, Any]], size: tuple[int, int]) -> bool:
+    pieces = [piece for cell in cells for piece in cell["o"]]
+    return all(max(piece[at::2]) <= size[at] for piece in pieces for at in range(2))
+
+
+def colours_of(scheme: LabelScheme) -> list[str]:
+    """Return the colour of each class as CSS takes it, and last that of cells without a label."""
+    return [f"rgb({red} {green} {blue})" for red, green, blue in (*map(colour_of, range(len(scheme))), UNLABELLED)]
+
+
+def _joined(before: Result, cell: Result) -> Result:
+    """Add the labels and warnings of a cell to those of its field. One cell that was answered is enough for a field."""
+    if cell.error is not None:
+        return before
+    if before.error is not None:
+        return replace(cell, probabilities=(), thresholds=())
+    indices = tuple(sorted({*before.indices, *cell.indices}))
+    names = before.label_scheme.names
+    warnings = tuple(dict.fromkeys((*before.warnings, *cell.warnings)))
+    return replace(before, indices=indices, labels=tuple(names[at] for at in indices), warnings=warnings)
+
+
+def _record(found: CellResult) -> dict[str, Any]:
+    cell, result = found.cell, found.result
+    record: dict[str, Any] = {
+        "n": 0 if cell is None else cell.number,
+        "border": int(cell is not None and cell.border),
+        "labels": list(result.indices),
+        "o": list(_flat(found.outline)),
+    }
+    if result.error is not None:
+        return record | {"error": str(result.error)}
+    return record | {"p": np.rint(np.multiply(result.probabilities, 10**_DIGITS)).astype(int).tolist()}
+
+
+def _flat(outline: tuple[Polygon, ...]) -> Iterator[list[float]]:
+    for piece in outline:
+        yield [int(value) if value.is_integer() else value for value in piece.ravel().tolist()]

@@ -1,0 +1,90 @@
+"""Answers for the cells of fields that arrive, and writes one table for each field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hpa_sdk.cells.cell import CellAnswers
+from hpa_sdk.cells.field_files import FieldFiles
+from hpa_sdk.cells.masks import MaskFolder
+from hpa_sdk.cells.segmenter import Segmenter, check_packages
+from hpa_sdk.cells.writers import open_cell_writer
+from hpa_sdk.fields.file_group import FileGroup
+from hpa_sdk.fields.stack_samples import samples_of
+from hpa_sdk.fields.trained_scale import whole_field_rules
+from hpa_sdk.files.file_state import FileState
+from hpa_sdk.prediction import Prediction
+from hpa_sdk.predictor import Predictor
+from hpa_sdk.workstation.station import Station
+
+CELLS_FOLDER = "cells"
+"""Folder for the tables, in the folder for answers."""
+
+
+class FieldCells:
+    """Answers for the cells of fields, as the table ``[cells]`` of a station file says.
+
+    Parameters
+    ----------
+    station : Station
+        With the table ``[cells]``.
+    predictor : Predictor
+        Predicts.
+
+    Raises
+    ------
+    SettingError
+        The packages for segmentation are not installed, or the folder of masks does not exist.
+    """
+
+    def __init__(self, station: Station, predictor: Predictor) -> None:
+        masks = station.cells and station.cells.masks
+        segmenter: Segmenter | None = MaskFolder(masks) if masks else None
+        if segmenter is None:
+            check_packages()
+        channels = ("blue",) if segmenter is None else segmenter.channels
+        whole, stacks, _ = whole_field_rules(predictor.card, station, predictor.white, channels)
+        self._reading = whole or stacks
+        self._station = station
+        self._segmenter = segmenter
+        self._predictor = predictor
+        self._files = FieldFiles(Path(station.output) / CELLS_FOLDER)
+
+    def write(self, group: FileGroup, names: Sequence[str]) -> list[FileState]:
+        """Answer for the cells of a group of files, and write a table for each of its fields.
+
+        An earlier table of the same field is replaced. A field that can't be read gets a table with the reason.
+
+        Parameters
+        ----------
+        group : FileGroup
+            The files.
+        names : sequence of str
+            The ids of its fields.
+
+        Returns
+        -------
+        list of FileState
+            The files that were read, with their state at that time.
+
+        Raises
+        ------
+        OutputError
+            A table can't be written.
+        DeviceError
+            The device failed.
+        """
+        read: list[FileState] = []
+        named = [
+            replace(sample, id=name) for sample, name in zip(samples_of(self._reading, group), names, strict=False)
+        ]
+        for answer in self._predictor.cells(named, segmenter=self._segmenter, rules=self._station):
+            with open_cell_writer(
+                self._files.path(answer.id, ".csv"), "csv", self._predictor.card.label_scheme
+            ) as table:
+                table.write(answer)
+            predictions = answer.answers if isinstance(answer, CellAnswers) else ()
+            read += next((list(one.files) for one in predictions if isinstance(one, Prediction)), [])
+        return read

@@ -1,0 +1,127 @@
+"""``hpa cells`` writes a row per cell and a summary per field, and resumes without a second answer for a field."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from hpa_sdk import Predictor
+from hpa_sdk.cells import CellAnswers
+from hpa_sdk.cli import main
+from hpa_sdk.inference.session import Session
+from tests.hpa_sdk.cells.made_fields import FOUR, draw
+from tests.hpa_sdk.cells.test_network_segmenter import make_network
+from tests.small import write_planes
+
+
+def hpa(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three fields: four cells, two cells, and none."""
+    for name, centres in (("A01", FOUR), ("A02", FOUR[:2]), ("A03", ())):
+        write_planes(tmp_path / "fields", name, draw(centres, seed=len(centres)))
+    return tmp_path / "fields"
+
+
+def test_cells_and_shares_are_written(model: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cells.csv"
+    result = hpa("cells", model, folder, "-o", out, "--device", "cpu")
+    assert result.exit_code == 1  # a field has no cells
+    assert "6 cells of 3 fields" in result.stderr
+    found = rows(out)
+    assert [(row["id"], row["cell"]) for row in found] == [
+        *(("A01", str(number)) for number in range(1, 5)),
+        *(("A02", "1"), ("A02", "2"), ("A03", "")),
+    ]
+    assert "no nucleus was found" in found[-1]["error"]
+    with Predictor.load(model, device="cpu") as predictor:
+        expected = [one for field in predictor.cells(folder) if isinstance(field, CellAnswers) for one in field.answers]
+    assert [row["labels"] for row in found[:-1]] == [";".join(map(str, one)) for one in expected]  # type: ignore[arg-type]
+    fields = rows(tmp_path / "cells.fields.csv")
+    assert {row["id"]: row["cells"] for row in fields} == {"A01": "4", "A02": "2", "A03": "0"}
+    provenance = json.loads((tmp_path / "cells.csv.provenance.json").read_text(encoding="utf-8"))
+    assert provenance["counts"]["cells"] == 6
+    assert "ClassicalSegmenter" in provenance["settings"]["cells found by"]
+
+
+def test_a_resumed_run_answers_only_what_is_new(
+    model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "cells.csv"
+    run = ("cells", model, folder, "-o", out, "--device", "cpu", "--resume")
+    hpa(*run)
+    first = out.read_bytes()
+    ran: list[int] = []
+    original = Session.run
+
+    def count(session: Session, fields: list[np.ndarray]) -> object:
+        ran.append(len(fields))
+        return original(session, fields)
+
+    monkeypatch.setattr(Session, "run", count)
+    assert "2 fields stood in the ledger" in hpa(*run).stderr
+    assert out.read_bytes() == first
+    assert not ran
+    write_planes(folder, "A02", draw(FOUR[:3]))
+    assert "1 field had changed and was done again" in hpa(*run).stderr
+    assert sum(ran) == 3
+
+
+def test_other_masks_make_new_answers(model: Path, folder: Path, tmp_path: Path) -> None:
+    out, masks = tmp_path / "cells.csv", tmp_path / "masks"
+    masks.mkdir()
+    for name in ("A01", "A02", "A03"):
+        labels = np.zeros((384, 384), np.uint16)
+        labels[50:110, 50:110] = 5
+        Image.fromarray(labels).save(masks / f"{name}_cells.png")
+    run = ("cells", model, folder, "-o", out, "--device", "cpu", "--resume", "--masks", masks)
+    assert hpa(*run).exit_code == 0
+    assert [(row["id"], row["cell"], row["segmentation"]) for row in rows(out)] == [
+        (name, "5", f"{name}_cells.png") for name in ("A01", "A02", "A03")
+    ]
+    labels[200:250, 200:250] = 9
+    Image.fromarray(labels).save(masks / "A02_cells.png")
+    (masks / "A03_cells.png").unlink()
+    result = hpa(*run)
+    assert result.exit_code == 1
+    assert "1 field stood in the ledger; 1 field had changed" in result.stderr
+    assert [(row["id"], row["cell"]) for row in rows(out)] == [("A01", "5"), ("A02", "5"), ("A02", "9"), ("A03", "")]
+    assert "the field has no mask" in rows(out)[-1]["error"]
+
+
+def test_a_network_finds_the_cells(model: Path, folder: Path, tmp_path: Path) -> None:
+    network = make_network(tmp_path / "maps.onnx")
+    out = tmp_path / "cells.csv"
+    hpa("cells", model, folder / "A01_red.png", "-o", out, "--device", "cpu", "--segmenter", network)
+    assert [row["segmentation"] for row in rows(out)] == ["maps"] * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-o", "-"), "hpa cells writes several files"),
+        (("-o", "cells.xyz"), "does not give the output format"),
+        (("-o", "cells.csv", "--masks", "gone", "--segmenter", "starter"), "both say where the cells are"),
+        (("-o", "cells.csv", "--masks", "gone"), "there is no such folder of masks"),
+        (("-o", "cells.csv", "--segmenter", "starter"), "answers for fields, and finds no cells"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = hpa("cells", model, folder, "--device", "cpu", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(tmp_path.glob("cells*"))

@@ -1,0 +1,228 @@
+"""The report of cells: in its content, and in a real browser."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hpa_sdk import Sample
+from hpa_sdk.cells.cell import CellAnswers
+from hpa_sdk.cells.outlines import UNLABELLED
+from hpa_sdk.cells.summary import summarize
+from hpa_sdk.cells.writers import FORMS, open_cell_writer
+from hpa_sdk.cli import main
+from hpa_sdk.errors import PlaneError, SettingError
+from hpa_sdk.labels import HPA_2018, HPA_2021
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.report.build import Sources, make_report
+from tests.browser import AXE
+from tests.hpa_sdk.cells.label_images import grid
+from tests.hpa_sdk.cells.made_answers import answers_of
+from tests.hpa_sdk.report.conftest import write_results
+from tests.hpa_sdk.report.found import content_of
+from tests.hpa_sdk.report.test_report_page import barriers, control, visiting
+from tests.small import make_field
+
+
+def _answers(fields: list[Sample], **options: Any) -> list[CellAnswers]:
+    """Nine cells in each of the fields of 64 x 64 pixels; the first three touch the border."""
+    labels = grid(side=64, cells=3, gap=4)
+    labels[:2] = np.where(labels[2], labels[2], 0)
+    return [
+        answers_of(labels, id=sample.id, files=sample.files, seed=at, **options) for at, sample in enumerate(fields)
+    ]
+
+
+@pytest.fixture
+def cells(fields: list[Sample], tmp_path: Path) -> Path:
+    """Cells of five fields, and a field without a mask."""
+    path = tmp_path / "cells.csv"
+    _write(path, _answers(fields))
+    return path
+
+
+def _write(path: Path, answers: list[CellAnswers], **options: Any) -> None:
+    with open_cell_writer(path, path.suffix[1:], **options) as writer:
+        for answer in answers:
+            writer.write(answer)
+        writer.write(Failure("lost", PlaneError("the field has no mask", where="lost", remedy="Make one.")))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_report_of_cells_has_outlines_and_shares(fields: list[Sample], tmp_path: Path, form: str) -> None:
+    answers = _answers(fields)
+    _write(tmp_path / f"cells.{form}", answers)
+    make_report(Sources(results=tmp_path / f"cells.{form}"), page=tmp_path / "report.html")
+    content = content_of(tmp_path / "report.html")
+    assert len(content["cell_colours"]) == len(set(content["cell_colours"])) == 29
+    assert content["cell_colours"][-1] == f"rgb({' '.join(map(str, UNLABELLED))})"
+    *shown, lost = content["fields"]
+    assert "no mask" in lost["error"]
+    assert "cells" not in lost
+    for field, answer in zip(shown, answers, strict=True):
+        summary = summarize(answer)
+        assert field["counts"] == [summary.cells, summary.border_cells, summary.failed]
+        named = {HPA_2018.names[label]: rest for label, *rest in field["shares"]}
+        for share in summary.labels:
+            expected = [share.shown, share.share, share.low, share.high, share.border_shown]
+            assert named.pop(share.label) == pytest.approx(expected, abs=1e-4)
+        assert not named
+        assert field["full"] == [64, 64]
+        assert "p" not in field
+        found = set()
+        for cell, own, one in zip(field["cells"], answer.segmentation.cells, answer.answers, strict=True):
+            top, left, bottom, right = own.box
+            (outline,) = cell["o"]
+            assert (min(outline[::2]), min(outline[1::2])) == (left, top)
+            assert (max(outline[::2]), max(outline[1::2])) == (right, bottom)
+            assert (cell["n"], cell["border"]) == (own.number, own.border)
+            if isinstance(one, Prediction):
+                found |= set(cell["labels"])
+                assert cell["labels"] == sorted(map(int, one))
+                np.testing.assert_allclose(np.divide(cell["p"], 1000), one.probabilities, atol=5.1e-4)
+            else:
+                assert "no nucleus" in cell["error"]
+        assert field["labels"] == sorted(found)
+
+
+def test_cells_are_shown_with_the_results_of_fields(
+    model: Path, fields: list[Sample], cells: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = tmp_path / "results.csv"
+    write_results(results, model, [*fields[:3], fields[2]])
+    page = tmp_path / "report.html"
+    with caplog.at_level(logging.WARNING):
+        make_report(Sources(results=results, cells=cells), page=page)
+    assert "The cells of field-2 are not shown: several results have this id." in caplog.text
+    content = content_of(page)
+    assert [len(field.get("cells", ())) for field in content["fields"]] == [9, 9, 0, 0]
+    assert all(len(field["p"]) == 28 for field in content["fields"])
+    assert str(cells) in content["provenance"]["cells"]
+
+
+def test_outlines_outside_their_picture_are_not_shown(fields: list[Sample], tmp_path: Path) -> None:
+    wide = answers_of(grid(side=96, cells=3, gap=4), id="field-0", files=fields[0].files)
+    _write(tmp_path / "cells.csv", [wide, *_answers(fields)[1:]])
+    make_report(Sources(results=tmp_path / "cells.csv"), page=tmp_path / "report.html")
+    first, second, *_ = content_of(tmp_path / "report.html")["fields"]
+    assert {len(cell["o"]) for cell in first["cells"]} == {0}
+    assert any("lie outside this picture" in note for note in first["notes"])
+    assert {len(cell["o"]) for cell in second["cells"]} == {1}
+
+
+def test_cells_that_do_not_belong_to_the_results_are_refused(
+    model: Path, fields: list[Sample], cells: Path, tmp_path: Path
+) -> None:
+    results, page = tmp_path / "results.csv", tmp_path / "report.html"
+    write_results(results, model, fields[:3])
+    _write(tmp_path / "other.csv", [answers_of(grid(side=64, cells=3, gap=4), id="elsewhere")])
+    with pytest.raises(SettingError, match="none of the cells is of a field"):
+        make_report(Sources(results=results, cells=tmp_path / "other.csv"), page=page)
+    _write(tmp_path / "other.csv", _answers(fields, scheme=HPA_2021), scheme=HPA_2021)
+    with pytest.raises(SettingError, match="classes hpa-2018 and the cells in hpa-2021"):
+        make_report(Sources(results=results, cells=tmp_path / "other.csv"), page=page)
+    with pytest.raises(SettingError, match="a truth table has labels of fields"):
+        make_report(Sources(results=cells, truth=results), page=page)
+    assert not page.exists()
+
+
+def test_the_command_reports_cells(cells: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["report", str(cells), "-o", str(tmp_path / "report.html")])
+    assert done.exit_code == 1  # a field has no mask
+    assert "6 fields, 1 failed" in done.output
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cells")
+    rng = np.random.default_rng(5)
+    fields = [make_field(folder / "planes", f"field-{number}", rng) for number in range(5)]
+    _write(folder / "cells.csv", _answers(fields))
+    make_report(Sources(results=folder / "cells.csv"), page=folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.slow
+def test_a_click_on_a_cell_shows_its_probabilities(page: Path, browser: Any) -> None:
+    field = next(one for one in content_of(page)["fields"] if one["id"] == "field-2")
+    with visiting(browser, page) as visit:
+        visit.locator("#find").fill("field-2")
+        visit.locator(".card").click()
+        paths = visit.locator("#stage path")
+        paths.first.wait_for()
+        assert paths.count() == 9
+        canvas, drawn = visit.locator("#stage canvas").bounding_box(), paths.nth(4).bounding_box()
+        side = min(canvas["width"], canvas["height"])
+        middle = np.mean([(min(axis), max(axis)) for o in field["cells"][4]["o"] for axis in (o[::2], o[1::2])], axis=1)
+        for start, length, at in (("x", "width", middle[0]), ("y", "height", middle[1])):
+            expected = canvas[start] + (canvas[length] - side) / 2 + at * side / 64
+            assert drawn[start] + drawn[length] / 2 == pytest.approx(expected, abs=2)
+        paths.nth(4).click()
+        best = max(range(28), key=lambda label: field["cells"][4]["p"][label])
+        text = visit.locator("#facts .cell").inner_text()
+        assert f"Cell {field['cells'][4]['n']}" in text
+        assert f"{HPA_2018.names[best]}\n{field['cells'][4]['p'][best] / 1000:.2f}" in text
+        paths.nth(3).focus()
+        visit.keyboard.press("Enter")
+        assert "no nucleus" in visit.locator("#facts .cell").inner_text()
+        assert visit.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Cell 4")
+        control(visit, "Four planes").click()
+        assert paths.count() == 36
+        visit.keyboard.press("o")
+        assert paths.count() == 0
+
+
+@pytest.mark.slow
+def test_a_label_marks_the_cells_that_show_it(page: Path, browser: Any) -> None:
+    content = content_of(page)
+    field = next(one for one in content["fields"] if one["id"] == "field-1")
+    label = field["shares"][0][0]
+    with visiting(browser, page) as visit:
+        visit.locator("#find").fill("field-1")
+        visit.locator(".card").click()
+        visit.locator("#facts button.shares").first.click()
+        marked = [cell["n"] for cell in field["cells"] if label in cell["labels"]]
+        paths = visit.locator("#stage path:not(.dim)")
+        assert paths.count() == len(marked)
+        assert {path.get_attribute("stroke") for path in paths.all()} == {content["cell_colours"][label]}
+
+
+@pytest.mark.slow
+def test_fields_in_which_only_some_cells_show_a_label(page: Path, browser: Any) -> None:
+    content = content_of(page)
+    partial = [
+        [label for label, _, _, low, high, _ in field.get("shares", ()) if low > 0.05 and high < 0.95]
+        for field in content["fields"]
+    ]
+    label = next(label for labels in partial for label in labels)
+    with visiting(browser, page) as visit:
+        visit.locator("#tiles button", has_text="only some cells").click()
+        assert visit.locator(".card").count() == sum(map(bool, partial))
+        visit.locator("#uniformity button", has_text=HPA_2018.names[label]).first.click()
+        assert visit.locator("#show").input_value() == "partial"
+        assert visit.locator(".card").count() == sum(label in labels for labels in partial)
+        row = visit.locator("#uniformity tr", has_text=HPA_2018.names[label]).first
+        shown = [field for field in content["fields"] if label in [share[0] for share in field.get("shares", ())]]
+        assert row.locator("td").last.inner_text() == str(len(shown))
+        text = row.locator(".bins").get_attribute("aria-label")
+        counts = [int(part.split(" at ")[0]) for part in text.removeprefix("fields by share of cells: ").split(", ")]
+        assert sum(counts) == len(shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_of_cells_is_accessible(page: Path, browser: Any, scheme: str) -> None:
+    if not AXE.is_file():
+        pytest.skip(f"no axe-core at {AXE}: 'make test-page' fetches it")
+    with visiting(browser, page, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as visit:
+        visit.locator(".card img").first.wait_for()
+        visit.add_script_tag(path=str(AXE))
+        assert barriers(visit) == []
+        visit.locator(".card", has=visit.locator("img")).first.click()
+        visit.locator("#stage path").nth(4).click()
+        assert barriers(visit) == []

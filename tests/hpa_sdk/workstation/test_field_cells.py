@@ -1,0 +1,69 @@
+"""With [cells] in the station file, a watched field also gets a table of its cells, before its result is published."""
+
+import csv
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpa_sdk import Predictor
+from hpa_sdk.cells import CellAnswers
+from hpa_sdk.errors import SettingError
+from hpa_sdk.workstation.micro_manager import FieldHandler
+from hpa_sdk.workstation.station import Cells, read_station
+from hpa_sdk.workstation.station_setup import open_store
+from tests.hpa_sdk.cells.made_fields import FOUR, draw
+from tests.hpa_sdk.workstation.watching import make_station, wait_until, watching
+from tests.small import write_planes
+
+
+def cells_of(folder: Path, name: str) -> list[dict[str, str]]:
+    text = (folder / "cells" / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_a_field_gets_a_table_of_its_cells(tmp_path: Path, model: Path) -> None:
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with watching(station) as store:
+        sample = write_planes(tmp_path / "exports", "Zelle ö", draw(FOUR))
+        write_planes(tmp_path / "exports", "empty", draw([]))
+        wait_until(lambda: store.count() == 2)
+        found = cells_of(station.output, "Zelle ö")
+        assert "no nucleus was found" in cells_of(station.output, "empty")[0]["error"]
+    with Predictor.load(model, device="cpu") as predictor:
+        (expected,) = predictor.cells(sample)
+    assert isinstance(expected, CellAnswers)
+    assert [row["labels"] for row in found] == [";".join(map(str, one)) for one in expected.answers]  # type: ignore[arg-type]
+
+
+def test_masks_of_the_station_are_used(tmp_path: Path, model: Path) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    labels = np.zeros((384, 384), np.uint8)
+    labels[50:110, 50:110] = 5
+    Image.fromarray(labels).save(masks / "A01.png")
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells(masks=masks))
+    with watching(station) as store:
+        write_planes(tmp_path / "exports", "A01", draw(FOUR))
+        wait_until(store.count)
+    assert [row["cell"] for row in cells_of(station.output, "A01")] == ["5"]
+
+
+def test_the_station_file_has_the_table(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    text = 'model = "m.onnx"\nwatch = "exports"\noutput = "answers"\n'
+    for more, cells in (("", None), ("[cells]\n", Cells()), ('[cells]\nmasks = "m"\n', Cells(masks=tmp_path / "m"))):
+        file.write_text(text + more, encoding="utf-8")
+        assert read_station(file).cells == cells
+
+
+def test_an_acquisition_refuses_to_ignore_it(tmp_path: Path, model: Path) -> None:
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with (
+        open_store(station) as store,
+        Predictor.load(model, device="cpu") as predictor,
+        pytest.raises(SettingError, match="answered as a whole"),
+    ):
+        FieldHandler(station, predictor, store)
