@@ -131,7 +131,8 @@ def _predict_rate(model: Path, samples: list[Sample], seconds: float) -> float:
 
 
 @contextmanager
-def _server(folder: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def server(folder: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Serve the page in a process of its own, and give that and its port."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "hpa_sdk.cli", "serve", model, "-o", folder, "--port", "0", "--device", "cpu"]
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, encoding="utf-8") as process:  # noqa: S603 - our own
@@ -162,7 +163,7 @@ def _body(sample: Sample) -> tuple[bytes, str]:
 def _measure_load(folder: Path, model: Path, samples: list[Sample], clients: int, seconds: float) -> Load:
     before = _predict_rate(model, samples, seconds / _PREDICT_SHARE)
     bodies = [_body(sample) for sample in samples]
-    with _server(folder, model) as (process, port):
+    with server(folder, model) as (process, port):
         _ask_for(port, bodies, clients, min(_WARM_UP_SECONDS, seconds))
         memory = [_memory(process.pid)]
         done = threading.Event()
@@ -231,11 +232,11 @@ def _measure_page_load(folder: Path, model: Path) -> PageLoad:
     folder.mkdir()
     rng = np.random.default_rng(1)
     with ResultStore(folder) as store:
-        store.add(*(_result(at, rng) for at in range(_RESULTS)))
+        store.add(*(made_result(at, rng) for at in range(_RESULTS)))
         with store.ledger.transaction():
             for number, _ in store.after(0, _RESULTS):
                 store.ledger.set_has_file(number)
-    with _server(folder, model) as (_, port):
+    with server(folder, model) as (_, port):
         began = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
         connection.request("GET", "/results?count=100")
@@ -251,7 +252,8 @@ def _measure_page_load(folder: Path, model: Path) -> PageLoad:
         )
 
 
-def _result(at: int, rng: np.random.Generator) -> Result:
+def made_result(at: int, rng: np.random.Generator) -> Result:
+    """Make a result."""
     probabilities = np.round(rng.random(len(Label)) ** 6, 6)
     labels = [Label(int(index)) for index in np.flatnonzero(probabilities >= 0.5)]  # noqa: PLR2004 - the threshold
     return Result(
@@ -267,14 +269,15 @@ def _result(at: int, rng: np.random.Generator) -> Result:
 
 
 def _look(url: str) -> tuple[list[float], list[float]] | None:
-    with _browser() as browser:
+    with headless_browser() as browser:
         if browser is None:
             return None
         return [_open_once(browser, url) for _ in range(5)], _scroll(browser, url)
 
 
 @contextmanager
-def _browser() -> Iterator[Any]:
+def headless_browser() -> Iterator[Any]:
+    """Open a browser; gives None where there is none."""
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where it is installed
@@ -291,7 +294,7 @@ def _browser() -> Iterator[Any]:
 
 def _measure_appearance(folder: Path, model: Path, samples: list[Sample]) -> Appearance:
     times: list[float] = []
-    with _server(folder, model) as (_, port), _browser() as browser:
+    with server(folder, model) as (_, port), headless_browser() as browser:
         if browser is not None:
             visit = browser.new_page()
             visit.goto(f"http://127.0.0.1:{port}/")

@@ -86,6 +86,7 @@ main = CommandGroup(
         "predict": "predict",
         "reference": "reference",
         "report": "report",
+        "review": "review",
         "serve": "serve",
         "station": "station",
         "watch": "watch",

@@ -77,16 +77,28 @@ class SqliteFile:
             self._database.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Write everything in the block, or nothing. Other processes wait until the block ends."""
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """Write everything in the block, or nothing. Other processes wait until the block ends.
+
+        Parameters
+        ----------
+        durable : bool
+            Whether to wait until the disk has it, so that a power failure does not lose it either.
+        """
         with self._lock, self._typed_errors():
-            self._database.execute("BEGIN IMMEDIATE")
+            if durable:
+                self._database.execute("PRAGMA synchronous = FULL")
             try:
-                yield
-                self._database.commit()
-            except BaseException:
-                self._database.rollback()
-                raise
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._database.commit()
+                except BaseException:
+                    self._database.rollback()
+                    raise
+            finally:
+                if durable:
+                    self._database.execute("PRAGMA synchronous = NORMAL")
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Execute a statement and return the rows that it finds."""

@@ -39,6 +39,8 @@ from hpa_sdk.integrations.napari_fields import (
     white_of,
 )
 from hpa_sdk.integrations.napari_layers import View, common_pixel_size, planes_of
+from hpa_sdk.integrations.napari_review import ReviewPanel, files_of
+from hpa_sdk.results.result import Result
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -83,6 +85,8 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.table = QTableWidget(0, len(_COLUMNS))
         self.table.setHorizontalHeaderLabels(_COLUMNS)
         self.table.verticalHeader().hide()
+        self.review = ReviewPanel(self.table)
+        self.keys = self.review.add_keys(self)
         self._lay_out()
         self.button.clicked.connect(self.classify)
         self.station.editingFinished.connect(self.list_layers)
@@ -110,7 +114,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         form.addRow("µm a pixel", self.pixel_size)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        for part in (self.button, self.message, self.table):
+        for part in (self.button, self.message, self.table, self.review):
             layout.addWidget(part)
 
     def _with_dialogue(self, line: QLineEdit, kind: str) -> QWidget:
@@ -164,6 +168,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
     def _outdate(self, _: object = None) -> None:
         """Remove the answer, because the field or a setting is no longer what it was made of."""
         self._changes += 1
+        self.review.take(None)
         if self.table.rowCount():
             self.table.setRowCount(0)
             self.message.setText(_CHANGED)
@@ -220,14 +225,19 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             theirs = "do not say it" if of_layers is None else f"say {of_layers:.4g}"
             notes = (*notes, f"the pixel size was typed: {pixel_size:.4g} um; the layers {theirs}")
 
-        def work() -> tuple[Classified, str]:
+        def work() -> tuple[Classified, Result]:
             predictor = self._loaded.predictor(model, device)
             found = classify(predictor, field.planes, white=white, pixel_size=pixel_size, name=name)
-            return replace(found, notes=(*notes, *found.notes)), predictor.device
+            found = replace(found, notes=(*notes, *found.notes))
+            answer = replace(found.prediction, id=name)
+            if read := files_of(chosen, field.planes):
+                answer = replace(answer, id=read[0], files=read[1].files, channels=read[1].channels)
+            result = Result.of(answer, model_sha256=predictor.model.sha256, device=predictor.device, notes=found.notes)
+            return found, result
 
         changes = self._changes
 
-        def show(answer: tuple[Classified, str]) -> None:
+        def show(answer: tuple[Classified, Result]) -> None:
             if changes == self._changes:
                 self._show(answer)
             else:
@@ -235,6 +245,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
 
         self.button.setEnabled(False)
         self.table.setRowCount(0)
+        self.review.take(None)
         self.message.setText("Classifying ...")
         parts = {"returned": show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
         # Errors are shown here; napari would also raise them.
@@ -244,11 +255,11 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.message.setText(str(error) if isinstance(error, HpaError) else repr(error))
         self.table.setRowCount(0)
 
-    def _show(self, answer: tuple[Classified, str]) -> None:
-        classified, device = answer
+    def _show(self, answer: tuple[Classified, Result]) -> None:
+        classified, result = answer
         prediction = classified.prediction
         labels = "; ".join(map(str, prediction)) or "No label reaches its threshold"
-        self.message.setText("\n".join([labels, f"on {device}", *classified.notes]))
+        self.message.setText("\n".join([labels, f"on {result.device}", *classified.notes]))
         order = sorted(
             prediction.scheme, key=lambda label: (label not in prediction, -prediction.probabilities[int(label)])
         )
@@ -261,5 +272,9 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
                 font.setBold(label in prediction)
                 item.setFont(font)
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+                if column == 0:
+                    item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+                    item.setCheckState(Qt.CheckState.Checked if label in prediction else Qt.CheckState.Unchecked)
                 self.table.setItem(at, column, item)
         self.table.resizeColumnsToContents()
+        self.review.take(result, tuple(map(int, order)))

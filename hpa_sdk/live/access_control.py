@@ -22,6 +22,8 @@ MOST_AT_ONCE = 32
 """Maximum number of parallel requests with fields; one more is asked to retry."""
 
 RETRY_SECONDS = 2
+_FIELDS_PATH = "/predict"  # the only one that takes files
+_LARGEST_RECORD = 2**16  # bytes of any other request
 _LONGEST_NUMBER = 18  # digits
 _BODY_TIMEOUT = 30.0  # seconds for the next piece of a body
 
@@ -78,7 +80,7 @@ class AccessControl:
             if refusal is not None:
                 await refusal(scope, receive, _with_headers(send, scope["path"]))
             else:
-                receive = _bounded(receive, self._rules.largest_body)
+                receive = _bounded(receive, self._limit(request))
                 await self._app(scope, receive, _with_headers(send, scope["path"]))
         finally:
             self._in_work -= counted
@@ -122,9 +124,13 @@ class AccessControl:
         return problem(401, "this server asks for a token", remedy, {"WWW-Authenticate": "Bearer"})
 
     def _too_large(self, request: HTTPConnection) -> Response | None:
-        length, limit = request.headers.get("content-length", "0"), self._rules.largest_body
+        length, limit = request.headers.get("content-length", "0"), self._limit(request)
         too_large = len(length) > _LONGEST_NUMBER or (length.isdecimal() and int(length) > limit)
         return _large(limit) if too_large else None
+
+    def _limit(self, request: HTTPConnection) -> int:
+        largest = self._rules.largest_body
+        return largest if request.scope["path"] == _FIELDS_PATH else min(largest, _LARGEST_RECORD)
 
 
 def problem(status: int, what: str, remedy: str, headers: dict[str, str] | None = None) -> JSONResponse:

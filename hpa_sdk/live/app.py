@@ -25,11 +25,12 @@ from hpa_sdk.live.events import Stopping, follow
 from hpa_sdk.live.pictures import View
 from hpa_sdk.live.records import NumberedResult, Predicted, Problem, ResultPage, Status
 from hpa_sdk.live.result_view import Row
+from hpa_sdk.live.review_routes import add_reviews
 from hpa_sdk.live.service import Service, no_such_result
 
 _MOST_ROWS = 500
 _NO_LIMIT = 2**63 - 1  # the largest number that SQLite takes
-_EVENT = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,18})")
+_EVENT = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _DRAWN_AT_ONCE = 2  # pictures; the predictor needs the cores
 _DESCRIPTION = (
     "Says in which of 28 organelles a protein sits. The same predictor, results and files as those of 'hpa watch'."
@@ -77,6 +78,7 @@ def make_app(service: Service, rules: AccessRules, stopping: Stopping) -> ASGIAp
     )
     _add_results(app, service)
     _add_pictures(app, service)
+    add_reviews(app, service)
     _add_page(app, service, stopping)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(HpaError, _error_response)
@@ -161,13 +163,19 @@ def _add_page(app: FastAPI, service: Service, stopping: Stopping) -> None:
 
     # An endless stream, so not in the description, which is of requests with one response.
     @app.get("/events", include_in_schema=False)
-    async def events(request: Request, after: Number = 0, store: Store = None) -> StreamingResponse:
-        number = after if store in {None, service.view.store} else 0
+    async def events(
+        request: Request, after: Number = 0, store: Store = None, reviews: Number | None = None
+    ) -> StreamingResponse:
+        here = store in {None, service.view.store}
+        number, review = (after, reviews) if here else (0, reviews and 0)
         if last := request.headers.get("last-event-id"):
             event = _EVENT.fullmatch(last)
             # A number of another store has no meaning here: all results of this store are new to the client.
-            number = int(event[2]) if event and event[1] == service.view.store else 0
-        stream = follow(service, number, stopping)
+            known = event is not None and event[1] == service.view.store
+            number = int(event[2]) if event and known else 0
+            if review is not None:
+                review = int(event[3] or 0) if event and known else 0
+        stream = follow(service, number, stopping, reviews=review)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 

@@ -12,7 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from hpa_sdk.errors import OutputError
 from hpa_sdk.live.result_view import Row
+from hpa_sdk.live.review_routes import entry_json
 from hpa_sdk.live.service import Service
+from hpa_sdk.review.log import Entry
 
 SECONDS_A_LOOK = 0.2
 """Seconds between two checks for new results."""
@@ -25,11 +27,14 @@ _LOOKS_A_STATUS = 5
 _LOOKS_A_SIGN = 75  # a keep-alive message, which reveals a dead connection
 
 
-async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIterator[bytes]:
+async def follow(
+    service: Service, number: int, stopping: Stopping, *, reviews: int | None = None
+) -> AsyncIterator[bytes]:
     """Yield events without end: the status, each result after a number, and the status again whenever it changed.
 
-    The id of an event is the store and the number of its result. A browser that reconnects sends the last id, so that
-    this server, or the next, resumes there. The status comes first: it names the store of all that follows.
+    The id of an event is the store and the numbers of the last result and the last review. A browser that reconnects
+    sends the last id, so that this server, or the next, resumes there. The status comes first: it names the store of
+    all that follows.
 
     Parameters
     ----------
@@ -39,14 +44,17 @@ async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIter
         The last number that the client has.
     stopping : callable
         Ends the events.
+    reviews : int, optional
+        The last number of a review that the client has. Default: it wants no reviews.
 
     Yields
     ------
     bytes
-        ``event: result`` or ``event: status``, with JSON as data.
+        ``event: result``, ``event: review`` or ``event: status``, with JSON as data.
     """
     yield b"retry: 1000\n\n"
     known: dict[str, Any] = {}
+    store = service.view.store
     look = 0
     while not stopping():
         if look % _LOOKS_A_STATUS == 0:
@@ -57,11 +65,27 @@ async def follow(service: Service, number: int, stopping: Stopping) -> AsyncIter
         rows = await run_in_threadpool(_new_rows, service, number)
         for row in rows:
             number = row.number
-            yield b"event: result\nid: %b-%d\ndata: %b\n\n" % (row.store.encode(), number, row.to_json())
+            yield b"event: result\nid: %b\ndata: %b\n\n" % (_id(store, number, reviews), row.to_json())
+        if reviews is not None:
+            for entry in await run_in_threadpool(_new_reviews, service, reviews):
+                reviews = entry.number
+                data = entry_json(entry, store)
+                yield b"event: review\nid: %b\ndata: %b\n\n" % (_id(store, number, reviews), data)
         if look % _LOOKS_A_SIGN == 0:
             yield b": all is well\n\n"
         look += 1
         await asyncio.sleep(SECONDS_A_LOOK)
+
+
+def _id(store: str, number: int, reviews: int | None) -> bytes:
+    return (f"{store}-{number}" if reviews is None else f"{store}-{number}-{reviews}").encode()
+
+
+def _new_reviews(service: Service, number: int) -> list[Entry]:
+    try:
+        return service.desk.after(number, _ROWS_A_LOOK)
+    except OutputError:  # the status reports it
+        return []
 
 
 def _new_rows(service: Service, number: int) -> list[Row]:

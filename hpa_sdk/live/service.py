@@ -18,6 +18,7 @@ from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.records import Model, Status
 from hpa_sdk.live.result_view import ResultCounts, ResultView, Row
+from hpa_sdk.live.review_desk import ReviewDesk
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
@@ -59,6 +60,8 @@ class Service:
         The results.
     view : ResultView
         Reads them.
+    desk : ReviewDesk
+        Handles the reviews of the results.
     stream : SharedStream
         Runs the predictor.
     watches : bool
@@ -74,6 +77,7 @@ class Service:
         store: ResultStore,
         *,
         view: ResultView,
+        desk: ReviewDesk,
         stream: SharedStream,
         watches: bool,
         notices: Sequence[Notice],
@@ -87,6 +91,7 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
+        self.desk = desk
         card = predictor.card
         self._model = Model(
             name=card.name,

@@ -41,7 +41,7 @@ LARGEST = 50.0
 """Default maximum size of a report in MB; its pictures are scaled to fit."""
 
 _BYTES = 1e6
-_BYTES_OF_A_FIELD = 1500  # its names and numbers
+_BYTES_OF_A_FIELD = 1800  # its names and numbers
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -133,7 +133,10 @@ def make_report(
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
     if page is not None:
-        content = page_content(fields, pictures, scheme=scheme, title=title, card=card, provenance=facts, cells=cells)
+        made_by = "" if provenance is None else provenance.model.sha256
+        content = page_content(
+            fields, pictures, scheme=scheme, title=title, card=card, provenance=facts, made_by=made_by, cells=cells
+        )
         write_document(content, pictures, page)
     return fields
 

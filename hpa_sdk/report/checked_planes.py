@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.files.file_state import FileState
 from hpa_sdk.live.answered_files import check_reading, check_unchanged, resembles
 from hpa_sdk.preprocessing import Planes
 from hpa_sdk.report.finder import PlanesOfResult
@@ -31,10 +32,13 @@ class CheckedPlanes:
         uint8 or uint16 of shape (4, H, W).
     caption : str
         What a reader has to know of the picture; empty if the files are those that were answered.
+    files : tuple of FileState
+        The files that they were read from, with their state at that time.
     """
 
     planes: Planes
     caption: str = ""
+    files: tuple[FileState, ...] = ()
 
 
 def read_checked(found: PlanesOfResult) -> CheckedPlanes:
@@ -59,7 +63,7 @@ def read_checked(found: PlanesOfResult) -> CheckedPlanes:
 def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
     field = read_field(sample, found.result.read_channels)
     check_unchanged(found.result, field)
-    return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED)
+    return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED, field.files)
 
 
 def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
@@ -71,7 +75,7 @@ def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
     if not resembles(found.result, field.files):
         return None
     check_reading(found.result, field)
-    return CheckedPlanes(field.planes, LIKE)
+    return CheckedPlanes(field.planes, LIKE, field.files)
 
 
 def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPlanes:
@@ -80,7 +84,7 @@ def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPl
     field = read_field(sample, found.result.read_channels)
     if resembles(found.result, field.files):
         check_reading(found.result, field)
-        return CheckedPlanes(field.planes, LIKE)
+        return CheckedPlanes(field.planes, LIKE, field.files)
     if not found.may_be_unchecked:
         raise found.refusal()
-    return CheckedPlanes(field.planes, OTHER if found.result.stamps else UNCHECKED)
+    return CheckedPlanes(field.planes, OTHER if found.result.stamps else UNCHECKED, field.files)

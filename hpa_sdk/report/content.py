@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +11,15 @@ import msgspec
 
 from hpa_sdk import __version__
 from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
-from hpa_sdk.labels import LabelScheme
+from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
 from hpa_sdk.report.cells import FieldCells, cells_content, colours_of
 from hpa_sdk.report.fields import Field
 from hpa_sdk.report.metrics import UNSURE, ClassFigures, judge, overall
 from hpa_sdk.report.pictures import Picture
-from hpa_sdk.results.result import ResultError
+from hpa_sdk.results.result import Result, ResultError
+from hpa_sdk.review.queue import Candidate, in_random_share, offers
 
 _DIGITS = 4
 
@@ -30,6 +32,7 @@ def page_content(
     title: str,
     card: ModelCard | None,
     provenance: Mapping[str, str],
+    made_by: str = "",
     cells: Mapping[str, FieldCells] | None = None,
 ) -> dict[str, Any]:
     """Return all content of the page except the pictures.
@@ -48,9 +51,13 @@ def page_content(
         The model's.
     provenance : mapping of str to str
         Where results, planes and truth come from.
+    made_by : str
+        SHA-256 of the model of results that do not name theirs.
     cells : mapping of str to FieldCells, optional
         The cells of fields, by the id of the field.
     """
+    models = list(dict.fromkeys(field.result.model_sha256 or made_by for field in fields))
+    turns = _turns(fields)
     thresholds = list(dict.fromkeys(field.thresholds for field in fields if field.thresholds))
     judged = [field for field in fields if field.truth is not None and field.result.error is None]
     figures = judge(((field.labels, field.truth or frozenset()) for field in judged), len(scheme))
@@ -59,6 +66,9 @@ def page_content(
         "title": title,
         "made": f"by hpa-sdk {__version__} at {datetime.now(UTC).isoformat(timespec='seconds')}",
         "names": scheme.names,
+        "scheme": scheme.name,
+        "own_classes": () if scheme == HPA_2018 else scheme.names,
+        "models": models,
         "thresholds": thresholds,
         "unsure": UNSURE,
         "brightest": WHITE_PERCENTILE,
@@ -70,7 +80,11 @@ def page_content(
         "provenance": provenance,
         "cell_colours": colours_of(scheme) if cells else None,
         "fields": [
-            _field(field, picture, thresholds) | _picture(picture) | _cells(field, picture, cells or {})
+            _field(field, picture, thresholds)
+            | _picture(picture)
+            | _cells(field, picture, cells or {})
+            | {"model": models.index(field.result.model_sha256 or made_by)}
+            | turns.get(field.result.id, {})
             for field, picture in zip(fields, pictures, strict=True)
         ],
     }
@@ -102,10 +116,27 @@ def _field(field: Field, picture: Picture | Failure, thresholds: Sequence[tuple[
         "files": result.files,
         "notes": result.notes,
         "warnings": result.warnings,
+        "channels": result.channels,
+        "stamps": msgspec.json.encode(result.stamps).decode() if result.stamps else None,
         "time": result.time,
         "device": result.device,
     }
     return {name: value for name, value in record.items() if value not in (None, "", ())}
+
+
+def _turns(fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
+    """Return the turn of each field in a review, and whether it is of the random share."""
+    found = {field.result.id: Candidate.of(at, _with_thresholds(field)) for at, field in enumerate(fields)}
+    candidates = {name: candidate for name, candidate in found.items() if candidate is not None}
+    offered = offers(candidates, own=(), others=(), disputed=(), done=0)
+    return {
+        offer.field: {"turn": turn, "random": True} if in_random_share(offer.field) else {"turn": turn}
+        for turn, offer in enumerate(offered)
+    }
+
+
+def _with_thresholds(field: Field) -> Result:
+    return replace(field.result, thresholds=field.thresholds)
 
 
 def _cells(field: Field, picture: Picture | Failure, cells: Mapping[str, FieldCells]) -> dict[str, Any]:

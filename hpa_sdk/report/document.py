@@ -17,7 +17,7 @@ from hpa_sdk.report.pictures import Picture
 
 _TITLE, _POLICY, _STYLE, _SCRIPT = "<!--TITLE-->", "<!--POLICY-->", "<!--STYLE-->", "<!--PROGRAM-->"
 _CONTENT, _PICTURES = "<!--CONTENT-->", "<!--PICTURES-->"
-_PROGRAM = ("page.js", "summary.js", "cells.js", "grid.js", "large.js")
+_PROGRAM = ("page.js", "summary.js", "cells.js", "grid.js", "large.js", "review.js")
 
 
 def write_document(content: Mapping[str, Any], pictures: Sequence[Picture | Failure], path: Path) -> None:

@@ -11,6 +11,7 @@ async function openField(position) {
   at("place").textContent = `${count(position + 1)} of ${count(chosen.length)}`;
   at("before").disabled = position === 0;
   at("after").disabled = position === chosen.length - 1;
+  startReview(field);
   drawFacts(field);
   at("stage").replaceChildren();
   document.querySelector("#look > p").textContent = sizeText(field);
@@ -84,8 +85,8 @@ function drawFacts(field) {
   const marks = label => field.truth === undefined ? "" :
     field.truth.includes(label) ? (field.labels.includes(label) ? "✓" : "○") : (field.labels.includes(label) ? "✗" : "");
   const names = { "✓": "right", "○": "missed", "✗": "not in truth", "": "" };
-  const scores = field.p && make("div", { className: "scores" }, ...order(field).flatMap(label =>
-    [make("span", { className: marks(label) === "✓" ? "soft" : "bad", title: names[marks(label)] }, marks(label)), ...score(field, label)]));
+  const scores = field.p && make("div", { className: "scores" }, ...order(field).flatMap((label, position) =>
+    [review.on ? choice(field, label, position) : make("span", { className: marks(label) === "✓" ? "soft" : "bad", title: names[marks(label)] }, marks(label)), ...score(field, label)]));
   at("facts").replaceChildren(...[
     field.error ? make("p", { className: "bad" }, field.error) : chips(field),
     field.warnings ? make("div", { className: "bad" }, "⚠ The answer may be wrong:", make("ul", {}, ...field.warnings.map(text => make("li", {}, text)))) : null,
@@ -108,13 +109,12 @@ dialog.onclose = () => {
   at("grid").querySelectorAll(".card")[look.position]?.focus();
 };
 dialog.onkeydown = event => {
-  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input:not([type=checkbox]), select") || event.ctrlKey || event.metaKey || event.altKey) return;
   const press = name => [...at("controls").querySelectorAll("button")].find(button => button.title === name)?.click();
   if (event.key === "ArrowLeft") go(-1);
   else if (event.key === "ArrowRight") go(1);
+  else if (reviewKey(event.repeat ? "" : event.key.toLowerCase())) { /* it did what the key says */ }
   else if (/^[1-4acfo]$/.test(event.key)) press(event.key);
   else return;
   event.preventDefault();
 };
-update();
-end.observe(at("more"));

@@ -41,6 +41,8 @@ const VIEWS = [
   { key: "partial", name: "only some cells show it", has: isPartial, needs: "shares" },
   { key: "failed", name: "failed", has: field => field.error },
   { key: "warned", name: "with a warning", has: field => field.warnings, needs: "warnings" },
+  { key: "reviewed", name: "reviewed", has: field => isReviewed(field) },
+  { key: "open", name: "not reviewed", has: field => !isReviewed(field) },
 ];
 const known = needed => !needed || fields.some(field => field[needed] !== undefined);
 const probability = (field, label) => field.p ? field.p[label] : -1;
@@ -50,6 +52,7 @@ const SORTS = [
   { key: "unsure", name: "least sure first", needs: "certainty", by: field => last(field.certainty) },
   { key: "sure", name: "most sure first", needs: "certainty", by: field => field.certainty === undefined ? 1 : -field.certainty },
   { key: "class", name: "probability of the class", by: (field, chosen) => -Math.max(...(chosen === null ? field.p ?? [-1] : [probability(field, chosen)])), needs: "p" },
+  { key: "review", name: "for review", by: field => last(field.turn), needs: "turn" },
   { key: "mixed", name: "most surely mixed cells first", needs: "shares", by: (field, chosen) => -Math.max(0, ...(field.shares ?? [])
     .filter(([label]) => chosen === null || label === chosen).map(([, , , low, high]) => Math.min(low, 1 - high))) },
   { key: "order", name: "order of the results", by: field => field.number },

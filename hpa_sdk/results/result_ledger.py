@@ -15,7 +15,7 @@ from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
 
 _APPLICATION = 0x48504131
-_VERSION = 3
+_VERSION = 4
 _BUSY_TIMEOUT = 30.0  # seconds to wait for another process that writes its result
 
 IDENTITY = "identity"
@@ -35,7 +35,20 @@ def read_scheme(fact: object) -> LabelScheme:
 
 _IDENTITY_INODE = "identity_inode"
 
-_TABLES = """
+# Reviews are only added: a review that is withdrawn stays, and another entry says so.
+_REVIEWS = """
+CREATE TABLE reviews (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    field TEXT NOT NULL,
+    withdraws TEXT,
+    content BLOB NOT NULL
+);
+CREATE INDEX reviews_of_field ON reviews (field);
+CREATE UNIQUE INDEX reviews_withdrawn ON reviews (withdraws) WHERE withdraws IS NOT NULL;
+"""
+_TABLES = (
+    """
 CREATE TABLE results (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -53,7 +66,12 @@ CREATE TABLE files (name BLOB PRIMARY KEY, field BLOB NOT NULL, size INTEGER NOT
 CREATE INDEX files_of_field ON files (field);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL);
 """
-_UPGRADES = {2: "ALTER TABLE files ADD COLUMN inode INTEGER; ALTER TABLE files ADD COLUMN status_changed INTEGER;"}
+    + _REVIEWS
+)
+_UPGRADES = {
+    2: "ALTER TABLE files ADD COLUMN inode INTEGER; ALTER TABLE files ADD COLUMN status_changed INTEGER;",
+    3: _REVIEWS,
+}
 
 
 class Ledger(SqliteFile):
@@ -153,6 +171,10 @@ class Ledger(SqliteFile):
     def ids_without_file(self) -> list[str]:
         """Return the ids of all results that have no file of their own yet."""
         return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
+
+    def answered_ids(self) -> list[str]:
+        """Return the ids of all results that did not fail."""
+        return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT failed")]
 
     def set_has_file(self, number: int) -> None:
         """Record that a result has its file."""

@@ -36,6 +36,10 @@ export function resultsBefore(number, filter, store, count = 100) {
   return ask(`/results?${query}`);
 }
 
+export function send(path, body) {
+  return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
 // The reason why there is no picture, which an image element does not give.
 export async function whyNoPicture(path) {
   try {

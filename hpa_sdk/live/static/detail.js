@@ -4,7 +4,7 @@ import { whyNoPicture } from "./api.js";
 import { bar, byId, clock, isUnchecked, make, percent, picture, shortName } from "./dom.js";
 
 const CHANNELS = { red: "microtubules", green: "the protein", blue: "nucleus", yellow: "endoplasmic reticulum" };
-const LIKELIEST = 8;
+const LIKELIEST = 9; // as many as there are digits to choose them with
 const UNCHECKED =
   "This result is of an earlier version, which did not record the state of the files. Whether the pictures still show what was answered cannot be checked.";
 
@@ -21,10 +21,11 @@ export function showNothing() {
   );
 }
 
-export function showField(result, names) {
+// With `choices`, each label has a box, and the first nine have a key.
+export function showField(result, names, choices = null) {
   const parts = result.error
     ? [failure(result.error)]
-    : [make("div", { className: "answer" }, pictures(result), probabilities(result, names))];
+    : [make("div", { className: "answer" }, pictures(result), probabilities(result, names, choices))];
   byId("field").replaceChildren(heading(result), ...warnings(result), ...parts, ...notes(result), origin(result));
 }
 
@@ -89,11 +90,14 @@ function figure(result, view, meaning, side) {
   return make("figure", { className: view }, link, caption);
 }
 
-function probabilities(result, names) {
+function probabilities(result, names, choices) {
   const order = names.map((_, index) => index);
   const counts = new Set(result.indices);
   order.sort((a, b) => counts.has(b) - counts.has(a) || result.probabilities[b] - result.probabilities[a]);
-  const rows = order.map((index) => row(names[index], result.probabilities[index], result.thresholds[index], counts.has(index)));
+  const rows = order.map((index, at) => {
+    const name = choices ? choices.box(index, names[index], at) : names[index];
+    return row(name, result.probabilities[index], result.thresholds[index], counts.has(index), choices !== null);
+  });
   const body = make("tbody");
   const button = make("button", { type: "button" });
   const fill = () => {
@@ -117,11 +121,12 @@ function probabilities(result, names) {
   );
 }
 
-function row(name, probability, threshold, counts) {
+function row(name, probability, threshold, counts, isChoice) {
+  const mark = isChoice ? null : make("span", { className: "mark", "aria-hidden": "true" }, counts ? "✓" : "");
   return make(
     "tr",
     { className: counts ? "counts" : "" },
-    make("th", { scope: "row" }, make("span", { className: "mark", "aria-hidden": "true" }, counts ? "✓" : ""), name),
+    make("th", { scope: "row" }, mark, name),
     make("td", { className: "bar-cell" }, bar(probability, threshold)),
     make("td", { className: "number" }, percent(probability)),
     make("td", { className: "number soft" }, percent(threshold)),

@@ -3,7 +3,9 @@
 import { resultsBefore } from "./api.js";
 import { showField, showNothing } from "./detail.js";
 import { byId, make, shortName } from "./dom.js";
+import { refreshFigures, showFigures } from "./figures.js";
 import { FieldList } from "./list.js";
+import { Review } from "./review.js";
 import { showProblem, showStatus } from "./status.js";
 import { takeFiles } from "./upload.js";
 
@@ -16,10 +18,20 @@ let status = null;
 let shown = null;
 let following = true;
 let newest = 0;
+let newestReview = 0;
 let arrived = [];
 let drawn = -Infinity;
 
 const list = new FieldList({ choose: (result) => (follow(false), show(result)), fail: showProblem, isOfThisStore });
+
+const review = new Review({
+  show: (result) => (follow(false), show(result)),
+  redraw: () => show(shown),
+  fail: showProblem,
+  names: () => status?.labels ?? [],
+  isOfThisStore,
+});
+const nameOf = (sha256) => (sha256 === status?.model.sha256 ? status.model.name : sha256.slice(0, 8) || "unknown");
 
 // Another store, such as a new one after the old one was moved away, has other results under the same numbers and ids. The results here are not in it, so the page reloads.
 function isOfThisStore(other) {
@@ -33,8 +45,9 @@ function isOfThisStore(other) {
 function show(result) {
   shown = result;
   list.select(result);
+  review.take(result);
   if (!result) showNothing();
-  else if (status) showField(result, status.labels);
+  else if (status) showField(result, status.labels, review.choices);
 }
 
 function follow(on) {
@@ -56,7 +69,8 @@ const drawAll = () => {
   if (leaving) return;
   list.prepend(results);
   const again = results.findLast((result) => result.id === shown?.id);
-  if (following || !shown) show(results.at(-1));
+  for (const result of results) review.queue.replace(result);
+  if ((following && !review.on) || !shown) show(results.at(-1));
   else if (again) show(again);
   else list.select(shown);
   say(results);
@@ -77,13 +91,20 @@ function say(results) {
 }
 
 function connect() {
-  const events = new EventSource(`/events?after=${newest}&store=${store}`);
+  const events = new EventSource(`/events?after=${newest}&reviews=${newestReview}&store=${store}`);
   events.addEventListener("result", (event) => {
     const result = JSON.parse(event.data);
     if (!isOfThisStore(result.store)) return;
     newest = result.number;
     arrived.push(result);
     if (arrived.length === 1) setTimeout(drawAll, drawn + DRAW_EVERY - performance.now());
+  });
+  events.addEventListener("review", (event) => {
+    const entry = JSON.parse(event.data);
+    if (!isOfThisStore(entry.store)) return;
+    newestReview = entry.number;
+    review.arrived(entry);
+    refreshFigures(nameOf);
   });
   events.addEventListener("status", (event) => {
     const first = status === null;
@@ -92,7 +113,8 @@ function connect() {
     if (!isOfThisStore(current.newest < newest ? null : current.store)) return;
     status = current;
     showStatus(status, showLabel);
-    if (first && shown) showField(shown, status.labels);
+    if (first) refreshFigures(nameOf);
+    if (first && shown) showField(shown, status.labels, review.choices);
   });
   events.addEventListener("open", () => showConnection("Live", "live"));
   events.addEventListener("error", () => {
@@ -138,6 +160,7 @@ async function start() {
     store = first.store;
     newest = first.results[0]?.number ?? 0;
     await load();
+    newestReview = await showFigures(nameOf);
     if (!leaving) connect();
   } catch (problem) {
     showConnection("Not connected; trying again…", "lost");

@@ -195,11 +195,12 @@ def test_cells_have_the_quality_of_their_field(model: Path, tmp_path: Path) -> N
         (field_answer,) = predictor.predict(sample)
         answer = only(predictor.cells(sample))
     assert field_answer.quality is not None
-    expected = {name: value for name, value in field_answer.quality.measures.items() if name != "outlying"}
+    # A reference describes fields and not cells.
+    measures = {name: value for name, value in field_answer.quality.measures.items() if name != "outlying"}
     for one in answer.answers:
         assert isinstance(one, Prediction)
         assert one.quality is not None
-        assert one.quality.measures == expected  # a reference describes fields, not cells
+        assert one.quality.measures == measures
         assert "The yellow plane is empty: all of its pixels have one grey level." in one.warnings
 
 

@@ -159,7 +159,10 @@ def test_events_reach_a_browser_that_reconnects(station: Station) -> None:
 
 def test_the_description_lists_every_request(shared_page: Page) -> None:
     paths = shared_page.get("/openapi.json")["paths"]
-    assert set(paths) == {"/predict", "/results", "/results/{name}", "/pictures/{view}/{name}", "/health"}
+    assert set(paths) == {
+        *("/predict", "/results", "/results/{name}", "/pictures/{view}/{name}", "/health"),
+        *("/reviews", "/withdrawals", "/review-queue", "/review-figures"),
+    }
     assert "503" in paths["/predict"]["post"]["responses"]
 
 

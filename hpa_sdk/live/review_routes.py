@@ -1,0 +1,88 @@
+"""Adds the requests about reviews to the HTTP interface."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import FastAPI, Query
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from hpa_sdk.live.review_records import (
+    FiguresPage,
+    NumberedReview,
+    OfferedPage,
+    ReviewPage,
+    ReviewRequest,
+    WithdrawalRequest,
+)
+from hpa_sdk.live.service import Service
+from hpa_sdk.review.log import Entry
+from hpa_sdk.review.record import LONGEST_NAME
+
+_MOST_ENTRIES = 500
+_NO_LIMIT = 2**63 - 1
+
+
+def add_reviews(app: FastAPI, service: Service) -> None:
+    """Add the requests."""
+    desk = service.desk
+
+    @app.post("/reviews", response_model=NumberedReview)
+    async def review(asked: ReviewRequest) -> Response:
+        """Store what a person says about a result. Sent again with the same id, it is stored once."""
+        service.check_store(asked.store)
+        return _json(entry_json(await run_in_threadpool(desk.add, asked), service.view.store))
+
+    @app.post("/withdrawals", response_model=NumberedReview)
+    async def withdraw(asked: WithdrawalRequest) -> Response:
+        """Withdraw a review of the same person. It stays in the record, and does not count any more."""
+        service.check_store(asked.store)
+        return _json(entry_json(await run_in_threadpool(desk.withdraw, asked), service.view.store))
+
+    @app.get("/reviews", response_model=ReviewPage)
+    async def reviews(
+        after: Annotated[int, Query(ge=0, le=_NO_LIMIT)] = 0,
+        count: Annotated[int, Query(ge=1, le=_MOST_ENTRIES)] = 100,
+        store: Annotated[str | None, Query(description="The store that the number is of.")] = None,
+        field: Annotated[str | None, Query(description="The id of a field: all reviews of it alone.")] = None,
+    ) -> Response:
+        """Return reviews and withdrawals, oldest first: those with a number above `after`, or all of one field."""
+        service.check_store(store)
+        if field is not None:
+            entries = [entry for entry in await run_in_threadpool(desk.of_field, field) if entry.number > after][:count]
+        else:
+            entries = await run_in_threadpool(desk.after, after, count)
+        body = b",".join(entry_json(entry, service.view.store) for entry in entries)
+        following = b"%d" % entries[-1].number if len(entries) == count else b"null"
+        return _json(b'{"reviews":[%b],"next":%b,"store":"%b"}' % (body, following, service.view.store.encode()))
+
+    @app.get("/review-queue", response_model=OfferedPage)
+    async def queue(
+        reviewer: Annotated[str, Query(min_length=1, max_length=LONGEST_NAME)],
+        count: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> Response:
+        """Return the fields that a person should review next, in order: every fifth is one of the random share."""
+        offered = await run_in_threadpool(desk.offer, reviewer, count)
+        rows = (
+            b'{"result":%b,"reasons":%b,"random":%b}'
+            % (row.to_json(), msgspec.json.encode(offer.reasons), msgspec.json.encode(offer.is_random))
+            for offer, row in offered
+        )
+        return _json(b'{"fields":[%b],"store":"%b"}' % (b",".join(rows), service.view.store.encode()))
+
+    @app.get("/review-figures")
+    async def figures() -> FiguresPage:
+        """Return how good each model is on the reviewed fields, and on those of the random share alone."""
+        newest = await run_in_threadpool(desk.newest)
+        return FiguresPage(models=await run_in_threadpool(desk.figures), newest=newest, store=service.view.store)
+
+
+def entry_json(entry: Entry, store: str) -> bytes:
+    """Write a review with its number as JSON."""
+    return b'{"number":%d,"store":"%b",%b' % (entry.number, store.encode(), entry.review.to_json()[1:])
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,194 @@
+"""Judges models on reviewed fields: F1 with bootstrap intervals, and confusions class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpa_sdk.results.result import Result
+from hpa_sdk.review.consensus import SettledField, picture_of
+
+RESAMPLES = 1000
+"""Number of bootstrap resamples."""
+
+_SEED = 20180927
+_LEVELS = (2.5, 97.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure and its 95 % interval; None where it is not defined.
+
+    Percentile bootstrap over fields: Efron, Annals of Statistics 7 (1979) 1. It shows how much the figure depends on
+    which fields were reviewed, not whether these fields stand for others.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassConfusion:
+    """One class over the judged fields.
+
+    Attributes
+    ----------
+    true_positives, false_positives, false_negatives, true_negatives : int
+        Number of fields.
+    f1 : Estimate
+        2 TP / (2 TP + FP + FN).
+    instead : dict of int to int
+        Of the fields without the class that the model gave it to: how many have another class that the model missed.
+    """
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+    f1: Estimate
+    instead: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFigures:
+    """How good the answers of one model are on reviewed fields.
+
+    Attributes
+    ----------
+    model : str
+        SHA-256 of its file; empty where it is not known.
+    reviewed : int
+        Number of fields on which people decided whether its answer is right.
+    right : int
+        Of these, the fields on which it gave exactly the labels that people settled on.
+    judged : int
+        Of the reviewed fields, those with settled labels: F1 needs them. Of the others it is only known that the
+        answer is wrong, so F1 is too high by their share.
+    micro_f1, macro_f1 : Estimate
+        Over all decisions, and the mean over the classes that occur in the settled labels.
+    classes : dict of int to ClassConfusion
+        The classes that were answered or settled on at least once.
+    """
+
+    model: str
+    reviewed: int
+    right: int
+    judged: int
+    micro_f1: Estimate
+    macro_f1: Estimate
+    classes: dict[int, ClassConfusion]
+
+
+def judge_models(
+    fields: Sequence[SettledField], results: Iterable[Result], classes: int, *, resamples: int = RESAMPLES
+) -> list[ModelFigures]:
+    """Judge every model that answered reviewed fields, the one with the most of them first.
+
+    Parameters
+    ----------
+    fields : sequence of SettledField
+        The reviewed fields.
+    results : iterable of Result
+        Present results of these fields. One of a model that nobody reviewed is judged too, by what people said about
+        the same picture; another picture under the same id is not.
+    classes : int
+        Number of classes of the label scheme.
+    resamples : int
+        Number of bootstrap resamples; 0 for no intervals.
+    """
+    present: dict[tuple[str, object], Result] = {(result.id, picture_of(result)): result for result in results}
+    answers: dict[str, list[tuple[frozenset[int], SettledField]]] = {}
+    for field in fields:
+        given = {review.result.model_sha256: review.result for review in field.reviews}
+        now = present.get((field.field, picture_of(field.result)))
+        if now is not None and now.error is None:
+            given.setdefault(now.model_sha256, now)
+        for model, result in given.items():
+            answers.setdefault(model, []).append((frozenset(result.indices), field))
+    found = [_judge(model, pairs, classes, resamples) for model, pairs in answers.items()]
+    return sorted((figures for figures in found if figures.reviewed), key=lambda one: (-one.reviewed, one.model))
+
+
+def _judge(
+    model: str, pairs: Sequence[tuple[frozenset[int], SettledField]], classes: int, resamples: int
+) -> ModelFigures:
+    settled = [(answer, field.labels) for answer, field in pairs if field.state == "labels"]
+    refused = sum(field.state == "wrong" and answer in field.rejected for answer, field in pairs)
+    found, has = (_indicators([pair[side] for pair in settled], classes) for side in (0, 1))
+    # For each field and class: true positive, false positive, false negative.
+    counts = np.stack([found & has, found & ~has, ~found & has]).astype(np.float64)
+    total = counts.sum(1)
+    drawn = _resampled(counts, resamples) if settled and resamples else None
+    f1 = _estimates(_f1(total), None if drawn is None else _f1(drawn))
+    micro = _estimates(_f1(total.sum(-1, keepdims=True)), None if drawn is None else _f1(drawn.sum(-1, keepdims=True)))
+    macro = _estimates(_macro(total), None if drawn is None else _macro(drawn))
+    # instead[c, d]: fields where c is a false positive and d is missed.
+    instead = counts[1].T @ counts[2]
+    return ModelFigures(
+        model=model,
+        reviewed=len(settled) + refused,
+        right=sum(answer == labels for answer, labels in settled),
+        judged=len(settled),
+        micro_f1=micro[0],
+        macro_f1=macro[0],
+        classes={
+            at: ClassConfusion(
+                true_positives=int(total[0, at]),
+                false_positives=int(total[1, at]),
+                false_negatives=int(total[2, at]),
+                true_negatives=len(settled) - int(total[:, at].sum()),
+                f1=f1[at],
+                instead={int(other): int(instead[at, other]) for other in np.flatnonzero(instead[at])},
+            )
+            for at in np.flatnonzero(total.sum(0)).tolist()
+        },
+    )
+
+
+def _indicators(sets: Sequence[frozenset[int]], classes: int) -> npt.NDArray[np.bool_]:
+    found = np.zeros((len(sets), classes), bool)
+    for row, labels in enumerate(sets):
+        found[row, list(labels)] = True
+    return found
+
+
+def _resampled(counts: npt.NDArray[np.float64], resamples: int) -> npt.NDArray[np.float64]:
+    """Return the sums over fields of each resample, of shape (3, resamples, classes)."""
+    fields = counts.shape[1]
+    rng = np.random.default_rng(_SEED)
+    # How often each field is drawn, which is all that a sum needs to know of a resample.
+    weights = rng.multinomial(fields, np.full(fields, 1 / fields), resamples).astype(np.float64)
+    return weights @ counts
+
+
+def _f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return 2 TP / (2 TP + FP + FN) over the first axis; nan for a class that no field has."""
+    hit, extra, missed = counts
+    with np.errstate(invalid="ignore"):
+        return np.where(hit + missed > 0, 2 * hit / (2 * hit + extra + missed), np.nan)
+
+
+def _macro(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean F1 over the classes that occur, with one value in the last axis."""
+    f1 = _f1(counts)
+    occurs = ~np.isnan(f1)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(occurs, f1, 0).sum(-1) / occurs.sum(-1)
+    return np.asarray(mean)[..., None]
+
+
+def _estimates(values: npt.NDArray[np.float64], drawn: npt.NDArray[np.float64] | None) -> list[Estimate]:
+    estimates = []
+    for at, value in enumerate(values.tolist()):
+        column = np.empty(0) if drawn is None else drawn[:, at]
+        column = column[~np.isnan(column)]
+        low, high = np.percentile(column, _LEVELS).tolist() if column.size else (None, None)
+        defined = not np.isnan(value)
+        estimates.append(
+            Estimate(value=value if defined else None, low=low if defined else None, high=high if defined else None)
+        )
+    return estimates

@@ -1,0 +1,143 @@
+"""Stores reviews in the ledger of a result store, so that they outlast restarts, kills and changes of the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.record import Review, ReviewError
+
+_log = logging.getLogger("hpa_sdk")
+_ALL = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A review and its number, which increases from review to review of one ledger and is never reused."""
+
+    number: int
+    review: Review
+
+
+class ReviewLog:
+    """The reviews in a ledger. For any thread, and for several processes.
+
+    Entries are only added. A review that is withdrawn stays, followed by an entry that says so. Every method raises
+    `OutputError` if the ledger can't be read or written.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The ledger of a result store.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def add(self, review: Review) -> Entry:
+        """Add a review, and return it once the disk has it. One that is sent again is stored once.
+
+        Raises
+        ------
+        ReviewError
+            It can't be used, another review has its id, or it withdraws what is not that person's review.
+        """
+        with self._ledger.transaction(durable=True):
+            return self._add(review.checked())
+
+    def add_all(self, reviews: Iterable[Review]) -> list[Entry | ReviewError]:
+        """Add reviews with one wait for the disk, and return the entry of each, or why it is not added."""
+        outcomes: list[Entry | ReviewError] = []
+        with self._ledger.transaction(durable=True):
+            for review in reviews:
+                try:
+                    outcomes.append(self._add(review.checked()))
+                except ReviewError as error:
+                    outcomes.append(error)
+        return outcomes
+
+    def get(self, name: str) -> Entry | None:
+        """Return the review of an id."""
+        return next(iter(self._entries("WHERE id = ?", name)), None)
+
+    def after(self, number: int, count: int = _ALL) -> list[Entry]:
+        """Return the entries after a number, oldest first: the new ones since the last call."""
+        return self._entries("WHERE number > ? ORDER BY number LIMIT ?", number, count)
+
+    def of_field(self, field: str) -> list[Entry]:
+        """Return the entries about a field, oldest first."""
+        return self._entries("WHERE field = ? ORDER BY number", field)
+
+    def newest(self) -> int:
+        """Return the number of the newest entry; 0 if there is none."""
+        return int(self._ledger.rows("SELECT coalesce(max(number), 0) FROM reviews")[0][0])
+
+    def _add(self, review: Review) -> Entry:
+        if (known := self.get(review.id)) is not None:
+            return _same(known, review)
+        if review.verdict == "withdrawn":
+            if found := self._entries("WHERE withdraws = ?", review.withdraws):
+                return found[0]
+            self._check_withdrawal(review)
+        self._ledger.rows(
+            "INSERT INTO reviews (id, field, withdraws, content) VALUES (?, ?, ?, ?)",
+            *(review.id, review.field, review.withdraws or None, review.to_json()),
+        )
+        return Entry(int(self._ledger.rows("SELECT last_insert_rowid()")[0][0]), review)
+
+    def _check_withdrawal(self, review: Review) -> None:
+        known = self.get(review.withdraws)
+        if known is None or known.review.verdict == "withdrawn":
+            raise ReviewError("there is no such review to withdraw", where=review.withdraws, remedy="Load it again.")
+        if (known.review.reviewer, known.review.field) != (review.reviewer, review.field):
+            raise ReviewError(
+                "a review is withdrawn by the person who gave it, on its own field",
+                where=review.withdraws,
+                remedy="Give a review of your own instead.",
+            )
+
+    def _entries(self, which: str, *values: object) -> list[Entry]:
+        entries = []
+        for number, name, content in self._ledger.rows(f"SELECT number, id, content FROM reviews {which}", *values):  # noqa: S608 - no user input
+            try:
+                entries.append(Entry(number, Review.from_json(content)))
+            except msgspec.DecodeError as error:
+                _log.warning("%s: the review %s is damaged and does not count (%s)", self._ledger.path, name, error)
+        return entries
+
+
+def check_scheme(store: ResultStore, review: Review) -> None:
+    """Check that a review that was given elsewhere fits to the results of a store.
+
+    Raises
+    ------
+    ReviewError
+        They are of another label scheme.
+    """
+    if review.result.label_scheme != store.scheme and store.count():
+        raise ReviewError(
+            f"it is of the label scheme {review.result.scheme}, and the results here are of {store.scheme.name}",
+            where=f"review of {review.field}",
+            remedy="Name the store of its own model.",
+        )
+
+
+def standing(reviews: Iterable[Review]) -> list[Review]:
+    """Return the reviews that count: without withdrawals and those that were withdrawn, in the same order."""
+    listed = list(reviews)
+    withdrawn = {review.withdraws for review in listed if review.verdict == "withdrawn"}
+    return [review for review in listed if review.verdict != "withdrawn" and review.id not in withdrawn]
+
+
+def _same(known: Entry, review: Review) -> Entry:
+    def said(of: Review) -> tuple[object, ...]:
+        return of.field, of.verdict, of.labels, of.reviewer, of.withdraws, of.result.model_sha256, of.result.indices
+
+    if said(known.review) != said(review):
+        raise ReviewError("another review has its id", where=review.id, remedy="Review the field again.")
+    return known

@@ -1,0 +1,149 @@
+"""Sums up the reviews of a store: counts, agreement between people, and the figures of each model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpa_sdk.labels import LabelScheme
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.agreement import PairAgreement, agreement
+from hpa_sdk.review.consensus import SettledField, settle
+from hpa_sdk.review.figures import ModelFigures, judge_models
+from hpa_sdk.review.log import ReviewLog, standing
+from hpa_sdk.review.queue import in_random_share
+from hpa_sdk.review.record import Review
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedStore:
+    """The reviews of a store, and what people settled on.
+
+    Attributes
+    ----------
+    scheme : LabelScheme
+        The classes of the store.
+    reviews : tuple of Review
+        All reviews and withdrawals, oldest first.
+    fields : tuple of SettledField
+        The reviewed fields whose labels are of this scheme.
+    other_fields : tuple of SettledField
+        Those of other schemes.
+    results : tuple of Result
+        The present results of the reviewed fields.
+    """
+
+    scheme: LabelScheme
+    reviews: tuple[Review, ...]
+    fields: tuple[SettledField, ...]
+    other_fields: tuple[SettledField, ...]
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The figures on some fields: states of the fields, and each model's figures."""
+
+    fields: int
+    states: dict[str, int]
+    models: list[ModelFigures]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What ``hpa review status`` reports.
+
+    Attributes
+    ----------
+    scheme : str
+        Name of the label scheme of the store.
+    names : tuple of str
+        Names of its classes.
+    reviews, withdrawn : int
+        Number of reviews that count, and of those that were withdrawn.
+    verdicts, people : dict of str to int
+        Number of reviews that count, by verdict and by reviewer.
+    other_schemes : dict of str to int
+        Number of reviewed fields whose labels are of other schemes; they are in no figure.
+    gone : int
+        Number of reviewed fields that have no result in the store any more.
+    random_share : int
+        Number of fields with an answer that belong to the random share.
+    all, random : Figures
+        On all reviewed fields, and on those of the random share alone.
+    agreement : list of PairAgreement
+        How far every two people agree.
+    """
+
+    scheme: str
+    names: tuple[str, ...]
+    reviews: int
+    withdrawn: int
+    verdicts: dict[str, int]
+    people: dict[str, int]
+    other_schemes: dict[str, int]
+    gone: int
+    random_share: int
+    all: Figures
+    random: Figures
+    agreement: list[PairAgreement]
+
+
+def read_reviewed(store: ResultStore) -> ReviewedStore:
+    """Read all reviews of a store.
+
+    Raises
+    ------
+    OutputError
+        The ledger can't be read.
+    """
+    reviews = tuple(entry.review for entry in ReviewLog(store.ledger).after(0))
+    by_scheme: dict[LabelScheme, list[Review]] = {}
+    for review in reviews:
+        by_scheme.setdefault(review.result.label_scheme, []).append(review)
+    settled = {scheme: settle(own) for scheme, own in by_scheme.items()}
+    found = (store.get(name) for name in {review.field for review in reviews})
+    return ReviewedStore(
+        scheme=store.scheme,
+        reviews=reviews,
+        fields=tuple(settled.get(store.scheme, ())),
+        other_fields=tuple(field for scheme, own in settled.items() if scheme != store.scheme for field in own),
+        results=tuple(result for result in found if result is not None),
+    )
+
+
+def summarise(store: ResultStore) -> Summary:
+    """Sum up the reviews of a store.
+
+    Raises
+    ------
+    OutputError
+        The ledger can't be read.
+    """
+    known = read_reviewed(store)
+    counted = standing(known.reviews)
+    present = {result.id for result in known.results}
+    return Summary(
+        scheme=known.scheme.name,
+        names=known.scheme.names,
+        reviews=len(counted),
+        withdrawn=sum(review.verdict == "withdrawn" for review in known.reviews),
+        verdicts=dict(Counter(review.verdict for review in counted).most_common()),
+        people=dict(Counter(review.reviewer for review in counted).most_common()),
+        other_schemes=dict(Counter(field.result.scheme for field in known.other_fields)),
+        gone=len({field.field for field in (*known.fields, *known.other_fields)} - present),
+        random_share=sum(map(in_random_share, store.ledger.answered_ids())),
+        all=_figures(known.fields, known),
+        random=_figures([field for field in known.fields if field.is_random], known),
+        agreement=agreement(known.fields, len(known.scheme)),
+    )
+
+
+def _figures(fields: Sequence[SettledField], known: ReviewedStore) -> Figures:
+    return Figures(
+        fields=len(fields),
+        states=dict(Counter(field.state for field in fields).most_common()),
+        models=judge_models(fields, known.results, len(known.scheme)),
+    )

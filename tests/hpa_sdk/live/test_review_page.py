@@ -1,0 +1,166 @@
+"""A person reviews on the page with the keyboard alone, and sees what others say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hpa_sdk.workstation.station import Station
+from tests.browser import AXE
+from tests.hpa_sdk.live.browsing import visiting
+from tests.hpa_sdk.live.serving import Page, add_results, serving
+from tests.hpa_sdk.live.test_page import barriers
+from tests.hpa_sdk.workstation.watching import wait_until
+
+pytestmark = pytest.mark.slow
+
+NAME = '<img src=x onerror=alert(1)> & "Anna" =1+1'
+
+
+@pytest.fixture
+def page_of_results(station: Station) -> Iterator[Page]:
+    add_results(station, 12)
+    with serving(station) as page:
+        yield page
+
+
+def start(visit: Any, name: str) -> None:
+    """Start to review, by keyboard alone."""
+    visit.get_by_text("Live", exact=True).wait_for()
+    visit.locator("#review").press("Enter")
+    visit.keyboard.type(name)
+    visit.keyboard.press("Enter")
+    visit.locator("#review-state", has_text=":").wait_for()
+
+
+def press(visit: Any, page: Page, key: str) -> dict[str, Any]:
+    """Press the key of a verdict, and wait until it is stored and the page is at the next field."""
+    before = len(page.get("/reviews", count=500)["reviews"])
+    visit.keyboard.press(key)
+    wait_until(lambda: len(page.get("/reviews", count=500)["reviews"]) > before)
+    visit.locator("#review-state", has_text="Saved" if key != "z" else "Undone").wait_for()
+    stored: dict[str, Any] = page.get("/reviews", count=500)["reviews"][-1]
+    return stored
+
+
+def shown(visit: Any) -> str:
+    text: str = visit.locator("#field .field-id span").inner_text()
+    return text
+
+
+def test_one_key_says_each_verdict_and_shows_the_next(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        start(visit, NAME)
+        for key, verdict in (("r", "right"), ("w", "wrong"), ("u", "unsure"), ("b", "bad")):
+            field = shown(visit)
+            stored = press(visit, page, key)
+            assert (stored["result"]["id"], stored["verdict"], stored["reviewer"]) == (field, verdict, NAME)
+            visit.locator("#field .field-id span").filter(has_not_text=re.compile(f"^{field}$")).wait_for()
+        # All have the probability 0.5, so the first three rows are the labels 0, 1 and 2.
+        boxes = visit.locator("#field tbody input")
+        known = boxes.nth(0).is_checked()
+        visit.keyboard.press("2")
+        visit.keyboard.press("3")
+        assert press(visit, page, "l")["labels"] == ([0] if known else []) + [1, 2]
+        # The name is asked once.
+        visit.reload()
+        visit.get_by_text("Live", exact=True).wait_for()
+        visit.locator("#review").press("Enter")
+        visit.locator("#reviewer", has_text="<img").wait_for()
+        assert visit.locator("#reviewer").inner_text() == NAME
+        assert visit.locator("#review-panel img").count() == 0
+
+
+def test_arrows_move_and_undo_withdraws(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        start(visit, "Anna")
+        first = shown(visit)
+        stored = press(visit, page, "r")
+        second = shown(visit)
+        visit.keyboard.press("ArrowLeft")
+        wait_until(lambda: shown(visit) == first)
+        visit.locator("#reviews-of-field", has_text="You: right").wait_for()
+        visit.keyboard.press("ArrowRight")
+        wait_until(lambda: shown(visit) == second)
+        undone = press(visit, page, "z")
+        assert (undone["verdict"], undone["withdraws"]) == ("withdrawn", stored["id"])
+        wait_until(lambda: shown(visit) == first)
+        # A key that is held down is one verdict; keys with a modifier are the browser's.
+        visit.keyboard.press("Control+b")
+        for _ in range(5):
+            visit.keyboard.down("u")
+        wait_until(lambda: len(page.get("/reviews")["reviews"]) == 3)
+        visit.locator("#review-state", has_text="Saved").wait_for()
+        assert [one["verdict"] for one in page.get("/reviews")["reviews"]] == ["right", "withdrawn", "unsure"]
+
+
+def test_two_people_see_each_others_reviews(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as anna, visiting(browser, page) as bob:
+        start(anna, "Anna")
+        start(bob, "Bob")
+        assert shown(anna) == shown(bob)
+        press(anna, page, "w")
+        bob.locator("#reviews-of-field", has_text="Anna: wrong").wait_for()
+        bob.locator("#figures td", has_text="1").first.wait_for()
+        # The field was not asked twice: Bob goes on to one that nobody has reviewed.
+        press(bob, page, "r")
+        assert shown(bob) not in {one["result"]["id"] for one in page.get("/reviews")["reviews"]}
+
+
+def test_a_review_outlasts_a_server_that_is_away(station: Station, browser: Any) -> None:
+    add_results(station, 3)
+    context = browser.new_context()
+    visit = context.new_page()
+    with serving(station) as page:
+        port = int(page.url.rpartition(":")[2])
+        visit.goto(page.url)
+        start(visit, "Anna")
+        field = shown(visit)
+    visit.keyboard.press("r")
+    visit.locator("#review-state", has_text="Not saved yet").wait_for()
+    with serving(station, port=port) as page:
+        wait_until(lambda: page.get("/reviews")["reviews"])
+        assert [one["result"]["id"] for one in page.get("/reviews")["reviews"]] == [field]
+    context.close()
+
+
+def test_a_review_that_was_under_way_is_sent_after_a_reload(station: Station, browser: Any) -> None:
+    add_results(station, 3)
+    context = browser.new_context()
+    visit = context.new_page()
+    with serving(station) as page:
+        visit.goto(page.url)
+        start(visit, "Anna")
+        visit.route("**/reviews", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+        visit.keyboard.press("w")
+        visit.locator("#review-state", has_text="Not saved yet").wait_for()
+        visit.unroute("**/reviews")
+        visit.reload()
+        wait_until(lambda: page.get("/reviews")["reviews"])
+        assert [one["verdict"] for one in page.get("/reviews")["reviews"]] == ["wrong"]
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_is_found_by_the_automatic_check(page_of_results: Page, browser: Any, scheme: str) -> None:
+    if not AXE.is_file():
+        pytest.skip(f"no axe-core at {AXE}: 'make test-page' fetches it")
+    page = page_of_results
+    with visiting(browser, page, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as visit:
+        visit.get_by_text("Live", exact=True).wait_for()
+        visit.locator("#review").press("Enter")
+        assert barriers(visit) == []
+        visit.keyboard.type("Anna")
+        visit.keyboard.press("Enter")
+        visit.locator("#review-state", has_text=":").wait_for()
+        press(visit, page, "r")
+        visit.keyboard.press("ArrowLeft")
+        visit.locator("#reviews-of-field", has_text="You").wait_for()
+        visit.locator("#figures td").first.wait_for()
+        assert barriers(visit) == []

@@ -1,0 +1,144 @@
+"""Reviews are collected in a report without a server, and a store takes the file that the page saves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hpa_sdk import Predictor
+from hpa_sdk.cli import main
+from hpa_sdk.report.build import Sources, make_report
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.log import ReviewLog
+from hpa_sdk.review.queue import in_random_share
+from tests.browser import AXE
+from tests.hpa_sdk.live.test_page import barriers
+from tests.hpa_sdk.report.test_report_page import visiting
+from tests.small import make_field
+from training.data.dataset import read_dataset
+
+pytestmark = pytest.mark.slow
+
+NAME = '<b>Anna</b> =1+1 "x"'
+COUNT = 7
+
+
+@pytest.fixture
+def report(tmp_path: Path, model: Path) -> Path:
+    """A report of the results in a store."""
+    rng = np.random.default_rng(6)
+    for at in range(COUNT):
+        make_field(tmp_path / "fields", f"f{at}", rng)
+    with Predictor.load(model, device="cpu") as predictor:
+        results = [
+            Result.of(answer, model_sha256=predictor.model.sha256, device="cpu")
+            for answer in predictor.predict(tmp_path / "fields")
+        ]
+    (tmp_path / "store").mkdir()
+    with ResultStore(tmp_path / "store") as store:
+        store.add(*results)
+    make_report(Sources(results=tmp_path / "store"), page=tmp_path / "report.html")
+    return tmp_path / "report.html"
+
+
+def start(visit: Any) -> None:
+    """Start to review, by keyboard alone."""
+    visit.locator("#begin").press("Enter")
+    visit.keyboard.type(NAME)
+    visit.keyboard.press("Enter")
+    visit.locator("#stage canvas").first.wait_for()
+
+
+def state(visit: Any) -> str:
+    text: str = visit.locator("#review-state").inner_text()
+    return text
+
+
+def choose_none(visit: Any) -> None:
+    visit.evaluate("document.querySelectorAll('#facts .choice input:checked').forEach((box) => box.click())")
+
+
+def test_a_store_takes_the_reviews_of_a_report(report: Path, browser: Any, tmp_path: Path) -> None:
+    shown: list[str] = []
+    with visiting(browser, report, accept_downloads=True) as visit:
+        start(visit)
+        for key in "rwub":
+            shown.append(visit.locator("#name").inner_text())
+            visit.keyboard.press(key)
+        first, third = (visit.locator("#facts .choice input").nth(at) for at in (0, 2))
+        labels = [first.get_attribute("aria-label"), third.get_attribute("aria-label")]
+        choose_none(visit)
+        visit.keyboard.press("1")
+        visit.keyboard.press("3")
+        shown.append(visit.locator("#name").inner_text())
+        visit.keyboard.press("l")
+        visit.keyboard.press("z")
+        assert "Undone" in state(visit)
+        assert visit.locator("#name").inner_text() == shown[-1]
+        choose_none(visit)
+        visit.keyboard.press("1")
+        visit.keyboard.press("3")
+        visit.keyboard.press("l")
+        # Keys that show channels do so again when nobody reviews.
+        visit.locator("#judge").press("Enter")
+        visit.keyboard.press("2")
+        visit.keyboard.press("Escape")
+        with visit.expect_download() as download:
+            visit.locator("#save").press("Enter")
+        download.value.save_as(tmp_path / "reviews.json")
+        # A reload loses none, saved or not.
+        visit.reload()
+        assert visit.locator("#save").inner_text() == "Save 5 reviews"
+    done = CliRunner().invoke(main, ["review", "import", str(tmp_path / "reviews.json"), str(tmp_path / "store")])
+    assert (done.exit_code, "7 reviews added" in done.output, "no result in" in done.output) == (0, True, False)
+    with ResultStore(tmp_path / "store") as store:
+        reviews = [entry.review for entry in ReviewLog(store.ledger).after(0)]
+        for review in reviews:
+            answered = store.get(review.field)
+            assert answered is not None
+            # Exact to the last digit: times in nanoseconds are larger than the integers of JavaScript.
+            assert review.result.stamps == answered.stamps
+            assert (review.result.indices, review.result.files) == (answered.indices, answered.files)
+            assert review.result.model_sha256 == answered.model_sha256
+    assert [review.verdict for review in reviews] == [
+        "right",
+        "wrong",
+        "unsure",
+        "bad",
+        "labels",
+        "withdrawn",
+        "labels",
+    ]
+    assert {review.reviewer for review in reviews} == {NAME}
+    assert [review.field for review in reviews] == [*shown, shown[-1], shown[-1]]
+    assert sorted(reviews[-1].result.label_scheme.names[label] for label in reviews[-1].labels) == sorted(labels)
+    done = CliRunner().invoke(main, ["review", "export", str(tmp_path / "store"), str(tmp_path / "data")])
+    assert done.exit_code == 0, done.output
+    if reviews[0].labels:
+        assert {sample.id for sample in read_dataset(tmp_path / "data").samples} == {shown[0], shown[-1]}
+
+
+def test_the_order_is_that_of_the_live_queue(report: Path, browser: Any) -> None:
+    content = json.loads(report.read_text(encoding="utf-8").split('id="content">')[1].split("</script>")[0])
+    turns = {field["id"]: field["turn"] for field in content["fields"]}
+    assert sorted(turns.values()) == list(range(COUNT))
+    assert {field["id"] for field in content["fields"] if field.get("random")} == set(filter(in_random_share, turns))
+    with visiting(browser, report) as visit:
+        start(visit)
+        assert turns[visit.locator("#name").inner_text()] == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_is_found_by_the_automatic_check(report: Path, browser: Any, scheme: str) -> None:
+    if not AXE.is_file():
+        pytest.skip(f"no axe-core at {AXE}: 'make test-page' fetches it")
+    with visiting(browser, report, color_scheme=scheme, bypass_csp=True) as visit:
+        start(visit)
+        visit.keyboard.press("r")
+        assert barriers(visit) == []

@@ -1,0 +1,90 @@
+"""Figures of models and agreement between people are those of scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score, f1_score, multilabel_confusion_matrix
+
+from hpa_sdk.review.agreement import agreement, cohen_kappa
+from hpa_sdk.review.consensus import settle
+from hpa_sdk.review.figures import judge_models
+from tests.hpa_sdk.review.made_reviews import result_of, review_of
+
+CLASSES, FIELDS = 28, 120
+RNG = np.random.default_rng(4)
+TRUTH = RNG.random((FIELDS, CLASSES)) < 0.08
+ANSWERS = TRUTH ^ (RNG.random((FIELDS, CLASSES)) < 0.04)
+
+
+def labels(rows: np.ndarray, at: int) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(rows[at]).tolist())
+
+
+def test_f1_and_confusions_are_those_of_scikit_learn() -> None:
+    results = [result_of(f"f{at}", labels(ANSWERS, at)) for at in range(FIELDS)]
+    fields = settle(review_of(result, "labels", labels(TRUTH, at)) for at, result in enumerate(results))
+    (found,) = judge_models(fields, [], CLASSES)
+    occurs = TRUTH.any(0)
+    assert found.micro_f1.value == pytest.approx(f1_score(TRUTH, ANSWERS, average="micro"))
+    assert found.macro_f1.value == pytest.approx(f1_score(TRUTH[:, occurs], ANSWERS[:, occurs], average="macro"))
+    assert (found.reviewed, found.judged) == (FIELDS, FIELDS)
+    assert found.right == (TRUTH == ANSWERS).all(1).sum()
+    confusion = multilabel_confusion_matrix(TRUTH, ANSWERS)
+    for label, of in found.classes.items():
+        counts = [[of.true_negatives, of.false_positives], [of.false_negatives, of.true_positives]]
+        assert counts == confusion[label].tolist()
+    instead = (ANSWERS & ~TRUTH).T.astype(int) @ (TRUTH & ~ANSWERS).astype(int)
+    assert {label: of.instead for label, of in found.classes.items()} == {
+        label: {other: n for other, n in enumerate(instead[label].tolist()) if n} for label in found.classes
+    }
+
+
+def test_intervals_cover_what_resampling_by_hand_gives() -> None:
+    results = [result_of(f"f{at}", labels(ANSWERS, at)) for at in range(FIELDS)]
+    fields = settle(review_of(result, "labels", labels(TRUTH, at)) for at, result in enumerate(results))
+    (found,) = judge_models(fields, [], CLASSES)
+    rng = np.random.default_rng(1)
+    drawn = [
+        f1_score(TRUTH[rows], ANSWERS[rows], average="micro")
+        for rows in (rng.integers(0, FIELDS, FIELDS) for _ in range(400))
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    assert found.micro_f1.low == pytest.approx(low, abs=0.02)
+    assert found.micro_f1.high == pytest.approx(high, abs=0.02)
+
+
+def test_a_second_model_is_judged_by_the_same_reviews() -> None:
+    first = [result_of(name, (0,)) for name in "abc"]
+    reviews = [review_of(first[0]), review_of(first[1], "labels", (3,)), review_of(first[2], "wrong")]
+    # The second model's answers: right, right, and one of which nobody said anything.
+    second = [result_of(name, shown, model_sha256="b" * 64) for name, shown in (("a", (0,)), ("b", (3,)), ("c", (7,)))]
+    found = {figures.model[0]: figures for figures in judge_models(settle(reviews), second, CLASSES)}
+    assert (found["a"].reviewed, found["a"].right, found["a"].judged) == (3, 1, 2)
+    assert (found["b"].reviewed, found["b"].right) == (2, 2)
+    assert found["b"].micro_f1.value == 1
+    # The answer that was called wrong is wrong for whichever model gives it.
+    same = [result_of("c", (0,), model_sha256="b" * 64)]
+    (judged,) = [one for one in judge_models(settle(reviews), same, CLASSES) if one.model[0] == "b"]
+    assert (judged.reviewed, judged.right) == (1, 0)
+
+
+def test_kappa_is_that_of_scikit_learn() -> None:
+    one, other = TRUTH[:, :6], ANSWERS[:, :6]
+    for label in range(6):
+        expected = cohen_kappa_score(one[:, label], other[:, label])
+        assert cohen_kappa(one[:, label], other[:, label]) == pytest.approx(expected)
+    always = np.ones(5, bool)
+    assert cohen_kappa(always, always) is None
+
+
+def test_people_are_compared_on_the_fields_that_both_labelled() -> None:
+    results = [result_of(f"f{at}") for at in range(FIELDS)]
+    reviews = [review_of(result, "labels", labels(TRUTH, at)) for at, result in enumerate(results)]
+    reviews += [review_of(result, "labels", labels(ANSWERS, at), by="Bob") for at, result in enumerate(results[:80])]
+    reviews += [review_of(results[0], "unsure", by="Cleo")]
+    (pair,) = agreement(settle(reviews), CLASSES)
+    assert (pair.people, pair.fields) == (("Anna", "Bob"), 80)
+    assert pair.same == (TRUTH[:80] == ANSWERS[:80]).all(1).sum()
+    for label, kappa in pair.kappa.items():
+        assert kappa == pytest.approx(cohen_kappa_score(TRUTH[:80, label], ANSWERS[:80, label]))

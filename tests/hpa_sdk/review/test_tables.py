@@ -1,0 +1,109 @@
+"""Tables and files of reviews are read back as they were, and are safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpa_sdk.errors import TableError
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.review.record import Review
+from hpa_sdk.review.tables import read_reviews, write_review_file, write_review_table
+from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, withdrawal_of
+
+NAMES = ["Anna", "=1+1", "'=1+1", "''@x", "+49", "-", "a;b,c", 'says "no"', "名前", "\tx", "<b>", " =x"]
+
+
+def some_reviews() -> list[Review]:
+    seen = result_of(
+        "plate 1/=field;x",
+        (0, 25),
+        files=("C:\\a;b_red.png", "/home/é/a_green.png"),
+        stamps=(FileStamp(5, 6, 7, 8), FileStamp(9, None, None, None)),
+        channels=("red", "green"),
+        notes=("z 3; of 5",),
+    )
+    reviews = [review_of(seen, by=name).checked() for name in NAMES]
+    own = review_of(result_of("b", (1,), scheme=OWN_SCHEME), "labels", (0, 2))
+    lines = review_of(result_of("c\nd"), "wrong")
+    return [*reviews, own, lines, review_of(result_of(" e"), "bad"), withdrawal_of(own)]
+
+
+def comparable(review: Review) -> Review:
+    """Leave out what a table does not have: probabilities, device and time of the result."""
+    return replace(review, result=replace(review.result, probabilities=(), device="", time=""))
+
+
+def test_a_table_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    reviews = [comparable(review) for review in some_reviews()]
+    write_review_table(reviews, path)
+    assert list(read_reviews(path)) == [review.checked() for review in reviews]
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    write_review_table(some_reviews(), path)
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))] == []
+    assert "'=1+1" in cells
+
+
+def test_a_file_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    write_review_file(some_reviews(), path)
+    assert list(read_reviews(path)) == [review.checked() for review in some_reviews_as(path)]
+
+
+def some_reviews_as(path: Path) -> list[Review]:
+    found = json.loads(path.read_text(encoding="utf-8"))["reviews"]
+    return [Review.from_json(json.dumps(one).encode()) for one in found]
+
+
+def test_a_row_that_cannot_be_used_affects_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    head = "Id,reviewer,time,verdict,labels,shown,model"
+    good = "a,Anna,2026-01-01T00:00:00+00:00,labels,3 4,0,m"
+    rows = [
+        good,
+        "a,Anna,2026-01-01T00:00:00+00:00,perfect,,0,m",
+        "a,Anna,2026-01-01T00:00:00+00:00,labels,28,0,m",
+        "a,Anna,never,labels,3,0,m",
+        "a,Anna",
+        good.replace("Anna", "Bob"),
+    ]
+    path.write_text("\n".join([head, *rows]), encoding="utf-8")
+    found = list(read_reviews(path))
+    reasons = [str(one) for one in found if isinstance(one, TableError)]
+    assert [one.reviewer for one in found if isinstance(one, Review)] == ["Anna", "Bob"]
+    for line, (reason, words) in enumerate(
+        zip(reasons, ["'perfect'", "0 to 27", "'never'", "2 cells"], strict=True), 3
+    ):
+        assert f"line {line}" in reason
+        assert words in reason
+    # A row without an id of its own has the same id whenever it is read.
+    again = list(read_reviews(path))
+    assert [one.id for one in again if isinstance(one, Review)] == [one.id for one in found if isinstance(one, Review)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.json", "{}", "no file of reviews"),
+        ("a.json", '{"form": "other", "version": 1, "reviews": []}', "of the form 'other'"),
+        ("a.json", '{"form": "hpa-reviews", "version": 9, "reviews": []}', "version 9"),
+        ("a.csv", "Id,Target\na,1\n", "no column 'reviewer'"),
+        ("missing.csv", None, "can't be read"),
+    ],
+)
+def test_what_holds_no_reviews_is_refused(tmp_path: Path, name: str, content: str | None, why: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(TableError, match=why):
+        list(read_reviews(path))
