@@ -143,6 +143,7 @@ def _speed(options: argparse.Namespace) -> Iterator[str]:
     yield ""
     yield "Cells a second on all cores, from files, with 36 collages. The raw sessions of onnxruntime run ready images;"
     yield "all take turns. *Share* is the median ratio to the raw sessions in the same turn."
+    yield "Other programs use the cores too, so shares differ between turns: one above 100% is such noise."
     yield ""
     yield f"| model | {RAW} | {MASKS} | share | {WHOLE} | share |"
     yield "| --- | --- | --- | --- | --- | --- |"
