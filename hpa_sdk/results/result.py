@@ -78,6 +78,8 @@ class Result:
         failed, and in results of versions that did not record it.
     warnings : tuple of str
         Why the answer may be wrong, as `hpa_sdk.Prediction.warnings`.
+    disagreement : float or None
+        How much the members of an ensemble disagree, as `hpa_sdk.Prediction.disagreement`.
     """
 
     id: str
@@ -96,6 +98,7 @@ class Result:
     classes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    disagreement: float | None = None
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -145,6 +148,7 @@ class Result:
             stamps=tuple(file.stamp for file in read),
             channels=tuple(map(escaped, answer.channels)) if isinstance(answer, Prediction) else (),
             warnings=answer.warnings if isinstance(answer, Prediction) else (),
+            disagreement=answer.disagreement if isinstance(answer, Prediction) else None,
         )
         if isinstance(answer, Failure):
             error = answer.error
@@ -195,6 +199,7 @@ class Result:
             joined_stamps(self.stamps),
             joined_paths(self.channels),
             ";".join(self.warnings),
+            "" if self.disagreement is None else self.disagreement,
             *scheme_cell(scheme),
         ]
 
