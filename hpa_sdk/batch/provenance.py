@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from hpa_sdk import __version__
 from hpa_sdk.files.atomic_write import atomic_write
@@ -41,10 +43,17 @@ class Provenance:
         The settings of the run.
     views : int
         How many views of a field each model answers for.
+    thresholds : numpy.ndarray
+        float32, one for each class.
     """
 
     def __init__(
-        self, models: Sequence[tuple[ModelIdentity, ModelCard]], settings: Mapping[str, object], *, views: int = 1
+        self,
+        models: Sequence[tuple[ModelIdentity, ModelCard]],
+        settings: Mapping[str, object],
+        *,
+        views: int,
+        thresholds: npt.NDArray[np.float32],
     ) -> None:
         first, *others = [_of_model(model, card) for model, card in models]
         self._began = time.monotonic()  # the system clock can be set back
@@ -59,6 +68,7 @@ class Provenance:
             "model": first,
             "others": others,
             "views": views,
+            "thresholds": [float(str(threshold)) for threshold in thresholds],
             "settings": dict(settings),
             "started": _now(),
         }

@@ -144,7 +144,7 @@ def open_run(
     """
     with lock_output(output):
         models = ((engine.model, engine.card), *engine.others)
-        provenance = Provenance(models, request or {}, views=engine.views)
+        provenance = Provenance(models, request or {}, views=engine.views, thresholds=engine.thresholds)
         with ExitStack() as stack:
             cache: AnswerCache | NoCache = NoCache()
             if resume is not None:

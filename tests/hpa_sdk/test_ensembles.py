@@ -20,6 +20,7 @@ from hpa_sdk.cli import main
 from hpa_sdk.errors import ModelFileError, SettingError
 from hpa_sdk.models.model_card import METADATA_KEY, Calibration, ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
+from hpa_sdk.report.build import Sources, make_report
 from hpa_sdk.results.results_file import read_results
 from tests.small import CARD, build_model, random_planes
 
@@ -196,3 +197,16 @@ def test_the_provenance_names_every_member(models: list[Path], fields: list[Samp
         *map(file_sha256, models)
     ]
     assert (written["views"], written["settings"]["views"]) == (8, "8")
+
+
+def test_a_report_has_the_thresholds_of_the_run(tmp_path: Path, fields: list[Sample]) -> None:
+    calibration = Calibration(temperature=3.0, fields=9, error_before=0.1, error_after=0.0)
+    cards = [replace(CARD, thresholds=(threshold,) * 28, calibration=calibration) for threshold in (0.1, 0.3)]
+    models = [write_model(tmp_path / f"{at}.onnx", at, card) for at, card in enumerate(cards)]
+    out, folder = tmp_path / "out.csv", fields[0].files[0].parent
+    for more in (["--calibrated"], ["--with", models[1]]):
+        run(models[0], folder, "-o", out, *more)
+        thresholds = Predictor.load(models[: len(more)], device="cpu", calibrated=len(more) == 1).thresholds
+        for field in make_report(Sources(results=out), page=tmp_path / "page.html"):
+            assert field.thresholds == pytest.approx(tuple(thresholds.tolist()))
+    assert file_sha256(models[1]) in (tmp_path / "page.html").read_text(encoding="utf-8")
