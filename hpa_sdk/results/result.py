@@ -78,6 +78,8 @@ class Result:
         failed, and in results of versions that did not record it.
     warnings : tuple of str
         Why the answer may be wrong, as `hpa_sdk.Prediction.warnings`.
+    flags : tuple of str
+        The measures behind these warnings, such as ``"focus green"``; empty in results that were read from a table.
     disagreement : float or None
         How much the members of an ensemble disagree, as `hpa_sdk.Prediction.disagreement`.
     """
@@ -98,6 +100,7 @@ class Result:
     classes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     disagreement: float | None = None
 
     @property
@@ -148,6 +151,7 @@ class Result:
             stamps=tuple(file.stamp for file in read),
             channels=tuple(map(escaped, answer.channels)) if isinstance(answer, Prediction) else (),
             warnings=answer.warnings if isinstance(answer, Prediction) else (),
+            flags=_flags(answer),
             disagreement=answer.disagreement if isinstance(answer, Prediction) else None,
         )
         if isinstance(answer, Failure):
@@ -202,6 +206,12 @@ class Result:
             "" if self.disagreement is None else self.disagreement,
             *scheme_cell(scheme),
         ]
+
+
+def _flags(answer: Prediction | Failure) -> tuple[str, ...]:
+    if isinstance(answer, Failure) or answer.quality is None:
+        return ()
+    return tuple(flag.measure for flag in answer.quality.flags)
 
 
 def columns(scheme: LabelScheme = HPA_2018) -> tuple[str, ...]:
