@@ -117,7 +117,9 @@ def open_cell_run(
         A file, its ledger or its provenance can't be written, or another process is using it.
     """
     with lock_output(output):
-        provenance = Provenance([(predictor.model, predictor.card)], request or {}, views=predictor.views)
+        provenance = Provenance(
+            [(predictor.model, predictor.card)], request or {}, views=predictor.views, thresholds=predictor.thresholds
+        )
         with ExitStack() as stack:
             cache: CellCache | NoCache = NoCache()
             if resume is not None:
