@@ -32,7 +32,7 @@ from training.data.dataset import Targets, read_dataset
 from training.judge.calibration import measure_reliability
 from training.simulation.dataset import simulate
 
-_SIMULATED = 120
+_SIMULATED = 60
 _SEED = 97  # not that of any fit
 _DRAWS = 1000
 _COVERAGES = (1.0, 0.9, 0.75, 0.5, 0.25)
