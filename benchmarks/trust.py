@@ -245,8 +245,8 @@ _PAGE = """\
 This page shows whether the measures of [quality](../quality.md) tell right answers from wrong ones, and what they cost.
 `python -m benchmarks.trust MODEL REAL --out docs/evidence/trust.md` writes it.
 
-Model: {model}. Fields: {sets}. The simulated fields were drawn with another seed than those of the fit. An answer's
-error is 1 - F1 of its label set.
+Model: {model}. Fields: {sets}.
+The simulated fields were drawn with another seed than those of the fit. An answer's error is 1 - F1 of its label set.
 
 ## Risk against coverage
 
@@ -282,7 +282,8 @@ Expected calibration error over all pairs of a field and a class (15 bins).
 
 ## Cost
 
-Processor time of an answer from four PNG files on one core, measured in turn: {cost}.
+Processor time of an answer from four PNG files on one core, measured in turn:
+{cost}.
 
 8 views take {views} times the time of one, for planes in memory.
 
