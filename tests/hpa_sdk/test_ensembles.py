@@ -154,6 +154,11 @@ def test_what_does_not_fit_is_refused(models: list[Path]) -> None:
     Predictor.load(models, device="cpu", sha256=list(map(file_sha256, models)))
 
 
+def test_cells_are_for_one_model(models: list[Path], fields: list[Sample]) -> None:
+    with pytest.raises(SettingError, match="cells are predicted by one model"):
+        Predictor.load(models, device="cpu").cells(fields)
+
+
 def test_a_resumed_run_repeats_for_other_members(models: list[Path], fields: list[Sample], tmp_path: Path) -> None:
     out, folder = tmp_path / "out.jsonl", fields[0].files[0].parent
     seen: list[bytes] = []
