@@ -30,10 +30,11 @@ from hpa_sdk.quality.limits import Defaults, Limits, learn_limits, widest
 from hpa_sdk.quality.measures import Planes, measure, scale_parts, swap_parts
 from hpa_sdk.quality.nuclei import Bright
 from hpa_sdk.quality.quality import flags_of
-from hpa_sdk.quality.scales import bands_of
+from hpa_sdk.quality.scales import scales_of
 from training.simulation.dataset import simulate
 
 _CHANNELS = tuple(map(str, Channel))
+_WHITES = (255.0,) * len(_CHANNELS)
 _SCALES = (0.5, 2 / 3, 0.8, 1.0, 1.25, 1.5, 2.0)
 _WEIGHT = 60.0  # of all fields of one kind together
 _SIMULATED = 60
@@ -114,11 +115,11 @@ def _weights(kinds: Sequence[Fields]) -> Weights:
     swaps, scales, sizes, swap_counts, scale_counts = [], [], [], [], []
     for fields in kinds:
         for planes in fields:
-            parts = {channel: bands_of(plane, 255) for channel, plane in zip(_CHANNELS, planes, strict=True)}
+            parts = dict(zip(_CHANNELS, scales_of(list(planes), _WHITES), strict=True))
             swaps.append(swap_parts(parts, {channel: Bright(parts[channel].half) for channel in ("green", "blue")}))
             swap_counts.append(_WEIGHT / len(fields))
             for factor in _SCALES:
-                blue = bands_of(scaled(factor)(planes[2:3], np.random.default_rng(0))[0], 255)
+                (blue,) = scales_of([scaled(factor)(planes[2:3], np.random.default_rng(0))[0]], _WHITES[:1])
                 scales.append(scale_parts(blue, Bright(blue.half)))
                 sizes.append(np.log2(factor))
                 scale_counts.append(_WEIGHT / len(fields))

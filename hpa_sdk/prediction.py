@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -108,6 +108,9 @@ class Prediction(AbstractSet[AnyLabel]):
         stack, or what takes the place of a missing channel. Empty for planes from memory.
     quality : Quality or None
         How far the planes look like those that networks are trained on. None if it was not measured.
+    deviations : numpy.ndarray
+        float32 of shape (28,): standard deviation of the probabilities of the members of an ensemble, for each class.
+        Members are the views and the models that `probabilities` are the mean of. Empty if there is one.
     """
 
     id: str
@@ -121,6 +124,7 @@ class Prediction(AbstractSet[AnyLabel]):
     scheme: LabelScheme = HPA_2018
     channels: tuple[str, ...] = ()
     quality: Quality | None = None
+    deviations: npt.NDArray[np.float32] = field(default_factory=lambda: _frozen(np.zeros(0, np.float32)))
 
     @classmethod
     def from_probabilities(
@@ -136,6 +140,7 @@ class Prediction(AbstractSet[AnyLabel]):
         scheme: LabelScheme = HPA_2018,
         channels: tuple[str, ...] = (),
         quality: Quality | None = None,
+        deviations: npt.NDArray[np.float32] | None = None,
     ) -> Prediction:
         """Make the label set: every class with probability >= threshold."""
         return cls(
@@ -150,12 +155,19 @@ class Prediction(AbstractSet[AnyLabel]):
             scheme=scheme,
             channels=channels,
             quality=quality,
+            deviations=_frozen(np.zeros(0, np.float32) if deviations is None else deviations),
         )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why the answer may be wrong, in sentences: see `quality`."""
         return () if self.quality is None else self.quality.warnings
+
+    @property
+    def disagreement(self) -> float | None:
+        """How much the members of an ensemble disagree, 0 to 0.5: the mean of `deviations`. None for one member."""
+        # With the shortest digits of a float32, which every output writes.
+        return float(str(self.deviations.mean())) if self.deviations.size else None
 
     def top(self, k: int) -> list[tuple[AnyLabel, float]]:
         """Return the `k` classes with the highest probability, highest first, regardless of the thresholds."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Literal, NoReturn, Self, overload
@@ -20,21 +17,16 @@ from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, Source, find_fields
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
 from hpa_sdk.inference.decision import Decision, check_threshold
-from hpa_sdk.inference.device_choice import open_session
+from hpa_sdk.inference.ensemble import Models, OpenModel, Views, check_views, open_models, run_members
 from hpa_sdk.inference.pipeline import run_in_batches
 from hpa_sdk.inference.prepared_field import PreparedField, prepare
-from hpa_sdk.inference.session import Session, SessionSettings
+from hpa_sdk.inference.session import SessionSettings
 from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.models.card_file import as_card
-from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.models.model_content import ModelContent, ModelIdentity
-from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
 from hpa_sdk.quality.reference import Reference, read_reference
-
-_log = logging.getLogger("hpa_sdk")
 
 
 class Predictor:
@@ -43,13 +35,17 @@ class Predictor:
     Attributes
     ----------
     card : ModelCard
-        The metadata of the model.
+        The metadata of the model; of several, of the first.
     thresholds : numpy.ndarray
         float32, one for each class: from this probability on, a class is in the label set.
     session : Session
-        The session that runs the model.
+        The session that runs the model; of several, the first.
     model : ModelIdentity
-        Identifies the model: the path that it was read from, and its SHA-256.
+        Identifies the model: the path that it was read from, and its SHA-256; of several, the first.
+    others : tuple of (ModelIdentity, ModelCard)
+        The further models of an ensemble.
+    views : int
+        How many views of each field the probabilities are the mean of.
     white : White or None
         White level of 16-bit planes.
     runtime_options : mapping of str to str
@@ -62,20 +58,22 @@ class Predictor:
 
     def __init__(
         self,
-        session: Session,
+        models: Sequence[OpenModel],
         decision: Decision,
         *,
-        model: ModelIdentity,
+        threshold: float | Literal["card"],
         white: White | None,
         runtime_options: Mapping[str, str],
         quality: bool = True,
     ) -> None:
-        self.card = decision.card
+        first, *others = self._models = tuple(models)
+        self.card, self.model, self.session = first.card, first.identity, first.session
+        self.others = tuple((other.identity, other.card) for other in others)
         self.thresholds = decision.thresholds
-        self.calibrated = decision.temperature is not None
+        self.views = decision.views
+        self.calibrated = decision.temperatures is not None
         self._decision = decision
-        self.session = session
-        self.model = model
+        self._given_threshold = threshold
         self.white = white
         self.quality = quality
         self.runtime_options: Mapping[str, str] = dict(runtime_options)
@@ -83,7 +81,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        model: str | os.PathLike[str],
+        model: Models,
         *,
         device: str = "auto",
         threshold: float | Literal["card"] = "card",
@@ -94,26 +92,28 @@ class Predictor:
         runtime_options: Mapping[str, str] | None = None,
         card: ModelCard | str | os.PathLike[str] | None = None,
         verify: bool = False,
-        sha256: str | None = None,
+        sha256: str | Sequence[str] | None = None,
         quality: bool = True,
         reference: Reference | str | os.PathLike[str] | None = None,
         calibrated: bool = False,
+        views: Views = 1,
     ) -> Predictor:
-        """Open a model file.
+        """Open a model file, or several whose answers are averaged.
 
-        The file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
+        A file is read once. A later change of the file changes no prediction, and `Predictor.model` identifies the
         bytes in use. If the card says what the model must not be used for, this is logged once.
 
         Parameters
         ----------
-        model : str or os.PathLike
+        model : str, os.PathLike or sequence of them
             An ONNX file made by ``python -m export onnx``, or a package made by ``python -m export bioimageio``; or the
-            name of a model in a catalogue, which is fetched if it is not here.
+            name of a model in a catalogue, which is fetched if it is not here. Several make an ensemble: the mean of
+            their log-odds. They must have the same classes, channels, unit and scale of training.
         device : str
             ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"tensorrt"`` or ``"openvino"``. ``"auto"`` takes the
             best device that really works, and logs once why the better ones do not.
         threshold : float or "card"
-            One probability for all classes, or the card's own thresholds.
+            One probability for all classes, or the card's own thresholds; of several cards, their mean in log-odds.
         white : optional
             The intensity of 16-bit planes that counts as 1: 4095, four numbers, ``"dtype"`` or ``"percentile"``. For a
             model that does the preprocessing itself, 16-bit planes are rounded to 8 bits per pixel.
@@ -126,21 +126,26 @@ class Predictor:
         runtime_options : mapping of str to str, optional
             Options of the device's runtime, by its own names, such as ``{"prefer_nhwc": "1"}``. They override ours.
         card : ModelCard, str or os.PathLike, optional
-            For a file that has no card: the card, or a TOML file with it.
+            For a file that has no card: the card, or a TOML file with it. Of several models, for the first.
         verify : bool
             Read the whole file and refuse one that was changed after its export, or that has no SHA-256. The checksum
             detects damage and accidental edits. It does not protect against deliberate forgery.
-        sha256 : str, optional
-            The SHA-256 that the file must have, in hexadecimal, for example if many computers must use the same model.
+        sha256 : str or sequence of str, optional
+            The SHA-256 that the file must have, in hexadecimal, for example if many computers must use the same model;
+            of several models, one for each.
         quality : bool
             Whether to measure the quality of each field, for `Prediction.quality` and `Prediction.warnings`. It changes
             no probability.
         reference : Reference, str or os.PathLike, optional
-            What fields should look like, or a file with it that ``hpa reference`` wrote. Default: that of the card.
+            What fields should look like, or a file with it that ``hpa reference`` wrote. Default: that of the card; of
+            several models, of the first.
         calibrated : bool
             Whether to apply the card's temperature to the probabilities, by which they agree better with observed
             frequencies, and to the card's thresholds, so that the labels stay the same. A `threshold` that is given
             counts for the calibrated probabilities.
+        views : int
+            8: run each model on the four rotations of a field and on their mirror images, and average the log-odds. 4:
+            only on the rotations. The time that the model takes grows as many times.
 
         Raises
         ------
@@ -157,35 +162,27 @@ class Predictor:
             A number is out of range, or the batch does not fit in memory.
         """
         check_threshold(threshold)  # before hundreds of megabytes are read
-        named = resolve_model(model)
-        content = ModelContent.read(named.path, sha256=sha256)
-        named.check(content.identity)
+        check_views(views)
         if isinstance(reference, (str, os.PathLike)):
             reference = read_reference(Path(reference))
-        card = check_model(content, as_card(card), verify=verify, reference=reference)
-        decision = Decision.of(card, threshold, calibrated=calibrated)
-        if card.warning:
-            _warn_once(f"The model {card.name}: {card.warning}")
         settings = SessionSettings(
-            batch_size=batch_size,
-            threads=threads,
-            gpu_memory=gpu_memory,
-            options=runtime_options or {},
-            precision=card.precision,
-            winograd=card.winograd,
-            tensors=card.tensors,
+            batch_size=batch_size, threads=threads, gpu_memory=gpu_memory, options=runtime_options or {}
         )
-        return cls(
-            open_session(content, device, settings),
-            decision,
-            model=content.identity,
-            white=white,
-            runtime_options=settings.options,
-            quality=quality,
+
+        def decide(cards: Sequence[ModelCard]) -> Decision:
+            return Decision.of(cards, threshold, calibrated=calibrated, views=views)
+
+        models, decision = open_models(
+            model, device, settings, decide, card=as_card(card), verify=verify, sha256=sha256, reference=reference
         )
+        options = settings.options
+        return cls(models, decision, threshold=threshold, white=white, runtime_options=options, quality=quality)
 
     def __repr__(self) -> str:
         settings = f"device={self.device!r}, precision={self.card.precision!r}, threshold={self._threshold()!r}"
+        settings += f", models={len(self._models)}" * (len(self._models) > 1) + f", views={self.views}" * (
+            self.views > 1
+        )
         return f"Predictor({str(self.model.path or 'a model in memory')!r}, {settings}, white={self.white!r})"
 
     def _threshold(self) -> float | str:
@@ -201,8 +198,9 @@ class Predictor:
         self.close()
 
     def close(self) -> None:
-        """Finish the runs in progress and free the model; a later prediction raises a `SettingError`."""
-        self.session.close()
+        """Finish the runs in progress and free the models; a later prediction raises a `SettingError`."""
+        for model in self._models:
+            model.session.close()
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: a session belongs to its process, and a copy of its bytes would not be a session."""
@@ -215,13 +213,13 @@ class Predictor:
 
     @property
     def device(self) -> str:
-        """The device in use, as the runtime reports it: ``"cpu"``, ``"cuda:1"``, ..."""
-        return str(self.session.device)
+        """The device in use, as the runtime reports it: ``"cpu"``, ``"cuda:1"``, ...; of several, joined by "+"."""
+        return "+".join(dict.fromkeys(str(model.session.device) for model in self._models))
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Parts of the runtime in use, as it reports them: onnxruntime's providers, or OpenVINO's devices."""
-        return self.session.providers
+        return tuple(dict.fromkeys(name for model in self._models for name in model.session.providers))
 
     @property
     def threads(self) -> ThreadPlan:
@@ -236,6 +234,7 @@ class Predictor:
         on_error: Literal["raise"] = "raise",
         recursive: bool = False,
         rules: FieldRules | None = None,
+        calibrated: bool | None = None,
     ) -> list[Prediction]: ...
     @overload
     def predict(
@@ -245,6 +244,7 @@ class Predictor:
         on_error: Literal["yield"],
         recursive: bool = False,
         rules: FieldRules | None = None,
+        calibrated: bool | None = None,
     ) -> list[Prediction | Failure]: ...
     def predict(
         self,
@@ -253,6 +253,7 @@ class Predictor:
         on_error: Literal["raise", "yield"] = "raise",
         recursive: bool = False,
         rules: FieldRules | None = None,
+        calibrated: bool | None = None,
     ) -> list[Prediction] | list[Prediction | Failure]:
         """Predict fields and return all answers in the order of the sources.
 
@@ -262,12 +263,14 @@ class Predictor:
             One or several. A folder or table stands for all its samples. If fields of several folders have the same id,
             a warning says so, and ``Prediction.files`` tells them apart.
         on_error : str
-            ``"raise"``: if some fields failed, raise an error that holds all answers, after all fields were tried.
+            ``"raise"``: if some fields failed, raise an error that holds all answers, after all were tried.
             ``"yield"``: return a `Failure` in place of each field that failed.
         recursive : bool
             Also search the folders below a folder.
         rules : FieldRules, optional
             How stacks are read: channel names, z, pixel size.
+        calibrated : bool, optional
+            As for `load`, for this call only.
 
         Raises
         ------
@@ -276,7 +279,7 @@ class Predictor:
         DeviceError
             The device failed while running.
         """
-        answers = list(self.stream(sources, recursive=recursive, rules=rules))
+        answers = list(self.stream(sources, recursive=recursive, rules=rules, calibrated=calibrated))
         warn_of_shared_ids(answers)
         return answers if on_error == "yield" else all_predicted(answers)
 
@@ -288,6 +291,7 @@ class Predictor:
         recursive: bool = False,
         root: str | os.PathLike[str] | None = None,
         rules: FieldRules | None = None,
+        calibrated: bool | None = None,
     ) -> Generator[Prediction | Failure]:
         """Predict fields lazily, in the order of the sources, with bounded memory.
 
@@ -306,6 +310,8 @@ class Predictor:
             Folder that contains the planes of a table's ids. Default: as for `find_samples`.
         rules : FieldRules, optional
             How stacks are read: channel names, z, pixel size.
+        calibrated : bool, optional
+            As for `load`, for this call only.
 
         Yields
         ------
@@ -318,7 +324,7 @@ class Predictor:
         DeviceError
             The device failed while running.
         """
-        batches = count()
+        batches, decision = count(), self._decision_for(calibrated=calibrated)
         answers = run_in_batches(
             find_fields(
                 sources,
@@ -328,7 +334,7 @@ class Predictor:
                 stack_rules=stack_rules_of(self.card),
             ),
             prepare=self._prepare,
-            run=lambda prepared: self._run(prepared, self.session.after(next(batches))),
+            run=lambda prepared: self._run(prepared, next(batches), decision),
             batch_size=self.session.batch_size,
             workers=self.threads.workers,
             parallel_runs=self.threads.parallel_runs,
@@ -342,7 +348,9 @@ class Predictor:
 
     cells = predict_cells
 
-    def predict_planes(self, planes: Planes | Sequence[Planes], *, white: White | None = None) -> list[Prediction]:
+    def predict_planes(
+        self, planes: Planes | Sequence[Planes], *, white: White | None = None, calibrated: bool | None = None
+    ) -> list[Prediction]:
         """Predict planes that are in memory, for example from a camera.
 
         Parameters
@@ -350,7 +358,7 @@ class Predictor:
         planes : numpy.ndarray or sequence of numpy.ndarray
             uint8 or uint16 of shape (N, 4, H, W), or N arrays of shape (4, H, W), in the order red, green, blue,
             yellow; or only the channels of the card, in its order.
-        white : optional
+        white, calibrated : optional
             As for `load`, for this call only.
 
         Returns
@@ -367,29 +375,24 @@ class Predictor:
         """
         chosen = self.white if white is None else white
         fields = [FoundField(str(at), field) for at, field in enumerate(planes)]
-        ready = [prepare(field, self.card, chosen, quality=self.quality) for field in fields]
-        return all_predicted(self._run(ready, self.session))
+        ready = [prepare(field, self._decision.cards, chosen, quality=self.quality) for field in fields]
+        return all_predicted(self._run(ready, None, self._decision_for(calibrated=calibrated)))
+
+    def _decision_for(self, *, calibrated: bool | None) -> Decision:
+        if calibrated is None or calibrated == self.calibrated:
+            return self._decision
+        return Decision.of(self._decision.cards, self._given_threshold, calibrated=calibrated, views=self.views)
 
     def _prepare(self, item: FoundField | Failure) -> PreparedField | Failure:
         if isinstance(item, Failure):
             return item
         try:
-            return prepare(item, self.card, self.white, quality=self.quality)
+            return prepare(item, self._decision.cards, self.white, quality=self.quality)
         except HpaError as error:
             return Failure(item.id, error)
 
-    def _run(self, prepared: list[PreparedField], session: Session) -> list[Prediction | Failure]:
-        by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for at, item in enumerate(prepared):
-            by_shape[item.field.shape].append(at)
-        predictions: dict[int, Prediction | Failure] = {}
-        for places in by_shape.values():
-            answers = session.run([prepared[at].field for at in places])
-            for at, probabilities, embedding in zip(places, *answers, strict=True):
-                predictions[at] = self._decision.answer(prepared[at], probabilities, embedding)
-        return [predictions[at] for at in range(len(prepared))]
-
-
-@lru_cache(maxsize=64)
-def _warn_once(line: str) -> None:
-    _log.warning("%s", line)
+    def _run(
+        self, prepared: list[PreparedField], turn: int | None, decision: Decision | None = None
+    ) -> list[Prediction | Failure]:
+        members, chosen = run_members(self._models, self.views, prepared, turn), decision or self._decision
+        return [chosen.answer(asked, *scores) for asked, scores in zip(prepared, members, strict=True)]

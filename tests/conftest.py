@@ -95,6 +95,7 @@ class RealNetworks:
         if folder.exists():
             return folder
         sizes = "--weights none --seed 5 --epochs 1 --steps 1 --batch-size 2 --validation-fields 3"
+        sizes += " --reference-fields 20"
         run_command("tests.eager_training", "fit", self._data, "--network", name, "--out", folder, *sizes.split())
         return folder
 

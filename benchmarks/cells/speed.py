@@ -93,7 +93,7 @@ def rates(predictor: Predictor, samples: list[Sample], *, rounds: int) -> dict[s
             raise found.error
         known.segmentations[sample.id] = found.segmentation
         cells = (cut(found, at, predictor.card) for at in range(len(found.segmentation.cells)))
-        images += [np.asarray(cell.prepared.field, np.float32) for cell in cells if isinstance(cell, PreparedCell)]
+        images += [np.asarray(cell.prepared.inputs[0], np.float32) for cell in cells if isinstance(cell, PreparedCell)]
     raw = [_open(Path(str(predictor.model.path))) for _ in range(usable_cores())]
     measures: dict[str, Callable[[], float]] = {
         RAW: partial(_raw_rate, raw, images, predictor.session.batch_size),

@@ -40,6 +40,7 @@ class _Source(msgspec.Struct):
     notes: tuple[str, ...]
     channels: tuple[str, ...] = ()
     quality: Quality | None = None
+    deviations: bytes = b""
 
 
 class CachedAnswer(NamedTuple):
@@ -55,7 +56,7 @@ class CachedAnswer(NamedTuple):
         As the attributes of a `Prediction`.
     files : tuple of FileState or None
         As the attribute of a `Prediction`; None for an answer of an earlier version, which did not store it.
-    notes, channels, quality
+    notes, channels, quality, deviations
         As the attributes of a `Prediction`.
     """
 
@@ -68,6 +69,7 @@ class CachedAnswer(NamedTuple):
     notes: tuple[str, ...]
     channels: tuple[str, ...]
     quality: Quality | None
+    deviations: npt.NDArray[np.float32]
 
 
 class AnswerLedger:
@@ -112,10 +114,19 @@ class AnswerLedger:
         fingerprint, device, *arrays, content = row
         probabilities, embedding, white = (np.frombuffer(array, "<f4") for array in arrays)
         origin = None if content is None else msgspec.json.decode(content, type=_Source)
-        arrays_of = (fingerprint, device, probabilities, embedding, white)
-        if origin is None:
-            return CachedAnswer(*arrays_of, None, (), (), None)
-        return CachedAnswer(*arrays_of, origin.files, origin.notes, origin.channels, origin.quality)
+        known = origin or _Source((), ())
+        return CachedAnswer(
+            fingerprint,
+            device,
+            probabilities,
+            embedding,
+            white,
+            files=None if origin is None else origin.files,
+            notes=known.notes,
+            channels=known.channels,
+            quality=known.quality,
+            deviations=np.frombuffer(known.deviations, "<f4"),
+        )
 
     def add(self, key: bytes, fingerprint: bytes, device: str, prediction: Prediction) -> None:
         """Record an answer; if more answers follow, it is written after a second at the latest."""
@@ -123,7 +134,8 @@ class AnswerLedger:
         # A path may not be valid Unicode, which JSON requires.
         files = tuple(replace(file, path=escaped(file.path)) for file in prediction.files)
         channels = tuple(map(escaped, prediction.channels))
-        origin = msgspec.json.encode(_Source(files, prediction.notes, channels, prediction.quality))
+        deviations = prediction.deviations.astype("<f4").tobytes()
+        origin = msgspec.json.encode(_Source(files, prediction.notes, channels, prediction.quality, deviations))
         self._pending[key] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
         if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
             self.flush()

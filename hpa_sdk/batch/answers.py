@@ -155,6 +155,7 @@ class AnswerCache:
             # An earlier version did not store them; of plain planes they are known.
             channels=known.channels or (names_of(sample.files) if sample.source is None else ()),
             quality=known.quality,
+            deviations=known.deviations,
         )
         self.unmeasured += known.quality is None
         if known.files is None:

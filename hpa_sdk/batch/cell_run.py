@@ -117,7 +117,9 @@ def open_cell_run(
         A file, its ledger or its provenance can't be written, or another process is using it.
     """
     with lock_output(output):
-        provenance = Provenance(predictor.model, predictor.card, request or {})
+        provenance = Provenance(
+            [(predictor.model, predictor.card)], request or {}, views=predictor.views, thresholds=predictor.thresholds
+        )
         with ExitStack() as stack:
             cache: CellCache | NoCache = NoCache()
             if resume is not None:
@@ -163,6 +165,7 @@ def _settings(predictor: Predictor, rules: FieldRules | None, resume: Comparison
         resume,
         predictor.runtime_options,
         calibrated=predictor.calibrated,
+        views=predictor.views,
     )
     trained = whole_field_rules(predictor.card, rules, predictor.white)[2]
     pixel_size = rules and rules.files.pixel_size

@@ -66,6 +66,8 @@ def settings_sha256(
     runtime_options: Mapping[str, str],
     *,
     calibrated: bool = False,
+    others: Iterable[tuple[str, ModelCard]] = (),
+    views: int = 1,
 ) -> str:
     """Hash what all fields of a run share, except thresholds: those are applied to the probabilities later.
 
@@ -83,6 +85,10 @@ def settings_sha256(
         Options of the runtime, such as another precision.
     calibrated : bool
         Whether probabilities are calibrated.
+    others : iterable of (str, ModelCard)
+        SHA-256 and model card of each further model of an ensemble.
+    views : int
+        How many views of a field each model answers for.
 
     Returns
     -------
@@ -90,7 +96,11 @@ def settings_sha256(
         SHA-256 in hexadecimal.
     """
     options = [f"{name}={value}" for name, value in sorted(runtime_options.items())]
-    options += ["calibrated"] * calibrated
+    options += [f"views={views}"] * (views > 1)
+    for sha256, other in others:
+        options += ["with", sha256, *_form_of(other)]
+        options += [f"calibrated={other.calibration}"] * calibrated
+    options += [f"calibrated={card.calibration}"] * calibrated
     return _sha256([model_sha256, *_form_of(card), repr(white), comparison, *options]).hex()
 
 

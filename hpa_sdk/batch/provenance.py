@@ -7,12 +7,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from hpa_sdk import __version__
 from hpa_sdk.files.atomic_write import atomic_write
@@ -35,15 +37,25 @@ class Provenance:
 
     Parameters
     ----------
-    model : ModelIdentity
-        The model.
-    card : ModelCard
-        Its model card.
+    models : sequence of (ModelIdentity, ModelCard)
+        The model and its card; of an ensemble, all of them.
     settings : mapping of str to object
         The settings of the run.
+    views : int
+        How many views of a field each model answers for.
+    thresholds : numpy.ndarray
+        float32, one for each class.
     """
 
-    def __init__(self, model: ModelIdentity, card: ModelCard, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        models: Sequence[tuple[ModelIdentity, ModelCard]],
+        settings: Mapping[str, object],
+        *,
+        views: int,
+        thresholds: npt.NDArray[np.float32],
+    ) -> None:
+        first, *others = [_of_model(model, card) for model, card in models]
         self._began = time.monotonic()  # the system clock can be set back
         self._facts: dict[str, object] = {
             "hpa_sdk": __version__,
@@ -53,15 +65,10 @@ class Provenance:
             "command": sys.argv,
             # The base of relative paths in the command and the settings.
             "working_folder": os.getcwd(),  # noqa: PTH109 - a text
-            "model": {
-                "file": str(model.where),
-                "sha256": model.sha256,
-                "name": card.name,
-                "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
-                # Whole, because it can be from a file of its own, or from a catalogue.
-                "card": msgspec.json.decode(card.to_json()),
-                "catalogue": origin_of(model),
-            },
+            "model": first,
+            "others": others,
+            "views": views,
+            "thresholds": [float(str(threshold)) for threshold in thresholds],
             "settings": dict(settings),
             "started": _now(),
         }
@@ -90,6 +97,18 @@ class Provenance:
         # A file name that is not valid Unicode is written escaped.
         with atomic_write(provenance_path(output)) as partial:
             partial.write_bytes(msgspec.json.format(msgspec.json.encode(_readable(metadata)), indent=2) + b"\n")
+
+
+def _of_model(model: ModelIdentity, card: ModelCard) -> dict[str, object]:
+    return {
+        "file": str(model.where),
+        "sha256": model.sha256,
+        "name": card.name,
+        "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
+        # Whole, because it can be from a file of its own, or from a catalogue.
+        "card": msgspec.json.decode(card.to_json()),
+        "catalogue": origin_of(model),
+    }
 
 
 def _readable(value: object) -> object:

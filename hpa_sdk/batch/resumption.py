@@ -52,7 +52,7 @@ def open_answer_cache(
         remove_partials(output)
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             log(
-                "The model, the white level, a runtime option or the comparison changed:"
+                "A model, the views, the white level, a runtime option or the comparison changed:"
                 " every field is predicted again."
             )
         yield AnswerCache(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -40,6 +40,11 @@ class Engine(Protocol):
     white: White | None
     runtime_options: Mapping[str, str]
     calibrated: bool
+    views: int
+
+    @property
+    def others(self) -> Sequence[tuple[ModelIdentity, ModelCard]]:
+        """The further models of an ensemble."""
 
     @property
     def device(self) -> str:
@@ -138,7 +143,8 @@ def open_run(
         The file, its ledger or its provenance can't be written, or another process is using it.
     """
     with lock_output(output):
-        provenance = Provenance(engine.model, engine.card, request or {})
+        models = ((engine.model, engine.card), *engine.others)
+        provenance = Provenance(models, request or {}, views=engine.views, thresholds=engine.thresholds)
         with ExitStack() as stack:
             cache: AnswerCache | NoCache = NoCache()
             if resume is not None:
@@ -149,6 +155,8 @@ def open_run(
                     resume,
                     engine.runtime_options,
                     calibrated=engine.calibrated,
+                    others=[(other.sha256, card) for other, card in engine.others],
+                    views=engine.views,
                 )
                 opened = open_answer_cache(
                     output,

@@ -101,6 +101,7 @@ def open_baseline(name: str, predictor: Predictor, *, white: White | None, threa
     name : str
         - ``study-loop``: the study's loop with the same file in a plain onnxruntime session;
         - ``openvino``: the same file on that device;
+        - ``no-quality``: the same file on the same device, without the quality of fields;
         - a model file or the name of a model: the other file, on the CPU;
         - ``MODULE:ARGUMENT``: what the function ``open_baseline`` of a module makes of an argument. In a checkout,
           ``benchmarks.keras_baseline:RUN`` is the study's loop with the Keras network of a run folder.
@@ -118,12 +119,20 @@ def open_baseline(name: str, predictor: Predictor, *, white: White | None, threa
     """
     if name == "study-loop":
         return StudyLoop("the study's loop with onnxruntime", PlainSession(predictor))
-    if name == "openvino":
-        model = predictor.model
+    if name in {"openvino", "no-quality"}:
+        model, plain = predictor.model, name == "no-quality"
         same = Predictor.load(
-            model.where, card=predictor.card, device=name, white=white, threads=threads, sha256=model.sha256
+            model.where,
+            card=predictor.card,
+            device=predictor.device if plain else name,
+            white=white,
+            threads=threads,
+            sha256=model.sha256,
+            runtime_options=predictor.runtime_options if plain else None,
+            batch_size=predictor.session.batch_size if plain else None,
+            quality=predictor.quality and not plain,
         )
-        return OtherPredictor("the same file by OpenVINO", same)
+        return OtherPredictor("the same file without quality" if plain else "the same file by OpenVINO", same)
     if Path(name).is_file() or name in known_models(ModelStore()):
         return OtherPredictor(Path(name).name, Predictor.load(name, device="cpu", white=white, threads=threads))
     module, separator, argument = name.partition(":")
@@ -137,8 +146,8 @@ def open_baseline(name: str, predictor: Predictor, *, white: White | None, threa
 
 
 _NAME_ONE = (
-    "Name one of study-loop and openvino, a model file, or MODULE:ARGUMENT; for Keras, in a checkout with the training"
-    " extra: benchmarks.keras_baseline:RUN."
+    "Name one of study-loop, openvino and no-quality, a model file, or MODULE:ARGUMENT; for Keras, in a checkout with"
+    " the training extra: benchmarks.keras_baseline:RUN."
 )
 
 

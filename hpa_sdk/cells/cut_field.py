@@ -143,7 +143,7 @@ def cut(field: CutField, at: int, card: ModelCard) -> PreparedCell | Failure:
     except HpaError as error:
         return Failure(name, error)
     read = field.read
-    return PreparedCell(PreparedField(name, image, levels, read.files, notes, read.channels, None), field.quality)
+    return PreparedCell(PreparedField(name, (image,), levels, read.files, notes, read.channels, None), field.quality)
 
 
 def _of_four(planes: Planes, card: ModelCard) -> Planes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Protocol
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.cut_field import CutField, PreparedCell, cut, read_cells
 from hpa_sdk.cells.segmenter import Segmenter
+from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import Source, find_fields
 from hpa_sdk.fields.trained_scale import whole_field_rules
@@ -38,7 +39,11 @@ class Engine(Protocol):
     def threads(self) -> ThreadPlan:
         """How the cores are shared."""
 
-    def _run(self, prepared: list[PreparedField], session: Session) -> list[Prediction | Failure]: ...
+    @property
+    def others(self) -> Sequence[object]:
+        """The further models of an ensemble."""
+
+    def _run(self, prepared: list[PreparedField], turn: int | None) -> list[Prediction | Failure]: ...
 
 
 def predict_cells(
@@ -77,10 +82,15 @@ def predict_cells(
     Raises
     ------
     SettingError
-        The packages of the default segmenter are not installed.
+        The packages of the default segmenter are not installed, or several models were loaded.
     DeviceError
         The device failed while running.
     """
+    if self.others:
+        raise SettingError(
+            "cells are predicted by one model, and several were loaded",
+            remedy="Load one model; several views are possible.",
+        )
     whole, stack_rules, trained = whole_field_rules(
         self.card, rules, self.white, () if segmenter is None else segmenter.channels
     )
@@ -153,7 +163,7 @@ def _answers(engine: Engine, fields: Generator[CutField | Failure]) -> Generator
         return job if isinstance(job, _NoCell) else cut(*job, engine.card)
 
     def run(cells: list[PreparedCell | _NoCell]) -> list[Prediction | Failure | _NoCell]:
-        return _run(engine, cells, engine.session.after(next(batches)))
+        return _run(engine, cells, next(batches))
 
     answers: Generator[Prediction | Failure | _NoCell] = run_in_batches(
         jobs(),
@@ -172,9 +182,9 @@ def _answers(engine: Engine, fields: Generator[CutField | Failure]) -> Generator
                 yield waiting.popleft().result()
 
 
-def _run(engine: Engine, cells: list[PreparedCell | _NoCell], session: Session) -> list[Prediction | Failure | _NoCell]:
+def _run(engine: Engine, cells: list[PreparedCell | _NoCell], turn: int) -> list[Prediction | Failure | _NoCell]:
     asked = [cell for cell in cells if isinstance(cell, PreparedCell)]
-    answers = iter(engine._run([cell.prepared for cell in asked], session) if asked else ())  # noqa: SLF001 - of the Engine
+    answers = iter(engine._run([cell.prepared for cell in asked], turn) if asked else ())  # noqa: SLF001 - of the Engine
     return [cell if isinstance(cell, _NoCell) else _with_quality(cell, next(answers)) for cell in cells]
 
 

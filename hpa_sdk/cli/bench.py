@@ -16,7 +16,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 
-_AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measured in turn with this one."
+_AGAINST = "study-loop, openvino, no-quality, another model file, or MODULE:ARGUMENT; measured in turn with this one."
 
 
 @click.command()
@@ -32,6 +32,7 @@ _AGAINST = "study-loop, openvino, another model file, or MODULE:ARGUMENT; measur
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each measurement.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=4.0, show_default=True, help="A turn.")
 @click.option("--fields", type=click.IntRange(min=1), default=64, show_default=True, help="Most fields to read.")
+@click.option("--quality/--no-quality", default=True, help="Measure the quality of fields too. Default: yes.")
 @click.option("--json", "as_json_", is_flag=True, help="Print JSON.")
 def bench(
     model: Path,
@@ -46,6 +47,7 @@ def bench(
     rounds: int,
     seconds: float,
     fields: int,
+    quality: bool,
     as_json_: bool,
 ) -> None:
     """Measure how fast MODEL answers the fields that PATH... name.
@@ -61,6 +63,7 @@ def bench(
         batch_size=batch_size,
         threads=threads,
         runtime_options=dict(runtime_options),
+        quality=quality,
     )
     baseline = None if against is None else open_baseline(against, predictor, white=white, threads=threads)
     with tqdm(disable=None, unit=" turns", leave=False) as progress:

@@ -70,6 +70,16 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     type=click.Path(path_type=Path),
     help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
 )
+@click.option(
+    "--with", "others", type=ModelPath(), multiple=True, metavar="OTHER", help="Average with this model; repeatable."
+)
+@click.option(
+    "--views",
+    type=click.Choice(["1", "4", "8"]),
+    default="1",
+    show_default=True,
+    help="Run on rotations (4) and their mirror images (8) of each field, and average.",
+)
 @click.option("--calibrated", is_flag=True, help="Apply the card's temperature to probabilities and thresholds.")
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @search_options
@@ -97,6 +107,8 @@ def predict(
     on_error: str,
     on_warning: OnWarning,
     reference: Path | None,
+    others: tuple[Path, ...],
+    views: str,
     calibrated: bool,
     quality: bool,
     recursive: bool,
@@ -130,7 +142,7 @@ def predict(
     if white is None and rules is not None:
         white = rules.files.white
     predictor = _loader(engine)(
-        model,
+        (model, *others),
         card=as_card(card),
         device=device,
         threshold=threshold,
@@ -141,6 +153,7 @@ def predict(
         verify=verify,
         quality=quality,
         calibrated=calibrated,
+        views=int(views),
         reference=None if reference is None else read_reference(reference),
     )
     rules = rules_for(predictor.card, rules, white)

@@ -49,9 +49,12 @@ def _watch(station: Station, existing: Literal["do", "skip"], stop: threading.Ev
         failed += result.error is not None
         show(f"{result.id}: {result.error or '; '.join(result.labels) or 'no label'}")
 
+    def warn(result: Result) -> None:
+        show(f"{result.id}: warning: {' '.join(result.warnings)}")
+
     with open_store(station) as store:
         predictor = load_predictor(station)
-        hot_folder = HotFolder(station, predictor, store, existing=existing, on_result=report)
+        hot_folder = HotFolder(station, predictor, store, existing=existing, on_result=report, on_warning=warn)
         show(f"Watching {station.watch} on {predictor.device}; Ctrl-C ends it.")
         hot_folder.run(stop)
     return failed

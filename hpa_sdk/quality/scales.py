@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import cv2
@@ -15,7 +16,7 @@ LEAST_SIDE = 384
 """Planes with a shorter side show too little for these measures."""
 
 _LEVELS = 6  # halvings: 512 to 8 pixels
-_ROWS = 8  # two of so many rows are enough to estimate noise
+_ROWS = 16  # two of so many rows are enough to estimate noise
 _WHITE = 255
 _DARK = 1e-6
 
@@ -50,33 +51,48 @@ class Scales(NamedTuple):
         return float(np.arange(len(self.bands)) @ self.bands / (self.bands.sum() + _DARK))
 
 
-def bands_of(plane: _Plane, white: float) -> Scales:
-    """Split a plane into bands.
+def scales_of(planes: Sequence[_Plane], whites: Sequence[float]) -> list[Scales]:
+    """Split planes of one size into bands; together, because many calls for little work would cost more than the work.
 
     Parameters
     ----------
-    plane : numpy.ndarray
-        uint8 or uint16 of shape (H, W), not constant.
-    white : float
-        The grey level that counts as 1.
+    planes : sequence of numpy.ndarray
+        uint8 or uint16 of shape (H, W), not constant, at most four.
+    whites : sequence of float
+        The grey level of each that counts as 1.
     """
+    if not planes:
+        return []
+    planes = [_reduced(plane) for plane in planes]
+    scales = [1.0 if plane.dtype == np.uint8 else _WHITE / white for plane, white in zip(planes, whites, strict=True)]
+    smaller = [_halved(plane) for plane in planes]
+    quarters = [_halved(half.astype(np.float32)) for half in smaller]
+    centred = [quarter.ravel() - quarter.mean() for quarter in quarters]
+    level = cv2.merge(quarters)
+    lengths = [cv2.norm(plane) for plane in centred]
+    variances = [_variances(smaller), [length**2 / centred[0].size for length in lengths]]
+    while len(variances) < _LEVELS:
+        level = _halved(level)
+        variances.append(_variances([level]))
+    bands = np.maximum(-np.diff(variances, axis=0), 0) * np.square(scales)
+    return [
+        Scales(band, noise_of(plane) * scale, _in_8_bits(half, scale), around / max(length, _DARK))
+        for plane, half, around, band, scale, length in zip(
+            planes, smaller, centred, bands.T, scales, lengths, strict=True
+        )
+    ]
+
+
+def _reduced(plane: _Plane) -> _Plane:
     shorter = min(plane.shape)
-    if shorter > SIDE:
-        size = tuple(round(length * SIDE / shorter) for length in reversed(plane.shape))
-        plane = cast("_Plane", cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
-    scale = 1.0 if plane.dtype == np.uint8 else _WHITE / white
-    smaller = _halved(plane)
-    half = cast(
-        "npt.NDArray[np.uint8]", smaller if plane.dtype == np.uint8 else cv2.convertScaleAbs(smaller, alpha=scale)
-    )
-    levels = [_halved(smaller.astype(np.float32))]
-    while len(levels) < _LEVELS - 1:
-        levels.append(_halved(levels[-1]))
-    variances = [_variance(level) for level in (smaller, *levels)]
-    bands = np.maximum(-np.diff(variances), 0) * scale**2
-    quarter = levels[0].ravel() - levels[0].mean()
-    normalized = quarter / max(float(np.linalg.norm(quarter)), _DARK)
-    return Scales(bands, noise_of(plane) * scale, half, normalized)
+    if shorter <= SIDE:
+        return plane
+    size = tuple(round(length * SIDE / shorter) for length in reversed(plane.shape))
+    return cast("_Plane", cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+
+
+def _in_8_bits(plane: Any, scale: float) -> npt.NDArray[np.uint8]:  # noqa: ANN401 - as OpenCV's own types
+    return cast("npt.NDArray[np.uint8]", plane if plane.dtype == np.uint8 else cv2.convertScaleAbs(plane, alpha=scale))
 
 
 def noise_of(plane: _Plane) -> float:
@@ -95,10 +111,11 @@ def noise_of(plane: _Plane) -> float:
     return float(cv2.norm(diagonal, cv2.NORM_L1) / diagonal.size * np.sqrt(np.pi / 2) / 2)
 
 
-def _halved(plane: _Floats | _Plane) -> Any:  # noqa: ANN401 - of the type of the plane
-    height, width = plane.shape
+def _halved(plane: Any) -> Any:  # noqa: ANN401 - of the type of the plane
+    height, width = plane.shape[:2]
     return cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
-def _variance(plane: _Floats | _Plane) -> float:
-    return float(cv2.meanStdDev(plane)[1][0, 0]) ** 2
+def _variances(planes: Sequence[Any]) -> list[float]:
+    """Return the variance of each plane, or of each channel of one."""
+    return [float(deviation) ** 2 for plane in planes for deviation in cv2.meanStdDev(plane)[1].ravel()]

@@ -51,6 +51,12 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
         The command.
     model, output : File
         The model, with its card, and the results at the time of the run.
+    others : tuple of ModelFile
+        The further models of an ensemble.
+    views : int
+        How many views of a field each model answered for.
+    thresholds : tuple of float
+        The thresholds of the run. Earlier versions did not write them.
     settings : Settings
         The settings of the run.
     working_folder : str or None
@@ -67,6 +73,9 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     output: File
     settings: Settings
     working_folder: str | None = None
+    others: tuple[ModelFile, ...] = ()
+    views: int = 1
+    thresholds: tuple[float, ...] = ()
 
     def model_file(self) -> Path | None:
         """Return the model file if it is unchanged."""
@@ -94,11 +103,12 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
 
     def facts(self) -> dict[str, str]:
         """Return the facts for a reader."""
+        models = "; ".join(f"{model.file}, sha256 {model.sha256}" for model in (self.model, *self.others))
         return {
             "command": " ".join(self.command),
             "predicted by": f"hpa-sdk {self.hpa_sdk} on {self.system}",
             "predicted": f"{self.started} to {self.finished}",
-            "predicted with model": f"{self.model.file}, sha256 {self.model.sha256}",
+            "predicted with model": models + f"; the mean of {self.views} views" * (self.views > 1),
         }
 
 

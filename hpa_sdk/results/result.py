@@ -78,6 +78,10 @@ class Result:
         failed, and in results of versions that did not record it.
     warnings : tuple of str
         Why the answer may be wrong, as `hpa_sdk.Prediction.warnings`.
+    flags : tuple of str
+        The measures behind these warnings, such as ``"focus green"``; empty in results that were read from a table.
+    disagreement : float or None
+        How much the members of an ensemble disagree, as `hpa_sdk.Prediction.disagreement`.
     """
 
     id: str
@@ -96,6 +100,8 @@ class Result:
     classes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    disagreement: float | None = None
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -145,6 +151,8 @@ class Result:
             stamps=tuple(file.stamp for file in read),
             channels=tuple(map(escaped, answer.channels)) if isinstance(answer, Prediction) else (),
             warnings=answer.warnings if isinstance(answer, Prediction) else (),
+            flags=_flags(answer),
+            disagreement=answer.disagreement if isinstance(answer, Prediction) else None,
         )
         if isinstance(answer, Failure):
             error = answer.error
@@ -195,8 +203,15 @@ class Result:
             joined_stamps(self.stamps),
             joined_paths(self.channels),
             ";".join(self.warnings),
+            "" if self.disagreement is None else self.disagreement,
             *scheme_cell(scheme),
         ]
+
+
+def _flags(answer: Prediction | Failure) -> tuple[str, ...]:
+    if isinstance(answer, Failure) or answer.quality is None:
+        return ()
+    return tuple(flag.measure for flag in answer.quality.flags)
 
 
 def columns(scheme: LabelScheme = HPA_2018) -> tuple[str, ...]:

@@ -199,6 +199,7 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
             classes=() if scheme == HPA_2018 else scheme.names,
             channels=_paths(row.get("channels")),
             warnings=tuple(_parts(row.get("warnings"))),
+            disagreement=_disagreement(row.get("disagreement")),
         )
     except (HpaError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)
@@ -264,6 +265,15 @@ def _numbers(row: Mapping[str, Any], name: str, scheme: LabelScheme) -> tuple[fl
     if len(numbers) != len(scheme) or not all(0 <= number <= 1 for number in numbers):
         raise ValueError(f"{name} are not {len(scheme)} numbers from 0 to 1")
     return numbers
+
+
+def _disagreement(value: object) -> float | None:
+    if value in {None, ""}:
+        return None
+    number = float(str(value))
+    if not 0 <= number <= 1:
+        raise ValueError(f"disagreement is {number:g}, not a number from 0 to 1")
+    return number
 
 
 def _error(error: object) -> ResultError | None:

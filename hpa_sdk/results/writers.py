@@ -22,9 +22,9 @@ from hpa_sdk.prediction import Failure, Prediction
 FIRST_COLUMNS = ("id", "labels", "indices", "error")
 """The columns of tables before those of the classes."""
 
-ORIGIN_COLUMNS = ("files", "notes", "stamps", "channels", "warnings")
+ORIGIN_COLUMNS = ("files", "notes", "stamps", "channels", "warnings", "disagreement")
 """Columns of tables: the files that were read, what was done to their planes, the state of the files then, what in them
-is each channel, and why the answer may be wrong."""
+is each channel, why the answer may be wrong, and how much the members of an ensemble disagree."""
 
 SCHEME_COLUMN = "scheme"
 """The last column of tables whose classes are not those of 2018: the name of the label scheme."""
@@ -73,13 +73,14 @@ def csv_row(answer: Prediction | Failure, scheme: LabelScheme) -> list[object]:
     names = ";".join(label.hpa_name for label in answer)
     paths = joined_paths([file.path for file in answer.files])
     stamps = joined_stamps(file.stamp for file in answer.files)
-    origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels), ";".join(answer.warnings)
-    row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin]
+    origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels)
+    doubts = ";".join(answer.warnings), answer.disagreement
+    row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin, *doubts]
     return [*row, *scheme_cell(scheme)]
 
 
 class JsonLinesWriter:
-    """One JSON object per line: id, labels, probabilities by name, white levels, origin, quality; or id and error."""
+    """One JSON object per line: id, labels, probabilities by name, origin, quality, disagreement; or id and error."""
 
     def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
         self._file = file
@@ -105,6 +106,8 @@ def json_row(answer: Prediction | Failure, scheme: LabelScheme) -> dict[str, obj
         "channels": answer.channels,
         "warnings": answer.warnings,
         "quality": None if answer.quality is None else answer.quality.measures,
+        "disagreement": answer.disagreement,
+        "deviations": dict(zip(scheme.names, map(float, _digits(answer.deviations)), strict=False)),
         **dict(zip((SCHEME_COLUMN,), scheme_cell(scheme), strict=False)),
     }
 
@@ -146,7 +149,7 @@ FORMS = (*WRITERS, "parquet")
 
 
 class ParquetWriter:
-    """The columns of `CsvWriter`, then white and embedding; lists are lists, and missing values are null.
+    """The columns of `CsvWriter`, then white, embedding and deviations; lists are lists, and missing values are null.
 
     Parameters
     ----------
@@ -185,8 +188,9 @@ class ParquetWriter:
                 *(further(pa) if further else {}).items(),
                 *(("labels", pa.list_(pa.string())), ("indices", pa.list_(index))),
                 *(("error", pa.string()), *((name, pa.float32()) for name in scheme.names)),
-                *((name, pa.list_(pa.string())) for name in ORIGIN_COLUMNS),
-                *(("white", numbers), ("embedding", numbers)),
+                *((name, pa.list_(pa.string())) for name in ORIGIN_COLUMNS[:-1]),
+                *((ORIGIN_COLUMNS[-1], pa.float32()), ("white", numbers), ("embedding", numbers)),
+                ("deviations", numbers),
                 *((SCHEME_COLUMN, pa.string()) for _ in scheme_cell(scheme)),
             ]
         )
@@ -221,6 +225,7 @@ class ParquetWriter:
             row |= {"files": [escaped(file.path) for file in answer.files]}
             row |= {"notes": list(answer.notes), "stamps": [file.stamp.to_text() for file in answer.files]}
             row |= {"channels": list(map(escaped, answer.channels)), "warnings": list(answer.warnings)}
+            row |= {"disagreement": answer.disagreement, "deviations": answer.deviations}
         self._waiting.append(row)
         if len(self._waiting) == self._ROWS:
             self._write_waiting()

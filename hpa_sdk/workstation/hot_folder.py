@@ -63,6 +63,8 @@ class HotFolder:
         ``"do"`` or ``"skip"``: what to do with existing files when the ledger is new.
     on_result : callable, optional
         Called with each result after it is stored.
+    on_warning : callable, optional
+        Called after it with each result that has warnings.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class HotFolder:
         *,
         existing: Literal["do", "skip"] = "do",
         on_result: Callable[[Result], None] = lambda _: None,
+        on_warning: Callable[[Result], None] = lambda _: None,
     ) -> None:
         self._station = for_model(predictor.card, station)
         self._predictor = predictor
@@ -85,6 +88,7 @@ class HotFolder:
         store.set_scheme(predictor.card.label_scheme)
         self._existing = existing
         self._on_result = on_result
+        self._on_warning = on_warning
         self._arrivals = Arrivals(self._station, store.ledger)
         self._cells = None if station.cells is None else FieldCells(station, predictor)
         self._ready: deque[Arrived] = deque()
@@ -215,6 +219,8 @@ class HotFolder:
         self._arrivals.finish(asked.arrived)
         for result in asked.results:
             self._on_result(result)
+            if result.warnings:
+                self._on_warning(result)
         self._join(asked)
 
     def _join(self, asked: _Request) -> None:

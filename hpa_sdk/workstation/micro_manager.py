@@ -67,6 +67,8 @@ class FieldHandler:
     ----------
     answered : psygnal.SignalInstance
         Emitted with each `Result`, in the thread that predicts.
+    warned : psygnal.SignalInstance
+        Emitted after it with each `Result` that has warnings, which are also logged.
     closed : bool
         Whether `close` was called.
 
@@ -77,6 +79,7 @@ class FieldHandler:
     """
 
     answered = Signal(Result)
+    warned = Signal(Result)
 
     def __init__(
         self,
@@ -168,6 +171,7 @@ class FieldHandler:
             planned=self._plans.total(),
             answered=self._counts["answered"],
             failed=self._counts["failed"],
+            warned=self._counts["warned"],
             dropped=self._counts["dropped"],
             incomplete=dict(self._incomplete),
             unplanned_frames=self._counts["unplanned"],
@@ -267,6 +271,10 @@ class FieldHandler:
         result = Result.of(answer, model_sha256=self._predictor.model.sha256, device=self._predictor.device)
         self._attempt("results can't be saved", lambda: self._save(result))
         self._attempt("a listener of a result failed", lambda: self.answered.emit(result))
+        if result.warnings:
+            self._counts["warned"] += 1
+            _log.warning("%s: %s", result.id, " ".join(result.warnings))
+            self._attempt("a listener of a warning failed", lambda: self.warned.emit(result))
 
     def _save(self, *results: Result) -> None:
         with self._lock:

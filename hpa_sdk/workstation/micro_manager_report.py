@@ -13,6 +13,8 @@ class Report:
     ----------
     planned, answered, failed : int
         Fields that were planned, that have labels, and that have an error instead.
+    warned : int
+        Answered fields with warnings.
     dropped : int
         Failed fields for which the queue was full.
     incomplete : dict of str to tuple of str
@@ -30,6 +32,7 @@ class Report:
     planned: int
     answered: int
     failed: int
+    warned: int
     dropped: int
     incomplete: dict[str, tuple[str, ...]]
     unplanned_frames: int
@@ -44,6 +47,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.answered} of {self.planned} planned fields answered, {self.failed} failed"]
+        if self.warned:
+            lines.append(f"{self.warned} fields with warnings: see the results")
         if self.dropped:
             lines.append(f"{self.dropped} fields dropped: the predictor was behind")
         lines += [f"{name}: no complete {', '.join(channels)}" for name, channels in self.incomplete.items()]

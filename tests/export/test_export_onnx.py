@@ -57,6 +57,7 @@ def test_the_card_says_where_the_file_comes_from(exported: Path, run: Path) -> N
     card = read_card(read_onnx(exported))
     of_the_run = read_fitted(run).card
     assert card.training == of_the_run.training
+    assert card.reference == of_the_run.reference is not None
     assert card.metrics == of_the_run.metrics
     assert card.weights_sha256 == graph_sha256(exported.read_bytes())
     assert card.parity is not None

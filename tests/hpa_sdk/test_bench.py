@@ -17,6 +17,7 @@ from hpa_sdk.bench.rates import Spread, in_turn, latencies, rate
 from hpa_sdk.bench.stages import Stages
 from hpa_sdk.cli import main
 from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.inference import prepared_field
 from tests.raw_model import make_raw_model
 from tests.small import make_model
 
@@ -42,6 +43,24 @@ def test_everything_is_measured_and_reported_as_json(small_model: Path, fields: 
         assert 0 < offline[name]["low"] <= offline[name]["median"] <= offline[name]["high"]
     assert found["against"]["same_label_sets"] == 1
     assert found["against"]["fields"] == 3
+
+
+def test_the_quality_of_fields_can_be_left_out(
+    model: Path, fields: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[bool] = []
+
+    def prepare(*given: Any, quality: bool) -> Any:
+        measured.append(quality)
+        return prepared_field.prepare(*given, quality=quality)
+
+    monkeypatch.setattr("hpa_sdk.predictor.prepare", prepare)
+    for options, expected in (([], {True}), (["--no-quality"], {False}), (["--against", "no-quality"], {True, False})):
+        measured.clear()
+        result = bench(model, fields[0].files[0], *QUICK, "--rounds", 1, *options)
+        assert result.exit_code == 0, result.output
+        assert set(measured) == expected
+    assert "against the same file without quality, in turn" in result.stdout
 
 
 def test_the_text_says_what_binds_and_how_often_label_sets_agree(

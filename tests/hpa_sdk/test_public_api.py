@@ -19,10 +19,11 @@ from tests.conftest import ROOT
 
 PROMISED = {
     "load": "(model, *, device='auto', threshold='card', white=None, batch_size=None, threads=None, gpu_memory=None,"
-    " runtime_options=None, card=None, verify=False, sha256=None, quality=True, reference=None, calibrated=False)",
-    "predict": "(self, sources, *, on_error='raise', recursive=False, rules=None)",
-    "stream": "(self, sources, *, on_error='yield', recursive=False, root=None, rules=None)",
-    "predict_planes": "(self, planes, *, white=None)",
+    " runtime_options=None, card=None, verify=False, sha256=None, quality=True, reference=None, calibrated=False,"
+    " views=1)",
+    "predict": "(self, sources, *, on_error='raise', recursive=False, rules=None, calibrated=None)",
+    "stream": "(self, sources, *, on_error='yield', recursive=False, root=None, rules=None, calibrated=None)",
+    "predict_planes": "(self, planes, *, white=None, calibrated=None)",
     "cells": "(self, sources, *, segmenter=None, recursive=False, root=None, rules=None)",
 }
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.samples import Channel
 from hpa_sdk.models.model_card import ModelCard
 from tests.training.small_fit import build_small_network
 from training.__main__ import main
@@ -74,6 +75,27 @@ def test_the_kept_network_gives_the_card_s_figures(run: Path, simulated: Path) -
     assert card.calibration.temperature == pytest.approx(expected.temperature, rel=1e-3)
 
 
+def test_the_card_says_what_training_fields_look_like(run: Path, simulated: Path) -> None:
+    """The reference is of fields of the training part, and of the embedding that the exported network gives."""
+    card = ModelCard.from_json((run / "card.json").read_text(encoding="utf-8"))
+    assert card.reference is not None
+    assert card.reference.fields == 20
+    assert card.reference.limits is not None
+    assert card.reference.limits.low.keys() == {
+        f"brightness {channel}" for channel in Channel
+    }  # of planes of 128 pixels
+    network = keras.saving.load_model(run / "network.keras")
+    dataset = read_dataset(simulated)
+    training, _ = study_split(len(dataset.samples))
+    images = DecodedImages(dataset.pick(training))[np.arange(len(training))]
+    embed = keras.Model(network.input, network.layers[-1].input)
+    spread = card.reference.spread
+    assert spread is not None
+    shares = [spread.share_beyond(embedding) for embedding in embed.predict(images, verbose=0)]
+    assert 0.1 < np.mean(shares) < 0.9
+    assert spread.share_beyond(np.full(spread.width, 1e4, np.float32)) == 0
+
+
 def test_every_weight_moved_but_for_the_frozen_stage(run: Path) -> None:
     keras.utils.set_random_seed(5)
     start = build_network(run.name)  # type: ignore[arg-type]
@@ -106,10 +128,14 @@ def test_training_and_validation_fields_are_not_mixed(
     recipe = read_recipe("study").adjusted(
         "vgg16", epochs=2, steps_per_epoch=3, batch_size=4, validation_fields=7, statistics_fields=5
     )
-    fit(Plan(network="vgg16", recipe=recipe, data=(simulated,), weights="none"), tmp_path / "run")
+    plan = Plan(network="vgg16", recipe=recipe, data=(simulated,), weights="none")
+    fit(plan, tmp_path / "run", reference_fields=20)
     training, validation = (part.tolist() for part in study_split(64))
+    described = [row for rows in (*asked[4][-1:], *asked.pop(16)) for row in rows]
+    del asked[4][-1]
     fitted_on, statistics, drawn, judged = (asked.pop(length) for length in (4, 5, 7, 1))
     assert not asked
+    assert len(set(described) & set(training)) == 20
     assert len(fitted_on) >= 6
     assert set(training) >= {row for rows in fitted_on + statistics for row in rows}
     assert len(set(statistics[0])) == 5

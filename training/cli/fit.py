@@ -14,6 +14,7 @@ from training.data.split import SplitName
 from training.fit.devices import Devices
 from training.fit.fit import fit as fit_network
 from training.fit.recipe import Precision, read_recipe
+from training.fit.reference import REFERENCE_FIELDS
 from training.fit.run_folder import InitialWeights, Plan
 from training.network_forms import NETWORK_NAMES, NetworkName
 
@@ -60,6 +61,13 @@ from training.network_forms import NETWORK_NAMES, NetworkName
     show_default=True,
     help="Epochs between checkpoints; a fit that is stopped loses at most so many.",
 )
+@click.option(
+    "--reference-fields",
+    type=click.IntRange(min=0),
+    default=REFERENCE_FIELDS,
+    show_default=True,
+    help="Training fields that the card describes, so that predictions can warn of others; 0: none.",
+)
 @click.option("--resume", is_flag=True, help="Resume a fit that was stopped.")
 def fit(
     data: tuple[Path, ...],
@@ -80,6 +88,7 @@ def fit(
     devices: Devices,
     prepared: Path | None,
     checkpoint_every: int,
+    reference_fields: int,
     resume: bool,
 ) -> None:
     """Fit a network on DATA: folders with train.csv and its planes."""
@@ -104,7 +113,13 @@ def fit(
     )
     folder = None if prepared == Path("none") else prepared or prepared_folder(data[0])
     metrics = fit_network(
-        plan, out, prepared=folder, resume=resume, devices=devices, checkpoint_every=checkpoint_every
+        plan,
+        out,
+        prepared=folder,
+        resume=resume,
+        devices=devices,
+        checkpoint_every=checkpoint_every,
+        reference_fields=reference_fields,
     ).metrics
     if metrics is not None:
         click.echo(

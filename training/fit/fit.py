@@ -27,6 +27,7 @@ from training.fit.devices import Devices, data_parallel
 from training.fit.model_card import make_card
 from training.fit.plots import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
 from training.fit.recipe import Stage
+from training.fit.reference import REFERENCE_FIELDS
 from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
 from training.fit.stage import compile_stage
 from training.fit.tensorboard import EVENTS, write_events
@@ -42,6 +43,7 @@ def fit(
     resume: bool = False,
     devices: Devices = "one",
     checkpoint_every: int = 1,
+    reference_fields: int = REFERENCE_FIELDS,
 ) -> ModelCard:
     """Fit a network.
 
@@ -64,6 +66,8 @@ def fit(
         multiple of their number, and the number of validation fields is rounded up to such a multiple.
     checkpoint_every : int
         Epochs between checkpoints: a fit that is stopped loses at most so many.
+    reference_fields : int
+        How many training fields the card's reference describes. 0: the card has none.
 
     Returns
     -------
@@ -111,7 +115,8 @@ def fit(
     keras.mixed_precision.set_global_policy("float32")
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
-    card = make_card(fitted, plan, dataset, images, validation, revision)
+    parts = training, validation
+    card = make_card(fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields)
     draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)

@@ -1,4 +1,4 @@
-"""Writes the card of a fitted network, with its figures, temperature and thresholds."""
+"""Writes the card of a fitted network, with its figures, temperature, thresholds and reference."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hpa_sdk.models.model_card import STUDY_THRESHOLD, ModelCard, Training
 from training.data.dataset import Dataset
 from training.data.prepared import ImageSource
 from training.data.split import Rows
+from training.fit.reference import REFERENCE_FIELDS, learn_reference
 from training.fit.run_folder import Plan, versions
 from training.judge.calibration import calibrate
 from training.judge.metrics import judge
@@ -23,7 +24,14 @@ from training.network_forms import preprocessing_of
 
 
 def make_card(
-    network: keras.Model, plan: Plan, dataset: Dataset, images: ImageSource, validation: Rows, revision: str
+    network: keras.Model,
+    plan: Plan,
+    dataset: Dataset,
+    images: ImageSource,
+    parts: tuple[Rows, Rows],
+    revision: str,
+    *,
+    reference_fields: int = REFERENCE_FIELDS,
 ) -> ModelCard:
     """Judge a fitted network on the validation part, and write its card.
 
@@ -42,15 +50,19 @@ def make_card(
         All fields of the fit.
     images : ImageSource
         Their images.
-    validation : numpy.ndarray
-        Rows of the validation part.
+    parts : tuple of numpy.ndarray
+        Rows of the training part and of the validation part.
     revision : str
         Of the code that fitted the network, as `training.fit.run_folder.code_revision` gives it.
+    reference_fields : int
+        How many training fields the card's reference describes; with fewer than 20, there is none.
     """
+    training, validation = parts
     truth = dataset.targets[validation]
     probabilities = predict_images(
         network, validation.tolist(), lambda row: images[np.array([row])][0], views=1
     ).probabilities
+    form = preprocessing_of(plan.network)
     tuned = plan.recipe.thresholds == "tuned"
     thresholds = tune_thresholds(truth, probabilities) if tuned else (STUDY_THRESHOLD,) * len(Label)
     return ModelCard(
@@ -58,7 +70,7 @@ def make_card(
         architecture=network.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         thresholds=thresholds,
-        preprocessing=preprocessing_of(plan.network),
+        preprocessing=form,
         calibration=calibrate(truth, probabilities),
         metrics=judge(
             truth,
@@ -66,6 +78,7 @@ def make_card(
             thresholds=thresholds,
             data=f"{dataset.name}, validation part of the {plan.split} split",
         ),
+        reference=learn_reference(network, form, dataset, images, training, fields=reference_fields, seed=plan.seed),
         training=Training(
             recipe=plan.recipe.name,
             backend=keras.backend.backend(),

@@ -97,6 +97,7 @@ def test_tables_name_the_classes_and_their_scheme(network: Network, tmp_path: Pa
         "stamps",
         "channels",
         "warnings",
+        "disagreement",
         "scheme",
     ]
     assert {row[-1] for row in rows} == {network.interface.scheme.name}

@@ -120,8 +120,7 @@ def test_a_model_that_is_gone_costs_fields_and_no_run(integration: Any, tmp_path
     predictor = Predictor.load(model, device="cpu", threads=1)
     spread = integration.RayPredictor(
         {"model": str(model), "device": "cpu", "threads": 1},
-        predictor.card,
-        model=predictor.model,
+        [(predictor.model, predictor.card), *predictor.others],
         thresholds=predictor.thresholds,
         device="cpu",
         actors=1,
@@ -134,15 +133,19 @@ def test_a_model_that_is_gone_costs_fields_and_no_run(integration: Any, tmp_path
 
 
 def same_of_both(
-    integration: Any, model: Path, samples: list[Sample], folder: Path, card: ModelCard | None = None
+    integration: Any,
+    model: Path | list[Path],
+    samples: list[Sample],
+    folder: Path,
+    card: ModelCard | None = None,
+    **settings: Any,
 ) -> str:
     """Answer here and by the stand-in, and give the table that both make."""
-    predictor = Predictor.load(model, card=card, device="cpu", threads=1)
-    options = {"model": str(model), "card": card, "device": "cpu", "threads": 1}
+    predictor = Predictor.load(model, card=card, device="cpu", threads=1, **settings)
+    options = {"model": model, "card": card, "device": "cpu", "threads": 1, **settings}
     spread = integration.RayPredictor(
         options,
-        predictor.card,
-        model=predictor.model,
+        [(predictor.model, predictor.card), *predictor.others],
         thresholds=predictor.thresholds,
         device="cpu",
         actors=1,
@@ -165,3 +168,14 @@ def test_warnings_cross_with_the_answer(integration: Any, model: Path, tmp_path:
     planes[1] = 0
     sample = write_planes(tmp_path / "fields", "spoiled", planes)
     assert "The green plane is empty" in same_of_both(integration, model, [sample], tmp_path)
+
+
+def test_the_members_of_an_ensemble_cross_too(integration: Any, tmp_path: Path) -> None:
+    models = [make_model(tmp_path / f"{name}.onnx", name=name) for name in "ab"]
+    sample = make_field(tmp_path / "fields", "a", np.random.default_rng(3))
+    assert "the mean of 4 views of 2 models: a, b" in same_of_both(integration, models, [sample], tmp_path, views=4)
+    rows = pa.Table.from_pylist([{"id": sample.id, "files": list(map(str, sample.files))}])
+    options = {"model": list(map(str, models)), "device": "cpu", "threads": 1, "views": 4}
+    (answers,) = integration.predict_dataset(Dataset([rows]), options).iter_batches()
+    (expected,) = Predictor.load(models, device="cpu", threads=1, views=4).predict(sample)
+    np.testing.assert_array_equal(answers["deviations"][0].as_py(), expected.deviations)

@@ -97,6 +97,15 @@ def test_every_layer_is_named_in_the_answer(viewer: Any, widget: Any) -> None:
         assert f"{channel} is layer {str(channel)!r}" in widget.message.text()
 
 
+def test_warnings_stand_under_the_labels(viewer: Any, widget: Any) -> None:
+    planes = DEEP[:, 0].copy()
+    planes[1] = 7
+    answered(viewer, widget, planes)
+    assert widget.message.text().splitlines()[2] == (
+        "\u26a0 The green plane is empty: all of its pixels have one grey level."
+    )
+
+
 class Answered(NamedTuple):
     """A viewer with a classified field."""
 

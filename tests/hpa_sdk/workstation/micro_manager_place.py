@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pymmcore_plus.experimental.unicore import UniMMCore
 
 from hpa_sdk import Predictor
+from hpa_sdk.quality.reference import Reference
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.micro_manager import FieldHandler
@@ -77,9 +78,10 @@ def open_place(
     *,
     files: str = "white = 4095\npixel_size = 0.32",
     channels: str = CHANNELS,
+    reference: Reference | None = None,
 ) -> Iterator[Workplace]:
     """Make a workplace in an empty folder."""
-    make_model(folder / "small.onnx")
+    make_model(folder / "small.onnx", reference=reference)
     (folder / "answers").mkdir()
     head = 'model = "small.onnx"\nwatch = "exports"\noutput = "answers"\ndevice = "cpu"\n'
     path = folder / "station.toml"

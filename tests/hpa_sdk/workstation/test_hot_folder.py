@@ -26,7 +26,7 @@ from tests.hpa_sdk.workstation.watching import (
     wait_until,
     watching,
 )
-from tests.small import CARD, make_field
+from tests.small import CARD, make_field, random_planes, write_planes
 
 
 def test_planes_in_any_order_give_the_predictor_s_answer(tmp_path: Path, model: Path) -> None:
@@ -46,6 +46,23 @@ def test_planes_in_any_order_give_the_predictor_s_answer(tmp_path: Path, model: 
         np.testing.assert_array_equal(np.float32(found["probabilities"]), prediction.probabilities)
         assert found["device"] == "cpu"
         assert [Path(file).parent.name for file in found["files"]] == ["exports"] * 4
+
+
+def test_warnings_are_signalled_after_their_results(tmp_path: Path, model: Path) -> None:
+    station = make_station(tmp_path, model)
+    spoiled = random_planes(RNG)
+    spoiled[1] = 0
+    write_planes(station.watch, "spoiled", spoiled)
+    make_field(station.watch, "good", RNG)
+    seen: list[tuple[str, str]] = []
+    signals = {
+        "on_result": lambda result: seen.append(("result", result.id)),
+        "on_warning": lambda result: seen.append((*result.flags, result.id)),
+    }
+    with watching(station, **signals) as store:
+        wait_until(lambda: store.count() == 2)
+    assert sorted(seen) == [("constant green", "spoiled"), ("result", "good"), ("result", "spoiled")]
+    assert seen.index(("result", "spoiled")) < seen.index(("constant green", "spoiled"))
 
 
 def test_nothing_is_answered_while_it_is_written(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

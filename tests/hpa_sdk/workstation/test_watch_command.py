@@ -15,7 +15,7 @@ from hpa_sdk.cli import main
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import LEDGER
 from tests.hpa_sdk.workstation.watching import make_station, rows, wait_until
-from tests.small import make_field, make_model
+from tests.small import make_field, make_model, random_planes, write_planes
 
 # Windows sends no SIGTERM; a process of a group of its own is asked to end by Ctrl-Break, as services do.
 ENDS = [signal.CTRL_BREAK_EVENT] if sys.platform == "win32" else [signal.SIGINT, signal.SIGTERM]  # type: ignore[attr-defined,unused-ignore]
@@ -56,12 +56,17 @@ def test_it_ends_on_request_and_resumes_where_it_stopped(tmp_path: Path, model: 
 
 def test_model_and_folder_suffice_a_second_watch_is_refused(tmp_path: Path, small_model: Path) -> None:
     folder = tmp_path / "Bilder ö"
-    make_field(folder / "below", "a", np.random.default_rng(1), dtype=np.uint16)
+    planes = random_planes(np.random.default_rng(1), dtype=np.uint16)
+    planes[1] = 0
+    write_planes(folder / "below", "a", planes)
     with watch(small_model, folder, "--white", 4095, "-r", "--threshold", "0", "--device", "cpu") as process:
         wait_until((folder / "below" / "a.json").exists, 60)
         second = CliRunner().invoke(main, ["watch", str(small_model), str(folder)])
         assert second.exit_code == 2
         assert f"process {process.pid} on" in second.stderr
+        assert process.stderr is not None
+        warned = next(line for line in iter(process.stderr.readline, "") if "below/a: warning: " in line)
+        assert "The green plane is empty" in warned
     wait_until(lambda: rows(folder))
     (row,) = rows(folder)
     assert (row["id"], row["error"], len(row["indices"].split())) == ("below/a", "", 28)
