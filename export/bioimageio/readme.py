@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from export.bioimageio.description import COUNTS, classes, colours, image_range
-from hpa_sdk.models.model_card import NOT_STATED, ModelCard, Variant
+from hpa_sdk.models.model_card import NOT_STATED, ModelCard
+from hpa_sdk.models.variant import Variant
 from hpa_sdk.preprocessing import Preprocessing
 
 _BY = {"colour": "each colour", "image": "the image"}

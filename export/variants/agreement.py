@@ -18,7 +18,7 @@ from hpa_sdk.predictor import Predictor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Agreement of a file's answers with its parent's, with the attributes of `hpa_sdk.models.model_card.Variant`."""
+    """Agreement of a file's answers with its parent's, with the attributes of `hpa_sdk.models.variant.Variant`."""
 
     data: str
     fields: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from export.variants.agreement import Agreement
-from hpa_sdk.models.model_card import VariantKind
+from hpa_sdk.models.variant import VariantKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from export.variants.gates import find_shortfalls
 from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.models.contract import read_model
-from hpa_sdk.models.model_card import ModelCard, Variant, VariantKind
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import OnnxFile, runtime_source
+from hpa_sdk.models.variant import Variant, VariantKind
 from hpa_sdk.prediction import Probabilities
 from hpa_sdk.preprocessing import Image
 

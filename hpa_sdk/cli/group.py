@@ -76,6 +76,7 @@ main = CommandGroup(
     name="hpa",
     home="hpa_sdk.cli",
     modules={
+        "adapt": "adapt",
         "bench": "bench",
         "card": "card",
         "cells": "cells",

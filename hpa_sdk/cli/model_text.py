@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hpa_sdk.models.model_card import ModelCard, Parity, Variant
+from hpa_sdk.models.adaptation import Adaptation
+from hpa_sdk.models.model_card import ModelCard, Parity
 from hpa_sdk.models.onnx_file import OnnxFile
+from hpa_sdk.models.variant import Variant
 from hpa_sdk.preprocessing import Preprocessing
 
 _Row = tuple[str, str]
@@ -48,6 +50,7 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
         *_training(card),
         *_quality(card),
         *(_variant(card.variant) if card.variant else ()),
+        *(_adaptation(card.adaptation) if card.adaptation else ()),
         ("created", card.created),
         ("licence", card.licence),
         ("citation", card.citation),
@@ -130,6 +133,18 @@ def _variant(variant: Variant) -> Iterator[_Row]:
         yield "", f"written although {shortfall}"
     for name, value in variant.settings.items():
         yield "setting", f"{name}: {value}"
+
+
+def _adaptation(adaptation: Adaptation) -> Iterator[_Row]:
+    fields = f"{adaptation.fields:,} fields of {adaptation.data} (labels {adaptation.data_fingerprint})"
+    yield "adapted", f"from {adaptation.parent}, sha256 {adaptation.parent_sha256}, to {fields}"
+    for change in adaptation.changes:
+        yield "changed", change
+    for figure in adaptation.figures:
+        interval = f"95 % of the difference {figure.low:+.3f} to {figure.high:+.3f}"
+        yield "held out", f"{figure.figure} {figure.before:.3f} before, {figure.after:.3f} after, {interval}"
+    if adaptation.forced:
+        yield "forced", "not all of it is better than the parent by more than chance"
 
 
 def _classes(card: ModelCard) -> Iterator[str]:

@@ -9,15 +9,14 @@ import msgspec
 
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import HPA_2018, LabelScheme
+from hpa_sdk.models.adaptation import Adaptation
 from hpa_sdk.models.network_form import CellCrop, Tensors, Unit, check_form, check_unit
+from hpa_sdk.models.variant import Variant
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.quality.reference import Reference
 
 METADATA_KEY = "hpa_model_card"
 """Key of the card in the ONNX file's ``metadata_props``."""
-
-VariantKind = Literal["fp16", "int8", "winograd"]
-"""Variants of an fp32 file: a lower precision, or another algorithm in the same precision."""
 
 SCHEMA_MAJORS = (1, 2)
 """The card's major schema versions that this package reads. A minor version may add fields, but never change one.
@@ -148,48 +147,6 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """How much a variant differs from the fp32 file that it was made from, and the loss of accuracy.
-
-    Attributes
-    ----------
-    kind : str or None
-        ``"fp16"``, ``"int8"``, or ``"winograd"``: fp32 with fewer multiplications, for CPUs. None in cards before 1.2.
-    parent_sha256 : str
-        The parent's `ModelCard.weights_sha256`.
-    settings : dict of str to str
-        The settings used to make it, such as the signedness of int8, and the measurements behind them.
-    data : str
-        Name of the data that both files predicted.
-    fields : int
-        Number of fields.
-    max_difference, mean_difference : float
-        Absolute difference of the probabilities.
-    same_label_sets : float
-        Fraction of the fields with the same label set, 0 to 1.
-    micro_f1, macro_f1, parent_micro_f1, parent_macro_f1 : float or None
-        F1 of the file and of its parent on these fields at the card's thresholds; None if the data has no labels.
-    shortfalls : tuple of str
-        Each acceptance test that the file failed, in words. The file was written only because the user forced it.
-        Empty for a file that passed.
-    """
-
-    parent_sha256: str
-    settings: dict[str, str]
-    data: str
-    fields: int
-    max_difference: float
-    mean_difference: float
-    same_label_sets: float
-    micro_f1: float | None
-    macro_f1: float | None
-    parent_micro_f1: float | None
-    parent_macro_f1: float | None
-    shortfalls: tuple[str, ...] = ()
-    kind: VariantKind | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """All metadata of a model.
 
@@ -236,6 +193,8 @@ class ModelCard:
         What the model must not be used for; empty if nothing is stated.
     reference : Reference, optional
         What fields look like for which the model can be trusted.
+    adaptation : Adaptation, optional
+        How the file was adapted to the fields of one lab.
     """
 
     name: str
@@ -260,6 +219,7 @@ class ModelCard:
     cell: CellCrop | None = None
     warning: str = ""
     reference: Reference | None = None
+    adaptation: Adaptation | None = None
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -287,8 +247,11 @@ class ModelCard:
         # Without what version 1 does not have, so that its cards stay the same bytes.
         version_2 = [_drop_defaults(content["preprocessing"], self.preprocessing, _PREPROCESSING_2)]
         version_2.append(_drop_defaults(content, self, _CARD_2))
-        if any(version_2) or _beyond_version_1(self):
-            content["schema_version"] = "2.0"
+        version = "2.0" if any(version_2) or _beyond_version_1(self) else self.schema_version
+        if not _drop_defaults(content, self, ("adaptation",)):
+            content["schema_version"] = version
+        else:
+            content["schema_version"] = "2.1" if version.startswith("2") else "1.3"
         return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
 
     @classmethod

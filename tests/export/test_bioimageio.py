@@ -24,7 +24,8 @@ from export.errors import VariantError
 from hpa_sdk import Label, Predictor, Sample
 from hpa_sdk.errors import ModelCardError, OutputError, SampleError
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.models.model_card import Metrics, Variant
+from hpa_sdk.models.model_card import Metrics
+from hpa_sdk.models.variant import Variant
 from tests.raw_model import make_raw_model
 from tests.small import CARD, make_model
 

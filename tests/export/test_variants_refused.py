@@ -23,7 +23,8 @@ from export.variants.agreement import Agreement, answer, compare
 from export.variants.gates import find_shortfalls
 from export.variants.variant import read_parent
 from hpa_sdk import Label, Preprocessing
-from hpa_sdk.models.model_card import METADATA_KEY, ModelCard, Variant
+from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.models.variant import Variant
 from hpa_sdk.prediction import Probabilities
 from tests.export.spread_network import answers, write_fields
 from tests.export.variant_commands import card_of, export, make, variant_of, with_card

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from export.__main__ import main
 from hpa_sdk.models.contract import read_card
-from hpa_sdk.models.model_card import METADATA_KEY, ModelCard, Variant
+from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.onnx_file import read_onnx
+from hpa_sdk.models.variant import Variant
 
 
 def export(*arguments: object) -> Result:

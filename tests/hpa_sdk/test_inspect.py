@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from hpa_sdk import Label
 from hpa_sdk.cli import main
-from hpa_sdk.models.model_card import Calibration, Metrics, Parity, Variant
+from hpa_sdk.models.model_card import Calibration, Metrics, Parity
+from hpa_sdk.models.variant import Variant
 from tests.raw_model import make_raw_model
 from tests.small import CARD, make_model, make_model_with_checksum
 

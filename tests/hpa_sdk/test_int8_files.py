@@ -12,7 +12,8 @@ import pytest
 from hpa_sdk import Label, Predictor, Sample
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.inference import device_choice, int8_overflow, onnxruntime_sessions
-from hpa_sdk.models.model_card import METADATA_KEY, Variant
+from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.models.variant import Variant
 from tests.small import CARD, build_model
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -7,8 +7,9 @@ from scipy.special import expit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, log_loss
 
+from hpa_sdk.adapt.temperature import BINS, TEMPERATURES
 from hpa_sdk.labels import Label
-from training.judge.calibration import BINS, TEMPERATURES, calibrate, measure_reliability
+from training.judge.calibration import calibrate, measure_reliability
 from training.judge.metrics import EvaluationError
 
 Draw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]

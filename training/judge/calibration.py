@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
+from hpa_sdk.adapt.temperature import BINS, calibration_error, fit_temperature, reliability
 from hpa_sdk.models.model_card import Calibration
 from hpa_sdk.prediction import Probabilities, log_odds
 from training.data.dataset import Targets
 from training.judge.metrics import check_judged
-
-BINS = 15
-"""Bins of equal width between 0 and 1, as in Guo et al. 2017."""
-
-TEMPERATURES = (0.05, 20.0)
-"""Search range of the temperature. If truth and probabilities agree or disagree in all, the result is near a bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +76,7 @@ def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration:
     """
     present, probabilities = check_judged(truth, probabilities)
     logits = log_odds(probabilities)
-
-    def cross_entropy(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        return float(np.mean(np.logaddexp(0, scaled) - present * scaled))
-
-    found = minimize_scalar(cross_entropy, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
-    temperature = float(np.exp(found.x))
+    temperature = fit_temperature(present, logits)
     return Calibration(
         temperature=temperature,
         fields=len(present),
@@ -119,14 +107,11 @@ def measure_reliability(truth: Targets, probabilities: Probabilities, *, tempera
     """
     present, probabilities = check_judged(truth, probabilities)
     scores = (probabilities if temperature == 1 else expit(log_odds(probabilities) / temperature)).ravel()
-    bins = np.clip(np.ceil(scores * BINS).astype(int) - 1, 0, BINS - 1)
-    decisions = np.bincount(bins, minlength=BINS)
-    sums = np.bincount(bins, weights=scores, minlength=BINS)
-    hits = np.bincount(bins, weights=present.ravel(), minlength=BINS)
+    decisions, sums, hits = reliability(present, scores)
     edges = np.linspace(0, 1, BINS + 1)
     return Reliability(
         temperature=temperature,
-        error=float(np.abs(hits - sums).sum() / scores.size),
+        error=calibration_error(present, scores),
         bins=tuple(
             ReliabilityBin(
                 low=float(edges[at]),

@@ -1,0 +1,176 @@
+"""Reads reviewed fields with their labels, and what a model says of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from hpa_sdk.adapt.errors import AdaptationError
+from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.listing import same_name
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.tables import is_table, parse_labels_of, read_rows
+from hpa_sdk.files.file_state import stamp_of
+from hpa_sdk.labels import LabelScheme
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.predictor import Predictor
+
+TABLE = "train.csv"
+"""The table of labels in a folder in the Kaggle form."""
+
+_NO_FIELD = "{}: no field has this id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedFields:
+    """Reviewed fields, and the answers of a model.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data in cards: its folder, and the table if that is not ``train.csv``.
+    ids : tuple of str
+        Their ids, in the order of the table.
+    truth : numpy.ndarray
+        bool of shape (fields, classes).
+    probabilities, embeddings : numpy.ndarray
+        float32 of shape (fields, classes of the model) and (fields, width).
+    fingerprint : str
+        SHA-256, in hexadecimal, of ids and labels.
+    left_out : tuple of str
+        Why other fields of the table are not used, one sentence each.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    truth: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float32]
+    fingerprint: str
+    left_out: tuple[str, ...]
+
+
+def read_reviewed(
+    reviewed: Path, predictor: Predictor, scheme: LabelScheme, *, rules: FieldRules | None = None
+) -> ReviewedFields:
+    """Read reviewed fields, and predict them.
+
+    Parameters
+    ----------
+    reviewed : pathlib.Path
+        A folder with ``train.csv``, or a table: columns ``Id`` and ``Target``, and the planes beside it.
+    predictor : Predictor
+        The model.
+    scheme : LabelScheme
+        The classes of the labels.
+    rules : FieldRules, optional
+        How stacks are read.
+
+    Raises
+    ------
+    AdaptationError
+        There is no table of labels.
+    TableError
+        The table can't be read, or is changed meanwhile; a label is not of the scheme, or two rows contradict each
+        other.
+    PlaneError
+        A plane was changed meanwhile.
+    """
+    table = _table(reviewed)
+    before = stamp_of(table)
+    left_out: list[str] = []
+    labels = dict(_labels(table, scheme, left_out))
+    found: dict[str, Prediction] = {}
+    failed: dict[str, Failure] = {}
+    answers = predictor.stream(table, rules=rules)
+    for answer in tqdm(answers, total=len(labels), desc="predict", unit=" fields", disable=None, leave=False):
+        if isinstance(answer, Prediction):
+            found[answer.id] = answer
+        else:
+            failed[answer.id] = answer
+    # A row is a stack with several fields, or its file is gone.
+    left_out += [
+        str(failed[name].error) if name in failed else _NO_FIELD.format(name) for name in labels if name not in found
+    ]
+    found = {name: found[name] for name in labels if name in found}
+    _check_unchanged(found.values(), table)
+    if stamp_of(table) != before:
+        raise TableError(
+            "the table was changed while it was read",
+            where=table,
+            remedy="Run again when nobody writes to it any more.",
+        )
+    truth = np.zeros((len(found), len(scheme)), np.bool_)
+    digest = hashlib.sha256()
+    for row, name in enumerate(found):
+        truth[row, list(labels[name])] = True
+        digest.update(f"{name} {sorted(labels[name])}\n".encode("utf-8", "backslashreplace"))
+    folder = table.parent.resolve().name
+    predicted = list(found.values())
+    return ReviewedFields(
+        name=folder if table.name == TABLE else f"{folder}/{table.name}",
+        ids=tuple(found),
+        truth=truth,
+        probabilities=np.array([answer.probabilities for answer in predicted], np.float32),
+        embeddings=np.array([answer.embedding for answer in predicted], np.float32),
+        fingerprint=digest.hexdigest(),
+        left_out=tuple(left_out),
+    )
+
+
+def _table(reviewed: Path) -> Path:
+    table = reviewed if is_table(reviewed) else reviewed / TABLE
+    if not table.is_file():
+        raise AdaptationError(
+            "there are no labels of reviewed fields here",
+            where=reviewed,
+            remedy=f"Name a folder with {TABLE} (columns Id and Target) and the planes beside it, or such a table.",
+        )
+    return table
+
+
+def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[tuple[str, frozenset[int]]]:
+    seen: dict[str, tuple[int, frozenset[int]]] = {}
+    for row in read_rows(table, "Id", "Target"):
+        if row.problem is not None:
+            left_out.append(str(row.problem))
+            continue
+        target = row.values[1]
+        name = same_name(row.values[0])
+        try:
+            labels = frozenset(int(label) for label in parse_labels_of(scheme, target, row.line, table))
+        except TableError as error:
+            raise TableError(
+                f"{error.what}; the model's labels are those of {scheme.name}",
+                where=table,
+                remedy="Adapt the model of the review. An own class needs --new-class NAME.",
+            ) from error
+        line, earlier = seen.setdefault(name, (row.line, labels))
+        if earlier != labels:
+            raise TableError(
+                f"lines {line} and {row.line} give the field {name} different labels",
+                where=table,
+                remedy="Keep the row that is right.",
+            )
+        yield name, labels
+
+
+def _check_unchanged(answers: Iterable[Prediction], table: Path) -> None:
+    for answer in answers:
+        for file in answer.files:
+            try:
+                same = file.stamp.sha256 is not None or stamp_of(file.path).matches(file.stamp)
+            except OSError:
+                same = False
+            if not same:
+                raise PlaneError(
+                    "the file was changed while the fields were read",
+                    where=file.path,
+                    remedy=f"Nothing was written. Run again when nobody writes to the fields of {table.name} any more.",
+                )
