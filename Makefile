@@ -13,7 +13,7 @@ PYTHON := $(BIN)/python
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 # What the tests of a checkout use beyond the runtime.
-EXTRAS := anndata,cells,gcs,live,micro-manager,openvino,parquet,remote,workstation
+EXTRAS := adapt,anndata,cells,gcs,live,micro-manager,openvino,parquet,remote,workstation
 
 # How long demo-training fits: optimizer steps in each epoch.
 STEPS ?= 2
@@ -124,7 +124,7 @@ build/dotnet/dotnet:
 
 # The extras and groups that constraints.txt pins, in one resolution; ray and napari have requirements of their own under
 # tests.
-PINNED := cpu gpu anndata cells gcs live micro-manager openvino parquet remote workstation
+PINNED := adapt cpu gpu anndata cells gcs live micro-manager openvino parquet remote workstation
 GROUPS := train train-gpu export dev
 
 test-page: install build/axe-core/axe.min.js

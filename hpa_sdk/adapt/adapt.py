@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from threadpoolctl import threadpool_limits
 
 from hpa_sdk.adapt.adapted_file import Parent, write_adapted
 from hpa_sdk.adapt.choice import (
     LEAST_REFITTED,
+    LEAST_SHARPER,
     Fields,
     candidates,
     choose,
@@ -121,7 +123,8 @@ def adapt(
     layer, not_refitted = _last_layer(parent, fields)
     if layer is None and new_classes:
         raise AdaptationError("a new class needs a new last layer", where=model, remedy=not_refitted)
-    outcome = _learned(parent.card, fields, layer, labels, force=force)
+    with threadpool_limits(1):  # the matrices are small: threads would wait for each other
+        outcome = _learned(parent.card, fields, layer, labels, force=force)
     written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name)
     return Adapted(card=written, left_out=fields.left_out, not_refitted=not_refitted)
 
@@ -217,14 +220,14 @@ def _learned(
         way=way,
         held_out=way or ways[0],
         new_classes=new,
-        temperature=temperature if is_learned(sharper) else None,
+        temperature=temperature if is_learned(sharper, LEAST_SHARPER) else None,
         forced=force and (way is None or not way.better or not all(map(is_learned, new.values()))),
     )
     unlearned = [name for name, change in new.items() if not is_learned(change)]
     if unlearned and not force:
         raise AdaptationError(
             f"the order that the new class {unlearned[0]} gets in cross-validation is not better than chance",
-            remedy="Nothing was written. Review more fields of it; --force writes the file anyway, and the card says so.",
+            remedy="Nothing was written. Review more fields of it, or --force the file; its card then says so.",
         )
     if outcome.empty:
         found = "; ".join(str(way) for way in ways)

@@ -30,6 +30,9 @@ LEAST_JUDGED = 2
 LARGEST_LOSS = 0.01
 """How much lower one figure may be if the other is higher."""
 
+LEAST_SHARPER = 0.001
+"""Least gain of the mean cross-entropy of a decision for which the temperature is changed."""
+
 _LEVEL = 0.05
 _REPEATS = 3
 _OUTER_SEED = 1
@@ -245,9 +248,9 @@ def judge_new_class(fields: Fields, logits: npt.NDArray[np.float64], label: int)
     )
 
 
-def is_learned(change: Change) -> bool:
-    """Whether one figure that is tested alone is higher by more than chance."""
-    return change.exceeds_chance(_LEVEL)
+def is_learned(change: Change, least: float = 0) -> bool:
+    """Whether one figure that is tested alone is higher by more than chance, and by at least this much."""
+    return change.gain >= least and change.exceeds_chance(_LEVEL)
 
 
 def judge_temperature(truth: Present, logits: npt.NDArray[np.float64], old: float) -> tuple[float, Change]:

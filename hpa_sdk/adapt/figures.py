@@ -13,7 +13,7 @@ Present = npt.NDArray[np.bool_]
 
 Numbers = npt.NDArray[np.floating[Any]]
 
-DRAWS = 2000
+DRAWS = 1000
 """Bootstrap draws for an interval."""
 
 _OUTSIDE = (2.5, 97.5)  # percent

@@ -31,4 +31,5 @@ def folds_of(truth: Present, seed: int = 0) -> Iterator[tuple[Rows, Rows]]:
     Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011.
     """
     splitter = MultilabelStratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    yield from splitter.split(np.zeros(len(truth)), truth)
+    # Fields without any of the classes are divided evenly too.
+    yield from splitter.split(np.zeros(len(truth)), np.column_stack([truth, ~truth.any(axis=1)]))

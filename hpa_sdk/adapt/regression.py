@@ -16,12 +16,12 @@ from hpa_sdk.adapt.folds import folds_of
 
 Numbers = npt.NDArray[np.float64]
 
-FREEDOMS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+FREEDOMS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """How far the new layer may move from the old one, to choose from: see `refit`."""
 
 _RANK = 1e-9  # singular values below this share of the largest are rounding
 _ITERATIONS = 500
-_TOLERANCE = 1e-9
+_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +64,39 @@ def refit(embeddings: npt.NDArray[np.float32], logits: Numbers, truth: Present, 
     freedom : float
         Above 0.
     """
-    mean = embeddings.mean(axis=0, dtype=np.float64)
-    centred = embeddings - mean
-    unit = max(float(np.sqrt((centred**2).sum(axis=1).mean())), float(np.finfo(np.float32).tiny))
-    # With fewer fields than features the solution lies in the space of the fields, which is much smaller.
-    left, lengths, axes = np.linalg.svd(centred / unit, full_matrices=False)
-    kept = lengths > _RANK * max(lengths[0], _RANK)
-    inputs = np.column_stack([left[:, kept] * lengths[kept], np.ones(len(left))])
-    found = _minimum(inputs, logits, truth, freedom)
-    weights: Numbers = axes[kept].T @ found[:-1] / unit
-    return Step(weights, found[-1] - mean @ weights)
+    space = _Space(embeddings)
+    return space.step(space.minimum(logits, truth, freedom))
 
 
-def _minimum(inputs: Numbers, logits: Numbers, truth: Present, freedom: float) -> Numbers:
-    shape = inputs.shape[1], truth.shape[1]
+class _Space:
+    """The space of the fields: with fewer fields than features the solution lies in it, and it is much smaller."""
 
-    def objective(flat: Numbers) -> tuple[float, Numbers]:
-        change = flat.reshape(shape)
-        moved = logits + inputs @ change
-        loss = np.logaddexp(0, moved).sum() - moved[truth].sum() + (change**2).sum() / (2 * freedom**2)
-        return float(loss), (inputs.T @ (expit(moved) - truth) + change / freedom**2).ravel()
+    def __init__(self, embeddings: npt.NDArray[np.float32]) -> None:
+        self._mean = embeddings.mean(axis=0, dtype=np.float64)
+        centred = embeddings - self._mean
+        self._unit = max(float(np.sqrt((centred**2).sum(axis=1).mean())), float(np.finfo(np.float32).tiny))
+        left, lengths, axes = np.linalg.svd(centred / self._unit, full_matrices=False)
+        kept = lengths > _RANK * max(lengths[0], _RANK)
+        self._axes = axes[kept]
+        self._inputs = np.column_stack([left[:, kept] * lengths[kept], np.ones(len(left))])
 
-    options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE}
-    found: Numbers = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options).x
-    return found.reshape(shape)
+    def minimum(self, logits: Numbers, truth: Present, freedom: float, start: Numbers | None = None) -> Numbers:
+        shape = self._inputs.shape[1], truth.shape[1]
+
+        def objective(flat: Numbers) -> tuple[float, Numbers]:
+            change = flat.reshape(shape)
+            moved = logits + self._inputs @ change
+            loss = np.logaddexp(0, moved).sum() - moved[truth].sum() + (change**2).sum() / (2 * freedom**2)
+            return float(loss), (self._inputs.T @ (expit(moved) - truth) + change / freedom**2).ravel()
+
+        options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE}
+        begin = np.zeros(shape) if start is None else start
+        found: Numbers = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options).x
+        return found.reshape(shape)
+
+    def step(self, found: Numbers) -> Step:
+        weights: Numbers = self._axes.T @ found[:-1] / self._unit
+        return Step(weights, found[-1] - self._mean @ weights)
 
 
 def cross_entropy(truth: Present, logits: Numbers) -> Numbers:
@@ -126,9 +135,10 @@ def choose_freedom(
     """Refit with the freedom whose cross-entropy is lowest in cross-validation; parameters as for `refit`."""
     held_out = {0.0: logits} | {freedom: logits.copy() for freedom in freedoms}
     for rest, fold in folds_of(truth, seed):
+        space, found = _Space(embeddings[rest]), None
         for freedom in freedoms:
-            step = refit(embeddings[rest], logits[rest], truth[rest], freedom)
-            held_out[freedom][fold] += step.of(embeddings[fold])
+            found = space.minimum(logits[rest], truth[rest], freedom, found)
+            held_out[freedom][fold] += space.step(found).of(embeddings[fold])
     best = min(held_out, key=lambda freedom: float(cross_entropy(truth, held_out[freedom]).mean()))
     if not best:
         width, classes = embeddings.shape[1], truth.shape[1]

@@ -62,8 +62,8 @@ def reliability(
     """
     scores = probabilities.ravel()
     bins = np.clip(np.ceil(scores * BINS).astype(int) - 1, 0, BINS - 1)
-    sums: Numbers = np.bincount(bins, weights=scores, minlength=BINS)
-    hits: Numbers = np.bincount(bins, weights=truth.ravel(), minlength=BINS)
+    sums = np.bincount(bins, weights=scores, minlength=BINS).astype(np.float64)
+    hits = np.bincount(bins, weights=truth.ravel(), minlength=BINS).astype(np.float64)
     return np.bincount(bins, minlength=BINS), sums, hits
 
 

@@ -1,0 +1,132 @@
+"""Fields and models that an adaptation can't use are refused, each with the reason."""
+
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from hpa_sdk import Predictor
+from hpa_sdk.adapt.adapt import adapt
+from hpa_sdk.adapt.errors import AdaptationError
+from hpa_sdk.cli.adapt import adapt as command
+from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.models.variant import Variant
+from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
+from tests.small import CARD, build_model, make_model
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    return write_reviewed(tmp_path / "lab", count=12)
+
+
+def refused(parent: Path, lab: Path, kind: type[HpaError], match: str, **options: object) -> None:
+    out = lab.parent / "own.onnx"
+    with pytest.raises(kind, match=match):
+        adapt(parent, lab, out, device="cpu", **options)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def rows(lab: Path, *more: tuple[str, str]) -> None:
+    with (lab / "train.csv").open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(more)
+
+
+def test_few_fields(parent: Path, lab: Path) -> None:
+    for row in range(3):
+        (lab / f"field-{row:03d}_red.png").unlink()
+    refused(parent, lab, AdaptationError, "9 reviewed fields that can be used, and 10 are needed")
+
+
+def test_equal_labels(parent: Path, lab: Path) -> None:
+    write_table(lab, [[3]] * 12)
+    refused(parent, lab, AdaptationError, "the same labels")
+
+
+def test_labels_of_another_scheme(parent: Path, lab: Path) -> None:
+    rows(lab, ("field-000", "28"))
+    refused(parent, lab, TableError, "has the label '28'.*--new-class")
+
+
+def test_contradicting_rows(parent: Path, lab: Path) -> None:
+    rows(lab, ("field-000", "7 9"))
+    refused(parent, lab, TableError, "lines 2 and 14 give the field field-000 different labels")
+
+
+def test_a_folder_without_labels(parent: Path, lab: Path) -> None:
+    (lab / "train.csv").unlink()
+    refused(parent, lab, AdaptationError, "no labels of reviewed fields")
+
+
+def test_a_new_class_without_fields(parent: Path, lab: Path) -> None:
+    refused(parent, lab, AdaptationError, "the new class Own is in 0 of 12", new_classes=["Own"])
+
+
+def test_an_output_that_exists(parent: Path, lab: Path, tmp_path: Path) -> None:
+    out = tmp_path / "there.onnx"
+    out.write_bytes(b"kept")
+    with pytest.raises(OutputError, match="the file exists"):
+        adapt(parent, lab, out, device="cpu")
+    assert out.read_bytes() == b"kept"
+
+
+def test_a_plane_that_changes_meanwhile(parent: Path, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Predictor.stream
+
+    def changed(self: Predictor, *arguments: object, **options: object) -> object:
+        yield from stream(self, *arguments, **options)  # type: ignore[arg-type]
+        plane = lab / "field-001_red.png"
+        plane.write_bytes(plane.read_bytes() + b"\0")
+
+    monkeypatch.setattr(Predictor, "stream", changed)
+    refused(parent, lab, PlaneError, "changed while the fields were read")
+
+
+def test_an_int8_layer(lab: Path, tmp_path: Path) -> None:
+    model = build_model()
+    (last,) = [one for one in model.graph.initializer if one.name == "last"]
+    numbers = numpy_helper.to_array(last)
+    scale = np.float32(np.abs(numbers).max() / 127)
+    last.CopyFrom(numpy_helper.from_array(np.round(numbers / scale).astype(np.int8), "last_int8"))
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(scale), "scale"))
+    node = onnx.helper.make_node("DequantizeLinear", ["last_int8", "scale"], ["last"])
+    model.graph.node.insert(0, node)
+    variant = Variant(
+        parent_sha256="",
+        settings={},
+        data="",
+        fields=1,
+        max_difference=0,
+        mean_difference=0,
+        same_label_sets=1,
+        micro_f1=None,
+        macro_f1=None,
+        parent_micro_f1=None,
+        parent_macro_f1=None,
+        kind="int8",
+    )
+    card = replace(CARD, precision="int8", variant=variant)
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    path = tmp_path / "int8.onnx"
+    onnx.save(model, path)
+    refused(path, lab, AdaptationError, "Adapt the fp32 file .* python -m export quantize")
+    winograd = make_model(tmp_path / "winograd.onnx", variant=replace(variant, kind="winograd"))
+    refused(winograd, lab, AdaptationError, "then make the variant")
+
+
+def test_a_missing_library_names_the_extra(
+    parent: Path, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("hpa_sdk.adapt")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "iterstrat.ml_stratifiers", None)
+    with pytest.raises(SettingError, match=r"hpa-sdk\[adapt\]"):
+        command.callback(  # type: ignore[misc]
+            parent, lab, tmp_path / "own.onnx", (), None, None, force=False, card=None, device="cpu", white=None
+        )
