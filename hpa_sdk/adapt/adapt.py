@@ -25,7 +25,7 @@ from hpa_sdk.adapt.choice import (
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.adapt.last_layer import LastLayer, LastLayerError, find_last_layer
 from hpa_sdk.adapt.outcome import Outcome
-from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed
+from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, read_scheme
 from hpa_sdk.errors import ModelFileError, OutputError, count_of
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.labels import LabelScheme
@@ -117,11 +117,12 @@ def adapt(
     predictor = Predictor.load(model, card=card, device=device, white=white, quality=False)
     with predictor:
         parent = _read_parent(model, predictor)
-        labels = _extended(predictor.card, new_classes, scheme)
+        labels = _extended(predictor.card, new_classes, scheme, reviewed)
         fields = read_reviewed(reviewed, predictor, labels, rules=rules)
-    _check_fields(fields, reviewed, len(new_classes), labels)
+    new = len(labels) - len(parent.card.labels)
+    _check_fields(fields, reviewed, new, labels)
     layer, not_refitted = _last_layer(parent, fields)
-    if layer is None and new_classes:
+    if layer is None and new:
         raise AdaptationError("a new class needs a new last layer", where=model, remedy=not_refitted)
     with threadpool_limits(1):  # the matrices are small: threads would wait for each other
         outcome = _learned(parent.card, fields, layer, labels, force=force)
@@ -145,11 +146,21 @@ def _read_parent(model: Path, predictor: Predictor) -> Parent:
     return Parent(path=model, sha256=predictor.model.sha256, model=onnx.load_from_string(content.model), card=card)
 
 
-def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None) -> LabelScheme:
-    if not new_classes:
-        return card.label_scheme
-    extended = LabelScheme(scheme or f"{card.scheme.removesuffix('-own')}-own", (*card.labels, *new_classes))
-    extended.check()
+def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, reviewed: Path) -> LabelScheme:
+    """Return the classes of the new model: those of the old one, then those of the command or of the fields' scheme."""
+    stated, old = read_scheme(reviewed), len(card.labels)
+    new_classes = new_classes or (() if stated is None else stated.names[old:])
+    extended = card.label_scheme
+    if new_classes:
+        name = scheme or (stated.name if stated is not None and len(stated) > old else None)
+        extended = LabelScheme(name or f"{card.scheme.removesuffix('-own')}-own", (*card.labels, *new_classes))
+        extended.check()
+    if stated is not None and stated.names not in {card.labels, extended.names}:
+        raise AdaptationError(
+            f"the fields have labels of {stated.name}, and the model those of {card.scheme}",
+            where=reviewed,
+            remedy="Adapt a model of that scheme.",
+        )
     return extended
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -17,13 +18,14 @@ from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.tables import is_table, parse_labels_of, read_rows
 from hpa_sdk.files.file_state import stamp_of
-from hpa_sdk.labels import LabelScheme
+from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 
 TABLE = "train.csv"
 """The table of labels in a folder in the Kaggle form."""
 
+_SCHEME, _REVIEWS = "scheme.json", "reviews.csv"
 _NO_FIELD = "{}: no field has this id"
 
 
@@ -54,6 +56,26 @@ class ReviewedFields:
     embeddings: npt.NDArray[np.float32]
     fingerprint: str
     left_out: tuple[str, ...]
+
+
+def read_scheme(reviewed: Path) -> LabelScheme | None:
+    """Read the label scheme of reviewed fields that ``hpa review export`` wrote; None for other fields.
+
+    Raises
+    ------
+    AdaptationError
+        The file with the scheme can't be read.
+    """
+    folder = reviewed.parent if is_table(reviewed) else reviewed
+    file = folder / _SCHEME
+    if not file.is_file():
+        return HPA_2018 if (folder / _REVIEWS).is_file() else None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=LabelScheme)
+    except (OSError, msgspec.DecodeError) as error:
+        raise AdaptationError(
+            f"the label scheme can't be read ({error})", where=file, remedy="Export the reviews again."
+        ) from error
 
 
 def read_reviewed(

@@ -1,6 +1,7 @@
 """Fields and models that an adaptation can't use are refused, each with the reason."""
 
 import csv
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.variant import Variant
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
@@ -52,6 +54,14 @@ def test_equal_labels(parent: Path, lab: Path) -> None:
 def test_labels_of_another_scheme(parent: Path, lab: Path) -> None:
     rows(lab, ("field-000", "28"))
     refused(parent, lab, TableError, "has the label '28'.*--new-class")
+
+
+def test_a_scheme_file_names_the_classes(parent: Path, lab: Path) -> None:
+    names = [*HPA_2018.names, "Own"]
+    (lab / "scheme.json").write_text(json.dumps({"name": "lab-29", "names": names}), encoding="utf-8")
+    refused(parent, lab, AdaptationError, "the new class Own is in 0 of 12")
+    (lab / "scheme.json").write_text(json.dumps({"name": "lab-2", "names": ["A", "B"]}), encoding="utf-8")
+    refused(parent, lab, AdaptationError, "labels of lab-2, and the model those of hpa-2018")
 
 
 def test_contradicting_rows(parent: Path, lab: Path) -> None:
