@@ -269,16 +269,16 @@ def _cells(change: Change) -> tuple[str, str]:
 
 
 _NOTES = """
-**Domains.** kaggle_fields are 60 genuine fields of the Kaggle set of 2018; classes with 5 fields or more count. They
-are split anew in each draw, and nothing of it is kept. real_cells are collages of nine segmented cells each. The starter
-was fitted on a part of them, so it is judged on its 56 held-out collages. These are the same domain: little is to be
-gained there. The simulated fields have the label sets of the Kaggle table (classes with 10
-fields or more count). Their microscopes are made after the simulation. One has a blur of 2.2 pixels, 25 photons at
-white and read noise. The other shows the middle of the field 1.6 times as large.
+**Domains.** kaggle_fields are 60 genuine fields of the Kaggle set of 2018; classes with 5 fields or more count.
+They are split anew in each draw, and nothing of it is kept. real_cells are collages of nine segmented cells
+each. The starter was fitted on a part of them, so it is judged on its 56 held-out collages. These are the same
+domain: little is to be gained there. The simulated fields have the label sets of the Kaggle table (classes with
+10 fields or more count). Their microscopes are made after the simulation. One has a blur of 2.2 pixels, 25
+photons at white and read noise. The other shows the middle of the field 1.6 times as large.
 
-**Limits.** The judged fields of one row overlap between draws, so the rows are not independent. With 25 fields the
-decision has little power: often nothing is taken, and what is taken can be worse by chance. Inception-ResNet-V2 is not
-measured: no fitted file of it was at hand.
+**Limits.** The judged fields of one row overlap between draws, so the rows are not independent. With 25 fields
+the decision has little power: often nothing is taken, and what is taken can be worse by chance. Inception-
+ResNet-V2 is not measured: no fitted file of it was at hand.
 """
 
 
