@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from hpa_sdk.adapt.adapted_file import Parent, write_adapted
 from hpa_sdk.adapt.choice import (
+    LEAST_JUDGED,
     LEAST_REFITTED,
     LEAST_SHARPER,
     Fields,
@@ -178,6 +179,13 @@ def _check_fields(fields: ReviewedFields, reviewed: Path, new: int, labels: Labe
             f"all {count} fields have the same labels, so nothing can be told apart",
             where=reviewed,
             remedy="Review fields of other classes too.",
+        )
+    known = fields.truth[:, : len(labels) - new].sum(axis=0)
+    if (np.minimum(known, count - known) < LEAST_JUDGED).all():
+        raise AdaptationError(
+            f"no class of the model is in {LEAST_JUDGED} fields or more and lacking in as many",
+            where=reviewed,
+            remedy="Review several fields of the same classes.",
         )
     for label in range(len(labels) - new, len(labels)):
         having = int(fields.truth[:, label].sum())

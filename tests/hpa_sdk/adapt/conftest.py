@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.adapt.adapt import adapt
+from hpa_sdk.models.model_card import Parity
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed
 from tests.small import make_model_with_checksum
 
@@ -21,7 +22,8 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model_with_checksum(tmp_path_factory.mktemp("model") / "parent.onnx")
+    parity = Parity(samples=8, max_difference=0.0, mean_difference=0.0, same_label_sets=1.0)
+    return make_model_with_checksum(tmp_path_factory.mktemp("model") / "parent.onnx", parity=parity)
 
 
 @pytest.fixture(scope="package")

@@ -51,6 +51,11 @@ def test_equal_labels(parent: Path, lab: Path) -> None:
     refused(parent, lab, AdaptationError, "the same labels")
 
 
+def test_classes_of_one_field_each(parent: Path, lab: Path) -> None:
+    write_table(lab, [[label] for label in range(12)])
+    refused(parent, lab, AdaptationError, "no class of the model is in 2 fields or more")
+
+
 def test_labels_of_another_scheme(parent: Path, lab: Path) -> None:
     rows(lab, ("field-000", "28"))
     refused(parent, lab, TableError, "has the label '28'.*--new-class")
