@@ -27,7 +27,7 @@ from hpa_sdk.preprocessing import White
 )
 @click.option("--scheme", help="Name of the label scheme with the new classes. Default: that of MODEL with -own.")
 @click.option("--name", help="Name of the new model. Default: that of MODEL with 'adapted'.")
-@click.option("--force", is_flag=True, help="Write the best change even if it is not better than MODEL by chance.")
+@click.option("--force", is_flag=True, help="Write the best change in any case; its card says so.")
 @card_option
 @device_option
 @white_option
