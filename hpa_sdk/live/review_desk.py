@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.result_view import ResultView, Row
@@ -11,7 +12,7 @@ from hpa_sdk.live.review_records import FiguresOfModel, ReviewRequest, Withdrawa
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import ResultStore
-from hpa_sdk.review.consensus import SettledField, settle
+from hpa_sdk.review.consensus import Picture, SettledField, picture_of, settle
 from hpa_sdk.review.figures import judge_models
 from hpa_sdk.review.log import Entry, ReviewLog
 from hpa_sdk.review.queue import Candidate, Offer, offers
@@ -45,6 +46,7 @@ class ReviewDesk:
         self._read_log = ReviewLog(self._reader)
         self._lock = threading.Lock()
         self._candidates: dict[str, Candidate] = {}
+        self._pictures: dict[str, Picture] = {}
         self._seen = 0
         self._reviewed = 0
         self._reviews: dict[str, list[Review]] = {}
@@ -68,7 +70,7 @@ class ReviewDesk:
         """
         if (known := self._log.get(asked.id)) is not None:
             # The response to the first request was lost; the field may have been answered again since.
-            return self._log.add(self._review(asked, known.review.result))
+            return self._log.add(self._review(asked, replace(known.review.result, id=asked.field)))
         row = self._view.get(asked.field)
         if row is None:
             raise ReviewError("there is no such field any more", where=asked.field, remedy="Review another one.")
@@ -119,7 +121,7 @@ class ReviewDesk:
         name = reviewer_name(reviewer)
         with self._lock:
             self._read_new()
-            fields, candidates = self._all_fields(), dict(self._candidates)
+            fields, candidates = list(filter(self._is_present, self._all_fields())), dict(self._candidates)
         own = {field.field for field in fields if any(review.reviewer == name for review in field.reviews)}
         queue = offers(
             candidates,
@@ -149,7 +151,7 @@ class ReviewDesk:
 
     def _judged(self) -> Iterator[FiguresOfModel]:
         scheme = self._store.scheme
-        own = [field for field in self._all_fields() if field.result.label_scheme == scheme]
+        own = self._all_fields()
         results = [row.result for field in own if (row := self._present(field.field))]
         drawn = {
             one.model: one
@@ -182,7 +184,14 @@ class ReviewDesk:
             self._fields[field] = settle(self._reviews[field])
 
     def _all_fields(self) -> list[SettledField]:
-        return [field for settled in self._fields.values() for field in settled]
+        """Return the reviewed fields whose labels are of the scheme of the store."""
+        scheme = self._store.scheme
+        return [field for settled in self._fields.values() for field in settled if field.result.label_scheme == scheme]
+
+    def _is_present(self, field: SettledField) -> bool:
+        """Whether a field was answered when it was reviewed, and has the same picture now, as far as that is known."""
+        present = self._pictures.get(field.field, ())
+        return field.result.error is None and (field.picture == present or () in {field.picture, present})
 
     def _present(self, field: str) -> Row | None:
         """Return the present result of a field, read again only if it has a new one."""
@@ -199,6 +208,7 @@ class ReviewDesk:
             self._candidates.pop(row.result.id, None)
         else:
             self._candidates[row.result.id] = candidate
+            self._pictures[row.result.id] = picture_of(row.result)
 
     @staticmethod
     def _review(asked: ReviewRequest, result: Result) -> Review:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from hpa_sdk.labels import LabelScheme
 from hpa_sdk.results.result import Result
 from hpa_sdk.review.log import standing
 from hpa_sdk.review.queue import in_random_share
@@ -28,6 +29,8 @@ class SettledField:
     ----------
     field : str
         Its id.
+    picture : tuple
+        Its picture, as `picture_of`.
     state : str
         One of `State`.
     labels : frozenset of int
@@ -41,6 +44,7 @@ class SettledField:
     """
 
     field: str
+    picture: Picture
     state: State
     labels: frozenset[int] = frozenset()
     rejected: frozenset[frozenset[int]] = frozenset()
@@ -57,6 +61,8 @@ class SettledField:
 def settle(reviews: Iterable[Review]) -> list[SettledField]:
     """Settle each field that was reviewed, in the order in which the fields were first reviewed.
 
+    Reviews of another picture or of another label scheme under the same id are of another field.
+
     One person has one vote on a field, the newest review that was not withdrawn. A label set is settled if more people
     named it than did not: those who named another one, called this one wrong, or called the field bad. Who is not sure
     has no vote.
@@ -64,9 +70,9 @@ def settle(reviews: Iterable[Review]) -> list[SettledField]:
     Parameters
     ----------
     reviews : iterable of Review
-        All reviews of one label scheme, with withdrawals.
+        All reviews, with withdrawals.
     """
-    return [_settled(field, own) for field, own in _by_field(standing(reviews)).items()]
+    return [_settled(field, picture, own) for (field, picture, _), own in _by_field(standing(reviews)).items()]
 
 
 def votes(reviews: Iterable[Review]) -> tuple[Review, ...]:
@@ -83,20 +89,23 @@ def picture_of(result: Result) -> Picture:
     return tuple((stamp.size, stamp.modified, stamp.sha256) for stamp in result.stamps)
 
 
-def _by_field(reviews: list[Review]) -> dict[tuple[str, Picture], list[Review]]:
+def _by_field(reviews: list[Review]) -> dict[tuple[str, Picture, LabelScheme], list[Review]]:
     pictures: dict[str, set[Picture]] = defaultdict(set)
     for review in reviews:
         pictures[review.field].add(picture_of(review.result))
-    fields: dict[tuple[str, Picture], list[Review]] = defaultdict(list)
+    fields: dict[tuple[str, Picture, LabelScheme], list[Review]] = defaultdict(list)
     for review in reviews:
         picture = picture_of(review.result)
         known = pictures[review.field] - {()}
-        # Reviews of earlier results, which have no stamps, are of the only picture that is known.
-        fields[review.field, next(iter(known)) if not picture and len(known) == 1 else picture].append(review)
+        # Reviews of earlier results, which have no stamps, are of the only picture that is known. A field that failed
+        # has none either, and its files may have been replaced since.
+        if not picture and len(known) == 1 and review.result.error is None:
+            (picture,) = known
+        fields[review.field, picture, review.result.label_scheme].append(review)
     return fields
 
 
-def _settled(field: tuple[str, Picture], reviews: list[Review]) -> SettledField:
+def _settled(field: str, picture: Picture, reviews: list[Review]) -> SettledField:
     newest = votes(reviews)
     named = Counter(frozenset(vote.labels) for vote in newest if vote.verdict in {"right", "labels"})
     wrong = Counter(frozenset(vote.result.indices) for vote in newest if vote.verdict == "wrong")
@@ -112,10 +121,11 @@ def _settled(field: tuple[str, Picture], reviews: list[Review]) -> SettledField:
         elif not named and not bad:
             state = "wrong" if wrong else "unsure"
     return SettledField(
-        field=field[0],
+        field=field,
+        picture=picture,
         state=state,
         labels=labels,
         rejected=frozenset(wrong),
         reviews=newest,
-        is_random=in_random_share(field[0]),
+        is_random=in_random_share(field),
     )

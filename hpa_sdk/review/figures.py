@@ -40,7 +40,7 @@ class ClassConfusion:
     true_positives, false_positives, false_negatives, true_negatives : int
         Number of fields.
     f1 : Estimate
-        2 TP / (2 TP + FP + FN).
+        2 TP / (2 TP + FP + FN); not defined for a class that no field has.
     instead : dict of int to int
         Of the fields without the class that the model gave it to: how many have another class that the model missed.
     """
@@ -93,8 +93,9 @@ def judge_models(
     fields : sequence of SettledField
         The reviewed fields.
     results : iterable of Result
-        Present results of these fields. One of a model that nobody reviewed is judged too, by what people said about
-        the same picture; another picture under the same id is not.
+        Present results of these fields, which are judged instead of an earlier answer of the same model. One of a model
+        that nobody reviewed is judged too, by what people said about the same picture; another picture under the same
+        id is not.
     classes : int
         Number of classes of the label scheme.
     resamples : int
@@ -103,11 +104,11 @@ def judge_models(
     present: dict[tuple[str, object], Result] = {(result.id, picture_of(result)): result for result in results}
     answers: dict[str, list[tuple[frozenset[int], SettledField]]] = {}
     for field in fields:
-        given = {review.result.model_sha256: review.result for review in field.reviews}
-        now = present.get((field.field, picture_of(field.result)))
-        if now is not None and now.error is None:
-            given.setdefault(now.model_sha256, now)
-        for model, result in given.items():
+        given = [review.result for review in field.reviews]
+        # The present answer of a model counts, which other thresholds can give.
+        if now := present.get((field.field, field.picture)):
+            given.append(now)
+        for model, result in {one.model_sha256: one for one in given if one.error is None}.items():
             answers.setdefault(model, []).append((frozenset(result.indices), field))
     found = [_judge(model, pairs, classes, resamples) for model, pairs in answers.items()]
     return sorted((figures for figures in found if figures.reviewed), key=lambda one: (-one.reviewed, one.model))

@@ -100,16 +100,13 @@ def read_reviewed(store: ResultStore) -> ReviewedStore:
         The ledger can't be read.
     """
     reviews = tuple(entry.review for entry in ReviewLog(store.ledger).after(0))
-    by_scheme: dict[LabelScheme, list[Review]] = {}
-    for review in reviews:
-        by_scheme.setdefault(review.result.label_scheme, []).append(review)
-    settled = {scheme: settle(own) for scheme, own in by_scheme.items()}
+    settled = settle(reviews)
     found = (store.get(name) for name in {review.field for review in reviews})
     return ReviewedStore(
         scheme=store.scheme,
         reviews=reviews,
-        fields=tuple(settled.get(store.scheme, ())),
-        other_fields=tuple(field for scheme, own in settled.items() if scheme != store.scheme for field in own),
+        fields=tuple(field for field in settled if field.result.label_scheme == store.scheme),
+        other_fields=tuple(field for field in settled if field.result.label_scheme != store.scheme),
         results=tuple(result for result in found if result is not None),
     )
 

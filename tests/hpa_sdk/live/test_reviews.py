@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.live.review_desk import ReviewDesk
 from hpa_sdk.results.result_store import ResultStore
@@ -71,7 +72,8 @@ def test_a_review_that_is_sent_again_is_taken_once(page_of_results: Page) -> Non
         assert known is not None
         store.add(replace(known, model_sha256="b" * 64))
     assert page.client.post("/reviews", json=body).json()["number"] in numbers
-    assert page.client.post("/reviews", json=body | {"verdict": "wrong"}).status_code == 422
+    for other in ({"verdict": "wrong"}, {"field": results(page)[1]["id"]}):
+        assert page.client.post("/reviews", json=body | other).status_code == 422
     assert len(page.get("/reviews")["reviews"]) == 1
 
 
@@ -136,6 +138,22 @@ def test_what_nobody_could_decide_is_offered_to_others(page_of_results: Page) ->
     names = {one["result"]["id"] for one in page.get("/review-queue", reviewer="Bob", count=50)["fields"]}
     assert {first["result"]["id"], second["result"]["id"]} <= names
     assert third["result"]["id"] not in names
+
+
+def test_a_replaced_picture_is_offered_again(page_of_results: Page) -> None:
+    page = page_of_results
+    shown = next(one for one in results(page) if not in_random_share(one["id"]))
+    for at, expected in ((1, set()), (2, {shown["id"]})):
+        with ResultStore(page.station.output) as store:
+            known = store.get(shown["id"])
+            assert known is not None
+            store.add(replace(known, stamps=(FileStamp(10, at),)))
+        if at == 1:
+            (present,) = (one for one in results(page) if one["id"] == shown["id"])
+            page.client.post("/reviews", json=asked(present)).raise_for_status()
+        for name in ("Anna", "Bob"):
+            offered = page.get("/review-queue", reviewer=name, count=50)["fields"]
+            assert {one["result"]["id"] for one in offered} & {shown["id"]} == expected
 
 
 def test_reviews_survive_a_restart_and_are_sent_as_events(station: Station) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result import ResultError
 from hpa_sdk.review.consensus import settle
-from tests.hpa_sdk.review.made_reviews import result_of, review_of, withdrawal_of
+from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, withdrawal_of
 
 SHOWN = result_of("a", (0,))
 
@@ -64,3 +65,16 @@ def test_another_picture_under_the_same_id_is_another_field() -> None:
     assert len(settle([review_of(first), review_of(second, "wrong", by="Bob")])) == 2
     # A review without the state of the files is of the only picture that is known.
     assert len(settle([review_of(first), review_of(SHOWN, "wrong", by="Bob")])) == 1
+
+
+def test_labels_of_another_scheme_are_no_vote() -> None:
+    own = result_of("a", (0,), scheme=OWN_SCHEME)
+    fields = settle([review_of(SHOWN), review_of(own, "wrong", by="Bob")])
+    assert [(field.result.scheme, field.state) for field in fields] == [("hpa-2018", "labels"), ("own", "wrong")]
+
+
+def test_a_review_of_a_failed_field_is_no_vote_on_a_picture() -> None:
+    failed = result_of("a", (), error=ResultError("it is cut off", None, ""))
+    read = replace(SHOWN, files=("a.png",), stamps=(FileStamp(10, 1),))
+    fields = settle([review_of(failed, "bad"), review_of(read, by="Bob")])
+    assert [field.state for field in fields] == ["bad", "labels"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score, multilabel_confusion_matrix
 
+from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result import ResultError
 from hpa_sdk.review.agreement import agreement, cohen_kappa
 from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.figures import judge_models
@@ -67,6 +71,28 @@ def test_a_second_model_is_judged_by_the_same_reviews() -> None:
     same = [result_of("c", (0,), model_sha256="b" * 64)]
     (judged,) = [one for one in judge_models(settle(reviews), same, CLASSES) if one.model[0] == "b"]
     assert (judged.reviewed, judged.right) == (1, 0)
+
+
+def test_the_present_answer_of_a_model_is_judged() -> None:
+    shown = result_of("a", (0,))
+    now = result_of("a", (3,), thresholds=(0.05,) * CLASSES)
+    fields = settle([review_of(shown, "labels", (3,))])
+    (earlier,) = judge_models(fields, [], CLASSES)
+    (present,) = judge_models(fields, [now], CLASSES)
+    assert (earlier.right, present.right) == (0, 1)
+
+
+def test_a_review_without_files_does_not_hide_the_picture() -> None:
+    shown = result_of("a", (0,), files=("a.png",), stamps=(FileStamp(10, 1),))
+    fields = settle([review_of(shown), review_of(replace(shown, files=(), stamps=()))])
+    other = replace(shown, model_sha256="b" * 64)
+    assert {one.model[0] for one in judge_models(fields, [other], CLASSES)} == {"a", "b"}
+
+
+def test_a_model_that_failed_on_a_field_is_not_judged_on_it() -> None:
+    failed = result_of("a", (), error=ResultError("out of memory", None, ""), model_sha256="b" * 64)
+    fields = settle([review_of(result_of("a", (0,))), review_of(failed, "unsure", by="Bob")])
+    assert [one.model[0] for one in judge_models(fields, [failed], CLASSES)] == ["a"]
 
 
 def test_kappa_is_that_of_scikit_learn() -> None:
