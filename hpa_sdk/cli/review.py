@@ -101,7 +101,8 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
                     refused.append(error)
                 elif isinstance(one, Review):
                     usable.append(one)
-            outcomes = log.add_all(usable)
+            # A spreadsheet may have sorted a withdrawal before its review.
+            outcomes = log.add_all(sorted(usable, key=lambda one: one.verdict == "withdrawn"))
             entries = [one for one in outcomes if isinstance(one, Entry)]
             refused += [one for one in outcomes if isinstance(one, HpaError)]
             for refusal in refused:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-# What spreadsheets take for the start of a formula: OWASP, "CSV Injection". A text that has apostrophes before it gets
-# one more, so that every text can be read back.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n|%]")
-_PROTECTED = re.compile(r"'+[=+\-@\t\r\n|%]")
+# What spreadsheets take for the start of a formula, in full width too: OWASP, "CSV Injection". A text that has
+# apostrophes before it gets one more, so that every text can be read back.
+_START = r"[=+\-@＝＋－＠\t\r\n|%]"  # noqa: RUF001
+_FORMULA = re.compile(f"'*{_START}")
+_PROTECTED = re.compile(f"'+{_START}")
 
 
 def to_cell(text: str) -> str:

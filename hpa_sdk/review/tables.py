@@ -16,7 +16,7 @@ from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
-from hpa_sdk.results.result import Result
+from hpa_sdk.results.result import Result, ResultError
 from hpa_sdk.results.writers import joined_paths, joined_stamps
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import VERDICTS, Review
@@ -42,6 +42,7 @@ _COLUMNS = (
     "stamps",
     "channels",
     "notes",
+    "error",
 )
 _LARGEST = 2**29  # bytes of a file of reviews
 
@@ -115,6 +116,7 @@ def _cells(review: Review) -> tuple[str, ...]:
         *(review.id, review.withdraws, result.scheme, ";".join(result.classes), _joined(result.thresholds)),
         *(joined_paths(result.files), joined_stamps(result.stamps), joined_paths(result.channels)),
         msgspec.json.encode(result.notes).decode() if result.notes else "",
+        "" if result.error is None else result.error.what,
     )
 
 
@@ -195,6 +197,7 @@ def _review_of(row: Mapping[str, str]) -> Review:
             classes=() if scheme == HPA_2018 else scheme.names,
             channels=_texts(row.get("channels", "")),
             notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row.get("notes") else (),
+            error=ResultError(row["error"], None, "") if row.get("error") else None,
         ),
     )
 

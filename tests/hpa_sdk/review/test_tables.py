@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,12 @@ import pytest
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.results.result import ResultError
 from hpa_sdk.review.record import Review
 from hpa_sdk.review.tables import read_reviews, write_review_file, write_review_table
 from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, withdrawal_of
 
-NAMES = ["Anna", "=1+1", "'=1+1", "''@x", "+49", "-", "a;b,c", 'says "no"', "名前", "\tx", "<b>", " =x"]
+NAMES = ["Anna", "=1+1", "'=1+1", "''@x", "+49", "\uff1d1", "-", "a;b,c", 'says "no"', "名前", "\tx", "<b>", " =x"]
 
 
 def some_reviews() -> list[Review]:
@@ -30,7 +30,8 @@ def some_reviews() -> list[Review]:
     reviews = [review_of(seen, by=name).checked() for name in NAMES]
     own = review_of(result_of("b", (1,), scheme=OWN_SCHEME), "labels", (0, 2))
     lines = review_of(result_of("c\nd"), "wrong")
-    return [*reviews, own, lines, review_of(result_of(" e"), "bad"), withdrawal_of(own)]
+    failed = review_of(result_of("f", (), error=ResultError("=it is cut off", None, "")), "bad")
+    return [*reviews, own, lines, review_of(result_of(" e"), "bad"), failed, withdrawal_of(own)]
 
 
 def comparable(review: Review) -> Review:
@@ -50,19 +51,15 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
     write_review_table(some_reviews(), path)
     with path.open(encoding="utf-8", newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
-    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))] == []
+    assert [cell for cell in cells if cell.startswith(("=", "\uff1d", "+", "-", "@", "\t", "\r", "\n"))] == []
     assert "'=1+1" in cells
 
 
 def test_a_file_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "reviews.json"
-    write_review_file(some_reviews(), path)
-    assert list(read_reviews(path)) == [review.checked() for review in some_reviews_as(path)]
-
-
-def some_reviews_as(path: Path) -> list[Review]:
-    found = json.loads(path.read_text(encoding="utf-8"))["reviews"]
-    return [Review.from_json(json.dumps(one).encode()) for one in found]
+    reviews = some_reviews()
+    write_review_file(reviews, path)
+    assert list(read_reviews(path)) == [review.checked() for review in reviews]
 
 
 def test_a_row_that_cannot_be_used_affects_no_other(tmp_path: Path) -> None:
