@@ -101,8 +101,7 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
                     refused.append(error)
                 elif isinstance(one, Review):
                     usable.append(one)
-            # A spreadsheet may have sorted a withdrawal before its review.
-            outcomes = log.add_all(sorted(usable, key=lambda one: one.verdict == "withdrawn"))
+            outcomes = log.add_all(_withdrawals_after(usable))
             entries = [one for one in outcomes if isinstance(one, Entry)]
             refused += [one for one in outcomes if isinstance(one, HpaError)]
             for refusal in refused:
@@ -115,6 +114,12 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
         click.echo(f"{count_of(unknown, 'review')} of fields that have no result in {store}", err=True)
     if failed:
         click.get_current_context().exit(1)
+
+
+def _withdrawals_after(reviews: list[Review]) -> list[Review]:
+    """Return reviews in their order, with each withdrawal after its review: a spreadsheet may have sorted the rows."""
+    at = {one.id: number for number, one in enumerate(reviews)}
+    return sorted(reviews, key=lambda one: (max(at[one.id], at.get(one.withdraws, 0)), one.verdict == "withdrawn"))
 
 
 def _of_other_scheme(one: Review, store: ResultStore) -> ReviewError | None:

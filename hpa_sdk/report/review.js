@@ -16,12 +16,16 @@ function standing() {
   const withdrawn = new Set(review.entries.map(entry => entry.withdraws));
   return review.entries.filter(entry => entry.verdict !== "withdrawn" && !withdrawn.has(entry.id));
 }
-function isReviewed(field) { return standing().some(entry => entry.field === field.number); }
+/* Each person reviews and withdraws for themselves: a store refuses the withdrawal of another one's review. */
+const own = () => standing().filter(entry => entry.reviewer === review.name);
+function isReviewed(field) { return own().some(entry => entry.field === field.number); }
 const named = labels => [...labels].sort((one, other) => one - other).map(label => report.names[label]).join(", ") || "no label";
 const textOf = entry => entry.verdict === "right" || entry.verdict === "labels" ? `${entry.verdict === "right" ? "right: " : ""}${named(entry.labels)}` : VERDICTS.find(([, verdict]) => verdict === entry.verdict)[2].toLowerCase();
 
 function record(entry) {
-  review.entries.push({ id: newId(), reviewer: review.name, time: new Date().toISOString(), labels: [], withdraws: "", ...entry });
+  /* Another tab with this page may have added reviews. */
+  const known = new Set(review.entries.map(one => one.id));
+  review.entries.push(...storedEntries().filter(one => !known.has(one.id)), { id: newId(), reviewer: review.name, time: new Date().toISOString(), labels: [], withdraws: "", ...entry });
   keep(REVIEWS_KEY, JSON.stringify(review.entries));
   review.isSaved = false;
   drawReviews();
@@ -37,7 +41,7 @@ function judge(verdict) {
   drawState(`${isLast ? "No field is left in this list. " : ""}Said of ${field.id}: ${textOf(review.entries.at(-1))}.`);
 }
 function undo() {
-  const entry = standing().at(-1);
+  const entry = own().at(-1);
   if (!entry) { drawState("There is nothing to undo."); return; }
   record({ field: entry.field, verdict: "withdrawn", withdraws: entry.id });
   const position = chosen.findIndex(field => field.number === entry.field);
@@ -69,7 +73,7 @@ function reviewKey(key) {
   return true;
 }
 function drawState(text = "") {
-  const field = review.field, said = standing().findLast(entry => entry.field === field?.number);
+  const field = review.field, said = own().findLast(entry => entry.field === field?.number);
   const isEdited = field && !field.error && (review.labels.size !== field.labels.length || field.labels.some(label => !review.labels.has(label)));
   at("review-state").textContent = [text, field?.random ? "Random share." : "", said ? `You said: ${textOf(said)}.` : "", isEdited ? `L keeps: ${named(review.labels)}.` : ""].filter(Boolean).join(" ");
 }

@@ -124,6 +124,29 @@ def test_a_store_takes_the_reviews_of_a_report(report: Path, browser: Any, tmp_p
         assert {sample.id for sample in read_dataset(tmp_path / "data").samples} == {shown[0], shown[-1]}
 
 
+def test_a_person_undoes_only_their_own_reviews(report: Path, browser: Any) -> None:
+    with visiting(browser, report) as visit:
+        start(visit)
+        visit.keyboard.press("r")
+        visit.locator("#who").fill("Bob")
+        visit.locator("#who").press("Enter")
+        visit.keyboard.press("z")
+        assert "nothing to undo" in state(visit)
+        assert visit.evaluate("standing().length") == 1
+
+
+def test_two_tabs_of_a_report_lose_no_review(report: Path, browser: Any) -> None:
+    with visiting(browser, report) as first:
+        start(first)
+        second = first.context.new_page()
+        second.goto(report.as_uri())
+        for visit in (first, first, second):
+            visit.evaluate("record({ field: 0, verdict: 'unsure' })")
+        third = first.context.new_page()
+        third.goto(report.as_uri())
+        assert third.evaluate("review.entries.length") == 3
+
+
 def test_the_order_is_that_of_the_live_queue(report: Path, browser: Any) -> None:
     content = json.loads(report.read_text(encoding="utf-8").split('id="content">')[1].split("</script>")[0])
     turns = {field["id"]: field["turn"] for field in content["fields"]}
