@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QShortcu
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Channel, FieldPlanes, Sample
+from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.preprocessing import Planes
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
@@ -201,6 +203,12 @@ def files_of(layers: Mapping[Channel, Any], planes: Planes) -> tuple[str, FieldP
     except HpaError:
         return None
     return (files[0].stem.removesuffix("_red"), field) if np.array_equal(field.planes, planes) else None
+
+
+def stamp_of_planes(planes: Planes) -> FileStamp:
+    """Return a stamp that tells planes without files from others under the same name."""
+    content = np.ascontiguousarray(planes)
+    return FileStamp(content.nbytes, sha256=sha256(content).hexdigest())
 
 
 def _without_arguments(act: Callable[[], object]) -> Callable[..., None]:

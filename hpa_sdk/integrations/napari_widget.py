@@ -39,7 +39,7 @@ from hpa_sdk.integrations.napari_fields import (
     white_of,
 )
 from hpa_sdk.integrations.napari_layers import View, common_pixel_size, planes_of
-from hpa_sdk.integrations.napari_review import ReviewPanel, files_of
+from hpa_sdk.integrations.napari_review import ReviewPanel, files_of, stamp_of_planes
 from hpa_sdk.results.result import Result
 
 if TYPE_CHECKING:
@@ -233,7 +233,8 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             if read := files_of(chosen, field.planes):
                 answer = replace(answer, id=read[0], files=read[1].files, channels=read[1].channels)
             result = Result.of(answer, model_sha256=predictor.model.sha256, device=predictor.device, notes=found.notes)
-            return found, result
+            # The name of a layer identifies no picture: without files, its pixels do.
+            return found, result if read else replace(result, stamps=(stamp_of_planes(field.planes),))
 
         changes = self._changes
 

@@ -60,7 +60,7 @@ class Result:
         The files it was read from, with absolute paths; empty for planes that were never on a disk.
     stamps : tuple of FileStamp
         The state of each of these files when it was read; empty for a field that failed, and in results of versions
-        that did not record it.
+        that did not record it. For planes without files in napari: one stamp, with the SHA-256 of the planes.
     model_sha256 : str
         SHA-256 of the model file, in hexadecimal.
     device : str

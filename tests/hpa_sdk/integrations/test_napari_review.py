@@ -19,6 +19,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog
 from hpa_sdk.review.record import Review
 from hpa_sdk.review.tables import read_reviews
@@ -111,3 +112,18 @@ def test_a_changed_layer_is_not_taken_for_its_file(classified: Any, tmp_path: Pa
     (review,) = read_reviews(target)
     assert isinstance(review, Review)
     assert review.result.files == ()
+
+
+def test_pictures_of_one_name_are_different_fields(viewer: Any, widget: Any, tmp_path: Path) -> None:  # noqa: F811
+    for colour in ("red", "green", "blue", "yellow"):
+        viewer.add_layer(Image(np.zeros((64, 64), np.uint8), name=colour))
+    widget.review.reviewer.setText("Anna")
+    widget.review.target.setText(str(tmp_path / "reviews.json"))
+    for level in (50, 150, 150):
+        viewer.layers["green"].data = np.full((64, 64), level, np.uint8)
+        widget.classify()
+        finish(widget)
+        press(widget, "U")
+    reviews = [one for one in read_reviews(tmp_path / "reviews.json") if isinstance(one, Review)]
+    assert [len(field.reviews) for field in settle(reviews)] == [1, 1]
+    assert len(reviews) == 3
