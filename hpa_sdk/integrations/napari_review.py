@@ -49,7 +49,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc] # Qt's bindings have no types 
         self._table = table
         self._result: Result | None = None
         self._order: tuple[int, ...] = ()
-        self._last: Review | None = None
+        self._last: tuple[Review, Path] | None = None
         self.reviewer, self.target = QLineEdit(), QLineEdit()
         self.reviewer.setPlaceholderText("your name")
         self.target.setPlaceholderText("folder of results, or a file reviews.json")
@@ -114,15 +114,16 @@ class ReviewPanel(QWidget):  # type: ignore[misc] # Qt's bindings have no types 
                 reviewer=self.reviewer.text(),
                 time=now(),
                 result=self._result,
-            )
+            ),
+            Path(self.target.text().strip()),
         )
 
     def undo(self) -> None:
-        """Withdraw the last review of this panel."""
-        last = self._last
-        if last is None:
+        """Withdraw the last review of this panel, where it was stored."""
+        if self._last is None:
             self.message.setText("There is nothing to undo.")
             return
+        last, target = self._last
         self._store(
             Review(
                 id=uuid4().hex,
@@ -131,17 +132,18 @@ class ReviewPanel(QWidget):  # type: ignore[misc] # Qt's bindings have no types 
                 time=now(),
                 result=last.result,
                 withdraws=last.id,
-            )
+            ),
+            target,
         )
 
-    def _store(self, review: Review) -> None:
+    def _store(self, review: Review, target: Path) -> None:
         try:
-            review = store_review(review, Path(self.target.text().strip()))
+            review = store_review(review, target)
         except HpaError as error:
             self.message.setText(str(error))
             return
-        self._last = None if review.verdict == "withdrawn" else review
-        self.message.setText(f"{review.field}: {review.verdict}, stored in {self.target.text()}")
+        self._last = None if review.verdict == "withdrawn" else (review, target)
+        self.message.setText(f"{review.field}: {review.verdict}, stored in {target}")
 
 
 def store_review(review: Review, target: Path) -> Review:
@@ -207,8 +209,7 @@ def files_of(layers: Mapping[Channel, Any], planes: Planes) -> tuple[str, FieldP
 
 def stamp_of_planes(planes: Planes) -> FileStamp:
     """Return a stamp that tells planes without files from others under the same name."""
-    content = np.ascontiguousarray(planes)
-    return FileStamp(content.nbytes, sha256=sha256(content).hexdigest())
+    return FileStamp(planes.nbytes, sha256=sha256(planes.tobytes()).hexdigest())
 
 
 def _without_arguments(act: Callable[[], object]) -> Callable[..., None]:

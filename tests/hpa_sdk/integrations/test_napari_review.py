@@ -78,6 +78,12 @@ def test_a_file_takes_reviews_and_is_never_overwritten(classified: Any, tmp_path
     press(classified, "B")
     found = list(read_reviews(target))
     assert [one.verdict for one in found if isinstance(one, Review)] == ["unsure", "bad"]
+    # A review is withdrawn where it is, whatever the line names by now.
+    classified.review.target.setText(str(tmp_path / "other.json"))
+    press(classified, "Z")
+    assert [one.verdict for one in read_reviews(target) if isinstance(one, Review)] == ["unsure", "bad", "withdrawn"]
+    assert not (tmp_path / "other.json").exists()
+    classified.review.target.setText(str(target))
     target.write_text("{}", encoding="utf-8")
     press(classified, "R")
     assert "no file of reviews" in classified.review.message.text()
