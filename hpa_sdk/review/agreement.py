@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.review.consensus import SettledField
+from hpa_sdk.review.figures import label_matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +52,14 @@ def agreement(fields: Sequence[SettledField], classes: int) -> list[PairAgreemen
                 given.setdefault(review.reviewer, {})[at] = frozenset(review.labels)
     found = []
     for people in combinations(sorted(given), 2):
-        first, second = given[people[0]], given[people[1]]
-        if shared := sorted(first.keys() & second.keys()):
-            pairs = [(first[at], second[at]) for at in shared]
-            kappa = {
-                label: value
-                for label in range(classes)
-                if any(label in one or label in other for one, other in pairs)
-                and (value := cohen_kappa(*_indicators(pairs, label))) is not None
+        if shared := sorted(given[people[0]].keys() & given[people[1]].keys()):
+            first, second = (label_matrix([given[person][at] for at in shared], classes) for person in people)
+            kappas = {
+                label: cohen_kappa(first[:, label], second[:, label])
+                for label in np.flatnonzero((first | second).any(0)).tolist()
             }
-            same = sum(one == other for one, other in pairs)
+            kappa = {label: value for label, value in kappas.items() if value is not None}
+            same = int((first == second).all(1).sum())
             found.append(PairAgreement(people=people, fields=len(shared), same=same, kappa=kappa))
     return found
 
@@ -87,10 +86,3 @@ def cohen_kappa(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> 
     yes = first.mean(), second.mean()
     expected = float(yes[0] * yes[1] + (1 - yes[0]) * (1 - yes[1]))
     return None if expected == 1 else (observed - expected) / (1 - expected)
-
-
-def _indicators(
-    pairs: Sequence[tuple[frozenset[int], frozenset[int]]], label: int
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    first, second = ([label in pair[side] for pair in pairs] for side in (0, 1))
-    return np.array(first), np.array(second)

@@ -119,7 +119,7 @@ def _judge(
 ) -> ModelFigures:
     settled = [(answer, field.labels) for answer, field in pairs if field.state == "labels"]
     refused = sum(field.state == "wrong" and answer in field.rejected for answer, field in pairs)
-    found, has = (_indicators([pair[side] for pair in settled], classes) for side in (0, 1))
+    found, has = (label_matrix([pair[side] for pair in settled], classes) for side in (0, 1))
     # For each field and class: true positive, false positive, false negative.
     counts = np.stack([found & has, found & ~has, ~found & has]).astype(np.float64)
     total = counts.sum(1)
@@ -150,7 +150,8 @@ def _judge(
     )
 
 
-def _indicators(sets: Sequence[frozenset[int]], classes: int) -> npt.NDArray[np.bool_]:
+def label_matrix(sets: Sequence[frozenset[int]], classes: int) -> npt.NDArray[np.bool_]:
+    """Return the label sets as a bool matrix of shape (fields, classes)."""
     found = np.zeros((len(sets), classes), bool)
     for row, labels in enumerate(sets):
         found[row, list(labels)] = True
