@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,23 @@ def test_a_row_that_cannot_be_used_affects_no_other(tmp_path: Path) -> None:
     # A row without an id of its own has the same id whenever it is read.
     again = list(read_reviews(path))
     assert [one.id for one in again if isinstance(one, Review)] == [one.id for one in found if isinstance(one, Review)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"labels": ("Aggresome",)}, "are not those of their numbers"),
+        ({"scheme": "own"}, "label scheme 'own' is unknown"),
+        ({"scheme": "\x1b[31m", "classes": ("One", "Two")}, "can't be the name of a label scheme"),
+    ],
+)
+def test_labels_have_the_names_of_their_scheme(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    path = tmp_path / "reviews.json"
+    good, bad = review_of(result_of("a")), review_of(replace(result_of("b"), **changes), "unsure")
+    write_review_file([bad, good], path)
+    refused, read = read_reviews(path)
+    assert why in str(refused)
+    assert read == good.checked()
 
 
 @pytest.mark.parametrize(
