@@ -56,7 +56,7 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
         ("citation", card.citation),
         *([("warning", card.warning)] if card.warning else []),
     ]
-    return "\n".join([*(_printable(f"{name:<17} {value}") for name, value in rows), "", *_classes(card)])
+    return "\n".join([*(printable(f"{name:<17} {value}") for name, value in rows), "", *_classes(card)])
 
 
 def _file(file: OnnxFile) -> Iterator[_Row]:
@@ -163,5 +163,6 @@ def _length(size: float) -> str:
     return f"{size:.1f} MB"
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """Return a line with escapes for what would control the terminal."""
     return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in line)

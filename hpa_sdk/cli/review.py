@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from hpa_sdk.cli.log_options import add_log_options
+from hpa_sdk.cli.model_text import printable
 from hpa_sdk.cli.review_text import status_lines
 from hpa_sdk.errors import HpaError, OutputError, TableError, count_of
 from hpa_sdk.report.checked_planes import OTHER, read_checked
@@ -72,9 +73,9 @@ def export_(store: Path, folder: Path, planes: tuple[Path, ...], station: Path |
     click.echo(f"{count_of(done.fields, 'field')} exported to {folder}", err=True)
     for reason, names in done.left_out.items():
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        click.echo(f"{count_of(len(names), 'field')} left out, {reason}: {shown}", err=True)
+        click.echo(printable(f"{count_of(len(names), 'field')} left out, {reason}: {shown}"), err=True)
     for remark in done.remarks:
-        click.echo(remark, err=True)
+        click.echo(printable(remark), err=True)
     if any(reason.startswith("planes") for reason in done.left_out):
         click.get_current_context().exit(1)
 

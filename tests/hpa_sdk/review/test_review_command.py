@@ -156,6 +156,13 @@ def test_ids_that_are_no_file_names_are_mapped(tmp_path: Path, answered: dict[st
     assert not list(tmp_path.glob("up*"))
 
 
+def test_no_id_controls_the_terminal(tmp_path: Path) -> None:
+    store_of(tmp_path / "store").close()
+    store_reviews(tmp_path / "store", review_of(result_of("\x1b[2Ja")))
+    done = run("export", tmp_path / "store", tmp_path / "data")
+    assert ("\x1b" in done.output, "\\x1b[2Ja" in done.output) == (False, True)
+
+
 def test_stacks_become_png(tmp_path: Path, model: Path) -> None:
     for folder in ("stacks", "exports", "store"):
         (tmp_path / folder).mkdir()
