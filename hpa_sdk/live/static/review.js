@@ -101,7 +101,11 @@ export class Review {
 
   // The page shows a field: a review is about exactly this result.
   take(result) {
-    if (!this.on || !result) return;
+    if (!this.on) return;
+    if (!result) {
+      this.result = null;
+      return;
+    }
     if (this.result?.id === result.id && this.result.number !== result.number) {
       this.quietUntil = performance.now() + STARTLE;
       byId("review-state").textContent = "This field was answered again.";

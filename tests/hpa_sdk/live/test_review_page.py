@@ -99,6 +99,18 @@ def test_arrows_move_and_undo_withdraws(page_of_results: Page, browser: Any) -> 
         assert [one["verdict"] for one in page.get("/reviews")["reviews"]] == ["right", "withdrawn", "unsure"]
 
 
+def test_keys_say_nothing_where_no_field_is_shown(page_of_results: Page, browser: Any) -> None:
+    with visiting(browser, page_of_results) as visit:
+        start(visit, "Anna")
+        visit.locator("#follow").press("Enter")
+        visit.locator("#show").select_option(label="failed fields")
+        visit.locator("#field .field-id span").wait_for(state="detached")
+        visit.locator("#show").blur()
+        visit.keyboard.press("r")
+        visit.wait_for_timeout(500)
+        assert page_of_results.get("/reviews")["reviews"] == []
+
+
 def test_two_people_see_each_others_reviews(page_of_results: Page, browser: Any) -> None:
     page = page_of_results
     with visiting(browser, page) as anna, visiting(browser, page) as bob:
