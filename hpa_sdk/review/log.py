@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import ResultStore
-from hpa_sdk.review.record import Review, ReviewError
+from hpa_sdk.review.record import Review, ReviewError, now
 
 _log = logging.getLogger("hpa_sdk")
 _ALL = 2**62
@@ -84,6 +84,8 @@ class ReviewLog:
             if found := self._entries("WHERE withdraws = ?", review.withdraws):
                 return found[0]
             self._check_withdrawal(review)
+        # The clock of a computer may be ahead: what a person says from now on has to be newer.
+        review = replace(review, time=min(review.time, now()))
         self._ledger.rows(
             "INSERT INTO reviews (id, field, withdraws, content) VALUES (?, ?, ?, ?)",
             *(review.id, review.field, review.withdraws or None, review.to_json()),

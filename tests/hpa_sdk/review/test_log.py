@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.results.result_store import LEDGER, ResultStore
+from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog, standing
-from hpa_sdk.review.record import ReviewError
+from hpa_sdk.review.record import ReviewError, now
 from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, store_of, withdrawal_of
 from tests.test_earlier_files import FILES
 
@@ -59,6 +60,16 @@ def test_a_review_that_is_sent_again_is_stored_once(tmp_path: Path) -> None:
         with pytest.raises(ReviewError, match="another review has its id"):
             log.add(replace(review, verdict="wrong", labels=()))
         assert len(log.after(0)) == 1
+
+
+def test_a_clock_that_is_ahead_does_not_win_for_ever(tmp_path: Path) -> None:
+    ahead = review_of(result_of("a"), time="2999-01-01T00:00:00.000+00:00")
+    with store_of(tmp_path) as store:
+        log = ReviewLog(store.ledger)
+        log.add(ahead)
+        log.add(review_of(result_of("a"), "labels", (7,), time=now()))
+        (field,) = settle(entry.review for entry in log.after(0))
+    assert field.labels == {7}
 
 
 def test_a_withdrawn_review_stays_and_does_not_count(tmp_path: Path) -> None:
