@@ -6,7 +6,7 @@ import csv
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,7 @@ def export(
     done = Export()
     rows: list[tuple[str, str]] = []
     names: dict[str, str] = {}
+    pictures: dict[bytes, str] = {}
     try:
         for settled in fields:
             reason = _why_not(settled, scheme)
@@ -119,10 +120,13 @@ def export(
                 continue
             name = _safe_name(settled.field, names)
             try:
-                _write_planes(folder, name, settled, read, done)
+                found = read(settled.result)
+                _write_planes(folder, name, settled.result.read_channels, found)
             except HpaError as error:
                 done.leave_out(settled.field, f"planes can't be used: {error.what}")
                 continue
+            same = pictures.setdefault(hashlib.sha256(found.planes.tobytes()).digest(), settled.field)
+            done.remarks += [f"{settled.field}: {remark}" for remark in _remarks(settled, found, same)]
             names[name] = settled.field
             rows.append((name, " ".join(map(str, sorted(settled.labels)))))
         _write_table(folder / TABLE, ("Id", "Target"), rows)
@@ -181,9 +185,17 @@ def _safe_name(field_id: str, taken: dict[str, str]) -> str:
     return f"{last or 'field'}-{digest}"
 
 
-def _write_planes(folder: Path, name: str, settled: SettledField, read: PlaneReader, done: Export) -> None:
-    found = read(settled.result)
+def _remarks(settled: SettledField, found: ReadPlanes, same: str) -> Iterator[str]:
     channels = settled.result.read_channels
+    if found.remark:
+        yield found.remark
+    if len(channels) < len(Channel):
+        yield f"has only the channels {', '.join(channels)}"
+    if same != settled.field:
+        yield f"has the same planes as {same}: check that their labels agree, and keep one of them"
+
+
+def _write_planes(folder: Path, name: str, channels: Sequence[Channel], found: ReadPlanes) -> None:
     targets = [folder / f"{name}_{channel}.png" for channel in channels]
     planes = [plane for channel, plane in zip(Channel, found.planes, strict=True) if channel in channels]
     try:
@@ -194,10 +206,6 @@ def _write_planes(folder: Path, name: str, settled: SettledField, read: PlaneRea
         for target in targets:
             target.unlink(missing_ok=True)
         raise
-    remarks = [found.remark] if found.remark else []
-    if len(channels) < len(Channel):
-        remarks.append(f"has only the channels {', '.join(channels)}")
-    done.remarks += [f"{settled.field}: {remark}" for remark in remarks]
 
 
 def _copied(file: FileState, plane: npt.NDArray[Any], target: Path) -> bool:

@@ -156,6 +156,13 @@ def test_ids_that_are_no_file_names_are_mapped(tmp_path: Path, answered: dict[st
     assert not list(tmp_path.glob("up*"))
 
 
+def test_one_picture_under_two_ids_is_reported(tmp_path: Path, answered: dict[str, FieldResult]) -> None:
+    other = replace(answered["f0"], id="plate/f0")
+    store_reviews(tmp_path / "store", review_of(answered["f0"], "labels", (1,)), review_of(other, "labels", (2,)))
+    done = run("export", tmp_path / "store", tmp_path / "data")
+    assert (done.exit_code, "plate/f0: has the same planes as f0" in done.output) == (0, True)
+
+
 def test_no_id_controls_the_terminal(tmp_path: Path) -> None:
     store_of(tmp_path / "store").close()
     store_reviews(tmp_path / "store", review_of(result_of("\x1b[2Ja")))
