@@ -29,11 +29,11 @@ export async function post(path, body, waiting) {
   }
 }
 
-// What an earlier page did not get through.
-export async function sendUnsent(waiting) {
-  const keys = Object.keys(stored()).filter((key) => key.startsWith(PREFIX));
-  await Promise.all(keys.map((key) => post(...JSON.parse(localStorage.getItem(key)), waiting)));
-  return keys.length;
+// What an earlier page did not get through. Each refusal is reported: its review is lost.
+export function sendUnsent(waiting, fail) {
+  for (const key of Object.keys(stored())) {
+    if (key.startsWith(PREFIX)) post(...JSON.parse(kept(key)), waiting).catch(fail);
+  }
 }
 
 // A browser may have no storage: reviews are sent all the same.

@@ -39,7 +39,7 @@ export class Review {
     byId("review").addEventListener("click", () => this.toggle());
     byId("rename").addEventListener("click", () => this.askName());
     document.addEventListener("keydown", (event) => this.onKey(event));
-    sendUnsent((problem) => this.waiting(problem)).catch(fail);
+    sendUnsent((problem) => this.waiting(problem), fail);
   }
 
   addButton(key, text, act, sign = key.toUpperCase()) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -157,6 +158,20 @@ def test_a_review_that_was_under_way_is_sent_after_a_reload(station: Station, br
         wait_until(lambda: page.get("/reviews")["reviews"])
         assert [one["verdict"] for one in page.get("/reviews")["reviews"]] == ["wrong"]
     context.close()
+
+
+def test_every_review_that_is_refused_is_reported(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        visit.get_by_text("Live", exact=True).wait_for()
+        for at in range(3):
+            body = {"id": f"review-{at}", "field": f"gone-{at}", "number": 1, "verdict": "wrong", "reviewer": "Anna"}
+            unsent = ["/reviews", body | {"store": page.get("/reviews")["store"]}]
+            visit.evaluate(
+                "([key, unsent]) => localStorage.setItem(key, unsent)", [f"hpa-unsent-{at}", json.dumps(unsent)]
+            )
+        visit.reload()
+        visit.locator(".trouble", has_text="there is no such field any more").nth(2).wait_for(timeout=10_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
