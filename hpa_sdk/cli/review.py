@@ -19,8 +19,8 @@ from hpa_sdk.report.finder import PlaneFinder, SearchPaths
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.export import ReadPlanes, export
-from hpa_sdk.review.log import Entry, ReviewLog, check_scheme
-from hpa_sdk.review.record import Review, ReviewError
+from hpa_sdk.review.log import Entry, ReviewLog
+from hpa_sdk.review.record import Review
 from hpa_sdk.review.summary import read_reviewed, summarise
 from hpa_sdk.review.tables import read_reviews
 from hpa_sdk.workstation.station import read_station
@@ -94,17 +94,10 @@ def import_(files: tuple[Path, ...], store: Path) -> None:
         log = ReviewLog(opened.ledger)
         for file in files:
             newest = log.newest()
-            usable: list[Review] = []
-            refused: list[HpaError] = []
-            for one in read_reviews(file):
-                error = one if isinstance(one, TableError) else _of_other_scheme(one, opened)
-                if error is not None:
-                    refused.append(error)
-                elif isinstance(one, Review):
-                    usable.append(one)
-            outcomes = log.add_all(_withdrawals_after(usable))
+            read = list(read_reviews(file))
+            outcomes = log.add_all(_withdrawals_after([one for one in read if isinstance(one, Review)]))
             entries = [one for one in outcomes if isinstance(one, Entry)]
-            refused += [one for one in outcomes if isinstance(one, HpaError)]
+            refused = [one for one in (*read, *outcomes) if isinstance(one, HpaError)]
             for refusal in refused:
                 click.echo(str(refusal), err=True)
             new = len({entry.number for entry in entries if entry.number > newest})
@@ -121,14 +114,6 @@ def _withdrawals_after(reviews: list[Review]) -> list[Review]:
     """Return reviews in their order, with each withdrawal after its review: a spreadsheet may have sorted the rows."""
     at = {one.id: number for number, one in enumerate(reviews)}
     return sorted(reviews, key=lambda one: (max(at[one.id], at.get(one.withdraws, 0)), one.verdict == "withdrawn"))
-
-
-def _of_other_scheme(one: Review, store: ResultStore) -> ReviewError | None:
-    try:
-        check_scheme(store, one)
-    except ReviewError as error:
-        return error
-    return None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.preprocessing import Planes
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
-from hpa_sdk.review.log import ReviewLog, check_scheme
+from hpa_sdk.review.log import ReviewLog
 from hpa_sdk.review.record import Review, ReviewError, Verdict, now
 from hpa_sdk.review.tables import read_reviews, write_review_file
 
@@ -180,7 +180,6 @@ def store_review(review: Review, target: Path) -> Review:
             remedy="Name the folder for results of hpa watch or hpa serve, or a file such as reviews.json.",
         )
     with ResultStore(target) as store:
-        check_scheme(store, review)
         return ReviewLog(store.ledger).add(review).review
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from hpa_sdk.results.result_ledger import Ledger
-from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.record import Review, ReviewError, now
 
 _log = logging.getLogger("hpa_sdk")
@@ -45,7 +44,8 @@ class ReviewLog:
         Raises
         ------
         ReviewError
-            It can't be used, another review has its id, or it withdraws what is not that person's review.
+            It can't be used, is of another label scheme than the results, has the id of another review, or withdraws
+            what is not that person's review.
         """
         with self._ledger.transaction(durable=True):
             return self._add(review.checked())
@@ -84,6 +84,13 @@ class ReviewLog:
             if found := self._entries("WHERE withdraws = ?", review.withdraws):
                 return found[0]
             self._check_withdrawal(review)
+        elif review.result.label_scheme != self._ledger.scheme and self._ledger.count():
+            raise ReviewError(
+                f"it is of the label scheme {review.result.scheme}, and the results here are of"
+                f" {self._ledger.scheme.name}",
+                where=f"review of {review.field}",
+                remedy="Name the store of its own model.",
+            )
         # The clock of a computer may be ahead: what a person says from now on has to be newer.
         review = replace(review, time=min(review.time, now()))
         self._ledger.rows(
@@ -111,22 +118,6 @@ class ReviewLog:
             except msgspec.DecodeError as error:
                 _log.warning("%s: the review %s is damaged and does not count (%s)", self._ledger.path, name, error)
         return entries
-
-
-def check_scheme(store: ResultStore, review: Review) -> None:
-    """Check that a review that was given elsewhere fits to the results of a store.
-
-    Raises
-    ------
-    ReviewError
-        They are of another label scheme.
-    """
-    if review.result.label_scheme != store.scheme and store.count():
-        raise ReviewError(
-            f"it is of the label scheme {review.result.scheme}, and the results here are of {store.scheme.name}",
-            where=f"review of {review.field}",
-            remedy="Name the store of its own model.",
-        )
 
 
 def standing(reviews: Iterable[Review]) -> list[Review]:

@@ -194,6 +194,9 @@ def test_stacks_become_png(tmp_path: Path, model: Path) -> None:
 
 def test_fields_of_another_scheme_are_kept_apart(tmp_path: Path) -> None:
     own = result_of("a", (1,), scheme=OWN_SCHEME)
+    store_of(tmp_path / "store").close()
+    # One that comes in before the store has results.
+    store_reviews(tmp_path / "store", review_of(result_of("b", (20,)), by="Bob"))
     store_of(tmp_path / "store", own).close()
     table = tmp_path / "data.csv"
     table.write_text(
@@ -204,8 +207,7 @@ def test_fields_of_another_scheme_are_kept_apart(tmp_path: Path) -> None:
         1,
         True,
     )
-    # One that came in before the store had results.
-    store_reviews(tmp_path / "store", review_of(own), review_of(result_of("b", (20,)), by="Bob"))
+    store_reviews(tmp_path / "store", review_of(own))
     status = run("status", tmp_path / "store")
     assert "1 field of the label scheme hpa-2018, in no figure" in status.output
     assert "1 reviewed field without a result in this store any more" in status.output
