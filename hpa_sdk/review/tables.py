@@ -100,9 +100,8 @@ def write_review_table(reviews: Iterable[Review], path: Path) -> None:
     Texts that a spreadsheet would take for a formula have an apostrophe before them.
     """
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(
-            file, lineterminator="\n", quoting=csv.QUOTE_ALL
-        )  # readers strip spaces at the start of others
+        # Readers strip spaces at the start of cells without quotes.
+        rows = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         rows.writerow(_COLUMNS)
         rows.writerows([to_cell(cell) for cell in _cells(review)] for review in reviews)
 

@@ -118,6 +118,12 @@ def test_a_name_can_be_anything_in_one_line(tmp_path: Path, name: str) -> None:
     assert entry.review.reviewer == name.replace("\r\n", " ")
 
 
+def test_a_name_has_one_form(tmp_path: Path) -> None:
+    with store_of(tmp_path) as store:
+        entry = ReviewLog(store.ledger).add(review_of(result_of("a"), by="Rene\u0301"))
+    assert entry.review.reviewer == "Ren\u00e9"
+
+
 def test_classes_of_another_scheme_have_their_own_indices(tmp_path: Path) -> None:
     with store_of(tmp_path) as store:
         log = ReviewLog(store.ledger)

@@ -141,8 +141,18 @@ def test_a_file_that_changes_during_the_export_is_left_out(tmp_path: Path, answe
     assert list((tmp_path / "data").glob("f1*")) == []
 
 
+def test_a_file_with_other_values_is_not_copied(tmp_path: Path, answered: dict[str, FieldResult]) -> None:
+    (sample, *_) = find_samples(tmp_path / "fields")
+    found = read_field(sample)
+    fields = settle([review_of(answered[sample.id], "labels", (1,))])
+    read = ReadPlanes(found.planes // 2, found.files)
+    export(tmp_path / "data", fields, [], scheme=HPA_2018, read=lambda _: read)
+    (exported,) = read_dataset(tmp_path / "data").samples
+    np.testing.assert_array_equal(read_planes(exported), found.planes // 2)
+
+
 def test_ids_that_are_no_file_names_are_mapped(tmp_path: Path, answered: dict[str, FieldResult]) -> None:
-    names = ["../up", "a/b", "=1+1", "CON", "x_red", "F0", "f0", "é\n"]
+    names = ["../up", "b" * 300, "=1+1", "CON", "x_red", "F0", "f0", "é\n"]
     results = [replace(result, id=name) for result, name in zip(answered.values(), names, strict=True)]
     store_reviews(tmp_path / "store", *(review_of(result, "labels", (1,)) for result in results))
     done = run("export", tmp_path / "store", tmp_path / "data")

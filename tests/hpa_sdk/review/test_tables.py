@@ -12,6 +12,7 @@ import pytest
 from hpa_sdk.errors import TableError
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.results.result import ResultError
+from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import Review
 from hpa_sdk.review.tables import read_reviews, write_review_file, write_review_table
 from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, withdrawal_of
@@ -45,6 +46,14 @@ def test_a_table_is_read_back(tmp_path: Path) -> None:
     reviews = [comparable(review) for review in some_reviews()]
     write_review_table(reviews, path)
     assert list(read_reviews(path)) == [review.checked() for review in reviews]
+
+
+def test_the_column_random_marks_the_random_share(tmp_path: Path) -> None:
+    write_review_table([review_of(result_of(f"f{at}")) for at in range(30)], tmp_path / "reviews.csv")
+    with (tmp_path / "reviews.csv").open(encoding="utf-8", newline="") as file:
+        marked = {row["Id"]: row["random"] for row in csv.DictReader(file)}
+    assert marked == {name: "yes" if in_random_share(name) else "" for name in marked}
+    assert set(marked.values()) == {"yes", ""}
 
 
 def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
