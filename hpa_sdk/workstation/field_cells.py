@@ -10,13 +10,15 @@ from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.masks import MaskFolder
 from hpa_sdk.cells.segmenter import Segmenter, check_packages
+from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import open_cell_writer
 from hpa_sdk.fields.file_group import FileGroup
 from hpa_sdk.fields.stack_samples import samples_of
 from hpa_sdk.fields.trained_scale import whole_field_rules
-from hpa_sdk.files.file_state import FileState
+from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.cell_counts import CellCounts
 from hpa_sdk.workstation.station import Station
 
 CELLS_FOLDER = "cells"
@@ -52,7 +54,7 @@ class FieldCells:
         self._predictor = predictor
         self._files = FieldFiles(Path(station.output) / CELLS_FOLDER)
 
-    def write(self, group: FileGroup, names: Sequence[str]) -> list[FileState]:
+    def write(self, group: FileGroup, names: Sequence[str]) -> tuple[list[FileState], dict[str, CellCounts]]:
         """Answer for the cells of a group of files, and write a table for each of its fields.
 
         An earlier table of the same field is replaced. A field that can't be read gets a table with the reason.
@@ -66,8 +68,10 @@ class FieldCells:
 
         Returns
         -------
-        list of FileState
+        read : list of FileState
             The files that were read, with their state at that time.
+        counts : dict of str to CellCounts
+            The cells of each field, counted, by its id as results have it.
 
         Raises
         ------
@@ -77,14 +81,15 @@ class FieldCells:
             The device failed.
         """
         read: list[FileState] = []
+        counts: dict[str, CellCounts] = {}
         named = [
             replace(sample, id=name) for sample, name in zip(samples_of(self._reading, group), names, strict=False)
         ]
         for answer in self._predictor.cells(named, segmenter=self._segmenter, rules=self._station):
-            with open_cell_writer(
-                self._files.path(answer.id, ".csv"), "csv", self._predictor.card.label_scheme
-            ) as table:
+            name = escaped(answer.id)
+            with open_cell_writer(self._files.path(name, ".csv"), "csv", self._predictor.card.label_scheme) as table:
                 table.write(answer)
+            counts[name] = counts_of(answer)
             predictions = answer.answers if isinstance(answer, CellAnswers) else ()
             read += next((list(one.files) for one in predictions if isinstance(one, Prediction)), [])
-        return read
+        return read, counts

@@ -208,10 +208,11 @@ class HotFolder:
         try:
             # Before the ledger says that the field is done: a watch that is killed meanwhile answers it again.
             if self._cells is not None and asked.samples:
-                read = self._cells.write(asked.arrived.group, [sample.id for sample in asked.samples])
+                read, counts = self._cells.write(asked.arrived.group, [sample.id for sample in asked.samples])
                 if not self._arrivals.is_of(read, asked.arrived):
                     self._arrivals.requeue(asked.arrived)
                     return
+                asked.results = [replace(result, cells=counts.get(result.id)) for result in asked.results]
             self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
         except HpaError:
             self._arrivals.requeue(asked.arrived)
