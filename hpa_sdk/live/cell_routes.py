@@ -9,9 +9,9 @@ import msgspec
 from fastapi import FastAPI, Query
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from hpa_sdk.errors import SampleError, TableError
+from hpa_sdk.live.access_control import problem
 from hpa_sdk.live.cell_records import FieldCellsRecord
 from hpa_sdk.live.service import Service
 
@@ -34,6 +34,6 @@ def add_cells(app: FastAPI, service: Service) -> None:
             async with turn:
                 found = await run_in_threadpool(service.cells, name, store=store, number=number)
         except (SampleError, TableError) as error:
-            raise HTTPException(404, error.what) from error
+            return problem(404, error.what, error.remedy)
         content = msgspec.json.encode(found)
         return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -10,11 +10,13 @@ from hpa_sdk.cells.cells_file import CellResult, read_cells
 from hpa_sdk.cells.field_files import file_name
 from hpa_sdk.cells.outlines import flat
 from hpa_sdk.cells.summary import count_cells, shares_of
-from hpa_sdk.errors import SampleError
+from hpa_sdk.errors import SampleError, TableError
 from hpa_sdk.live.answered_files import ChangedError
 from hpa_sdk.live.cell_records import CellRecord, FieldCellsRecord
 from hpa_sdk.live.result_view import Row
 from hpa_sdk.results.cell_counts import CellCounts
+
+_AGAIN = "Predict the field again to see its cells."
 
 
 def cells_of(row: Row, folder: Path) -> FieldCellsRecord:
@@ -43,7 +45,10 @@ def cells_of(row: Row, folder: Path) -> FieldCellsRecord:
             remedy="Put the table [cells] in the station file, and predict the field again.",
         )
     table = folder / f"{file_name(row.result.id)}.csv"
-    found = list(read_cells(table))
+    try:
+        found = list(read_cells(table))
+    except TableError as error:
+        raise TableError(f"the table of its cells can't be used: {error.what}", where=table, remedy=_AGAIN) from error
     cells = [one for one in found if one.cell is not None]
     if any(one.result.id != row.result.id for one in found) or _counted(cells) != replace(
         counts, height=0, width=0, error=""
@@ -51,7 +56,7 @@ def cells_of(row: Row, folder: Path) -> FieldCellsRecord:
         raise ChangedError(
             "the table of cells is not that of this answer",
             where=table,
-            remedy="Predict the field again to see its cells.",
+            remedy=_AGAIN,
         )
     return FieldCellsRecord(
         id=row.result.id,

@@ -76,9 +76,8 @@ function figure(result, view, meaning, side, cells = null) {
     height: side,
     decoding: "async",
   });
-  const link = cells
-    ? make("div", { className: "stage" }, image, cells.layer)
-    : make("a", { href: picture(result, view, 2048), target: "_blank", title: "Open it large" }, image);
+  const large = { href: picture(result, view, 2048, cells !== null), target: "_blank" };
+  const link = cells ? make("div", { className: "stage" }, image, cells.layer) : make("a", { ...large, title: "Open it large" }, image);
   image.addEventListener("error", async () => {
     const reason = make("p", { className: "no-picture" }, "No picture");
     link.replaceWith(reason);
@@ -90,6 +89,8 @@ function figure(result, view, meaning, side, cells = null) {
     make("span", { className: `swatch ${view}`, "aria-hidden": "true" }),
     `${view[0].toUpperCase()}${view.slice(1)}`,
     make("span", { className: "soft" }, ` ${meaning}`),
+    cells ? " · " : null,
+    cells ? make("a", large, "Open it large") : null,
   );
   return make("figure", { className: view }, link, caption);
 }
