@@ -37,7 +37,7 @@ class CellCounts:
     Attributes
     ----------
     height, width : int
-        Size of the label image in pixels, which is that of the field as it was read; 0 without cells.
+        Size of the label image in pixels, which is that of the field as it was read; 0 if it could not be read.
     cells, border_cells : int
         Number of cells that were answered: inside the field, and at its border.
     failed : int

@@ -12,6 +12,7 @@ from hpa_sdk.cells.masks import MaskFolder
 from hpa_sdk.cells.segmenter import Segmenter, check_packages
 from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import open_cell_writer
+from hpa_sdk.errors import OutputError
 from hpa_sdk.fields.file_group import FileGroup
 from hpa_sdk.fields.stack_samples import samples_of
 from hpa_sdk.fields.trained_scale import whole_field_rules
@@ -19,6 +20,7 @@ from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.cell_counts import CellCounts
+from hpa_sdk.results.result_store import PARTIAL
 from hpa_sdk.workstation.station import Station
 
 CELLS_FOLDER = "cells"
@@ -53,6 +55,25 @@ class FieldCells:
         self._segmenter = segmenter
         self._predictor = predictor
         self._files = FieldFiles(Path(station.output) / CELLS_FOLDER)
+
+    def remove_partials(self) -> None:
+        """Remove the partial tables of a process that was killed. Only the one that watches may do so.
+
+        Raises
+        ------
+        OutputError
+            The folder can't be used.
+        """
+        try:
+            for file in self._files.folder.rglob(".*.csv"):
+                if PARTIAL.fullmatch(file.name):
+                    file.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"the tables of cells can't be written ({error.strerror or error})",
+                where=self._files.folder,
+                remedy="Check that the folder is writable.",
+            ) from error
 
     def write(self, group: FileGroup, names: Sequence[str]) -> tuple[list[FileState], dict[str, CellCounts]]:
         """Answer for the cells of a group of files, and write a table for each of its fields.

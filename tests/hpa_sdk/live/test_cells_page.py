@@ -77,10 +77,12 @@ def test_no_barrier_is_found_in_cells(station: Station, browser: Any, scheme: st
     if not AXE.is_file():
         pytest.skip(f"no axe-core at {AXE}: 'make test-page' fetches it")
     add_field(station, "A01", cells=20)
-    with serving(with_cells(station)) as page:
-        with visiting(browser, page, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as visit:
-            visit.locator(".stage path").first.focus()
-            visit.keyboard.press("Enter")
-            visit.locator(".share").first.click()
-            visit.locator(".cell caption").wait_for()
-            assert barriers(visit) == []
+    with (
+        serving(with_cells(station)) as page,
+        visiting(browser, page, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as visit,
+    ):
+        visit.locator(".stage path").first.focus()
+        visit.keyboard.press("Enter")
+        visit.locator(".share").first.click()
+        visit.locator(".cell caption").wait_for()
+        assert barriers(visit) == []
