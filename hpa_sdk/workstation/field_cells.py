@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from hpa_sdk.cells.masks import MaskFolder
 from hpa_sdk.cells.segmenter import Segmenter, check_packages
 from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import open_cell_writer
-from hpa_sdk.errors import OutputError
+from hpa_sdk.errors import OutputError, SettingError
 from hpa_sdk.fields.file_group import FileGroup
 from hpa_sdk.fields.stack_samples import samples_of
 from hpa_sdk.fields.trained_scale import whole_field_rules
@@ -22,6 +23,8 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.cell_counts import CellCounts
 from hpa_sdk.results.result_store import PARTIAL
 from hpa_sdk.workstation.station import Station
+
+_log = logging.getLogger("hpa_sdk")
 
 CELLS_FOLDER = "cells"
 """Folder for the tables, in the folder for answers."""
@@ -108,7 +111,13 @@ class FieldCells:
         ]
         for answer in self._predictor.cells(named, segmenter=self._segmenter, rules=self._station):
             name = escaped(answer.id)
-            with open_cell_writer(self._files.path(name, ".csv"), "csv", self._predictor.card.label_scheme) as table:
+            try:
+                path = self._files.path(name, ".csv")
+            except SettingError as error:  # another field has this table; the field itself is answered all the same
+                _log.warning("%s", error)
+                counts[name] = CellCounts(error=str(error))
+                continue
+            with open_cell_writer(path, "csv", self._predictor.card.label_scheme) as table:
                 table.write(answer)
             counts[name] = counts_of(answer)
             predictions = answer.answers if isinstance(answer, CellAnswers) else ()

@@ -100,6 +100,23 @@ def test_cells_that_fail_twice_count_as_failed(tmp_path: Path, model: Path) -> N
     assert "mask" in row["error"]
 
 
+def test_two_fields_never_share_a_table(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a").touch()
+    if (tmp_path / "A").exists():
+        pytest.skip("this disk does not know the case of letters")
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with watching(station) as store:
+        for count, name in enumerate(("A01", "a01"), 1):
+            write_planes(tmp_path / "exports", name, draw(FOUR))
+            wait_until(lambda count=count: store.count() == count)  # type: ignore[misc]
+        second = store.get("a01")
+    assert {row["id"] for row in cells_of(station.output, "A01")} == {"A01"}
+    assert second is not None
+    assert second.error is None
+    assert second.cells is not None
+    assert "would have one file" in second.cells.error
+
+
 def test_partial_tables_of_a_killed_watch_are_removed(tmp_path: Path, model: Path) -> None:
     station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
     folder = station.output / "cells" / "plate"
