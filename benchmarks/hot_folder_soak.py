@@ -330,8 +330,12 @@ def _peak_memory(process: int) -> str:
 def main() -> None:
     """Run the soak and print its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("fields", "kills", "moves", "old_files", "seed"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(SoakSettings(), name))
+    usual = SoakSettings()
+    parser.add_argument("--fields", type=int, default=usual.fields)
+    parser.add_argument("--kills", type=int, default=usual.kills)
+    parser.add_argument("--moves", type=int, default=usual.moves)
+    parser.add_argument("--old-files", type=int, default=usual.old_files)
+    parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--cells", action="store_true")
     settings = SoakSettings(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as folder:

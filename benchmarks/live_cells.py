@@ -147,7 +147,7 @@ def _look(url: str, found: Found) -> Found:
             times["choose"].append(_seconds(_choose, visit))
             times["filter"].append(_seconds(_filter, visit))
             visit.close()
-    opened, following, chosen, filtered = ((statistics.median(taken), max(taken)) for taken in times.values())
+    opened, following, chosen, filtered = ((round(statistics.median(taken), 2), max(taken)) for taken in times.values())
     return replace(found, open_seconds=opened, next_seconds=following, choose_seconds=chosen, filter_seconds=filtered)
 
 
