@@ -141,7 +141,8 @@ test-napari: install
 	$(call install_into,.venv-napari) -r tests/hpa_sdk/integrations/requirements.txt .
 	QT_QPA_PLATFORM=offscreen .venv-napari/$(notdir $(BIN))/python -m pytest -p no:cacheprovider -o filterwarnings= \
 	  --confcutdir tests/hpa_sdk/integrations tests/hpa_sdk/integrations/test_napari_widget.py \
-	  tests/hpa_sdk/integrations/test_napari_review.py tests/hpa_sdk/integrations/test_napari_cells.py
+	  tests/hpa_sdk/integrations/test_napari_review.py tests/hpa_sdk/integrations/test_napari_cells.py \
+	  tests/hpa_sdk/integrations/test_napari_cell_button.py
 
 test-ray: install
 	$(call make_environment,.venv-ray)

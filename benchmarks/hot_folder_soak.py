@@ -2,10 +2,12 @@
 
     python -m benchmarks.hot_folder_soak
     python -m benchmarks.hot_folder_soak --fields 200 --kills 1 --old-files 100000 --seed 2
+    python -m benchmarks.hot_folder_soak --fields 300 --kills 5 --cells
 
 Fields of four small planes are written to a folder in random order and in pieces, while the watch is killed repeatedly
 and the folder is moved away and back. Some fields never get their last plane, some have a plane that is not a picture,
-and old files must be skipped. At the end the table and the JSON files are compared with what was written.
+and old files must be skipped. At the end the table and the JSON files are compared with what was written. With --cells
+the station answers for cells too, and their tables are compared with what `hpa cells` writes for the same files.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 import tempfile
 import time
 import timeit
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,9 +41,11 @@ from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import LEDGER, TABLE
 from hpa_sdk.workstation.arrivals import Arrivals
+from hpa_sdk.workstation.field_cells import CELLS_FOLDER
 from hpa_sdk.workstation.folder_turns import SHARE
 from hpa_sdk.workstation.station import read_station
 from hpa_sdk.workstation.watched_files import read_stamp
+from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.small import make_model, random_planes
 
 _FIELDS_AT_A_TIME = 40
@@ -59,7 +63,8 @@ class SoakSettings:
 
     Of `bad_every` fields one lacks a plane and one has a plane that is not a picture; `plane_timeout` is the station's
     wait for a missing plane; `late_fields` are written one by one at the end, to measure the delay of their answers;
-    `old_files` are in the folder before the watch first starts, with the option to skip them.
+    `old_files` are in the folder before the watch first starts, with the option to skip them; with `cells`, fields show
+    cells, which are answered too.
     """
 
     fields: int = 10_000
@@ -70,6 +75,7 @@ class SoakSettings:
     plane_timeout: float = 20.0
     late_fields: int = 20
     old_files: int = 0
+    cells: bool = False
     seed: int = 1
 
 
@@ -88,6 +94,7 @@ class SoakResults:
     files: int = 0
     chunks_seconds: float = 0.0
     peak_memory: str = "unknown"
+    cells: int = 0
 
 
 class Soak:
@@ -97,7 +104,8 @@ class Soak:
         self._settings = settings
         self._random = random.Random(settings.seed)  # noqa: S311 - a repeatable order, not a secret
         noise = np.random.default_rng(settings.seed)
-        self._pictures = [_png(plane) for _ in range(8) for plane in random_planes(noise)]
+        fields = [_draw(noise) if settings.cells else random_planes(noise) for _ in range(8)]
+        self._pictures = [list(map(_png, planes)) for planes in fields]
         self._watched, self._answers, self._station = folder / "exports", folder / "answers", folder / "station.toml"
         self._log = folder / "watch.log"
         for made in (self._watched, self._answers):
@@ -105,7 +113,8 @@ class Soak:
         self._model = make_model(folder / "small.onnx")
         self._station.write_text(
             'model = "small.onnx"\nwatch = "exports"\noutput = "answers"\ndevice = "cpu"\n[files]\npattern = "hpa"\n'
-            f"[arrival]\nsettle_seconds = {settings.settle}\nplane_timeout_seconds = {settings.plane_timeout}\n",
+            f"[arrival]\nsettle_seconds = {settings.settle}\nplane_timeout_seconds = {settings.plane_timeout}\n"
+            + ("[cells]\n" if settings.cells else ""),
             encoding="utf-8",
         )
         self._ledger = Ledger(self._answers / LEDGER)
@@ -116,7 +125,7 @@ class Soak:
         """Run everything."""
         results = SoakResults()
         for at, channel in zip(range(self._settings.old_files), cycle(Channel), strict=False):
-            (self._watched / f"old-{at // 4}_{channel}.png").write_bytes(self._pictures[0])
+            (self._watched / f"old-{at // 4}_{channel}.png").write_bytes(self._pictures[0][0])
         began = time.monotonic()
         watch = self._start()
         while self._ledger.fact("begun") is None and time.monotonic() < began + _STUCK_SECONDS:
@@ -145,6 +154,8 @@ class Soak:
         if code not in {0, 1}:
             results.wrong.append(f"the watch ended with exit code {code}")
         results.wrong += self._differences()
+        if self._settings.cells:
+            results.wrong += self._cell_differences(results)
         self._measure(results)
         self._ledger.close()
         return results
@@ -182,10 +193,11 @@ class Soak:
         """Write a field piece by piece; yields whether a plane was closed."""
         name, turn = f"field-{at:05d}", at % self._settings.bad_every
         channels = self._random.sample(list(Channel), len(Channel))
+        pictures = dict(zip(Channel, self._random.choice(self._pictures), strict=True))
         if turn == 1:
             self._bad[name] = f"no channel is {channels.pop()}"
         for channel in channels:
-            content = self._random.choice(self._pictures)
+            content = pictures[channel]
             if turn == self._settings.bad_every // 2 and channel == channels[0]:
                 self._bad[name] = f"{name}_{channel}.png"
                 content = self._random.choice([b"", b"no picture", content[: len(content) // 2]])
@@ -214,8 +226,8 @@ class Soak:
 
     def _delay(self, name: str) -> float:
         """Return the seconds from closing a field's last plane to its JSON file."""
-        for channel in Channel:
-            (self._watched / f"{name}_{channel}.png").write_bytes(self._random.choice(self._pictures))
+        for channel, picture in zip(Channel, self._random.choice(self._pictures), strict=True):
+            (self._watched / f"{name}_{channel}.png").write_bytes(picture)
         closed = time.monotonic()
         while not (self._answers / f"{name}.json").exists() and time.monotonic() < closed + _STUCK_SECONDS:
             time.sleep(0.005)
@@ -231,7 +243,7 @@ class Soak:
         yield from (f"{name} is {times[name]} times in the table" for name in sorted(names) if times[name] != 1)
         yield from (f"{name} is in the table and was never written" for name in sorted(times.keys() - names))
         files = {path.name for path in self._answers.iterdir()}
-        files -= {TABLE, LEDGER, *(f"{LEDGER}{end}" for end in ("-wal", "-shm", ".lock"))}
+        files -= {TABLE, LEDGER, CELLS_FOLDER, *(f"{LEDGER}{end}" for end in ("-wal", "-shm", ".lock"))}
         yield from (f"{name} is no JSON file" for name in sorted({f"{name}.json" for name in names} ^ files))
         for row in rows:
             text = (self._answers / f"{row['id']}.json").read_bytes()
@@ -241,6 +253,28 @@ class Soak:
             if bool(row["error"]) != bool(reason) or (reason or "") not in row["error"]:
                 yield f"{row['id']} should fail with {reason!r}, and the table says {row['error']!r}"
         yield from self._unlike_the_predictor([row for row in rows if not row["error"]])
+
+    def _cell_differences(self, results: SoakResults) -> Iterator[str]:
+        """Compare the tables of cells with one run of `hpa cells` on the same files."""
+        once = self._answers.with_name("cells.csv")
+        command = [sys.executable, "-m", "hpa_sdk.cli", "cells", str(self._model), str(self._watched), "-o", str(once)]
+        subprocess.run([*command, "--station", str(self._station), "--device", "cpu"], check=False, capture_output=True)  # noqa: S603 - our own command
+        expected: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
+        for row in _rows(once):
+            if not row["id"].startswith("old-"):
+                expected[row["id"]].append(row)
+        tables = {file.name for file in (self._answers / CELLS_FOLDER).iterdir()}
+        yield from (
+            f"the table {name} is missing, or too many" for name in tables ^ {f"{name}.csv" for name in expected}
+        )
+        for name, rows in expected.items():
+            found = _rows(self._answers / CELLS_FOLDER / f"{name}.csv")
+            results.cells += sum(bool(row["cell"]) for row in found)
+            if name in self._bad:  # the watch waited for the missing plane, and says so
+                if [bool(row["error"]) for row in found] != [True]:
+                    yield f"the cells of {name} should fail"
+            elif found != rows:
+                yield f"the cells of {name} differ from those of hpa cells"
 
     def _unlike_the_predictor(self, rows: list[dict[str, str]]) -> Iterator[str]:
         predictor = Predictor.load(self._model, device="cpu")
@@ -269,6 +303,18 @@ class Soak:
         results.chunks_seconds = statistics.median(looks)
 
 
+def _draw(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Draw a field of four cells at other places each time."""
+    return draw([(y + int(rng.integers(-25, 25)), x + int(rng.integers(-25, 25))) for y, x in FOUR])
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def _png(plane: npt.NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(plane).save(file, "PNG")
@@ -284,8 +330,13 @@ def _peak_memory(process: int) -> str:
 def main() -> None:
     """Run the soak and print its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("fields", "kills", "moves", "old_files", "seed"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(SoakSettings(), name))
+    usual = SoakSettings()
+    parser.add_argument("--fields", type=int, default=usual.fields)
+    parser.add_argument("--kills", type=int, default=usual.kills)
+    parser.add_argument("--moves", type=int, default=usual.moves)
+    parser.add_argument("--old-files", type=int, default=usual.old_files)
+    parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--cells", action="store_true")
     settings = SoakSettings(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as folder:
         results = Soak(Path(folder) / "soak", settings).run()
@@ -297,6 +348,7 @@ def main() -> None:
         f"{settings.fields} fields in {results.seconds:.0f} s (seed {settings.seed})",
         f"{settings.old_files} old files skipped after {results.skip_seconds:.1f} s, with the start of the process",
         f"the watch killed {results.kills} times, the folder moved away {settings.moves} times",
+        *([f"{results.cells} cells, the same as those of hpa cells"] if settings.cells and not results.wrong else []),
         f"peak memory of the last watch: {results.peak_memory}",
         f"last plane closed to JSON file: {delays}; allowed are {allowed}",
         f"one look at {results.files} files: {look}",

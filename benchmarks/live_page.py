@@ -134,7 +134,14 @@ def _predict_rate(model: Path, samples: list[Sample], seconds: float) -> float:
 def server(folder: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Serve the page in a process of its own, and give that and its port."""
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "hpa_sdk.cli", "serve", model, "-o", folder, "--port", "0", "--device", "cpu"]
+    with serving(model, "-o", folder, "--device", "cpu") as served:
+        yield served
+
+
+@contextmanager
+def serving(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Serve the page of these arguments of ``hpa serve``, and give its process and port."""
+    command = [sys.executable, "-m", "hpa_sdk.cli", "serve", *arguments, "--port", "0"]
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, encoding="utf-8") as process:  # noqa: S603 - our own
         try:
             yield process, _port(process)

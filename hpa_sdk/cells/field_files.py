@@ -13,6 +13,11 @@ _UNSAFE = re.compile(
 )
 
 
+def file_name(id: str) -> str:  # noqa: A002 - the field's own word
+    """Return the name of a field's files without its ending, with slashes; it never leaves the folder."""
+    return "/".join(_UNSAFE.sub("_", part) for part in id.split("/") if part) or "_"
+
+
 class FieldFiles:
     """The files of fields in one folder. The id ``plate/A01`` gives the folder ``plate`` in it.
 
@@ -43,8 +48,7 @@ class FieldFiles:
         OutputError
             The folder can't be made.
         """
-        parts = [_UNSAFE.sub("_", part) for part in id.split("/") if part]
-        name = "/".join(parts) or "_"
+        name = file_name(id)
         # File names on Windows and macOS differ by more than the case of their letters.
         if self._ids.setdefault(name.casefold(), id) != id:
             raise SettingError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -95,6 +95,17 @@ def colour_of(index: int) -> tuple[int, int, int]:
     """Return the colour of a class: red, green and blue, 0 to 255. The first forty differ; then they repeat."""
     red, green, blue = _palette()[index % _COLOURS]
     return red, green, blue
+
+
+def css_colours(classes: int) -> list[str]:
+    """Return the colour of each class as CSS takes it, and last that of cells without a label."""
+    colours = (*map(colour_of, range(classes)), UNLABELLED)
+    return [f"rgb({red} {green} {blue})" for red, green, blue in colours]
+
+
+def flat(outline: Iterable[Polygon]) -> list[list[float]]:
+    """Return the points of each piece as x, y, x, y, ..., whole numbers as int, which are shorter in JSON."""
+    return [[int(value) if value.is_integer() else value for value in piece.ravel().tolist()] for piece in outline]
 
 
 @lru_cache

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.prediction import Failure
+from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.results.cell_counts import CellCounts, CellShare
 
 _Z = 1.959963984540054  # the 97.5th percentile of the standard normal distribution
 _DIGITS = 4
+_SOME = 0.05  # a share whose interval lies between this and 1 minus this is that of some cells only
 
 
 def wilson_interval(shown: int, cells: int) -> tuple[float, float]:
@@ -136,6 +138,49 @@ def count_cells(
         border_cells=total[True],
         failed=failed,
         labels=tuple(_share(name, shown[False][name], total[False], shown[True][name]) for name in names),
+    )
+
+
+def counts_of(answers: CellAnswers | Failure) -> CellCounts:
+    """Count the cells of a field for its result."""
+    summary = summarize(answers)
+    if isinstance(answers, Failure):
+        return CellCounts(error=summary.error)
+    found = answers.segmentation
+    height, width = found.labels.shape
+    error = "" if found.cells else "; ".join(("the field has no cells", *found.notes))
+    schemes = [answer.scheme for answer in answers.answers if isinstance(answer, Prediction)]
+    counts = shares_of(summary, schemes[0].names if schemes else ())
+    return replace(counts, height=height, width=width, error=error)
+
+
+def shares_of(summary: FieldSummary, names: Sequence[str]) -> CellCounts:
+    """Return counts by the indices of classes, without the size of the field.
+
+    Parameters
+    ----------
+    summary : FieldSummary
+        The counts by names.
+    names : sequence of str
+        All classes, in the order of the scheme.
+    """
+    indices = {name: at for at, name in enumerate(names)}
+    return CellCounts(
+        cells=summary.cells,
+        border_cells=summary.border_cells,
+        failed=summary.failed,
+        shares=tuple(
+            CellShare(
+                index=indices[one.label],
+                shown=one.shown,
+                share=round(one.share, _DIGITS),
+                low=round(one.low, _DIGITS),
+                high=round(one.high, _DIGITS),
+                border_shown=one.border_shown,
+            )
+            for one in summary.labels
+        ),
+        mixed=tuple(indices[one.label] for one in summary.labels if one.low > _SOME and one.high < 1 - _SOME),
     )
 
 

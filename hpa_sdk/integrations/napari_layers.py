@@ -201,6 +201,11 @@ def _plane_map(layer: ImageLayer, view: View) -> npt.NDArray[np.float64]:
     return matrix
 
 
+def place_of(layer: ImageLayer, view: View) -> npt.NDArray[np.float64]:
+    """Return the matrix from the pixels of the shown plane of a layer to the world, in homogeneous coordinates."""
+    return cast("npt.NDArray[np.float64]", np.linalg.inv(_plane_map(layer, view)))
+
+
 def common_pixel_size(layers: Sequence[ImageLayer]) -> float | None:
     """Return micrometres per pixel of the layers of a field; None if a layer does not give it, or they differ."""
     sizes = [pixel_size_of(layer) for layer in layers]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari.layers import Image
 from napari.qt.threading import create_worker
@@ -26,9 +26,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.inference.devices import KINDS
+from hpa_sdk.integrations.napari_cells import LayerData, answer_cells, cell_texts, layer_of
 from hpa_sdk.integrations.napari_fields import (
     Classified,
     LoadedModel,
@@ -38,8 +40,9 @@ from hpa_sdk.integrations.napari_fields import (
     names_of,
     white_of,
 )
-from hpa_sdk.integrations.napari_layers import View, common_pixel_size, planes_of
+from hpa_sdk.integrations.napari_layers import View, common_pixel_size, place_of, planes_of
 from hpa_sdk.integrations.napari_review import ReviewPanel, files_of, stamp_of_planes
+from hpa_sdk.preprocessing import Planes, White
 from hpa_sdk.results.result import Result
 
 if TYPE_CHECKING:
@@ -49,7 +52,25 @@ _MEANINGS = {"red": "microtubules", "green": "the protein", "blue": "nucleus", "
 _COLUMNS = ("Label", "Probability", "Threshold")
 _FINEST_PIXEL = 4  # decimals of a micrometre
 _NO_LAYER = "-"
-_CHANGED = "The field or a setting was changed since it was classified: classify again."
+_Found = TypeVar("_Found")
+_CHANGED = "The field or a setting was changed since it was answered: classify again, or find its cells again."
+
+
+@dataclass(frozen=True, slots=True)
+class _ChosenField:
+    """The planes that are shown, with the layers that they are from, and the settings for them."""
+
+    layers: dict[Channel, Any]
+    view: View
+    planes: Planes
+    white: White | None
+    pixel_size: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the first layer."""
+        return str(next(iter(self.layers.values())).name)
 
 
 class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no types of their own
@@ -68,6 +89,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self._typed_pixel_size = False
         self._followed: list[weakref.ref[Any]] = []
         self._changes = 0
+        self._cells: Any = None
         self.model, self.station = QLineEdit(), QLineEdit()
         self.device = QComboBox()
         self.device.addItems(["auto", *KINDS])
@@ -79,7 +101,10 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.pixel_size = QDoubleSpinBox(decimals=_FINEST_PIXEL, maximum=100.0, singleStep=0.01)
         self.pixel_size.setSpecialValueText("unknown")
         self.pixel_size.setToolTip("That of the layers, unless you type another one; type 0 to have theirs again.")
-        self.button = QPushButton("Classify")
+        self.button, self.cells_button = QPushButton("Classify"), QPushButton("Find the cells")
+        self.cells_button.setToolTip(
+            "Find the cells of the field and answer for each of them, as a layer of their own."
+        )
         self.message = QLabel(wordWrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = QTableWidget(0, len(_COLUMNS))
@@ -89,6 +114,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         self.keys = self.review.add_keys(self)
         self._lay_out()
         self.button.clicked.connect(self.classify)
+        self.cells_button.clicked.connect(self.show_cells)
         self.station.editingFinished.connect(self.list_layers)
         self.pixel_size.valueChanged.connect(self._type_pixel_size)
         for box in self.channels.values():
@@ -114,7 +140,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         form.addRow("µm a pixel", self.pixel_size)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        for part in (self.button, self.message, self.table, self.review):
+        for part in (self.button, self.cells_button, self.message, self.table, self.review):
             layout.addWidget(part)
 
     def _with_dialogue(self, line: QLineEdit, kind: str) -> QWidget:
@@ -169,6 +195,8 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         """Remove the answer, because the field or a setting is no longer what it was made of."""
         self._changes += 1
         self.review.take(None)
+        if self._cells is not None:
+            self._cells.visible = False  # it is kept, as the user may have changed it
         if self.table.rowCount():
             self.table.setRowCount(0)
             self.message.setText(_CHANGED)
@@ -206,49 +234,92 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             thick=projected and any(margins),
         )
 
-    def classify(self) -> None:
-        """Classify the field in the background; the answer is shown when it is ready."""
-        model, device = Path(self.model.text()), self.device.currentText()
-        taken = channels_of(model)
+    def _chosen_field(self, taken: Sequence[Channel]) -> _ChosenField:
+        """Return the field that is shown.
+
+        Raises
+        ------
+        HpaError
+            The layers of these channels, or a setting, can't be used.
+        """
         chosen = {channel: self.channels[channel].currentData() for channel in taken}
-        try:
-            field = planes_of(chosen, self._view(chosen.values()), taken)
-            white = white_of(self.white.currentText())
-        except HpaError as error:
-            self._fail(error)
-            return
-        name = chosen[taken[0]].name
+        view = self._view(chosen.values())
+        field = planes_of(chosen, view, taken)
         of_layers = self._pixel_size_of_layers()
         pixel_size = self.pixel_size.value() if self._typed_pixel_size else of_layers
         notes = field.notes
         if self._typed_pixel_size:
             theirs = "do not say it" if of_layers is None else f"say {of_layers:.4g}"
             notes = (*notes, f"the pixel size was typed: {pixel_size:.4g} um; the layers {theirs}")
+        return _ChosenField(chosen, view, field.planes, white_of(self.white.currentText()), pixel_size, notes)
+
+    def classify(self) -> None:
+        """Classify the field in the background; the answer is shown when it is ready."""
+        model, device = Path(self.model.text()), self.device.currentText()
+        try:
+            field = self._chosen_field(channels_of(model))
+        except HpaError as error:
+            self._fail(error)
+            return
 
         def work() -> tuple[Classified, Result]:
             predictor = self._loaded.predictor(model, device)
-            found = classify(predictor, field.planes, white=white, pixel_size=pixel_size, name=name)
-            found = replace(found, notes=(*notes, *found.notes))
-            answer = replace(found.prediction, id=name)
-            if read := files_of(chosen, field.planes):
+            found = classify(predictor, field.planes, white=field.white, pixel_size=field.pixel_size, name=field.name)
+            found = replace(found, notes=(*field.notes, *found.notes))
+            answer = replace(found.prediction, id=field.name)
+            if read := files_of(field.layers, field.planes):
                 answer = replace(answer, id=read[0], files=read[1].files, channels=read[1].channels)
             result = Result.of(answer, model_sha256=predictor.model.sha256, device=predictor.device, notes=found.notes)
             # The name of a layer identifies no picture: without files, its pixels do.
             return found, result if read else replace(result, stamps=(stamp_of_planes(field.planes),))
 
-        changes = self._changes
+        self.table.setRowCount(0)
+        self.review.take(None)
+        self._begin(work, self._show, "Classifying ...")
 
-        def show(answer: tuple[Classified, Result]) -> None:
+    def show_cells(self) -> None:
+        """Find the cells of the field and answer for them in the background; they become a layer."""
+        model, device = Path(self.model.text()), self.device.currentText()
+        taken = {*channels_of(model), Channel.BLUE}  # without nuclei, no cells are found
+        try:
+            field = self._chosen_field([channel for channel in Channel if channel in taken])
+        except HpaError as error:
+            self._fail(error)
+            return
+
+        def work() -> tuple[CellAnswers, LayerData]:
+            predictor = self._loaded.predictor(model, device)
+            answers = answer_cells(
+                predictor, field.planes, white=field.white, pixel_size=field.pixel_size, name=field.name
+            )
+            return answers, layer_of(answers, model_sha256=predictor.model.sha256, device=predictor.device)
+
+        def show(found: tuple[CellAnswers, LayerData]) -> None:
+            answers, (labels, options, _) = found
+            self.message.setText("\n".join([*cell_texts(answers), *field.notes, *answers.segmentation.notes]))
+            layer = next(iter(field.layers.values()))
+            units = layer.units[-2:] if field.view.units is None else field.view.units[-2:]
+            self._cells = self._viewer.add_labels(labels, affine=place_of(layer, field.view), units=units, **options)
+
+        self._begin(work, show, "Finding cells ...")
+
+    def _begin(self, work: Callable[[], _Found], show: Callable[[_Found], None], text: str) -> None:
+        buttons, changes = (self.button, self.cells_button), self._changes
+        for button in buttons:
+            button.setEnabled(False)
+        self.message.setText(text)
+
+        def show_unless_changed(found: _Found) -> None:
             if changes == self._changes:
-                self._show(answer)
+                show(found)
             else:
                 self.message.setText(_CHANGED)
 
-        self.button.setEnabled(False)
-        self.table.setRowCount(0)
-        self.review.take(None)
-        self.message.setText("Classifying ...")
-        parts = {"returned": show, "errored": self._fail, "finished": lambda: self.button.setEnabled(True)}
+        def finish() -> None:
+            for button in buttons:
+                button.setEnabled(True)
+
+        parts = {"returned": show_unless_changed, "errored": self._fail, "finished": finish}
         # Errors are shown here; napari would also raise them.
         create_worker(work, _connect=parts, _ignore_errors=True)
 

@@ -107,8 +107,8 @@ def predict_dataset(
     SettingError
         No node of the cluster has the resources for an actor.
     """
-    _count_slots(_resources(options, cpus))  # before a node is asked, which would wait without end
-    sha256, schema = ray.get(ray.remote(_describe).remote(options["model"], options.get("card")))
+    count_slots(actor_resources(options, cpus))  # before a node is asked, which would wait without end
+    sha256, _, schema = ray.get(ray.remote(describe).remote(options["model"], options.get("card")))
     # An actor that starts hours later must not load another file.
     options = {**options, "sha256": options.get("sha256") or sha256}
     return _predict_dataset(fields, options, schema, actors=actors, cpus=cpus)
@@ -117,8 +117,8 @@ def predict_dataset(
 def _predict_dataset(
     fields: ray.data.Dataset, options: Mapping[str, Any], schema: pa.Schema, *, actors: int | None, cpus: int
 ) -> ray.data.Dataset:
-    resources = _resources(options, cpus)
-    most = actors or _count_slots(resources)
+    resources = actor_resources(options, cpus)
+    most = actors or count_slots(resources)
     answers = fields.map_batches(
         _FieldActor,
         batch_size=FIELDS_A_CALL,
@@ -197,8 +197,8 @@ class RayPredictor:
         cpus = threads or 1
         names = [model] if isinstance(model, (str, os.PathLike)) else model
         options |= {"threads": cpus, "model": [str(resolve_model(name).path.resolve()) for name in names]}
-        resources = _resources(options, cpus)
-        _count_slots(resources)
+        resources = actor_resources(options, cpus)
+        count_slots(resources)
         look = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"])(_look)
         try:
             found, thresholds, device = ray.get(look.remote(options))
@@ -270,7 +270,7 @@ class _FieldActor:
             self._channels = tuple(Channel)
 
     def __call__(self, fields: pa.Table) -> pa.Table:
-        samples = [_to_sample(row, self._channels) for row in fields.to_pylist()]
+        samples = [to_sample(row, self._channels) for row in fields.to_pylist()]
         return pa.Table.from_pylist([_to_answer(each) for each in self._answers(samples)], self._schema)
 
     def _answers(self, samples: list[Sample]) -> Iterator[Prediction | Failure]:
@@ -286,20 +286,22 @@ def _look(options: Mapping[str, Any]) -> tuple[list[tuple[str, ModelCard]], npt.
         return [(model.sha256, card) for model, card in models], predictor.thresholds, predictor.device
 
 
-def _describe(models: str | Sequence[str], card: ModelCard | None) -> tuple[list[str], pa.Schema]:
+def describe(models: str | Sequence[str], card: ModelCard | None) -> tuple[list[str], ModelCard, pa.Schema]:
+    """Return the SHA-256 of each model, the card of the first, and the columns of answers for fields."""
     first, *others = map(ModelContent.read, map(Path, [models] if isinstance(models, str) else models))
     file, card = read_model(first, card)
     width = 0 if card.tensors.embedding is None else file.outputs[card.tensors.embedding].shape[-1]
     hashes = [content.identity.sha256 for content in (first, *others)]
-    return hashes, answer_schema(card, width if isinstance(width, int) else -1)
+    return hashes, card, answer_schema(card, width if isinstance(width, int) else -1)
 
 
-def _resources(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
+def actor_resources(options: Mapping[str, Any], cpus: int) -> dict[str, int]:
+    """Return what an actor needs, by Ray's names."""
     on_gpu = str(options.get("device", "auto")).partition(":")[0] in {"cuda", "tensorrt"}
     return {"CPU": cpus, "GPU": int(on_gpu)}
 
 
-def _count_slots(resources: Mapping[str, int]) -> int:
+def count_slots(resources: Mapping[str, int]) -> int:
     """Count the actors that the nodes have resources for; Ray would wait without end for the first."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     slots = sum(min(int(node.get(kind, 0) // need) for kind, need in resources.items() if need) for node in nodes)
@@ -329,7 +331,8 @@ def _to_row(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _to_sample(row: Mapping[str, Any], channels: Sequence[Channel]) -> Sample:
+def to_sample(row: Mapping[str, Any], channels: Sequence[Channel]) -> Sample:
+    """Return the sample of a row of a dataset of fields, for a model that takes these channels."""
     files = tuple(map(os.fsdecode, row["files"]))
     source: PlaneSource | None = None
     if is_address(files[0]):

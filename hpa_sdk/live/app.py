@@ -21,6 +21,7 @@ from hpa_sdk.errors import DeviceError, HpaError, OutputError, PlaneError, Sampl
 from hpa_sdk.labels import MOST_LABELS
 from hpa_sdk.live.access_control import STATIC, AccessControl, AccessRules, problem
 from hpa_sdk.live.answered_files import ChangedError
+from hpa_sdk.live.cell_routes import add_cells
 from hpa_sdk.live.events import Stopping, follow
 from hpa_sdk.live.pictures import View
 from hpa_sdk.live.records import NumberedResult, Predicted, Problem, ResultPage, Status
@@ -78,6 +79,7 @@ def make_app(service: Service, rules: AccessRules, stopping: Stopping) -> ASGIAp
     )
     _add_results(app, service)
     _add_pictures(app, service)
+    add_cells(app, service)
     add_reviews(app, service)
     _add_page(app, service, stopping)
     app.mount("/static", StaticFiles(directory=STATIC))
@@ -104,13 +106,17 @@ def _add_results(app: FastAPI, service: Service) -> None:
         failed: bool | None = None,  # noqa: FBT001 - a parameter of the query
         label: Annotated[int | None, Query(ge=0, lt=MOST_LABELS)] = None,
         warned: bool | None = None,  # noqa: FBT001 - as above
+        mixed: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> Response:
-        """Return results, newest first: with a number below `before`, that failed or not, have a label, or warnings."""
+        """Return results, newest first: with a number below `before`, that failed or not, have a label, or warnings.
+
+        With `mixed`, those in which only some of the cells show a label: that of `label`, or any.
+        """
         service.check_store(store)
         if label is not None and label >= service.classes:
             raise HTTPException(422, f"the model answers with the labels 0 to {service.classes - 1}")
         rows = await run_in_threadpool(
-            service.view.page, before=before, count=count, failed=failed, label=label, warned=warned
+            service.view.page, before=before, count=count, failed=failed, label=label, warned=warned, mixed=mixed
         )
         following = b"%d" % rows[-1].number if len(rows) == count else b"null"
         return _json(b'{"results":[%b],"next":' + following + b',"store":"' + service.view.store.encode() + b'"}', rows)
@@ -143,11 +149,17 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         side: Annotated[int, Query(ge=16, le=2048)] = 512,
         store: Store = None,
         number: Annotated[int | None, Query(ge=0, le=_NO_LIMIT)] = None,
+        whole: bool = False,  # noqa: FBT001, FBT002 - a parameter of the query
     ) -> Response:
-        """Draw the field of a result: its colour composite or one plane, as the model sees them."""
+        """Draw the field of a result: its colour composite or one plane, as the model sees them.
+
+        With `whole`, the field as it was read, in which the outlines of cells lie.
+        """
         try:
             async with turn:
-                png = await run_in_threadpool(service.picture, name, view, side, store=store, number=number)
+                png = await run_in_threadpool(
+                    service.picture, name, view, side, store=store, number=number, whole=whole
+                )
         except (SampleError, PlaneError) as error:
             raise HTTPException(404, error.what) from error
         # Only with both does a URL always mean the same result; an id gets a new result whenever it is answered again.

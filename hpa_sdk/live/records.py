@@ -110,6 +110,10 @@ class Status:
         The folder that this process watches.
     labels : tuple of str
         Names of the classes that the model answers with.
+    cells : bool
+        Whether the cells of fields in the watched folder are answered too.
+    cell_colours : tuple of str
+        The colour of each class in outlines of cells, as CSS takes it, and last that of cells without a label.
     label_counts : tuple of int
         Number of results with each label.
     results, failed : int
@@ -133,6 +137,8 @@ class Status:
     providers: tuple[str, ...]
     watching: str | None
     labels: tuple[str, ...]
+    cells: bool
+    cell_colours: tuple[str, ...]
     label_counts: tuple[int, ...]
     results: int
     failed: int

@@ -26,11 +26,15 @@ _WARNED = (
     "CASE WHEN json_valid(CAST(content AS TEXT))"
     " THEN coalesce(json_array_length(CAST(content AS TEXT), '$.warnings'), 0) > 0 ELSE 0 END"
 )
+_MIXED = (
+    "json_each(CASE WHEN json_valid(CAST(content AS TEXT)) THEN CAST(content AS TEXT) ELSE '{}' END, '$.cells.mixed')"
+)
 _PAGE = f"""
 SELECT number, id, content FROM results WHERE number < :before
 AND (:failed IS NULL OR failed = :failed)
 AND (:warned IS NULL OR {_WARNED} = :warned)
-AND (:label IS NULL OR EXISTS (SELECT 1 FROM {_INDICES} WHERE value = :label))
+AND (:mixed = 0 OR EXISTS (SELECT 1 FROM {_MIXED} WHERE :label IS NULL OR value = :label))
+AND (:label IS NULL OR :mixed OR EXISTS (SELECT 1 FROM {_INDICES} WHERE value = :label))
 ORDER BY number DESC LIMIT :count
 """  # noqa: S608 - no user input
 _LABELS = f"SELECT value, count(*) FROM results, {_INDICES} GROUP BY value"  # noqa: S608 - no user input
@@ -111,6 +115,7 @@ class ResultView:
         failed: bool | None = None,
         label: int | None = None,
         warned: bool | None = None,
+        mixed: bool = False,
     ) -> list[Row]:
         """Return results, newest first.
 
@@ -121,8 +126,10 @@ class ResultView:
         failed, label, warned : optional
             Only those that failed or did not, only those with the label of this index, and only those with warnings or
             without.
+        mixed : bool
+            Only those in which only some of the cells show a label; with `label`, this one.
         """
-        return self._rows(_PAGE, before=before, count=count, failed=failed, label=label, warned=warned)
+        return self._rows(_PAGE, before=before, count=count, failed=failed, label=label, warned=warned, mixed=mixed)
 
     def after(self, number: int, count: int) -> list[Row]:
         """Return results with a number above this, oldest first."""

@@ -7,12 +7,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import IO
 
+import msgspec
+
 from hpa_sdk import __version__
+from hpa_sdk.cells.outlines import css_colours
 from hpa_sdk.errors import HpaError, OutputError, SampleError
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.live.answered_files import ChangedError, check_unchanged
+from hpa_sdk.live.cell_records import FieldCellsRecord
+from hpa_sdk.live.cell_tables import cells_of
 from hpa_sdk.live.field_files import sample_of, samples_in
 from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
@@ -25,6 +30,7 @@ from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.workstation.field_cells import CELLS_FOLDER
 from hpa_sdk.workstation.station import Station
 
 LARGEST_UPLOAD = 512 * 2**20
@@ -160,7 +166,14 @@ class Service:
             )
 
     def picture(
-        self, name: str, view: View, side: int, *, store: str | None = None, number: int | None = None
+        self,
+        name: str,
+        view: View,
+        side: int,
+        *,
+        store: str | None = None,
+        number: int | None = None,
+        whole: bool = False,
     ) -> bytes:
         """Draw the field of a result as the model sees it.
 
@@ -172,6 +185,8 @@ class Service:
             As for `hpa_sdk.live.pictures.draw`.
         store, number : optional
             The store and the number of the expected result.
+        whole : bool
+            Draw the field as it was read, and not at the scale of the model's training.
 
         Raises
         ------
@@ -183,6 +198,31 @@ class Service:
         PlaneError
             Its files can't be read any more.
         """
+        row = self._row(name, store, number)
+        rules = msgspec.structs.replace(self._station, trained=None) if whole else self._station
+        field = read_field(sample_of(row.result, rules, (self._uploads.folder, self._station.watch)))
+        # Checks the bytes that were just read: the files could be others before or after.
+        check_unchanged(row.result, field)
+        return draw(field.planes, view, side=side)
+
+    def cells(self, name: str, *, store: str | None = None, number: int | None = None) -> FieldCellsRecord:
+        """Return the cells of a result.
+
+        Parameters
+        ----------
+        name, store, number
+            As for `picture`.
+
+        Raises
+        ------
+        ChangedError
+            The store is another one, the id has another result now, or the table of cells is not that of the result.
+        SampleError, TableError
+            There is no such result, its cells were not answered, or their table can't be read.
+        """
+        return cells_of(self._row(name, store, number), self._station.output / CELLS_FOLDER)
+
+    def _row(self, name: str, store: str | None, number: int | None) -> Row:
         self.check_store(store)
         row = self.view.get(name)
         if row is None:
@@ -190,12 +230,9 @@ class Service:
         if number is not None and number != row.number:
             raise ChangedError(
                 f"this field was answered again: its result has the number {row.number} now, not {number}",
-                remedy="Ask for the result again, and for its picture with its number.",
+                remedy="Ask for the result again, and then with its number.",
             )
-        field = read_field(sample_of(row.result, self._station, (self._uploads.folder, self._station.watch)))
-        # Checks the bytes that were just read: the files could be others before or after.
-        check_unchanged(row.result, field)
-        return draw(field.planes, view, side=side)
+        return row
 
     def status(self) -> Status:
         """Return the status."""
@@ -218,6 +255,8 @@ class Service:
             providers=self._predictor.providers,
             watching=str(self._station.watch) if self._watches else None,
             labels=self._store.scheme.names,
+            cells=self._station.cells is not None,
+            cell_colours=tuple(css_colours(self.classes)),
             label_counts=counts.labels,
             results=counts.results,
             failed=counts.failed,

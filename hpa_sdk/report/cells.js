@@ -1,11 +1,8 @@
 /* The cells of a field: how many show each label, their outlines over the picture, and the answer for one of them. */
-const NO_LABEL = report.names.length;
 const SHARES_ON_A_CARD = 4;
-const MOST_BY_KEYBOARD = 200;
 const BINS = 10;
 const percent = value => `${Math.round(100 * value)} %`;
 const namesOf = labels => labels.map(label => report.names[label]).join(", ") || "no label";
-const mainLabel = cell => cell.labels.length ? cell.labels.reduce((best, label) => cell.p[label] > cell.p[best] ? label : best) : NO_LABEL;
 function swatch(label) {
   const dot = make("span", { className: "swatch" });
   dot.style.background = report.cell_colours[label];
@@ -66,28 +63,15 @@ function drawUniformity() {
 drawUniformity();
 
 /* Outlines */
-function draw(tag, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-const piecePath = points => `M${points.map((value, index) => index % 2 ? `${value}` : `${index ? "L" : ""}${value} `).join("")}Z`;
 function outlines(field) {
   if (!field.cells || !look.outlines) return [];
-  const paths = field.cells.map(cell => {
+  const cells = field.cells.map(cell => {
     const dim = look.label !== null && !cell.labels.includes(look.label);
-    const path = draw("path", {
-      d: cell.o.map(piecePath).join(""), stroke: report.cell_colours[look.label !== null && !dim ? look.label : mainLabel(cell)],
-      class: [dim ? "dim" : "", cell.border ? "border" : "", cell === look.cell ? "chosen" : ""].join(" "),
-      role: "button", tabindex: field.cells.length > MOST_BY_KEYBOARD ? -1 : 0, "aria-pressed": cell === look.cell,
-      "aria-label": `Cell ${cell.n}: ${cell.error ?? namesOf(cell.labels)}`,
-    }, draw("title", {}, `Cell ${cell.n}: ${cell.error ?? namesOf(cell.labels)}`));
-    path.onclick = () => chooseCell(field, cell);
-    path.onkeydown = event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); chooseCell(field, cell); } };
-    return path;
+    const colour = look.label !== null && !dim ? look.label : mainLabel(cell.labels, cell.p);
+    return { pieces: cell.o, colour: report.cell_colours.at(colour), border: cell.border, dim, chosen: cell === look.cell,
+      title: `Cell ${cell.n}: ${cell.error ?? namesOf(cell.labels)}` };
   });
-  return [draw("svg", { viewBox: `0 0 ${field.full.join(" ")}`, role: "group", "aria-label": "Outlines of the cells" }, ...paths)];
+  return [outlineLayer(field.full, cells, position => chooseCell(field, field.cells[position]))];
 }
 function chooseCell(field, cell) {
   look.cell = cell === look.cell ? null : cell;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hpa_sdk.cells.cells_file import CellResult, has_cells, read_cells
-from hpa_sdk.cells.outlines import UNLABELLED, Polygon, colour_of
-from hpa_sdk.cells.summary import FieldSummary, count_cells
+from hpa_sdk.cells.outlines import flat
+from hpa_sdk.cells.summary import FieldSummary, count_cells, shares_of
 from hpa_sdk.cells.writers import FORMS
 from hpa_sdk.errors import SettingError
 from hpa_sdk.labels import LabelScheme
@@ -134,22 +134,11 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
     own = cells.get(result.id)
     if own is None or not own.cells:
         return {}
-    summary = own.summary
-    indices = {name: at for at, name in enumerate(own.result.label_scheme.names)}
+    counts = shares_of(own.summary, own.result.label_scheme.names)
     content = {
         "cells": own.cells,
-        "counts": [summary.cells, summary.border_cells, summary.failed],
-        "shares": [
-            [
-                indices[one.label],
-                one.shown,
-                round(one.share, 4),
-                round(one.low, 4),
-                round(one.high, 4),
-                one.border_shown,
-            ]
-            for one in summary.labels
-        ],
+        "counts": [counts.cells, counts.border_cells, counts.failed],
+        "shares": [[one.index, one.shown, one.share, one.low, one.high, one.border_shown] for one in counts.shares],
     }
     if size is not None and not _are_inside(own.cells, size):
         content["cells"] = [{**cell, "o": []} for cell in own.cells]
@@ -160,11 +149,6 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
 def _are_inside(cells: Sequence[dict[str, Any]], size: tuple[int, int]) -> bool:
     pieces = [piece for cell in cells for piece in cell["o"]]
     return all(max(piece[at::2]) <= size[at] for piece in pieces for at in range(2))
-
-
-def colours_of(scheme: LabelScheme) -> list[str]:
-    """Return the colour of each class as CSS takes it, and last that of cells without a label."""
-    return [f"rgb({red} {green} {blue})" for red, green, blue in (*map(colour_of, range(len(scheme))), UNLABELLED)]
 
 
 def _joined(before: Result, cell: Result) -> Result:
@@ -185,13 +169,8 @@ def _record(found: CellResult) -> dict[str, Any]:
         "n": 0 if cell is None else cell.number,
         "border": int(cell is not None and cell.border),
         "labels": list(result.indices),
-        "o": list(_flat(found.outline)),
+        "o": flat(found.outline),
     }
     if result.error is not None:
         return record | {"error": str(result.error)}
     return record | {"p": np.rint(np.multiply(result.probabilities, 10**_DIGITS)).astype(int).tolist()}
-
-
-def _flat(outline: tuple[Polygon, ...]) -> Iterator[list[float]]:
-    for piece in outline:
-        yield [int(value) if value.is_integer() else value for value in piece.ravel().tolist()]

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from hpa_sdk import __version__
+from hpa_sdk.cells.outlines import css_colours
 from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
-from hpa_sdk.report.cells import FieldCells, cells_content, colours_of
+from hpa_sdk.report.cells import FieldCells, cells_content
 from hpa_sdk.report.fields import Field
 from hpa_sdk.report.metrics import UNSURE, ClassFigures, judge, overall
 from hpa_sdk.report.pictures import Picture
@@ -78,7 +79,7 @@ def page_content(
         "classes": _classes(fields, len(scheme), figures if judged else None),
         "card": None if card is None else msgspec.to_builtins(card),
         "provenance": provenance,
-        "cell_colours": colours_of(scheme) if cells else None,
+        "cell_colours": css_colours(len(scheme)) if cells else None,
         "fields": [
             _field(field, picture, thresholds)
             | _picture(picture)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,10 @@ from hpa_sdk.report.pictures import Picture
 
 _TITLE, _POLICY, _STYLE, _SCRIPT = "<!--TITLE-->", "<!--POLICY-->", "<!--STYLE-->", "<!--PROGRAM-->"
 _CONTENT, _PICTURES = "<!--CONTENT-->", "<!--PICTURES-->"
-_PROGRAM = ("page.js", "summary.js", "cells.js", "grid.js", "large.js", "review.js")
+_PROGRAM = (
+    *("report/page.js", "live/static/outlines.js", "report/summary.js", "report/cells.js"),
+    *("report/grid.js", "report/large.js", "report/review.js"),
+)
 
 
 def write_document(content: Mapping[str, Any], pictures: Sequence[Picture | Failure], path: Path) -> None:
@@ -39,9 +43,10 @@ def write_document(content: Mapping[str, Any], pictures: Sequence[Picture | Fail
     OutputError
         No file can be written there.
     """
-    style = _read("page.css")
-    program = "".join(map(_read, _PROGRAM))
-    page = _read("page.html")
+    style = _read("report/page.css")
+    # In one script, nothing is exported.
+    program = re.sub("^export ", "", "".join(map(_read, _PROGRAM)), flags=re.MULTILINE)
+    page = _read("report/page.html")
     for marker, text in (
         (_TITLE, html.escape(content["title"])),
         (_POLICY, _policy(style, program)),
@@ -73,7 +78,7 @@ def _write_block(file: TextIO, name: str, picture: bytes) -> None:
 
 
 def _read(name: str) -> str:
-    return resources.files("hpa_sdk.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("hpa_sdk").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, program: str) -> str:

@@ -15,6 +15,7 @@ from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import FileStamp, escaped
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.results.cell_counts import CellCounts
 from hpa_sdk.results.writers import FIRST_COLUMNS, joined_paths, joined_stamps, origin_columns, scheme_cell
 
 
@@ -82,6 +83,8 @@ class Result:
         The measures behind these warnings, such as ``"focus green"``; empty in results that were read from a table.
     disagreement : float or None
         How much the members of an ensemble disagree, as `hpa_sdk.Prediction.disagreement`.
+    cells : CellCounts or None
+        Its cells, counted; None if only the field was answered.
     """
 
     id: str
@@ -102,6 +105,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     disagreement: float | None = None
+    cells: CellCounts | None = None
 
     @property
     def label_scheme(self) -> LabelScheme:

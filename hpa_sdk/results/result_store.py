@@ -34,7 +34,8 @@ _NONE, _OUTDATED = -1, -2  # instead of the table's size
 # Characters that Windows does not allow in file names, and its reserved names.
 _REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]|[. ]$|^\.|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
 
-_PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")  # as atomic_write names them
+PARTIAL = re.compile(r"\.[0-9a-f]{8}\..*\.(?:json|csv)")
+"""Names of partial files, as `hpa_sdk.files.atomic_write` gives them."""
 
 
 class ResultStore:
@@ -158,7 +159,7 @@ class ResultStore:
             folders = {self.folder, *(self.json_path(name).parent for name in self.ledger.ids_without_file())}
             try:
                 for folder in filter(Path.is_dir, folders):
-                    for name in filter(_PARTIAL.fullmatch, os.listdir(folder)):  # noqa: PTH208 - no Path for each
+                    for name in filter(PARTIAL.fullmatch, os.listdir(folder)):  # noqa: PTH208 - no Path for each
                         (folder / name).unlink()
             except OSError as error:
                 raise _unwritable(self.folder, error) from error

@@ -22,6 +22,7 @@ from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.results.cell_counts import CellCounts
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
@@ -109,6 +110,8 @@ class HotFolder:
         """
         with lock_ledger(self._store.ledger, self._station.watch):
             self._try("results", self._store.remove_partials)
+            if self._cells is not None:
+                self._try("cells", self._cells.remove_partials)
             while not stop.is_set():
                 until = time.monotonic() + self._look()
                 try:
@@ -208,10 +211,16 @@ class HotFolder:
         try:
             # Before the ledger says that the field is done: a watch that is killed meanwhile answers it again.
             if self._cells is not None and asked.samples:
-                read = self._cells.write(asked.arrived.group, [sample.id for sample in asked.samples])
-                if not self._arrivals.is_of(read, asked.arrived):
+                read, counts = self._cells.write(asked.arrived.group, [sample.id for sample in asked.samples])
+                # As for fields: what can't be read may be a lost share, so it counts only the second time.
+                lost = any(
+                    result.error is None and not counts.get(result.id, CellCounts()).height for result in asked.results
+                )
+                counted = asked.arrived.again and self._arrivals.unchanged(asked.arrived)
+                if (lost and not counted) or not self._arrivals.is_of(read, asked.arrived):
                     self._arrivals.requeue(asked.arrived)
                     return
+                asked.results = [replace(result, cells=counts.get(result.id)) for result in asked.results]
             self._store.add(*asked.results, field=asked.arrived.group.id, files=asked.arrived.stamps)
         except HpaError:
             self._arrivals.requeue(asked.arrived)

@@ -1,6 +1,7 @@
 // One field: its pictures, its labels with probabilities and thresholds, and where the answer comes from.
 
 import { whyNoPicture } from "./api.js";
+import { cellParts } from "./cells.js";
 import { bar, byId, clock, isUnchecked, make, percent, picture, shortName } from "./dom.js";
 
 const CHANNELS = { red: "microtubules", green: "the protein", blue: "nucleus", yellow: "endoplasmic reticulum" };
@@ -22,10 +23,11 @@ export function showNothing() {
 }
 
 // With `choices`, each label has a box, and the first nine have a key.
-export function showField(result, names, choices = null) {
+export function showField(result, { labels: names, cell_colours: colours }, choices = null) {
+  const cells = result.cells && cellParts(result, names, colours);
   const parts = result.error
     ? [failure(result.error)]
-    : [make("div", { className: "answer" }, pictures(result), probabilities(result, names, choices))];
+    : [make("div", { className: "answer" }, pictures(result, cells), make("div", { className: "figures-of-field" }, cells && cells.facts, probabilities(result, names, choices)))];
   byId("field").replaceChildren(heading(result), ...warnings(result), ...parts, ...notes(result), origin(result));
 }
 
@@ -54,19 +56,19 @@ function failure(error) {
   );
 }
 
-function pictures(result) {
+function pictures(result, cells) {
   const planes = Object.entries(CHANNELS).map(([channel, meaning]) => figure(result, channel, meaning, 384));
   return make(
     "div",
     { className: "pictures" },
     isUnchecked(result) ? make("p", { className: "unchecked-note" }, UNCHECKED) : null,
-    figure(result, "composite", "all four channels", 768),
+    figure(result, "composite", "all four channels", 768, cells),
     make("div", { className: "planes" }, ...planes),
   );
 }
 
-function figure(result, view, meaning, side) {
-  const path = picture(result, view, side);
+function figure(result, view, meaning, side, cells = null) {
+  const path = picture(result, view, side, cells !== null);
   const image = make("img", {
     src: path,
     alt: `${view}: ${meaning} of ${shortName(result.id)}`,
@@ -74,7 +76,8 @@ function figure(result, view, meaning, side) {
     height: side,
     decoding: "async",
   });
-  const link = make("a", { href: picture(result, view, 2048), target: "_blank", title: "Open it large" }, image);
+  const large = { href: picture(result, view, 2048, cells !== null), target: "_blank" };
+  const link = cells ? make("div", { className: "stage" }, image, cells.layer) : make("a", { ...large, title: "Open it large" }, image);
   image.addEventListener("error", async () => {
     const reason = make("p", { className: "no-picture" }, "No picture");
     link.replaceWith(reason);
@@ -86,6 +89,8 @@ function figure(result, view, meaning, side) {
     make("span", { className: `swatch ${view}`, "aria-hidden": "true" }),
     `${view[0].toUpperCase()}${view.slice(1)}`,
     make("span", { className: "soft" }, ` ${meaning}`),
+    cells ? " · " : null,
+    cells ? make("a", large, "Open it large") : null,
   );
   return make("figure", { className: view }, link, caption);
 }

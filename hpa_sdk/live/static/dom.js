@@ -39,10 +39,12 @@ export const clock = (time) =>
 export const shortName = (id) => id.slice(id.lastIndexOf("/") + 1);
 
 // The URL always means one result: an id alone can get another result, and another store has its own numbers.
-export function picture(result, view, side) {
-  const path = result.id.split("/").map(encodeURIComponent).join("/");
-  return `/pictures/${view}/${path}?side=${side}&store=${result.store}&number=${result.number}`;
-}
+const pathOf = (result, query) => `${result.id.split("/").map(encodeURIComponent).join("/")}?${query}store=${result.store}&number=${result.number}`;
+
+// With `whole`, the field as it was read, in which the outlines of cells lie; else as the model sees it.
+export const picture = (result, view, side, whole = false) => `/pictures/${view}/${pathOf(result, `side=${side}&${whole ? "whole=true&" : ""}`)}`;
+
+export const cellsPath = (result) => `/cells/${pathOf(result, "")}`;
 
 // Earlier versions did not record the state of the files, so it is not known whether they are unchanged.
 export const isUnchecked = (result) => !result.error && !result.stamps?.length;

@@ -101,6 +101,10 @@ export class FieldList {
     const filter = new URLSearchParams(this.filter);
     if (filter.has("failed")) return result.error !== null;
     if (filter.has("warned")) return result.warnings.length > 0;
+    if (filter.has("mixed")) {
+      const mixed = result.cells?.mixed ?? [];
+      return filter.has("label") ? mixed.includes(Number(filter.get("label"))) : mixed.length > 0;
+    }
     return !filter.has("label") || result.indices.includes(Number(filter.get("label")));
   }
 

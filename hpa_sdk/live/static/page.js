@@ -47,7 +47,7 @@ function show(result) {
   list.select(result);
   review.take(result);
   if (!result) showNothing();
-  else if (status) showField(result, status.labels, review.choices);
+  else if (status) showField(result, status, review.choices);
 }
 
 function follow(on) {
@@ -114,7 +114,8 @@ function connect() {
     status = current;
     showStatus(status, showLabel);
     if (first) refreshFigures(nameOf);
-    if (first && shown) showField(shown, status.labels, review.choices);
+    if (first && status.cells) offer("mixed=true", "where only some cells show a label");
+    if (first && shown) showField(shown, status, review.choices);
   });
   events.addEventListener("open", () => showConnection("Live", "live"));
   events.addEventListener("error", () => {
@@ -132,10 +133,15 @@ function showConnection(text, state) {
 
 function showLabel(index, name) {
   const value = `label=${index}`;
-  const select = byId("show");
-  if (![...select.options].some((option) => option.value === value)) select.append(make("option", { value }, `with ${name}`));
-  select.value = value;
+  offer(value, `with ${name}`);
+  if (status.cells) offer(`mixed=true&${value}`, `where only some cells show ${name}`);
+  byId("show").value = value;
   load().catch(showProblem);
+}
+
+function offer(value, text) {
+  const select = byId("show");
+  if (![...select.options].some((option) => option.value === value)) select.append(make("option", { value }, text));
 }
 
 byId("show").addEventListener("change", () => load().catch(showProblem));

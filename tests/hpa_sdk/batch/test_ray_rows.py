@@ -88,8 +88,8 @@ def test_the_problem_of_a_field_is_what_a_node_reports(integration: Any, model: 
     for sample in samples:
         assert escaped(str(sample.problem)) in table
         row = integration._to_row(sample)
-        assert str(integration._to_sample(row, tuple(Channel)).problem) == str(sample.problem)
-    assert integration._to_sample(integration._to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
+        assert str(integration.to_sample(row, tuple(Channel)).problem) == str(sample.problem)
+    assert integration.to_sample(integration._to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
 
 
 def test_a_dataset_of_ids_and_files_alone_is_predicted(integration: Any, model: Path, tmp_path: Path) -> None:

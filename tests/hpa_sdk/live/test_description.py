@@ -36,5 +36,5 @@ def test_no_question_that_fits_the_description_is_a_server_error(
 
         settings(hypothesis.given(case=operation.as_strategy())(ask))()
         asked.add(operation.label)
-    assert len(asked) == 10
+    assert len(asked) == 11
     assert shared_page.get("/health")["status"] == "ok"

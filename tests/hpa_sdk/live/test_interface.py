@@ -161,7 +161,7 @@ def test_the_description_lists_every_request(shared_page: Page) -> None:
     paths = shared_page.get("/openapi.json")["paths"]
     assert set(paths) == {
         *("/predict", "/results", "/results/{name}", "/pictures/{view}/{name}", "/health"),
-        *("/reviews", "/withdrawals", "/review-queue", "/review-figures"),
+        *("/cells/{name}", "/reviews", "/withdrawals", "/review-queue", "/review-figures"),
     }
     assert "503" in paths["/predict"]["post"]["responses"]
 

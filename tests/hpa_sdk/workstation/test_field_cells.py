@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,7 +11,9 @@ from PIL import Image
 
 from hpa_sdk import Predictor
 from hpa_sdk.cells import CellAnswers
-from hpa_sdk.errors import SettingError
+from hpa_sdk.errors import PlaneError, SettingError
+from hpa_sdk.fields.samples import Sample
+from hpa_sdk.prediction import Failure
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.station import Cells, read_station
 from hpa_sdk.workstation.station_setup import open_store
@@ -49,6 +52,81 @@ def test_masks_of_the_station_are_used(tmp_path: Path, model: Path) -> None:
         write_planes(tmp_path / "exports", "A01", draw(FOUR))
         wait_until(store.count)
     assert [row["cell"] for row in cells_of(station.output, "A01")] == ["5"]
+
+
+def test_the_result_counts_the_cells(tmp_path: Path, model: Path) -> None:
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with watching(station) as store:
+        write_planes(tmp_path / "exports", "A01", draw(FOUR))
+        wait_until(store.count)
+        result = store.get("A01")
+    assert result is not None
+    assert result.cells is not None
+    assert (result.cells.cells, result.cells.height) == (len(FOUR), 384)
+
+
+def test_cells_that_fail_once_are_answered_again(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if a share was lost between the answer for the field and that for its cells.
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    cells = Predictor.cells
+    failed: list[str] = []
+
+    def fail_first(self: Predictor, sources: list[Sample], **options: Any) -> Any:
+        if not failed:
+            failed.append(sources[0].id)
+            return iter([Failure(sources[0].id, PlaneError("the share is lost", remedy="Wait."))])
+        return cells(self, sources, **options)
+
+    monkeypatch.setattr(Predictor, "cells", fail_first)
+    with watching(station) as store:
+        write_planes(tmp_path / "exports", "A01", draw(FOUR))
+        wait_until(store.count)
+    assert failed == ["A01"]
+    assert [row["error"] for row in cells_of(station.output, "A01")] == [""] * len(FOUR)
+
+
+def test_cells_that_fail_twice_count_as_failed(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "masks").mkdir()  # and no mask in it
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells(masks=tmp_path / "masks"))
+    with watching(station) as store:
+        write_planes(tmp_path / "exports", "A01", draw(FOUR))
+        wait_until(store.count)
+        result = store.get("A01")
+    assert result is not None
+    assert result.error is None
+    assert result.cells is not None
+    assert "mask" in result.cells.error
+    (row,) = cells_of(station.output, "A01")
+    assert "mask" in row["error"]
+
+
+def test_two_fields_never_share_a_table(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a").touch()
+    if (tmp_path / "A").exists():
+        pytest.skip("this disk does not know the case of letters")
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with watching(station) as store:
+        for count, name in enumerate(("A01", "a01"), 1):
+            write_planes(tmp_path / "exports", name, draw(FOUR))
+            wait_until(lambda count=count: store.count() == count)  # type: ignore[misc]
+        second = store.get("a01")
+    assert {row["id"] for row in cells_of(station.output, "A01")} == {"A01"}
+    assert second is not None
+    assert second.error is None
+    assert second.cells is not None
+    assert "would have one file" in second.cells.error
+
+
+def test_partial_tables_of_a_killed_watch_are_removed(tmp_path: Path, model: Path) -> None:
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    folder = station.output / "cells" / "plate"
+    folder.mkdir(parents=True)
+    partial, own = folder / ".0123abcd.A01.csv", folder / ".mine.csv"
+    for file in (partial, own):
+        file.touch()
+    with watching(station):
+        wait_until(lambda: not partial.exists())
+    assert own.exists()
 
 
 def test_the_station_file_has_the_table(tmp_path: Path) -> None:
