@@ -83,7 +83,7 @@ def _id(store: str, number: int, reviews: int | None) -> bytes:
 
 def _new_reviews(service: Service, number: int) -> list[Entry]:
     try:
-        return service.desk.after(number, _ROWS_A_LOOK)
+        return service.reviews.after(number, _ROWS_A_LOOK)
     except OutputError:  # the status reports it
         return []
 

@@ -14,7 +14,7 @@ from hpa_sdk.errors import HpaError, SettingError
 from hpa_sdk.live.app import make_app
 from hpa_sdk.live.notices import collect_warnings
 from hpa_sdk.live.result_view import ResultView
-from hpa_sdk.live.review_desk import ReviewDesk
+from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.live.server import listening, rules_for, serving, url_of
 from hpa_sdk.live.service import Service
 from hpa_sdk.live.shared_stream import SharedStream
@@ -71,12 +71,12 @@ def run(
         taken = opened.enter_context(listening(host, port))
         store = opened.enter_context(open_store(station))
         view = opened.enter_context(closing(ResultView(store.ledger.path)))
-        desk = opened.enter_context(closing(ReviewDesk(store, view)))
+        reviews = opened.enter_context(closing(ReviewService(store, view)))
         notices = opened.enter_context(collect_warnings())
         predictor = load_predictor(station)
         stream = opened.enter_context(SharedStream(predictor))
         service = Service(
-            station, predictor, store, view=view, desk=desk, stream=stream, watches=watches, notices=notices
+            station, predictor, store, view=view, reviews=reviews, stream=stream, watches=watches, notices=notices
         )
         watch = HotFolder(station, predictor, store, existing=existing) if watches else None
         opened.enter_context(serving(make_app(service, rules, stop.is_set), taken, stop))

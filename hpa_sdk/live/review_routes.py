@@ -27,19 +27,19 @@ _NO_LIMIT = 2**63 - 1
 
 def add_reviews(app: FastAPI, service: Service) -> None:
     """Add the requests."""
-    desk = service.desk
+    handler = service.reviews
 
     @app.post("/reviews", response_model=NumberedReview)
     async def review(asked: ReviewRequest) -> Response:
         """Store what a person says about a result. Sent again with the same id, it is stored once."""
         service.check_store(asked.store)
-        return _json(entry_json(await run_in_threadpool(desk.add, asked), service.view.store))
+        return _json(entry_json(await run_in_threadpool(handler.add, asked), service.view.store))
 
     @app.post("/withdrawals", response_model=NumberedReview)
     async def withdraw(asked: WithdrawalRequest) -> Response:
         """Withdraw a review of the same person. It stays in the record, and does not count any more."""
         service.check_store(asked.store)
-        return _json(entry_json(await run_in_threadpool(desk.withdraw, asked), service.view.store))
+        return _json(entry_json(await run_in_threadpool(handler.withdraw, asked), service.view.store))
 
     @app.get("/reviews", response_model=ReviewPage)
     async def reviews(
@@ -51,9 +51,10 @@ def add_reviews(app: FastAPI, service: Service) -> None:
         """Return reviews and withdrawals, oldest first: those with a number above `after`, or all of one field."""
         service.check_store(store)
         if field is not None:
-            entries = [entry for entry in await run_in_threadpool(desk.of_field, field) if entry.number > after][:count]
+            found = await run_in_threadpool(handler.of_field, field)
+            entries = [entry for entry in found if entry.number > after][:count]
         else:
-            entries = await run_in_threadpool(desk.after, after, count)
+            entries = await run_in_threadpool(handler.after, after, count)
         body = b",".join(entry_json(entry, service.view.store) for entry in entries)
         following = b"%d" % entries[-1].number if len(entries) == count else b"null"
         return _json(b'{"reviews":[%b],"next":%b,"store":"%b"}' % (body, following, service.view.store.encode()))
@@ -64,7 +65,7 @@ def add_reviews(app: FastAPI, service: Service) -> None:
         count: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
         """Return the fields that a person should review next, in order: every fifth is one of the random share."""
-        offered = await run_in_threadpool(desk.offer, reviewer, count)
+        offered = await run_in_threadpool(handler.offer, reviewer, count)
         rows = (
             b'{"result":%b,"reasons":%b,"random":%b}'
             % (row.to_json(), msgspec.json.encode(offer.reasons), msgspec.json.encode(offer.is_random))
@@ -75,8 +76,8 @@ def add_reviews(app: FastAPI, service: Service) -> None:
     @app.get("/review-figures")
     async def figures() -> FiguresPage:
         """Return how good each model is on the reviewed fields, and on those of the random share alone."""
-        newest = await run_in_threadpool(desk.newest)
-        return FiguresPage(models=await run_in_threadpool(desk.figures), newest=newest, store=service.view.store)
+        newest = await run_in_threadpool(handler.newest)
+        return FiguresPage(models=await run_in_threadpool(handler.figures), newest=newest, store=service.view.store)
 
 
 def entry_json(entry: Entry, store: str) -> bytes:

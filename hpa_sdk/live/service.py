@@ -23,7 +23,7 @@ from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.records import Model, Status
 from hpa_sdk.live.result_view import ResultCounts, ResultView, Row
-from hpa_sdk.live.review_desk import ReviewDesk
+from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
@@ -66,7 +66,7 @@ class Service:
         The results.
     view : ResultView
         Reads them.
-    desk : ReviewDesk
+    reviews : ReviewService
         Handles the reviews of the results.
     stream : SharedStream
         Runs the predictor.
@@ -83,7 +83,7 @@ class Service:
         store: ResultStore,
         *,
         view: ResultView,
-        desk: ReviewDesk,
+        reviews: ReviewService,
         stream: SharedStream,
         watches: bool,
         notices: Sequence[Notice],
@@ -97,7 +97,7 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
-        self.desk = desk
+        self.reviews = reviews
         card = predictor.card
         self._model = Model(
             name=card.name,

@@ -15,7 +15,7 @@ from hpa_sdk.fields.rules import Files
 from hpa_sdk.files.file_state import FileState, stamp_of
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.result_view import ResultView
-from hpa_sdk.live.review_desk import ReviewDesk
+from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.live.service import Service
 from hpa_sdk.live.shared_stream import SharedStream
 from hpa_sdk.results.result import Result
@@ -53,12 +53,12 @@ class Watched:
         predictor = self._load()
         store = self._opened.enter_context(ResultStore(self._station.output))
         view = self._opened.enter_context(closing(ResultView(store.ledger.path)))
-        desk = self._opened.enter_context(closing(ReviewDesk(store, view)))
+        reviews = self._opened.enter_context(closing(ReviewService(store, view)))
         self._store = store
         self._service = Service(
             *(self._station, predictor, store),
             view=view,
-            desk=desk,
+            reviews=reviews,
             stream=SharedStream(predictor),
             watches=True,
             notices=(),

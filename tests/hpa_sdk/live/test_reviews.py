@@ -14,7 +14,7 @@ import pytest
 
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.live.result_view import ResultView
-from hpa_sdk.live.review_desk import ReviewDesk
+from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.workstation.station import Station
@@ -239,9 +239,9 @@ def test_readers_do_not_wait_while_results_are_written(tmp_path: Path) -> None:
     with (
         ResultStore(tmp_path) as store,
         closing(ResultView(store.ledger.path)) as view,
-        closing(ReviewDesk(store, view)) as desk,
+        closing(ReviewService(store, view)) as reviews,
         ThreadPoolExecutor(1) as pool,
         store.ledger.transaction(),
     ):
-        assert pool.submit(desk.after, 0, 10).result(timeout=10) == []
-        assert pool.submit(desk.figures).result(timeout=10) == []
+        assert pool.submit(reviews.after, 0, 10).result(timeout=10) == []
+        assert pool.submit(reviews.figures).result(timeout=10) == []

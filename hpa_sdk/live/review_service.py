@@ -21,7 +21,7 @@ from hpa_sdk.review.record import Review, ReviewError, now, reviewer_name
 _ROWS_AT_ONCE = 500
 
 
-class ReviewDesk:
+class ReviewService:
     """The reviews of one store. For any thread; every method may wait for the disk.
 
     Parameters
