@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.errors import PlaneError
 from hpa_sdk.prediction import Failure, Prediction
 
 
@@ -80,3 +81,16 @@ class CellAnswers:
     id: str
     segmentation: Segmentation
     answers: tuple[Prediction | Failure, ...]
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the field has no cells; None if it has."""
+        if self.segmentation.cells:
+            return None
+        why = "; ".join(self.segmentation.notes)
+        error = PlaneError(
+            f"the field has no cells{why and f' ({why})'}",
+            where=self.segmentation.source,
+            remedy="Look at the field, or give a mask of its cells.",
+        )
+        return Failure(self.id, error)

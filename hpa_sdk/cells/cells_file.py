@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,19 @@ def read_cells(path: Path) -> Iterator[CellResult]:
     TableError
         The file does not exist, has another format, or its rows are not of cells.
     """
-    number = 0
-    for number, (row, result) in enumerate(read_rows(path), 1):
-        if number == 1 and not ("cell" in row or result.error):
+    empty = True
+    for row, result in read_rows(path):
+        if "cell" not in row:
             raise _no_cells(path)
+        empty = False
         yield _cell_result(row, result)
-    if not number:
+    if empty:
         raise _no_cells(path)
 
 
 def has_cells(path: Path) -> bool:
-    """Whether a file of results has a row per cell: one of its first row is enough."""
-    return any("cell" in row for _, (row, _) in zip(range(100), read_rows(path), strict=False))
+    """Whether a file of results has a row per cell, which its first row says."""
+    return any("cell" in row for row, _ in islice(read_rows(path), 1))
 
 
 def _no_cells(path: Path) -> TableError:

@@ -23,6 +23,8 @@ LABEL_IMAGE = "Save a label image: one grey picture in which the value of each p
 """The remedy for a mask that is no label image."""
 
 _GREY_MODES = ("L", "I", "I;16", "I;16B", "I;16L")
+_BIT_DEPTH = 24  # its place in a PNG
+_LEAST_BITS = 8
 _WITHOUT_IMAGECODECS = (1, 8, 32946)
 _GREY = (0, 1)
 _PREFERRED = ("cells", "cell", "cell_mask", "cellmask")
@@ -85,6 +87,8 @@ def _read_png(path: Path) -> npt.NDArray[Any]:
     if len(content) > most_bytes(content[:HEADER_SIZE], path):
         raise damaged("the file is longer than its pixels need", path)
     check_png_chunks(content, path)
+    if content[_BIT_DEPTH] < _LEAST_BITS:  # Pillow would spread the numbers over 0 to 255
+        raise PlaneError(f"its pixels have only {content[_BIT_DEPTH]} bits", where=path, remedy=LABEL_IMAGE)
     with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
         if image.mode not in _GREY_MODES:
             raise PlaneError(f"it is a picture in colours (mode {image.mode})", where=path, remedy=LABEL_IMAGE)

@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ from hpa_sdk.errors import PlaneError, SettingError, count_of
 from hpa_sdk.fields.channel_stack import load
 from hpa_sdk.fields.planes import plane_errors
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.files.file_state import FileState
+from hpa_sdk.files.file_state import FileStamp, FileState
 from hpa_sdk.preprocessing import Planes
 
 ENDINGS = (
@@ -65,7 +66,10 @@ class MaskFolder:
         if not folder.is_dir():
             raise SettingError("there is no such folder of masks", where=folder, remedy="Name the folder of the masks.")
         self._folder = folder
-        self._listed: dict[Path, dict[str, list[Path]]] = {}
+        self._listed: dict[Path, tuple[FileStamp, dict[str, list[Path]]]] = {}
+
+    def __repr__(self) -> str:
+        return f"MaskFolder({str(self._folder)!r})"
 
     channels = ()
     """It needs no planes: see `hpa_sdk.cells.segmenter.Segmenter`."""
@@ -76,7 +80,9 @@ class MaskFolder:
 
     def fingerprint(self, id: str) -> str:  # noqa: A002 - as `read`
         """Describe the file of a field's mask and its state: see `hpa_sdk.cells.segmenter.Segmenter.fingerprint`."""
-        return repr(FileState.of(self.find(id)))
+        path = self.find(id)
+        with _mask_errors(path):
+            return repr(FileState.of(path))
 
     def find(self, id: str) -> Path:  # noqa: A002 - the field's own word
         """Find the mask of a field.
@@ -84,7 +90,7 @@ class MaskFolder:
         Raises
         ------
         PlaneError
-            There is none, or more than one.
+            There is none, or more than one, or the folder can't be read.
         """
         place, _, name = id.rpartition("/")
         names = self._names_in(self._folder / place) if ".." not in place.split("/") else {}
@@ -139,7 +145,7 @@ class MaskFolder:
             image.
         """
         path = self.find(id)
-        with plane_errors(path):
+        with _mask_errors(path):
             labels, own_size, name, notes = read_labels(path)
         if labels.shape != shape:
             raise PlaneError(
@@ -163,15 +169,31 @@ class MaskFolder:
         )
 
     def _names_in(self, folder: Path) -> dict[str, list[Path]]:
-        if folder not in self._listed:
+        with _mask_errors(folder):
+            if not folder.is_dir():
+                return {}
+            stamp = FileStamp.of_status(folder.stat())
+            before, known = self._listed.get(folder, (None, {}))
+            if stamp == before:
+                return known
             names: defaultdict[str, list[Path]] = defaultdict(list)
-            if folder.is_dir():
-                for entry in os.scandir(folder):
-                    stem = _stem_of(entry.name)
-                    if stem and not entry.name.startswith("."):
-                        names[stem].append(folder / entry.name)
-            self._listed[folder] = dict(names)
-        return self._listed[folder]
+            for name in os.listdir(folder):
+                stem = _stem_of(name)
+                if stem and not name.startswith("."):
+                    names[stem].append(folder / name)
+            # A mask that comes within one tick of the clock leaves the stamp as it is.
+            if not stamp.unsettled_seconds:
+                self._listed[folder] = stamp, names
+            return names
+
+
+@contextmanager
+def _mask_errors(path: Path) -> Iterator[None]:
+    try:
+        with plane_errors(path):
+            yield
+    except FileNotFoundError as error:
+        raise PlaneError("the mask is gone", where=path, remedy="Put it there again.") from error
 
 
 def _stem_of(name: str) -> str:

@@ -99,6 +99,8 @@ def summarize(answers: CellAnswers | Failure) -> FieldSummary:
     """Count the cells of a field."""
     if isinstance(answers, Failure):
         return FieldSummary(id=answers.id, error=str(answers.error))
+    if answers.failure is not None:
+        return summarize(answers.failure)
     pairs = zip(answers.segmentation.cells, answers.answers, strict=True)
     return count_cells(
         answers.id,

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from hpa_sdk.cells.cell import Cell, CellAnswers, Segmentation
 from hpa_sdk.cells.outlines import outline_of, to_wkt
-from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.errors import OutputError
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
@@ -75,7 +75,8 @@ class JsonLinesCellWriter:
         """Write the cells of a field."""
         for answer, of_cell in _rows_of(answers):
             row = json_row(answer, self._scheme)
-            line = {"id": row.pop("id"), **of_cell, **row}
+            # Each row has a cell, if only null: so a file of cells is told by its first row.
+            line = {"id": row.pop("id"), "cell": None, **of_cell, **row}
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -128,14 +129,8 @@ def _rows_of(answers: CellAnswers | Failure) -> Iterator[_Row]:
         yield answers, {}
         return
     found = answers.segmentation
-    if not found.cells:
-        why = "; ".join(found.notes)
-        error = PlaneError(
-            f"the field has no cells{why and f' ({why})'}",
-            where=found.source,
-            remedy="Look at the field, or give a mask of its cells.",
-        )
-        yield Failure(answers.id, error), {"segmentation": found.source, "pixel_size": found.pixel_size}
+    if answers.failure is not None:
+        yield answers.failure, {"segmentation": found.source, "pixel_size": found.pixel_size}
     for cell, answer in zip(found.cells, answers.answers, strict=True):
         notes = () if isinstance(answer, Failure) else tuple(dict.fromkeys((*answer.notes, *found.notes)))
         named = (

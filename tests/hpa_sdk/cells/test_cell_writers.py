@@ -68,6 +68,13 @@ def test_cells_are_read_back_as_written(tmp_path: Path, form: str, scheme: Label
     assert none.segmentation == "field 1_cells.tif"
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_of_cells_may_begin_with_failures(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"cells.{form}"
+    assert len(_written(path, *(GONE,) * 101, answers_of(discs(5)))) == 106
+    assert has_cells(path)
+
+
 def test_columns_are_those_of_fields_and_of_cells(tmp_path: Path) -> None:
     answers = answers_of(discs(5))
     for form in FORMS:
@@ -179,4 +186,5 @@ def test_a_summary_counts_the_cells_of_each_label(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == ["field 1"] * len(summary.labels) + ["gone; 2", "empty"]
     assert rows[0]["shown"] == str(summary.labels[0].shown)
     assert "no mask" in rows[-2]["error"]
-    assert (rows[-1]["cells"], rows[-1]["label"], rows[-1]["error"]) == ("0", "", "")
+    assert (rows[-1]["cells"], rows[-1]["label"]) == ("0", "")
+    assert "the field has no cells (2 cells in pieces)" in rows[-1]["error"]

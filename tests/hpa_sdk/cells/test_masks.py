@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,42 @@ def test_missing_and_ambiguous_masks_name_the_field(tmp_path: Path) -> None:
     assert masks.find("c").name == "c.png"
     with pytest.raises(PlaneError, match="d: the field has no mask"):
         masks.find("d")
+
+
+def test_masks_that_come_later_are_found(tmp_path: Path) -> None:
+    masks = MaskFolder(tmp_path)
+    for at in range(3):
+        with pytest.raises(PlaneError, match="no mask"):
+            masks.find(f"field {at}")
+        _write(tmp_path / f"field {at}.png", discs(5).astype(np.uint8))
+        assert masks.find(f"field {at}").name == f"field {at}.png"
+    time.sleep(0.1)  # its listing is kept from now on
+    masks.find("field 0")
+    _write(tmp_path / "field 0.tif", discs(5).astype(np.uint8))
+    with pytest.raises(PlaneError, match="2 masks could be"):
+        masks.find("field 0")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_mask_that_is_gone_is_an_error_of_its_field(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("gone.png")
+    for ask in (MaskFolder(tmp_path).fingerprint, lambda name: MaskFolder(tmp_path).read(name, SHAPE)):
+        with pytest.raises(PlaneError, match="the mask is gone") as error:
+            ask("a")
+        assert error.value.where == str(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_picture_of_few_bits_is_refused(tmp_path: Path, bits: int) -> None:
+    """Readers of pictures spread such numbers over 0 to 255, so that nobody knows the number of a cell."""
+    picture = Image.fromarray(np.zeros(SHAPE, np.uint8))
+    picture.convert("P").save(tmp_path / "a.png", bits=bits)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[25] = 0  # grey in place of a palette
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(PlaneError, match=f"only {bits} bits"):
+        MaskFolder(tmp_path).read("a", SHAPE)
 
 
 def test_a_name_with_an_ending_goes_before_the_picture(tmp_path: Path) -> None:
