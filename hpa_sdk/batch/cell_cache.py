@@ -87,7 +87,8 @@ class CellCache:
         self.hits += 1
         self.devices.add(known.device)
         self.unmeasured += known.quality is None
-        cells = zip(known.segmentation.cells, known.probabilities, known.embeddings, known.notes, strict=True)
+        arrays = known.probabilities, known.embeddings, known.deviations
+        cells = zip(known.segmentation.cells, known.notes, *arrays, strict=True)
         answers = tuple(
             Prediction.from_probabilities(
                 probabilities,
@@ -100,8 +101,9 @@ class CellCache:
                 scheme=self._scheme,
                 channels=known.channels,
                 quality=known.quality,
+                deviations=deviations,
             )
-            for cell, probabilities, embedding, notes in cells
+            for cell, notes, probabilities, embedding, deviations in cells
         )
         return CellAnswers(id=sample.id, segmentation=known.segmentation, answers=answers)
 

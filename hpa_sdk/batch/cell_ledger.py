@@ -48,6 +48,7 @@ class _Facts(msgspec.Struct):
     notes: tuple[tuple[str, ...], ...]
     channels: tuple[str, ...]
     quality: Quality | None
+    deviations: bytes = b""
 
 
 class StoredCells(NamedTuple):
@@ -71,6 +72,8 @@ class StoredCells(NamedTuple):
         For each cell.
     channels, quality
         As the attributes of a `Prediction`.
+    deviations : numpy.ndarray
+        float32 of shape (cells, classes); (cells, 0) of one view.
     """
 
     fingerprint: bytes
@@ -83,6 +86,7 @@ class StoredCells(NamedTuple):
     notes: tuple[tuple[str, ...], ...]
     channels: tuple[str, ...]
     quality: Quality | None
+    deviations: npt.NDArray[np.float32]
 
 
 class CellLedger:
@@ -139,6 +143,7 @@ class CellLedger:
             facts.notes,
             facts.channels,
             facts.quality,
+            np.frombuffer(facts.deviations, "<f4").reshape(count, -1),
         )
 
     def add(
@@ -169,6 +174,7 @@ class CellLedger:
             notes=tuple(tuple(map(escaped, one.notes)) for one in predictions),
             channels=tuple(map(escaped, first.channels)),
             quality=first.quality,
+            deviations=np.stack([one.deviations for one in predictions]).astype("<f4").tobytes(),
         )
         arrays = (
             np.stack([one.probabilities for one in predictions]),

@@ -13,13 +13,12 @@ from hpa_sdk.batch.cell_cache import CellCache
 from hpa_sdk.batch.cell_ledger import CellLedger
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import ledger_path, remove_partials
+from hpa_sdk.batch.resumption import ledger_path, log_recalled, remove_partials
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.summary import SummaryWriter, open_summary
 from hpa_sdk.cells.writers import CellWriter, open_cell_writer
-from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.trained_scale import whole_field_rules
@@ -53,13 +52,13 @@ class CellRun:
     ) -> None:
         self.fields = self.failed = self.cells = self.failed_cells = self.warned = 0
         self._stream = partial(predictor.cells, segmenter=segmenter, rules=rules)
-        self._cache = cache
+        self.cache = cache
         self._writer = writer
         self._summary = summary
 
     def answers(self, found: Iterator[Sample | Failure]) -> Iterator[CellAnswers | Failure]:
         """Answer the fields found, write each answer, and yield it to the caller."""
-        for answer in answers_in_order(found, self._stream, self._cache):
+        for answer in answers_in_order(found, self._stream, self.cache):
             self.fields += 1
             if isinstance(answer, Failure) or not answer.answers:
                 self.failed += 1
@@ -142,12 +141,7 @@ def open_cell_run(
             run = CellRun(predictor, segmenter, cache, writer, summary, rules)
             yield run
             cache.flush()
-        if cache.hits or cache.changed:
-            were = "was" if cache.changed == 1 else "were"
-            log(
-                f"{count_of(cache.hits, 'field')} stood in the ledger;"
-                f" {count_of(cache.changed, 'field')} had changed and {were} done again."
-            )
+        log_recalled(cache, "field", log)
         counts = {
             **{name: getattr(run, name) for name in ("fields", "failed", "cells", "failed_cells", "warned")},
             "recalled": cache.hits,

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from hpa_sdk.batch.answers import AnswerCache, NoCache, answers_in_order
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import open_answer_cache
+from hpa_sdk.batch.resumption import log_recalled, open_answer_cache
 from hpa_sdk.batch.run_lock import lock_output
-from hpa_sdk.errors import QualityError, count_of
+from hpa_sdk.errors import QualityError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity
@@ -173,22 +173,7 @@ def open_run(
             yield run
             # Before the output appears: after that, only writing the provenance can fail.
             cache.flush()
-        if cache.hits or cache.changed:
-            were = "was" if cache.changed == 1 else "were"
-            log(
-                f"{count_of(cache.hits, 'answer')} stood in the ledger;"
-                f" {count_of(cache.changed, 'field')} had changed and {were} done again."
-            )
-        if cache.unrecorded:
-            log(
-                f"Not recorded in the ledger: {count_of(cache.unrecorded, 'answer')}, because planes changed meanwhile,"
-                " could not be read, or are in an archive that reports neither their time nor their checksum."
-            )
-        if cache.unmeasured:
-            log(
-                f"{count_of(cache.unmeasured, 'answer')} of the ledger {'has' if cache.unmeasured == 1 else 'have'} no"
-                " quality and so no warnings: they were made without it."
-            )
+        log_recalled(cache, "answer", log)
         counts = {
             "fields": run.fields,
             "failed": run.failed,

@@ -19,8 +19,8 @@ from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.preprocessing import Planes
 
-_VERSION = "threshold and watershed 1"
-"""Changes with every change of the results."""
+VERSION = "threshold and watershed 1"
+"""Changes with every change of the results, also of those that start from the maps of a network."""
 
 MOST_PIXELS = 4096 * 4096
 """Pixels at which cells are found: larger fields are reduced, so that memory is bounded."""
@@ -73,7 +73,7 @@ class ClassicalSegmenter:
 
     def fingerprint(self, id: str) -> str:  # noqa: A002, ARG002 - as Segmenter
         """Describe the settings: see `Segmenter.fingerprint`."""
-        return f"{_VERSION} {self!r}"
+        return f"{VERSION} {self!r}"
 
     def _pixel(self, planes: Planes, pixel_size: float | None, notes: list[str]) -> float | None:
         if pixel_size is not None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hpa_sdk.cells.cell import Segmentation
 from hpa_sdk.cells.one_cell import alone_in_field, crop_of
 from hpa_sdk.cells.segmenter import Segmenter
-from hpa_sdk.errors import HpaError
+from hpa_sdk.errors import HpaError, PlaneError
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.fields.samples import Channel, FieldPlanes
 from hpa_sdk.fields.sources import FoundField
@@ -110,9 +110,10 @@ def read_cells(
         judged = None
         if quality:
             # At the scale of training, so that the size of nuclei is compared with that of training.
-            planes = read.planes if size is None else to_trained_scale(read.planes, size, trained, Path(found.where))[0]
-            judged = judge_field(planes, levels, card, whole=True)
-        segmentation = segmenter.segment(_of_four(read.planes, card), id=found.id, pixel_size=size)
+            seen = read.planes if size is None else to_trained_scale(read.planes, size, trained, Path(found.where))[0]
+            judged = judge_field(seen, levels, card, whole=True)
+        planes = _of_four(read.planes, card, segmenter, found.where)
+        segmentation = segmenter.segment(planes, id=found.id, pixel_size=size)
     except HpaError as error:
         return Failure(found.id, error)
     log_notes(read.notes)
@@ -146,10 +147,17 @@ def cut(field: CutField, at: int, card: ModelCard) -> PreparedCell | Failure:
     return PreparedCell(PreparedField(name, (image,), levels, read.files, notes, read.channels, None), field.quality)
 
 
-def _of_four(planes: Planes, card: ModelCard) -> Planes:
+def _of_four(planes: Planes, card: ModelCard, segmenter: Segmenter, where: Path | str) -> Planes:
     """Return all four planes: an array can hold only those that the model takes."""
     if len(planes) == len(Channel):
         return planes
+    missing = [name for name in segmenter.channels if name not in card.preprocessing.channels]
+    if missing:
+        raise PlaneError(
+            f"cells are found in the {missing[0]} plane, and the array has only those that the model takes",
+            where=where,
+            remedy="Give all four planes, or masks of the cells.",
+        )
     four = np.zeros((len(Channel), *planes.shape[1:]), planes.dtype)
     four[[_PLACES[name] for name in card.preprocessing.channels]] = planes
     return four

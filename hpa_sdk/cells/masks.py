@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -177,10 +176,10 @@ class MaskFolder:
             if stamp == before:
                 return known
             names: defaultdict[str, list[Path]] = defaultdict(list)
-            for name in os.listdir(folder):
-                stem = _stem_of(name)
-                if stem and not name.startswith("."):
-                    names[stem].append(folder / name)
+            for path in folder.iterdir():
+                stem = _stem_of(path.name)
+                if stem and not path.name.startswith("."):
+                    names[stem].append(path)
             # A mask that comes within one tick of the clock leaves the stamp as it is.
             if not stamp.unsettled_seconds:
                 self._listed[folder] = stamp, names

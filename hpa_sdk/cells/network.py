@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.classical import MOST_PIXELS
+from hpa_sdk.cells.classical import MOST_PIXELS, VERSION
 from hpa_sdk.cells.growing import grow
 from hpa_sdk.cells.nuclei import Labels, pixel_size_of, separated
 from hpa_sdk.cells.regions import cells_of
@@ -105,7 +105,7 @@ class NetworkSegmenter:
 
     def fingerprint(self, id: str) -> str:  # noqa: A002, ARG002 - as Segmenter
         """Name the network and the settings: see `Segmenter.fingerprint`."""
-        return f"{self!r} {self.white!r}"
+        return f"{VERSION} {self!r} {self.card.to_json()} {self.white!r}"
 
     def segment(self, planes: Planes, *, id: str, pixel_size: float | None) -> Segmentation:  # noqa: A002 - as Segmenter
         """Find the cells of one field: see `Segmenter.segment`."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from hpa_sdk import Predictor
-from hpa_sdk.cells import CellAnswers
+from hpa_sdk import Prediction, Predictor
+from hpa_sdk.batch.cell_run import open_cell_run
+from hpa_sdk.batch.discovery import find_all
+from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, MaskFolder
+from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cli import main
 from hpa_sdk.inference.session import Session
 from tests.hpa_sdk.cells.made_fields import FOUR, draw
-from tests.hpa_sdk.cells.test_network_segmenter import make_network
+from tests.hpa_sdk.cells.test_network_segmenter import MAPS_CARD, make_network
 from tests.small import write_planes
 
 
@@ -50,6 +54,7 @@ def test_cells_and_shares_are_written(model: Path, folder: Path, tmp_path: Path)
     assert [row["labels"] for row in found[:-1]] == [";".join(map(str, one)) for one in expected]  # type: ignore[arg-type]
     fields = rows(tmp_path / "cells.fields.csv")
     assert {row["id"]: row["cells"] for row in fields} == {"A01": "4", "A02": "2", "A03": "0"}
+    assert "no nucleus was found" in fields[-1]["error"]
     provenance = json.loads((tmp_path / "cells.csv.provenance.json").read_text(encoding="utf-8"))
     assert provenance["counts"]["cells"] == 6
     assert "ClassicalSegmenter" in provenance["settings"]["cells found by"]
@@ -76,6 +81,74 @@ def test_a_resumed_run_answers_only_what_is_new(
     write_planes(folder, "A02", draw(FOUR[:3]))
     assert "1 field had changed and was done again" in hpa(*run).stderr
     assert sum(ran) == 3
+
+
+def test_recalled_cells_without_quality_are_named(model: Path, folder: Path, tmp_path: Path) -> None:
+    run = ("cells", model, folder, "-o", tmp_path / "cells.csv", "--device", "cpu", "--resume")
+    hpa(*run, "--no-quality")
+    assert "2 fields of the ledger have no quality" in hpa(*run).stderr
+
+
+def test_recalled_cells_keep_their_disagreement(model: Path, folder: Path, tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        with (
+            Predictor.load(model, device="cpu", views=4) as predictor,
+            open_cell_run(
+                tmp_path / "cells.csv", "csv", predictor=predictor, segmenter=ClassicalSegmenter(), resume="time"
+            ) as run,
+        ):
+            found.append(list(run.answers(find_all([str(folder)], recursive=False, root=None))))
+        assert run.cache.hits == (2 if len(found) == 2 else 0)
+    for first, again in zip(*found, strict=True):
+        assert isinstance(first, CellAnswers)
+        assert isinstance(again, CellAnswers)
+        for one, other in zip(first.answers, again.answers, strict=True):
+            assert isinstance(one, Prediction)
+            assert isinstance(other, Prediction)
+            assert one.disagreement is not None
+            np.testing.assert_array_equal(one.deviations, other.deviations)
+
+
+def test_another_card_of_a_network_makes_new_answers(model: Path, folder: Path, tmp_path: Path) -> None:
+    network, counts = make_network(tmp_path / "maps.onnx"), []
+    for thresholds in ((0.5, 0.5, 0.5), (1.0, 0.5, 0.5)):
+        segmenter = NetworkSegmenter.load(network, device="cpu", card=replace(MAPS_CARD, thresholds=thresholds))
+        with (
+            Predictor.load(model, device="cpu") as predictor,
+            open_cell_run(
+                tmp_path / "cells.csv", "csv", predictor=predictor, segmenter=segmenter, resume="time"
+            ) as run,
+        ):
+            list(run.answers(find_all([str(folder)], recursive=False, root=None)))
+        counts.append(run.cache.hits)
+    assert counts == [0, 0]
+
+
+def test_a_mask_that_is_gone_costs_no_other_field(model: Path, folder: Path, tmp_path: Path) -> None:
+    out, masks = tmp_path / "cells.csv", tmp_path / "masks"
+    masks.mkdir()
+    labels = np.zeros((384, 384), np.uint8)
+    labels[50:110, 50:110] = 5
+    for name in ("A01", "A02", "A03"):
+        Image.fromarray(labels).save(masks / f"{name}.png")
+    original = MaskFolder.find
+
+    def remove(folder: MaskFolder, name: str) -> Path:
+        path = original(folder, name)
+        if name == "A02":
+            path.unlink(missing_ok=True)
+        return path
+
+    for more in ([], ["--resume"]):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MaskFolder, "find", remove)
+            result = hpa("cells", model, folder, "-o", out, "--device", "cpu", "--masks", masks, *more)
+        assert result.exit_code == 1
+        assert [(row["id"], row["cell"]) for row in rows(out)] == [("A01", "5"), ("A02", ""), ("A03", "5")]
+        Image.fromarray(labels).save(masks / "A02.png")
+    provenance = json.loads((tmp_path / "cells.csv.provenance.json").read_text(encoding="utf-8"))
+    assert provenance["settings"]["cells found by"] == f"MaskFolder({str(masks)!r})"
 
 
 def test_other_masks_make_new_answers(model: Path, folder: Path, tmp_path: Path) -> None:

@@ -215,6 +215,20 @@ def test_the_plane_of_nuclei_is_read_if_the_model_has_no_use_for_it(tmp_path: Pa
         assert_same(answer.answers, predictor.predict_planes(masked))
 
 
+def test_an_array_without_the_plane_of_nuclei_is_refused(tmp_path: Path) -> None:
+    form = Preprocessing(channels=("red", "green", "yellow"), blend=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    model = make_model(tmp_path / "three.onnx", card=replace(CARD, preprocessing=form))
+    planes = draw(FOUR)
+    with Predictor.load(model, device="cpu") as predictor:
+        first, second = predictor.cells([planes[[0, 1, 3]], planes])
+        masked = only(predictor.cells(planes[[0, 1, 3]], segmenter=Known({"0": two_cells(384)})))
+    assert isinstance(first, Failure)
+    assert "cells are found in the blue plane" in str(first.error)
+    assert isinstance(second, CellAnswers)
+    assert len(second.answers) == 4
+    assert len(masked.answers) == 3
+
+
 def test_the_pixel_size_of_the_rules_counts(model: Path, tmp_path: Path) -> None:
     sample: Sample = write_planes(tmp_path, "A01", draw(FOUR))
     with Predictor.load(model, device="cpu") as predictor:
