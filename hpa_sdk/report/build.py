@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from hpa_sdk.errors import HpaError, SettingError, TableError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.files.file_state import stamp_of
@@ -118,7 +120,7 @@ def make_report(
     truth = None if sources.truth is None else read_truth(sources.truth, scheme)
     fields = make_fields(results, thresholds=made_with or _thresholds(sources, card, len(scheme)), truth=truth)
     _check_truth(sources, fields)
-    found = _find(PlaneFinder(results, places, _rules(sources, provenance)), results)
+    found = _find(PlaneFinder(results, places, _rules(sources, provenance, whole=bool(cells))), results)
     text = _BYTES_OF_A_FIELD * len(results) + BYTES_OF_A_CELL * sum(len(one.cells) for one in cells.values())
     budget = size * _BYTES - text
     side = choose_side([one for one in found if isinstance(one, PlanesOfResult)], budget=budget)
@@ -174,13 +176,16 @@ def _complete(sources: Sources, provenance: RunProvenance | None) -> Sources:
     return replace(sources, planes=planes, model=model, card=card, threshold=threshold)
 
 
-def _rules(sources: Sources, provenance: RunProvenance | None) -> FieldRules | None:
-    """Return the rules by which planes are read: those that the user named, else those of the run."""
-    if sources.station is not None or provenance is None:
-        return sources.station
-    if provenance.settings.rules is not None:
+def _rules(sources: Sources, provenance: RunProvenance | None, *, whole: bool) -> FieldRules | None:
+    """Return the rules by which planes are read: those that the user named, else those of the run.
+
+    Cells are found in whole fields, so fields with cells are not brought to the scale of training.
+    """
+    rules: FieldRules | None = sources.station
+    if rules is None and provenance is not None and provenance.settings.rules is not None:
         _log.warning("Planes are read by the rules of the run, as its provenance has them; --station gives others.")
-    return provenance.settings.rules
+        rules = provenance.settings.rules
+    return msgspec.structs.replace(rules, trained=None) if whole and rules is not None else rules
 
 
 def _check_model(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> None:

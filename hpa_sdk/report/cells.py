@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hpa_sdk.cells.cell import Cell
 from hpa_sdk.cells.cells_file import CellResult, has_cells, read_cells
 from hpa_sdk.cells.outlines import flat
 from hpa_sdk.cells.summary import FieldSummary, count_cells, shares_of
@@ -37,10 +38,29 @@ class FieldCells:
     cells : list of dict
         The cells as the page takes them: number ``n``, ``border``, indices of ``labels``, probabilities ``p`` in
         thousandths or an ``error``, and the points of each piece of the outline ``o`` as x, y, x, y, ...
+    measured : list of Cell
+        The same cells, as they were measured.
     """
 
     result: Result
     cells: list[dict[str, Any]] = field(default_factory=list)
+    measured: list[Cell] = field(default_factory=list)
+
+    def fit(self, size: tuple[int, int]) -> bool:
+        """Whether cells can be of a picture: in one of another size, those at its border would not touch the border.
+
+        Parameters
+        ----------
+        size : tuple of int
+            Width and height.
+        """
+        width, height = size
+        for cell in self.measured:
+            top, left, bottom, right = cell.box
+            touches = top == 0 or left == 0 or bottom == height or right == width
+            if bottom > height or right > width or touches != cell.border:
+                return False
+        return True
 
     @property
     def summary(self) -> FieldSummary:
@@ -73,7 +93,8 @@ def read_field_cells(path: Path) -> dict[str, FieldCells]:
         own = fields.setdefault(found.result.id, FieldCells(replace(found.result, probabilities=(), thresholds=())))
         if found.cell is not None:
             own.result = _joined(own.result, found.result)
-            own.cells.append(_record(found))
+            own.cells.append(_record(found, found.cell))
+            own.measured.append(found.cell)
     return fields
 
 
@@ -129,7 +150,7 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
     result : Result
         The field.
     size : tuple of int or None
-        Width and height of its picture, at full size. Outlines that lie outside it are not shown, and a note says so.
+        Width and height of its picture, at full size. Outlines that do not fit it are not shown, and a note says so.
     """
     own = cells.get(result.id)
     if own is None or not own.cells:
@@ -140,15 +161,10 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
         "counts": [counts.cells, counts.border_cells, counts.failed],
         "shares": [[one.index, one.shown, one.share, one.low, one.high, one.border_shown] for one in counts.shares],
     }
-    if size is not None and not _are_inside(own.cells, size):
+    if size is not None and not own.fit(size):
         content["cells"] = [{**cell, "o": []} for cell in own.cells]
-        content["notes"] = (*result.notes, "the outlines of the cells lie outside this picture, and are not shown")
+        content["notes"] = (*result.notes, "the outlines of the cells do not fit this picture, and are not shown")
     return content
-
-
-def _are_inside(cells: Sequence[dict[str, Any]], size: tuple[int, int]) -> bool:
-    pieces = [piece for cell in cells for piece in cell["o"]]
-    return all(max(piece[at::2]) <= size[at] for piece in pieces for at in range(2))
 
 
 def _joined(before: Result, cell: Result) -> Result:
@@ -163,11 +179,11 @@ def _joined(before: Result, cell: Result) -> Result:
     return replace(before, indices=indices, labels=tuple(names[at] for at in indices), warnings=warnings)
 
 
-def _record(found: CellResult) -> dict[str, Any]:
-    cell, result = found.cell, found.result
+def _record(found: CellResult, cell: Cell) -> dict[str, Any]:
+    result = found.result
     record: dict[str, Any] = {
-        "n": 0 if cell is None else cell.number,
-        "border": int(cell is not None and cell.border),
+        "n": cell.number,
+        "border": int(cell.border),
         "labels": list(result.indices),
         "o": flat(found.outline),
     }

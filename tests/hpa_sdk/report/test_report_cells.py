@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 
 from hpa_sdk import Sample
@@ -23,6 +24,7 @@ from hpa_sdk.report.build import Sources, make_report
 from tests.browser import AXE
 from tests.hpa_sdk.cells.label_images import grid
 from tests.hpa_sdk.cells.made_answers import answers_of
+from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.report.conftest import write_results
 from tests.hpa_sdk.report.found import content_of
 from tests.hpa_sdk.report.test_report_page import barriers, control, visiting
@@ -105,14 +107,35 @@ def test_cells_are_shown_with_the_results_of_fields(
     assert str(cells) in content["provenance"]["cells"]
 
 
-def test_outlines_outside_their_picture_are_not_shown(fields: list[Sample], tmp_path: Path) -> None:
-    wide = answers_of(grid(side=96, cells=3, gap=4), id="field-0", files=fields[0].files)
-    _write(tmp_path / "cells.csv", [wide, *_answers(fields)[1:]])
+@pytest.mark.parametrize("side", [32, 96])
+def test_outlines_of_another_size_are_not_shown(fields: list[Sample], tmp_path: Path, side: int) -> None:
+    labels = np.zeros((side, side), np.int32)
+    labels[5:15, 5:15], labels[-10:, -10:] = 1, 2
+    other = answers_of(labels, id="field-0", files=fields[0].files)
+    _write(tmp_path / "cells.csv", [other, *_answers(fields)[1:]])
     make_report(Sources(results=tmp_path / "cells.csv"), page=tmp_path / "report.html")
     first, second, *_ = content_of(tmp_path / "report.html")["fields"]
     assert {len(cell["o"]) for cell in first["cells"]} == {0}
-    assert any("lie outside this picture" in note for note in first["notes"])
+    assert any("do not fit this picture" in note for note in first["notes"])
     assert {len(cell["o"]) for cell in second["cells"]} == {1}
+
+
+def test_the_picture_of_cells_is_the_whole_field(model: Path, tmp_path: Path) -> None:
+    """The rules bring fields to twice their size for the model; outlines are in the pixels of the file."""
+    metadata = {"axes": "CYX", "Channel": {"Name": ["red", "green", "blue", "yellow"]}}
+    tifffile.imwrite(tmp_path / "A01.ome.tif", draw(FOUR), ome=True, photometric="minisblack", metadata=metadata)
+    station = tmp_path / "station.toml"
+    text = f"model = '{model}'\nwatch = '.'\noutput = 'out'\n[files]\npixel_size = 0.32\n"
+    station.write_text(f"{text}[trained]\npixel_size = 0.16\nside = 768\n", encoding="utf-8")
+    given = [str(model), str(tmp_path / "A01.ome.tif"), "--device", "cpu", "--station", str(station)]
+    cells, results, page = (tmp_path / name for name in ("cells.csv", "results.csv", "report.html"))
+    assert CliRunner().invoke(main, ["cells", *given, "-o", str(cells)]).exit_code == 0
+    assert CliRunner().invoke(main, ["predict", *given, "-o", str(results)]).exit_code == 0
+    for sources in (Sources(results=cells), Sources(results=results, cells=cells)):
+        make_report(sources, page=page)
+        (field,) = content_of(page)["fields"]
+        assert field["full"] == [384, 384]
+        assert {len(cell["o"]) for cell in field["cells"]} == {1}
 
 
 def test_cells_that_do_not_belong_to_the_results_are_refused(
