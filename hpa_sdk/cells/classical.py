@@ -19,7 +19,7 @@ from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.preprocessing import Planes
 
-VERSION = "threshold and watershed 1"
+VERSION = "threshold and watershed 2"
 """Changes with every change of the results, also of those that start from the maps of a network."""
 
 MOST_PIXELS = 4096 * 4096
@@ -108,7 +108,7 @@ class ClassicalSegmenter:
         landscape = dark_lines(shown) if shown else np.zeros(blue.shape, np.float32)
         labels = grow(nuclei, area, landscape, pixel, self.settings)
         if factor < 1:
-            labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
+            labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
         return labels, debris
 
 

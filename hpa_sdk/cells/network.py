@@ -125,7 +125,7 @@ class NetworkSegmenter:
             landscape = scores.get("boundaries", -scores["cells"])
             labels = grow(nuclei, area, landscape, pixel, self.settings)
         if labels.shape != (height, width):
-            labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
+            labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
         if debris:
             notes.append(f"{count_of(debris, 'part')} of the map of nuclei too small")
         cells = cells_of(labels, pixel_size)

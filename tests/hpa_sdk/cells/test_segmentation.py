@@ -8,8 +8,10 @@ import pytest
 
 from benchmarks.cells.segmentation import judge_collages, judge_simulated
 from hpa_sdk.cells import ClassicalSegmenter, Segmentation, SegmentationSettings
+from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.errors import SettingError
 from tests.hpa_sdk.cells.made_fields import CELL, FOUR, NUCLEUS, PIXEL, Planes, draw
+from tests.hpa_sdk.cells.test_network_segmenter import make_network
 
 
 def segment(planes: Planes, pixel_size: float | None = PIXEL) -> Segmentation:
@@ -144,3 +146,17 @@ def test_a_large_field_is_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.labels.shape == (1024, 1024)
     assert len(found.cells) == 16
     assert found.notes == ("the field is large: cells were looked for at 0.64 um per pixel",)
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_cells_of_a_reduced_field_are_not_shifted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, network: bool
+) -> None:
+    planes = draw(FOUR)[:, :340]
+    segmenter = NetworkSegmenter.load(make_network(tmp_path / "maps.onnx"), device="cpu") if network else None
+    whole, reduced = [], []
+    for found, most in ((whole, 4096 * 4096), (reduced, 200 * 200)):
+        monkeypatch.setattr(f"hpa_sdk.cells.{'network' if network else 'classical'}.MOST_PIXELS", most)
+        cells = (segmenter or ClassicalSegmenter()).segment(planes, id="field", pixel_size=PIXEL).cells
+        found += [cell.centre for cell in cells]
+    assert np.mean(np.subtract(reduced, whole), axis=0) == pytest.approx([0, 0], abs=0.15)
