@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.batch.row_ledger import RowLedger
 from hpa_sdk.files.file_state import FileState, escaped
-from hpa_sdk.files.sqlite_file import SqliteFile
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.quality.quality import Quality
 
 _APPLICATION = 0x48504142
 _VERSION = 2
-_LONGEST_WAIT = 1.0  # seconds until an answer is written, and so survives the end of the process
 
-_TABLES = """
-CREATE TABLE answers (
-    place BLOB NOT NULL UNIQUE,
-    fingerprint BLOB NOT NULL,
-    device TEXT NOT NULL,
-    probabilities BLOB NOT NULL,
-    embedding BLOB NOT NULL,
-    white BLOB NOT NULL,
-    origin BLOB
-);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
+_COLUMNS = {
+    "fingerprint": "BLOB NOT NULL",
+    "device": "TEXT NOT NULL",
+    "probabilities": "BLOB NOT NULL",
+    "embedding": "BLOB NOT NULL",
+    "white": "BLOB NOT NULL",
+    "origin": "BLOB",
+}
 _UPGRADES = {1: "ALTER TABLE answers ADD COLUMN origin BLOB;"}
 
 
@@ -72,43 +66,22 @@ class CachedAnswer(NamedTuple):
     deviations: npt.NDArray[np.float32]
 
 
-class AnswerLedger:
-    """Predictions by the key of their field. For one thread at a time; one process has exclusive use of the file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file; created if it is missing.
-
-    Raises
-    ------
-    OutputError
-        As for `SqliteFile`, here and from every method.
-    """
+class AnswerLedger(RowLedger):
+    """Predictions by the key of their field: see `RowLedger`."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, tables=_TABLES, application=_APPLICATION, version=_VERSION, upgrades=_UPGRADES)
-        self._pending: dict[bytes, tuple[Any, ...]] = {}
-        self._flushed_at = time.monotonic()
-
-    def close(self) -> None:
-        """Write the pending answers, and close the file."""
-        try:
-            self.flush()
-        finally:
-            self._file.close()
+        super().__init__(
+            path,
+            table="answers",
+            columns=_COLUMNS,
+            application=_APPLICATION,
+            version=_VERSION,
+            upgrades=_UPGRADES,
+        )
 
     def get(self, key: bytes) -> CachedAnswer | None:
         """Return the answer for a key; None if there is none."""
-        row = self._pending.get(key) or next(
-            iter(
-                self._file.rows(
-                    "SELECT fingerprint, device, probabilities, embedding, white, origin FROM answers WHERE place = ?",
-                    key,
-                )
-            ),
-            None,
-        )
+        row = self._row(key)
         if row is None:
             return None
         fingerprint, device, *arrays, content = row
@@ -136,19 +109,4 @@ class AnswerLedger:
         channels = tuple(map(escaped, prediction.channels))
         deviations = prediction.deviations.astype("<f4").tobytes()
         origin = msgspec.json.encode(_Source(files, prediction.notes, channels, prediction.quality, deviations))
-        self._pending[key] = (fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)
-        if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
-            self.flush()
-
-    def replace_fact(self, name: str, value: str) -> str | None:
-        """Store a value under a name, and return the previous value."""
-        rows = self._file.rows("SELECT value FROM facts WHERE name = ?", name)
-        self._file.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
-        return str(rows[0][0]) if rows else None
-
-    def flush(self) -> None:
-        """Write the pending answers."""
-        rows = [(key, *row) for key, row in self._pending.items()]
-        self._file.add_rows("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        self._pending = {}
-        self._flushed_at = time.monotonic()
+        self._record(key, fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays), origin)

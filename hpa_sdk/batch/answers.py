@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.fingerprint import Comparison, Fingerprint, fingerprint_of, place_of
+from hpa_sdk.errors import count_of
 from hpa_sdk.fields.reading import names_of
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.model_card import ModelCard
@@ -55,14 +56,60 @@ class Cache(Protocol[Answer]):
         """Record an answer."""
 
 
-class NoCache:
-    """An empty cache, for a run without a ledger."""
+class Recall:
+    """What a cache counts.
 
-    hits = 0
-    changed = 0
-    unrecorded = 0
-    unmeasured = 0
-    devices: frozenset[str] = frozenset()
+    Attributes
+    ----------
+    hits, changed : int
+        How many answers came from the ledger, and for how many fields its answer was outdated, because the field or the
+        settings had changed.
+    unrecorded : int
+        How many new answers were not recorded, because their files changed meanwhile or could not be read for a
+        fingerprint.
+    unmeasured : int
+        How many answers from the ledger have no quality, because a run without it or an earlier version made them.
+    devices : set of str
+        The devices that made the cached answers.
+    """
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.changed = 0
+        self.unrecorded = 0
+        self.unmeasured = 0
+        self.devices: set[str] = set()
+
+    def log(self, noun: str, log: Callable[[str], None]) -> None:
+        """Log how many answers came from the ledger, and what is missing in it or in them.
+
+        Parameters
+        ----------
+        noun : str
+            What is counted: ``"answer"``, or ``"field"`` if an answer is that for all cells of a field.
+        log : callable
+            Called with a line for the user.
+        """
+        if self.hits or self.changed:
+            were = "was" if self.changed == 1 else "were"
+            log(
+                f"{count_of(self.hits, noun)} stood in the ledger;"
+                f" {count_of(self.changed, 'field')} had changed and {were} done again."
+            )
+        if self.unrecorded:
+            log(
+                f"Not recorded in the ledger: {count_of(self.unrecorded, noun)}, because files changed meanwhile,"
+                " could not be read, or are in an archive that reports neither their time nor their checksum."
+            )
+        if self.unmeasured:
+            log(
+                f"{count_of(self.unmeasured, noun)} of the ledger {'has' if self.unmeasured == 1 else 'have'} no"
+                " quality and so no warnings: a run without it made them."
+            )
+
+
+class NoCache(Recall):
+    """An empty cache, for a run without a ledger."""
 
     def lookup(self, sample: Sample) -> PendingField:
         """Return every field as pending."""
@@ -75,7 +122,7 @@ class NoCache:
         """Write nothing."""
 
 
-class AnswerCache:
+class AnswerCache(Recall):
     """The cached predictions of this run and of earlier ones. Fields that failed are not cached, but tried again.
 
     Parameters
@@ -92,19 +139,6 @@ class AnswerCache:
         The model card: which channels the model takes, and which classes it answers with.
     device : str
         The device that makes the new answers.
-
-    Attributes
-    ----------
-    hits, changed : int
-        How many answers came from the ledger, and for how many fields its answer was outdated, because the field or the
-        settings had changed.
-    unrecorded : int
-        How many new answers were not recorded, because their files changed meanwhile or could not be read for a
-        fingerprint.
-    unmeasured : int
-        How many answers from the ledger have no quality, because a run without it or an earlier version made them.
-    devices : set of str
-        The devices that made the cached answers.
     """
 
     def __init__(
@@ -117,11 +151,7 @@ class AnswerCache:
         card: ModelCard,
         device: str,
     ) -> None:
-        self.hits = 0
-        self.changed = 0
-        self.unrecorded = 0
-        self.unmeasured = 0
-        self.devices: set[str] = set()
+        super().__init__()
         self._ledger = ledger
         self._settings = settings
         self._comparison = comparison

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.batch.answers import PendingField
+from hpa_sdk.batch.answers import PendingField, Recall
 from hpa_sdk.batch.cell_ledger import CellLedger
 from hpa_sdk.batch.fingerprint import Comparison, fingerprint_of, place_of
 from hpa_sdk.cells.cell import CellAnswers
@@ -18,8 +18,10 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 
 
-class CellCache:
+class CellCache(Recall):
     """The stored cells of this run and of earlier ones. A field with a failed cell is not stored, but tried again.
+
+    What it counts are fields.
 
     Parameters
     ----------
@@ -37,11 +39,6 @@ class CellCache:
         The model card.
     device : str
         The device that makes the new answers.
-
-    Attributes
-    ----------
-    hits, changed, unrecorded, unmeasured, devices
-        As for `hpa_sdk.batch.answers.AnswerCache`; fields are counted.
     """
 
     def __init__(
@@ -55,11 +52,7 @@ class CellCache:
         card: ModelCard,
         device: str,
     ) -> None:
-        self.hits = 0
-        self.changed = 0
-        self.unrecorded = 0
-        self.unmeasured = 0
-        self.devices: set[str] = set()
+        super().__init__()
         self._ledger = ledger
         self._settings = settings
         self._comparison = comparison

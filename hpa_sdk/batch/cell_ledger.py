@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.batch.row_ledger import RowLedger
 from hpa_sdk.cells.cell import Cell, CellAnswers, Segmentation
 from hpa_sdk.files.file_state import FileState, escaped
-from hpa_sdk.files.sqlite_file import SqliteFile
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.quality.quality import Quality
 
 _APPLICATION = 0x48504143
 _VERSION = 1
-_LONGEST_WAIT = 1.0  # seconds until an answer is written, and so survives the end of the process
 _FAST = 1
 
-_TABLES = """
-CREATE TABLE fields (
-    place BLOB NOT NULL UNIQUE,
-    fingerprint BLOB NOT NULL,
-    device TEXT NOT NULL,
-    probabilities BLOB NOT NULL,
-    embeddings BLOB NOT NULL,
-    white BLOB NOT NULL,
-    labels BLOB NOT NULL,
-    facts BLOB NOT NULL
-);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
+_NAMES = ("fingerprint", "device", "probabilities", "embeddings", "white", "labels", "facts")
+_COLUMNS = {name: "TEXT NOT NULL" if name == "device" else "BLOB NOT NULL" for name in _NAMES}
 
 
 class _Facts(msgspec.Struct):
@@ -89,37 +76,15 @@ class StoredCells(NamedTuple):
     deviations: npt.NDArray[np.float32]
 
 
-class CellLedger:
-    """Answers for cells by the key of their field. For one thread at a time; one process has the file for itself.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file; created if it is missing.
-
-    Raises
-    ------
-    OutputError
-        As for `SqliteFile`, here and from every method.
-    """
+class CellLedger(RowLedger):
+    """Answers for cells by the key of their field: see `RowLedger`."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, tables=_TABLES, application=_APPLICATION, version=_VERSION)
-        self._pending: dict[bytes, tuple[Any, ...]] = {}
-        self._flushed_at = time.monotonic()
-
-    def close(self) -> None:
-        """Write the pending answers, and close the file."""
-        try:
-            self.flush()
-        finally:
-            self._file.close()
+        super().__init__(path, table="fields", columns=_COLUMNS, application=_APPLICATION, version=_VERSION)
 
     def get(self, key: bytes) -> StoredCells | None:
         """Return the cells of a field; None if there are none."""
-        columns = "fingerprint, device, probabilities, embeddings, white, labels, facts"
-        found = self._file.rows(f"SELECT {columns} FROM fields WHERE place = ?", key)  # noqa: S608 - names from above
-        row = self._pending.get(key) or next(iter(found), None)
+        row = self._row(key)
         if row is None:
             return None
         fingerprint, device, probabilities, embeddings, white, labels, content = row
@@ -181,23 +146,9 @@ class CellLedger:
             np.stack([one.embedding for one in predictions]),
             first.white,
         )
-        self._pending[key] = (
+        self._record(
+            key,
             *(fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays)),
             zlib.compress(found.labels.astype("<i4").tobytes(), _FAST),
             msgspec.json.encode(facts),
         )
-        if time.monotonic() - self._flushed_at >= _LONGEST_WAIT:
-            self.flush()
-
-    def replace_fact(self, name: str, value: str) -> str | None:
-        """Store a value under a name, and return the previous value."""
-        rows = self._file.rows("SELECT value FROM facts WHERE name = ?", name)
-        self._file.rows("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", name, value)
-        return str(rows[0][0]) if rows else None
-
-    def flush(self) -> None:
-        """Write the pending answers."""
-        rows = [(key, *row) for key, row in self._pending.items()]
-        self._file.add_rows("INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        self._pending = {}
-        self._flushed_at = time.monotonic()

@@ -13,7 +13,7 @@ from hpa_sdk.batch.cell_cache import CellCache
 from hpa_sdk.batch.cell_ledger import CellLedger
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import ledger_path, log_recalled, remove_partials
+from hpa_sdk.batch.resumption import ledger_path, remove_partials
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.segmenter import Segmenter
@@ -141,7 +141,7 @@ def open_cell_run(
             run = CellRun(predictor, segmenter, cache, writer, summary, rules)
             yield run
             cache.flush()
-        log_recalled(cache, "field", log)
+        cache.log("field", log)
         counts = {
             **{name: getattr(run, name) for name in ("fields", "failed", "cells", "failed_cells", "warned")},
             "recalled": cache.hits,

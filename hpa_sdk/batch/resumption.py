@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,6 @@ import numpy.typing as npt
 from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.answers import AnswerCache
 from hpa_sdk.batch.fingerprint import Comparison
-from hpa_sdk.errors import count_of
 from hpa_sdk.models.model_card import ModelCard
 
 
@@ -59,45 +57,6 @@ def open_answer_cache(
             )
         yield AnswerCache(
             ledger, settings=settings, comparison=comparison, thresholds=thresholds, card=card, device=device
-        )
-
-
-class Recall(Protocol):
-    """What a cache counts, as `AnswerCache` describes it."""
-
-    hits: int
-    changed: int
-    unrecorded: int
-    unmeasured: int
-
-
-def log_recalled(cache: Recall, noun: str, log: Callable[[str], None]) -> None:
-    """Log how many answers came from the ledger, and what is missing in it or in them.
-
-    Parameters
-    ----------
-    cache : AnswerCache, CellCache or NoCache
-        The cache of a finished run.
-    noun : str
-        What it counts: ``"answer"`` or ``"field"``.
-    log : callable
-        Called with a line for the user.
-    """
-    if cache.hits or cache.changed:
-        were = "was" if cache.changed == 1 else "were"
-        log(
-            f"{count_of(cache.hits, noun)} stood in the ledger;"
-            f" {count_of(cache.changed, 'field')} had changed and {were} done again."
-        )
-    if cache.unrecorded:
-        log(
-            f"Not recorded in the ledger: {count_of(cache.unrecorded, noun)}, because files changed meanwhile,"
-            " could not be read, or are in an archive that reports neither their time nor their checksum."
-        )
-    if cache.unmeasured:
-        log(
-            f"{count_of(cache.unmeasured, noun)} of the ledger {'has' if cache.unmeasured == 1 else 'have'} no"
-            " quality and so no warnings: a run without it made them."
         )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hpa_sdk.batch.answers import AnswerCache, NoCache, answers_in_order
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import log_recalled, open_answer_cache
+from hpa_sdk.batch.resumption import open_answer_cache
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.errors import QualityError
 from hpa_sdk.fields.samples import Sample
@@ -173,7 +173,7 @@ def open_run(
             yield run
             # Before the output appears: after that, only writing the provenance can fail.
             cache.flush()
-        log_recalled(cache, "answer", log)
+        cache.log("answer", log)
         counts = {
             "fields": run.fields,
             "failed": run.failed,

@@ -77,7 +77,7 @@ def run(place: str, times: int, log: Path, arguments: Sequence[str]) -> None:
         stack.enter_context(patch.object(Predictor, "stream", logged(Predictor.stream, log)))
         # A clock that each answer moves on by a quarter of a second.
         clock = SimpleNamespace(monotonic=itertools.count(step=0.25).__next__)
-        stack.enter_context(patch("hpa_sdk.batch.answer_ledger.time", clock))
+        stack.enter_context(patch("hpa_sdk.batch.row_ledger.time", clock))
         main(arguments)
 
 

@@ -106,7 +106,7 @@ def test_a_full_disk_is_reported_and_saved_answers_stay(
         connection.execute("PRAGMA max_page_count = 12")
         return connection
 
-    monkeypatch.setattr("hpa_sdk.batch.answer_ledger._LONGEST_WAIT", 0)
+    monkeypatch.setattr("hpa_sdk.batch.row_ledger._LONGEST_WAIT", 0)
     monkeypatch.setattr(sqlite3, "connect", connect_with_quota)
     result = predict(model, folder, "-o", out, *RESUMED)
     assert result.exit_code == 2
