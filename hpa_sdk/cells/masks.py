@@ -202,7 +202,8 @@ def _stem_of(name: str) -> str:
 
 def _name_notes(name: str, path: Path, id: str) -> Iterator[str]:  # noqa: A002 - the field's own word
     stem = _stem_of(name) or name
-    if not _GENERIC.fullmatch(stem) and stem not in {id, id.rpartition("/")[2], _stem_of(path.name), path.name}:
+    known = {id, id.rpartition("/")[2], _stem_of(path.name), path.name}
+    if not _GENERIC.fullmatch(stem) and known.isdisjoint({name, stem}):
         yield f"the metadata of the mask name it {name!r}: check that it is of this field"
 
 

@@ -155,7 +155,9 @@ def cells(
             count_aside(paths, partial(setattr, bar, "total"), recursive=recursive, root=root, rules=whole)
         for answer in bar:
             without_files += not _export(exports, answer)
-    if h5ad is not None and run.cells > run.failed_cells:
+    if h5ad is not None and run.cells == run.failed_cells:
+        click.echo(f"{h5ad} was not written: no cell was answered.", err=True)
+    elif h5ad is not None:
         from hpa_sdk.cells.anndata_file import write_h5ad  # noqa: PLC0415 - only what is asked for
 
         write_h5ad(h5ad, output, model={"name": predictor.card.name, "sha256": predictor.model.sha256})

@@ -180,6 +180,11 @@ def test_a_network_finds_the_cells(model: Path, folder: Path, tmp_path: Path) ->
     assert [row["segmentation"] for row in rows(out)] == ["maps"] * 4
 
 
+def test_without_an_answer_there_is_no_h5ad_file(model: Path, folder: Path, tmp_path: Path) -> None:
+    given = (model, folder / "A03_red.png", "-o", tmp_path / "cells.parquet", "--h5ad", tmp_path / "cells.h5ad")
+    assert "cells.h5ad was not written: no cell was answered" in hpa("cells", *given, "--device", "cpu").stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

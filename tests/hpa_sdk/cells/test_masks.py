@@ -228,6 +228,11 @@ def test_a_mask_of_another_field_is_noted(tmp_path: Path, dtype: type[np.generic
     assert any("may be of another field" in note for note in masks.read("b", SHAPE, planes=planes).notes)
 
 
+def test_an_id_may_have_an_extension(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.png_cells.ome.tif", discs(9), ome=True, metadata={"axes": "YX", "Name": "a.png"})
+    assert MaskFolder(tmp_path).read("a.png", SHAPE).notes == ()
+
+
 def test_metadata_of_another_field_are_noted(tmp_path: Path) -> None:
     metadata = {"axes": "YX", "Name": "other", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
     tifffile.imwrite(tmp_path / "a.ome.tif", discs(9), ome=True, metadata=metadata)
