@@ -117,7 +117,8 @@ class NetworkSegmenter:
         notes: list[str] = []
         debris = 0
         labels: Labels = np.zeros(inside.shape, np.int32)
-        pixel = None if pixel_size is None else pixel_size * height / inside.shape[0]
+        # Of the same area: a field that is no square can be squeezed into one.
+        pixel = None if pixel_size is None else pixel_size * (height * width / inside.size) ** 0.5
         pixel = pixel or pixel_size_of(inside, self.settings.nucleus_radius)
         if pixel is not None:
             nuclei, debris = separated(inside, pixel, self.settings)

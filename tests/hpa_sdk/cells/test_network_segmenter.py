@@ -10,13 +10,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hpa_sdk import ModelCard, Predictor
-from hpa_sdk.cells import CellAnswers, ClassicalSegmenter
+from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, SegmentationSettings
 from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.errors import ModelCardError, ModelFileError, SettingError
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.network_form import MAPS, Tensors
 from hpa_sdk.preprocessing import Preprocessing
-from tests.hpa_sdk.cells.made_fields import FOUR, PIXEL, draw
+from tests.hpa_sdk.cells.made_fields import FOUR, NUCLEUS, PIXEL, draw
 from tests.small import CARD
 
 BLEND = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -54,6 +54,18 @@ def make_network(path: Path, card: ModelCard = MAPS_CARD, *, halved: bool = Fals
     helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.save(model, path)
     return path
+
+
+def test_nuclei_of_a_squeezed_field_have_their_area(tmp_path: Path) -> None:
+    form = replace(MAPS_CARD.preprocessing, size=256)
+    segmenter = NetworkSegmenter.load(
+        make_network(tmp_path / "maps.onnx", replace(MAPS_CARD, preprocessing=form)), device="cpu"
+    )
+    area = np.pi * (NUCLEUS * PIXEL) ** 2
+    for share, count in ((0.75, 2), (1.3, 0)):
+        settings = SegmentationSettings(least_nucleus=share * area)
+        found = replace(segmenter, settings=settings).segment(draw(FOUR)[:, :180], id="A01", pixel_size=PIXEL)
+        assert len(found.cells) == count
 
 
 @pytest.mark.parametrize("halved", [False, True])
