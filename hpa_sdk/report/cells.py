@@ -99,7 +99,7 @@ def read_field_cells(path: Path) -> dict[str, FieldCells]:
 
 
 def cells_of_results(results: Sequence[Result], path: Path) -> dict[str, FieldCells]:
-    """Read the cells of the fields of results.
+    """Read the cells of the fields of results. Those of other files that have the id of a field are left out.
 
     Raises
     ------
@@ -118,7 +118,25 @@ def cells_of_results(results: Sequence[Result], path: Path) -> dict[str, FieldCe
     if repeated:
         _log.warning("The cells of %s are not shown: several results have this id.", ", ".join(repeated))
         found = {name: cells for name, cells in found.items() if name not in repeated}
-    return found
+    others = [result.id for result in results if result.id in found and not _same_files(result, found[result.id].result)]
+    if others:
+        _log.warning("The cells of %s are not shown: they were found in other files.", ", ".join(others))
+    return {name: cells for name, cells in found.items() if name not in others}
+
+
+def _same_files(field: Result, cells: Result) -> bool:
+    """Whether cells can be of a field: the files that were read for both are the same, or not recorded.
+
+    For cells, planes of nuclei can be read that the model of the field does not take.
+    """
+    of_field, of_cells = (
+        {path.replace("\\", "/").rpartition("/")[2]: stamp for path, stamp in zip(one.files, one.stamps, strict=False)}
+        for one in (field, cells)
+    )
+    if not of_field or not of_cells:
+        return True
+    both = of_field.keys() & of_cells.keys()
+    return bool(both) and all(of_field[name].resembles(of_cells[name]) for name in both)
 
 
 def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Path) -> None:

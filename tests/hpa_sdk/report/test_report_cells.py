@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,24 @@ def test_cells_are_shown_with_the_results_of_fields(
     assert [len(field.get("cells", ())) for field in content["fields"]] == [9, 9, 0, 0]
     assert all(len(field["p"]) == 28 for field in content["fields"])
     assert str(cells) in content["provenance"]["cells"]
+
+
+def test_cells_of_other_files_are_not_shown(
+    model: Path, fields: list[Sample], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two plates have fields of the same names."""
+    results, cells, page = (tmp_path / name for name in ("results.csv", "cells.csv", "report.html"))
+    write_results(results, model, fields[:3])
+    own, other, moved = _answers(fields[:3])
+    plate = make_field(tmp_path / "plate 2", fields[1].id, np.random.default_rng(7))
+    other = answers_of(other.segmentation.labels, id=other.id, files=plate.files)
+    copy = [Path(shutil.copy2(file, tmp_path)) for file in fields[2].files]
+    moved = answers_of(moved.segmentation.labels, id=moved.id, files=tuple(copy))
+    _write(cells, [own, other, moved])
+    with caplog.at_level(logging.WARNING):
+        make_report(Sources(results=results, cells=cells), page=page)
+    assert f"The cells of {fields[1].id} are not shown: they were found in other files." in caplog.text
+    assert [len(field.get("cells", ())) for field in content_of(page)["fields"]] == [9, 0, 9]
 
 
 @pytest.mark.parametrize("side", [32, 96])
