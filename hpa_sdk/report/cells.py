@@ -118,7 +118,9 @@ def cells_of_results(results: Sequence[Result], path: Path) -> dict[str, FieldCe
     if repeated:
         _log.warning("The cells of %s are not shown: several results have this id.", ", ".join(repeated))
         found = {name: cells for name, cells in found.items() if name not in repeated}
-    others = [result.id for result in results if result.id in found and not _same_files(result, found[result.id].result)]
+    others = [
+        result.id for result in results if result.id in found and not _same_files(result, found[result.id].result)
+    ]
     if others:
         _log.warning("The cells of %s are not shown: they were found in other files.", ", ".join(others))
     return {name: cells for name, cells in found.items() if name not in others}
