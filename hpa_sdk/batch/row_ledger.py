@@ -1,4 +1,4 @@
-"""Stores one row per field in an SQLite file, so that an interruption loses none of them and few writes are slow."""
+"""Stores one row per field in an SQLite file as answers arrive, so that an interruption loses none of them."""
 
 from __future__ import annotations
 

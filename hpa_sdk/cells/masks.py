@@ -175,13 +175,14 @@ class MaskFolder:
             before, known = self._listed.get(folder, (None, {}))
             if stamp == before:
                 return known
+            # Before the listing: what comes within one tick of the clock leaves the stamp as it is.
+            unsettled = stamp.unsettled_seconds
             names: defaultdict[str, list[Path]] = defaultdict(list)
             for path in folder.iterdir():
                 stem = _stem_of(path.name)
                 if stem and not path.name.startswith("."):
                     names[stem].append(path)
-            # A mask that comes within one tick of the clock leaves the stamp as it is.
-            if not stamp.unsettled_seconds:
+            if not unsettled:
                 self._listed[folder] = stamp, names
             return names
 
