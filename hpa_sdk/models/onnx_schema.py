@@ -43,6 +43,8 @@ class Graph(IntEnum):
 class Node(IntEnum):
     """Fields of NodeProto."""
 
+    INPUT = 1
+    OUTPUT = 2
     OPERATOR = 4
     ATTRIBUTE = 5
     DOMAIN = 7
@@ -69,7 +71,11 @@ class SparseTensor(IntEnum):
 class Tensor(IntEnum):
     """Fields of TensorProto."""
 
+    DIMENSIONS = 1
     ELEMENT_TYPE = 2
+    FLOATS = 4
+    NAME = 8
+    RAW = 9
     EXTERNAL_DATA = 13
     DATA_LOCATION = 14
 

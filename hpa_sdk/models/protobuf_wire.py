@@ -85,6 +85,22 @@ def integer(message: memoryview, number: int) -> int:
     return last[0] if last else 0
 
 
+def integers(message: memoryview, number: int) -> list[int]:
+    """Return a repeated integer field, packed or not, in file order."""
+    found: list[int] = []
+    for at, value, _ in fields(message):
+        if at != number:
+            continue
+        if isinstance(value, int):
+            found.append(value)
+            continue
+        position = 0
+        while position < len(value):
+            one, position = _varint(value, position)
+            found.append(one)
+    return found
+
+
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
     if position < len(message) and message[position] < _VARINT_MORE:
         return message[position], position + 1  # the usual case: an ONNX file has some hundred thousand varints
