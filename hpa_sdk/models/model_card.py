@@ -50,7 +50,7 @@ class Training:
     fields_seen : int or None
         Field presentations in all stages: steps times batch size.
     initial_weights : str
-        ``"imagenet"``, ``"none"``, or the name of a file.
+        ``"imagenet"``, ``"none"``, the name of a file, or name and SHA-256 of an exported model.
     data : str
         Name of the training data.
     data_fingerprint : str

@@ -18,6 +18,9 @@ from training.fit.reference import REFERENCE_FIELDS
 from training.fit.run_folder import InitialWeights, Plan
 from training.network_forms import NETWORK_NAMES, NetworkName
 
+SHARE = 0.3
+"""Share of the old data in all drawn fields, if the user gives none."""
+
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
@@ -26,8 +29,20 @@ from training.network_forms import NETWORK_NAMES, NetworkName
 @click.option("--recipe", default="study", show_default=True, help="study, strong, fine_tune, or FILE.toml.")
 @click.option(
     "--weights",
-    help="Start of the backbone: imagenet, none or a file. Of the whole network: the network.keras of an earlier run."
-    " Default: the recipe's.",
+    help="Start of the backbone: imagenet, none or a file. Of the whole network: an exported .onnx file, or the"
+    " network.keras of an earlier run. Default: the recipe's.",
+)
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Old data, of which a share is drawn too, so that its classes are not forgotten; several times for several"
+    " folders.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help=f"Share of the old data in all drawn fields.  [default: {SHARE:g}]",
 )
 @click.option("--split", type=click.Choice(get_args(SplitName)), default="study", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each stage. Default: the recipe's.")
@@ -75,6 +90,8 @@ def fit(
     out: Path,
     recipe: str,
     weights: str | None,
+    also: tuple[Path, ...],
+    share: float | None,
     split: SplitName,
     epochs: int | None,
     steps: int | None,
@@ -92,6 +109,8 @@ def fit(
     resume: bool,
 ) -> None:
     """Fit a network on DATA: folders with train.csv and its planes."""
+    if share is not None and not also:
+        raise click.UsageError("--share is the share of the old data, which --also names.")
     adjusted = read_recipe(recipe).adjusted(
         network,
         epochs=epochs,
@@ -110,6 +129,8 @@ def fit(
         seed=seed,
         pixel_size=pixel_size,
         white=white,
+        also=also,
+        share=(share or SHARE) if also else None,
     )
     folder = None if prepared == Path("none") else prepared or prepared_folder(data[0])
     metrics = fit_network(

@@ -26,6 +26,23 @@ _TABLE = "train.csv"
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """One of the data sets that a data set is made of.
+
+    Attributes
+    ----------
+    name, fingerprint : str
+        As in `Dataset`.
+    fields : int
+        Number of fields.
+    """
+
+    name: str
+    fields: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Labelled fields.
 
@@ -43,6 +60,8 @@ class Dataset:
         White level of 16-bit planes, as for `hpa_sdk.preprocessing.Preprocessing.white_levels`.
     tables : tuple of pathlib.Path
         The tables that list the fields: absolute, and without links in their folders.
+    sources : tuple of Source
+        The data sets that it is made of, in the order of their fields.
     """
 
     name: str
@@ -51,6 +70,7 @@ class Dataset:
     fingerprint: str
     white: White | None = None
     tables: tuple[Path, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     def pick(self, rows: npt.NDArray[np.intp]) -> tuple[Sample, ...]:
         """Return the samples in these rows, in their order."""
@@ -85,6 +105,7 @@ def read_datasets(sources: Sequence[Path], *, white: White | None = None) -> Dat
         hashlib.sha256(" ".join(dataset.fingerprint for dataset in datasets).encode()).hexdigest(),
         white,
         tuple(table for dataset in datasets for table in dataset.tables),
+        tuple(source for dataset in datasets for source in dataset.sources),
     )
 
 
@@ -117,15 +138,11 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
             remedy="Run again when nobody writes to it any more.",
         )
     folder = table.parent.resolve()
-    return Dataset(
-        # Tables with other names are named too; that of the Kaggle form is named after its folder.
-        folder.name if table.name == _TABLE else f"{folder.name}/{table.name}",
-        samples,
-        targets,
-        _fingerprint(ids, targets, samples, table),
-        white,
-        (folder / table.name,),
-    )
+    # Tables with other names are named too; that of the Kaggle form is named after its folder.
+    name = folder.name if table.name == _TABLE else f"{folder.name}/{table.name}"
+    fingerprint = _fingerprint(ids, targets, samples, table)
+    source = Source(name, len(samples), fingerprint)
+    return Dataset(name, samples, targets, fingerprint, white, (folder / table.name,), (source,))
 
 
 def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,3 +43,24 @@ def draw_probabilities(targets: Targets, sampling: SamplingName) -> npt.NDArray[
         weights = np.maximum(1, (targets * factors).max(axis=1))
     probabilities: npt.NDArray[np.float64] = weights / weights.sum()
     return probabilities
+
+
+def shared_probabilities(
+    probabilities: Sequence[npt.NDArray[np.float64]], share: float | None
+) -> npt.NDArray[np.float64]:
+    """Join the probabilities of new and of old fields, so that old ones are this share of all draws.
+
+    Parameters
+    ----------
+    probabilities : sequence of numpy.ndarray
+        float64 of shape (fields,), each with the sum 1: of new fields, and of old ones if there are any.
+    share : float or None
+        Share of the old fields, 0 to 1; None if there are none.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of shape (all fields,), with the sum 1.
+    """
+    shares = (1.0,) if share is None else (1 - share, share)
+    return np.concatenate([part * one for part, one in zip(probabilities, shares, strict=True)])

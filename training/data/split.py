@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import numpy as np
@@ -85,7 +86,7 @@ def check_splittable(count: int) -> None:
         )
 
 
-def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
+def split(targets: Targets, name: SplitName, sizes: Sequence[int] = ()) -> tuple[Rows, Rows]:
     """Split rows by the split of that name, and warn about classes that one part lacks.
 
     Parameters
@@ -94,6 +95,9 @@ def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
         float32 of shape (fields, 28).
     name : str
         ``"study"`` or ``"stratified"``.
+    sizes : sequence of int
+        Numbers of new and of old fields, which are split apart: so the old ones have the same parts as in an earlier
+        fit on them alone. Default: all fields are split together.
 
     Returns
     -------
@@ -105,8 +109,12 @@ def split(targets: Targets, name: SplitName) -> tuple[Rows, Rows]:
     RunError
         There are fewer than two fields.
     """
-    check_splittable(len(targets))
-    parts = study_split(len(targets)) if name == "study" else stratified_split(targets)
+    starts = np.cumsum(sizes[:-1], dtype=np.intp)
+    pairs = []
+    for start, group in zip((0, *starts), np.split(targets, starts), strict=True):
+        check_splittable(len(group))
+        pairs.append([rows + start for rows in (study_split(len(group)) if name == "study" else stratified_split(group))])
+    parts = np.concatenate([training for training, _ in pairs]), np.concatenate([validation for _, validation in pairs])
     for part, rows in zip(("training", "validation"), parts, strict=True):
         lacking = [label for label in Label if targets[:, label].any() and not targets[rows, label].any()]
         if lacking:

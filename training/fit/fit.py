@@ -20,10 +20,12 @@ from training.data.dataset import Dataset, Targets, read_datasets
 from training.data.hashed_file import HashedFile
 from training.data.prepared import DecodedImages, Images, ImageSource, prepare
 from training.data.prepared_files import planes_sha256
-from training.data.sampling import draw_probabilities
+from training.data.sampling import SamplingName, draw_probabilities, shared_probabilities
 from training.data.split import Rows, split
+from training.exported_weights import EXPORT_SUFFIX, read_parent
 from training.fit.checkpoints import HISTORY, Progress, callbacks
 from training.fit.devices import Devices, data_parallel
+from training.fit.folded_statistics import FIELDS, unfold_statistics
 from training.fit.model_card import make_card
 from training.fit.plots import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
 from training.fit.recipe import Stage
@@ -81,9 +83,13 @@ def fit(
         batch, or the loss is no number.
     """
     revision = code_revision()  # the checkout may change while this code runs
-    dataset = read_datasets(plan.data, white=plan.white)
+    dataset = read_datasets((*plan.data, *plan.also), white=plan.white)
+    new = sum(source.fields for source in dataset.sources[: len(plan.data)])
+    sizes = (new, len(dataset.samples) - new) if plan.also else (new,)
     # First, before anything is built, fetched or written: this refuses too few fields.
-    training, validation = split(dataset.targets, plan.split)
+    training, validation = split(dataset.targets, plan.split, sizes)
+    exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
+    parent = read_parent(Path(plan.weights), plan.network) if exported else None
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
     weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
@@ -94,6 +100,8 @@ def fit(
         dataset.fingerprint,
         weights_sha256=weights.sha256 if weights else None,
         planes_sha256=planes_sha256(dataset.samples),
+        sizes=sizes,
+        parent=parent,
     )
     # An unsuitable folder is refused before weights are fetched; a new one is made afterwards.
     begun = begin(resume=resume) if _holds_run(out) else None
@@ -106,9 +114,10 @@ def fit(
         images = decoded if prepared is None else prepare(dataset, prepared, preprocessing=preprocessing)
         run = begun or begin()
         progress = Progress.read(out)
-        probabilities = _draw_probabilities(plan, dataset, training)
-        fields = _Fields(images, dataset.targets, probabilities, training, validation, sharing)
-        draw_training_images(fields.batches(plan, plan.recipe.stages[-1]), out / TRAINING_PICTURE)
+        fields = _Fields(images, dataset.targets, plan, sizes, training, validation, sharing)
+        draw_training_images(fields.batches(plan.recipe.stages[-1]), out / TRAINING_PICTURE)
+        if parent and not progress.state:
+            unfold_statistics(network, fields.plain_draw(FIELDS))
         for number in range(len(plan.recipe.stages)):
             _fit_stage(network, plan, number, fields, progress, out, checkpoint_every)
     # A new network: in full precision and not compiled, since Keras saves a compiled one with its optimizer.
@@ -116,7 +125,9 @@ def fit(
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
     parts = training, validation
-    card = make_card(fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields)
+    card = make_card(
+        fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields, parent=parent
+    )
     draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)
@@ -136,12 +147,14 @@ def _holds_run(out: Path) -> bool:
 class _Fields:
     images: ImageSource
     targets: Targets
-    probabilities: npt.NDArray[np.float64]
+    plan: Plan
+    sizes: tuple[int, ...]
     training: Rows
     validation: Rows
     sharing: int
 
-    def batches(self, plan: Plan, stage: Stage) -> FieldBatches:
+    def batches(self, stage: Stage) -> FieldBatches:
+        plan = self.plan
         return FieldBatches(
             self.images,
             self.targets,
@@ -149,26 +162,37 @@ class _Fields:
             steps=plan.recipe.steps_per_epoch,
             augmentation=stage.augmentation,
             seed=plan.seed,
-            probabilities=self.probabilities,
+            probabilities=self._probabilities(self.training, plan.recipe.sampling),
         )
 
-    def validation_draw(self, plan: Plan) -> tuple[Images, Targets]:
-        count = plan.recipe.validation_fields
+    def validation_draw(self) -> tuple[Images, Targets]:
+        count = self.plan.recipe.validation_fields
         # A few more where the devices could not share the last batch evenly; their loss weighs as any other's.
         even = -(-count // self.sharing) * self.sharing
-        drawn = np.random.default_rng([plan.seed, count]).choice(self.validation, even)
+        rng = np.random.default_rng([self.plan.seed, count])
+        drawn = rng.choice(self.validation, even, p=self._even(self.validation))
         return self.images[drawn], self.targets[drawn]
 
-    def statistics_draw(self, plan: Plan) -> Images | None:
-        count = min(plan.recipe.statistics_fields, len(self.training))
-        drawn = np.random.default_rng([plan.seed, count]).choice(self.training, count, replace=False)
-        return self.images[drawn] if count else None
+    def statistics_draw(self) -> Images | None:
+        count = self.plan.recipe.statistics_fields
+        return self.plain_draw(count) if count else None
 
+    def plain_draw(self, count: int) -> Images:
+        """Draw training fields without repetition, old and new ones by their shares."""
+        count = min(count, len(self.training))
+        rng = np.random.default_rng([self.plan.seed, count])
+        return self.images[rng.choice(self.training, count, replace=False, p=self._even(self.training))]
 
-def _draw_probabilities(plan: Plan, dataset: Dataset, training: Rows) -> npt.NDArray[np.float64]:
-    probabilities = np.zeros(len(dataset.samples))
-    probabilities[training] = draw_probabilities(dataset.targets[training], plan.recipe.sampling)
-    return probabilities
+    def _even(self, rows: Rows) -> npt.NDArray[np.float64] | None:
+        return None if self.plan.share is None else self._probabilities(rows, "even")[rows]
+
+    def _probabilities(self, rows: Rows, sampling: SamplingName) -> npt.NDArray[np.float64]:
+        probabilities = np.zeros(len(self.targets))
+        starts = np.cumsum(self.sizes[:-1], dtype=np.intp)
+        of_source = np.searchsorted(starts, rows, side="right")
+        for group in (rows[of_source == source] for source in range(len(self.sizes))):
+            probabilities[group] = draw_probabilities(self.targets[group], sampling)
+        return shared_probabilities(np.split(probabilities, starts), self.plan.share)
 
 
 def _fit_stage(
@@ -193,14 +217,14 @@ def _fit_stage(
     if progress.epochs > last_epoch - stage.epochs:
         network.optimizer.build(network.trainable_variables)
         network.load_weights(folder / progress.state)
-    batches = fields.batches(plan, stage)
+    batches = fields.batches(stage)
     with write_events(folder / EVENTS, first_epoch=progress.epochs) as events:
         network.fit(
             batches,
             shuffle=False,
             initial_epoch=progress.epochs,
             epochs=last_epoch,
-            validation_data=fields.validation_draw(plan),
+            validation_data=fields.validation_draw(),
             validation_batch_size=recipe.batch_size,
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
@@ -213,7 +237,7 @@ def _fit_stage(
                     batches=batches,
                     seed=plan.seed,
                     averaged=recipe.weight_average > 0,
-                    statistics=fields.statistics_draw(plan),
+                    statistics=fields.statistics_draw(),
                 ),
             ],
         )

@@ -14,6 +14,7 @@ from hpa_sdk.models.model_card import STUDY_THRESHOLD, ModelCard, Training
 from training.data.dataset import Dataset
 from training.data.prepared import ImageSource
 from training.data.split import Rows
+from training.exported_weights import Parent
 from training.fit.reference import REFERENCE_FIELDS, learn_reference
 from training.fit.run_folder import Plan, versions
 from training.judge.calibration import calibrate
@@ -32,6 +33,7 @@ def make_card(
     revision: str,
     *,
     reference_fields: int = REFERENCE_FIELDS,
+    parent: Parent | None = None,
 ) -> ModelCard:
     """Judge a fitted network on the validation part, and write its card.
 
@@ -56,6 +58,9 @@ def make_card(
         Of the code that fitted the network, as `training.fit.run_folder.code_revision` gives it.
     reference_fields : int
         How many training fields the card's reference describes; with fewer than 20, there is none.
+    parent : Parent, optional
+        The exported model that the fit started from. Its thresholds stay unless they are tuned; that of a class without
+        a validation field always stays.
     """
     training, validation = parts
     truth = dataset.targets[validation]
@@ -64,7 +69,11 @@ def make_card(
     ).probabilities
     form = preprocessing_of(plan.network)
     tuned = plan.recipe.thresholds == "tuned"
-    thresholds = tune_thresholds(truth, probabilities) if tuned else (STUDY_THRESHOLD,) * len(Label)
+    thresholds = parent.card.thresholds if parent else (STUDY_THRESHOLD,) * len(Label)
+    if tuned:
+        found = tune_thresholds(truth, probabilities)
+        judged = truth.any(axis=0) if parent else np.ones(len(Label), bool)
+        thresholds = tuple(np.where(judged, found, thresholds).tolist())
     return ModelCard(
         name=f"{network.name} on {dataset.name}",
         architecture=network.name,
@@ -86,7 +95,7 @@ def make_card(
             seed=plan.seed,
             steps=plan.recipe.steps,
             fields_seen=plan.recipe.steps * plan.recipe.batch_size,
-            initial_weights=plan.weights.name if isinstance(plan.weights, Path) else plan.weights,
+            initial_weights=_initial_weights(plan, parent),
             data=dataset.name,
             data_fingerprint=dataset.fingerprint,
             code_revision=revision,
@@ -94,3 +103,9 @@ def make_card(
             field_side=None if plan.pixel_size is None else read_planes(dataset.samples[0]).shape[1],
         ),
     )
+
+
+def _initial_weights(plan: Plan, parent: Parent | None) -> str:
+    if parent is not None:
+        return f"{parent.card.name}, SHA-256 {parent.sha256}"
+    return plan.weights.name if isinstance(plan.weights, Path) else plan.weights

@@ -7,6 +7,7 @@ import json
 import logging
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.preprocessing import White
 from training.data.split import SplitName
 from training.errors import RunError
+from training.exported_weights import Parent
 from training.fit.recipe import Recipe
 from training.fit.saving import save
 from training.network_forms import NetworkName
@@ -59,6 +61,10 @@ class Plan:
         Micrometres a pixel of the planes, for the card.
     white : optional
         White level of 16-bit planes.
+    also : tuple of pathlib.Path
+        Old data, of which a share is fitted on too, so that its classes are not forgotten.
+    share : float or None
+        Share of the old data in all drawn fields, between 0 and 1; None without old data.
     """
 
     network: NetworkName
@@ -69,6 +75,8 @@ class Plan:
     seed: int = 0
     pixel_size: float | None = None
     white: White | None = None
+    also: tuple[Path, ...] = ()
+    share: float | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the plan in the form of the record."""
@@ -85,6 +93,8 @@ class Plan:
                     "seed": self.seed,
                     "pixel_size": self.pixel_size,
                     "white": self.white,
+                    "also": [str(source.resolve()) for source in self.also] or None,
+                    "share": self.share,
                 }
             )
         )
@@ -110,6 +120,10 @@ class Run:
         Hash of the file with the initial weights.
     planes_sha256 : str, optional
         Hash of what the file system says of the planes.
+    sizes : sequence of int
+        Numbers of new and of old fields.
+    parent : Parent, optional
+        The exported model that the fit starts from.
 
     Raises
     ------
@@ -129,6 +143,8 @@ class Run:
         resume: bool = False,
         weights_sha256: str | None = None,
         planes_sha256: str | None = None,
+        sizes: Sequence[int] = (),
+        parent: Parent | None = None,
     ) -> None:
         self.folder = folder
         record = {**plan.record(), "data_fingerprint": fingerprint}
@@ -150,7 +166,10 @@ class Run:
                     where=folder,
                     remedy="Name a new folder in a place that you may write to.",
                 ) from error
-            self.write(RUN_RECORD, _as_json(record | around))
+            facts: dict[str, Any] = {"sizes": list(sizes)} if len(sizes) > 1 else {}
+            if parent is not None:
+                facts["parent"] = {"name": parent.card.name, "sha256": parent.sha256}
+            self.write(RUN_RECORD, _as_json(record | around | facts))
 
     def _check(self, asked: dict[str, Any], around: dict[str, Any], *, resume: bool) -> None:
         if not resume:

@@ -38,7 +38,9 @@ class FittedRun:
     split : str
         The split of its data; the study's split if the record names none.
     data : tuple of pathlib.Path
-        Where its data was.
+        Where its data was: new data, then old data.
+    sizes : tuple of int
+        Numbers of new and of old fields, if they were split apart.
     white : optional
         White level of its 16-bit planes.
     tuned : bool
@@ -52,6 +54,7 @@ class FittedRun:
     card: ModelCard
     split: SplitName
     data: tuple[Path, ...]
+    sizes: tuple[int, ...]
     white: White | None
     tuned: bool
     network_sha256: str
@@ -66,6 +69,8 @@ class _Thresholds:
 class _Record:
     split: SplitName = "study"
     data: tuple[str, ...] = ()
+    also: tuple[str, ...] | None = None
+    sizes: tuple[int, ...] = ()
     white: White | None = None
     recipe: _Thresholds = field(default_factory=_Thresholds)
     network_sha256: str | None = None
@@ -127,7 +132,8 @@ def read_run(run: Path) -> FittedRun:
         network=network,
         card=card,
         split=record.split,
-        data=tuple(Path(source) for source in record.data),
+        data=tuple(Path(source) for source in (*record.data, *(record.also or ()))),
+        sizes=record.sizes,
         white=record.white,
         tuned=record.recipe.thresholds == "tuned",
         network_sha256=file.sha256,
@@ -163,5 +169,5 @@ def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
                 remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge"
                 " all of other data, none of which it was fitted on: --part all.",
             )
-    training, validation = split(dataset.targets, runs[0].split)
+    training, validation = split(dataset.targets, runs[0].split, runs[0].sizes)
     return np.sort(training if part == "training" else validation)
