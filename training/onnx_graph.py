@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,7 +15,7 @@ from hpa_sdk.models.protobuf_wire import MalformedMessageError, integer, integer
 
 Weights = npt.NDArray[np.float32]
 
-_FLOAT32 = 1
+_FLOAT32, _INT64 = 1, 7
 _WITH_KERNEL = ("Conv", "MatMul")
 _BY_CHANNEL = ("Mul", "Add")
 
@@ -95,6 +96,16 @@ def read_linear_layers(model: memoryview) -> list[LinearLayer]:
             continue
         made[outputs[at][0]] = layer
     return layers
+
+
+def count_weights(model: memoryview) -> int:
+    """Count the numbers of all weights of a serialized model; shapes and positions, which are int64, do not count."""
+    tensors = messages(model, Model.GRAPH, Graph.INITIALIZER)
+    return sum(
+        math.prod(integers(tensor, Tensor.DIMENSIONS))
+        for tensor in tensors
+        if integer(tensor, Tensor.ELEMENT_TYPE) != _INT64
+    )
 
 
 def inputs_first(last: _Part, inputs: Callable[[_Part], Sequence[_Part]]) -> list[_Part]:

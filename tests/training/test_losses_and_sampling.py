@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.data.sampling import COMMON, draw_probabilities
+from training.data.sampling import COMMON, draw_probabilities, shared_probabilities
 from training.fit.losses import LOSSES, asymmetric
 
 
@@ -49,3 +49,10 @@ def test_repeat_factors_weigh_a_field_by_its_rarest_class() -> None:
     assert found.sum() == pytest.approx(1)
     assert found[1] / found[-1] == pytest.approx(np.sqrt(COMMON / 0.01))
     assert found[0] / found[-1] == pytest.approx(np.sqrt(COMMON / 0.001))
+
+
+def test_old_fields_are_the_named_share_of_all_draws() -> None:
+    new, old = np.array([0.5, 0.5]), np.array([0.2, 0.8])
+    found = shared_probabilities([new, old], 0.3)
+    np.testing.assert_allclose(found, [0.35, 0.35, 0.06, 0.24])
+    np.testing.assert_array_equal(shared_probabilities([new], None), new)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from hpa_sdk.labels import Label
-from training.data.split import STUDY_SHARE, SplitName, split
+from training.data.split import STUDY_SHARE, SplitName, split, study_split
 from training.errors import RunError
 
 
@@ -50,3 +50,10 @@ def test_a_class_that_a_part_lacks_is_named(caplog: pytest.LogCaptureFixture) ->
     lacking = "validation" if 3 in training else "training"
     assert caplog.messages == [f"The {lacking} part has no field of: Rods & rings."]
     assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_old_fields_have_the_parts_of_a_split_of_their_own() -> None:
+    targets = np.ones((45, 28), np.float32)
+    training, validation = split(targets, "study", (15, 30))
+    for found, new, old in zip((training, validation), study_split(15), study_split(30), strict=True):
+        np.testing.assert_array_equal(found, [*new, *(old + 15)])

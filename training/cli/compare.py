@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 from hpa_sdk.cli.parameters import white_option
 from hpa_sdk.labels import Label
@@ -31,15 +33,23 @@ from training.data.dataset import Dataset, read_datasets
 from training.data.split import Rows
 from training.data.steady_planes import SteadyPlanes
 from training.errors import RunError
-from training.judge.comparison import FIRST_FIELDS, ComparedField, ComparedNetwork, Comparison, compare_networks
-from training.judge.fitted_run import FittedRun, Part, at_white_level_of, part_rows, read_run
+from training.judge.comparison import (
+    FIRST_FIELDS,
+    ComparedData,
+    ComparedField,
+    ComparedNetwork,
+    Comparison,
+    compare_networks,
+)
+from training.judge.fitted_run import FittedRun, Part, at_white_level_of, part_rows
+from training.judge.model_file import read_side
 from training.judge.predictions import predict_fields
 from training.judge.tuning import Tuned
 
 
 @click.command()
-@click.argument("first_run", metavar="RUN", type=click.Path(path_type=Path))
-@click.argument("second_run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("first_run", metavar="RUN|FILE", type=click.Path(path_type=Path))
+@click.argument("second_run", metavar="RUN|FILE", type=click.Path(path_type=Path))
 @data_argument
 @part_option
 @views_option
@@ -63,14 +73,16 @@ def compare(
     white: White | None,
     as_json: bool,
 ) -> None:
-    """Compare the networks in two RUN folders on DATA: folders with train.csv and its planes.
+    """Compare two networks on DATA: folders with train.csv and its planes.
 
-    Prints the figures of both, then both label sets and the truth for the first ten fields of the table, in any part.
+    Each network is that of a RUN folder, or an exported model FILE. Prints the figures of both with the difference,
+    second minus first, and its 95 % interval (paired bootstrap over the fields); the same for each DATA, if there are
+    several; then both label sets and the truth for the first ten fields of the table, in any part.
     The exit code is 0 when every field was judged, 1 when some could not be read, 2 when nothing could
     start.
     """
     dataset = read_datasets(data, white=white)
-    runs = [read_run(first_run), read_run(second_run)]
+    runs = [read_side(first_run), read_side(second_run)]
     for run in runs:
         dataset = at_white_level_of(run, dataset)
     # A part is valid for both runs only if both have the same data and the same split.
@@ -80,6 +92,8 @@ def compare(
     rows = np.union1d(np.arange(min(FIRST_FIELDS, len(dataset.samples))), part_of_data)
     for run in runs:
         warn_of_fitted_fields(run, dataset, part)
+        if part == "validation" and threshold == "card" and run.tuned:
+            click.echo(f"The thresholds of {run.folder} were tuned on this part: its F1 is a little too good.", err=True)
     tuned = [thresholds_of(run, threshold, views, dataset) for run in runs]
     planes = SteadyPlanes()
     networks = [_answer(run, dataset, rows, found, views, planes) for run, found in zip(runs, tuned, strict=True)]
@@ -90,7 +104,8 @@ def compare(
         dataset.targets[rows],
         networks,
         judged=np.isin(rows, part_of_data),
-        data=data_name(dataset, part, runs[0].split),
+        data=data_name(dataset, part, runs[0].split or runs[1].split),
+        sources=_sources(dataset, rows) if len(dataset.sources) > 1 else None,
     )
     if as_json:
         document = {
@@ -113,12 +128,32 @@ def compare(
 
 def _check_split(runs: Sequence[FittedRun], part: Part) -> None:
     first, second = runs
-    if part != "all" and first.split != second.split:
+    if (
+        part != "all"
+        and None not in {first.split, second.split}
+        and (first.split, first.sizes)
+        != (
+            second.split,
+            second.sizes,
+        )
+    ):
         raise RunError(
             f"the runs part their data by the {first.split} and by the {second.split} split",
             where=second.folder,
             remedy="One would be judged by fields that it was fitted on. Compare them on other data, with --part all.",
         )
+
+
+def _sources(dataset: Dataset, rows: Rows) -> dict[str, npt.NDArray[np.bool_]]:
+    """Give for each data set its name, and which of the rows are of it."""
+    ends = np.cumsum([source.fields for source in dataset.sources])
+    of_source = np.searchsorted(ends, rows, side="right")
+    tables = zip(dataset.sources, dataset.tables, strict=True)
+    alike = Counter(source.name for source in dataset.sources)
+    return {
+        source.name if alike[source.name] == 1 else str(table): of_source == number
+        for number, (source, table) in enumerate(tables)
+    }
 
 
 def _answer(
@@ -149,6 +184,15 @@ def as_text(comparison: Comparison, threshold: Threshold, views: int, tuned: Seq
     averaged = "" if views == 1 else f", averaged over {views} views"
     lines = [f"{comparison.fields:,} fields of {comparison.data}; a class counts from {counted}{averaged}", ""]
     lines += [f"{name:<28}" + "".join(f"{cell:>{width}}" for cell in cells) for name, *cells in rows]
+    lines += ["", *_differences(comparison)]
+    for source in comparison.sources:
+        lines += ["", f"{source.fields:,} fields of {source.data}"]
+        lines += [
+            f"{name:<28}" + "".join(f"{getattr(network, figure):>{width}.4f}" for network in source.networks)
+            for name, figure in (("micro F1", "micro_f1"), ("macro F1", "macro_f1"))
+            if source.networks
+        ]
+        lines += _differences(source)
     if threshold == "card":
         named = zip(comparison.networks, tuned, strict=True)
         lines += ["", *(f"thresholds of {network.run}: {found.description}" for network, found in named)]
@@ -156,6 +200,13 @@ def as_text(comparison: Comparison, threshold: Threshold, views: int, tuned: Seq
     for number, field in enumerate(comparison.first, start=1):
         lines += _first(number, field, comparison)
     return "\n".join(lines)
+
+
+def _differences(compared: Comparison | ComparedData) -> list[str]:
+    return [
+        f"{f'{one.figure}, second - first':<28}  {one.difference:+.4f}  (95 %: {one.low:+.4f} to {one.high:+.4f})"
+        for one in compared.differences
+    ]
 
 
 def _first(number: int, field: ComparedField, comparison: Comparison) -> list[str]:

@@ -59,13 +59,16 @@ def thresholds_of(fitted: FittedRun, threshold: Threshold, views: int, dataset: 
     return Tuned(thresholds=(threshold,) * len(Label), description=f"{threshold:g} for every class")
 
 
-def data_name(dataset: Dataset, part: Part, split: SplitName) -> str:
+def data_name(dataset: Dataset, part: Part, split: SplitName | None) -> str:
     """Name a data set and its judged part."""
     return dataset.name if part == "all" else f"{dataset.name}, {part} part of the {split} split"
 
 
 def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> None:
     """Warn if a network is judged on fields that it was fitted on, also in another table or in a copy."""
+    if fitted.split is None:
+        _warn_of_data(fitted, dataset, part)
+        return
     if part == "validation":
         return
     if is_data_of(fitted, dataset):
@@ -82,6 +85,18 @@ def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> No
             " sizes of their planes: the figures are too good.",
             err=True,
         )
+
+
+def _warn_of_data(file: FittedRun, dataset: Dataset, part: Part) -> None:
+    """Warn if a model file was fitted on one of the data sets; it does not say on which fields."""
+    for source in dataset.sources:
+        if file.card.training.data_fingerprint in {source.fingerprint, dataset.fingerprint}:
+            judged = file.card.metrics.data if file.card.metrics else "unknown fields"
+            click.echo(
+                f"{file.folder} was fitted on fields of {source.name}: its figures there are too good"
+                + (f", unless {part} is the part that its card has figures of ({judged})." if part != "all" else "."),
+                err=True,
+            )
 
 
 def report_failures(failures: Sequence[Failure]) -> None:

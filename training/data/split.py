@@ -113,10 +113,11 @@ def split(targets: Targets, name: SplitName, sizes: Sequence[int] = ()) -> tuple
     pairs = []
     for start, group in zip((0, *starts), np.split(targets, starts), strict=True):
         check_splittable(len(group))
-        pairs.append([rows + start for rows in (study_split(len(group)) if name == "study" else stratified_split(group))])
-    parts = np.concatenate([training for training, _ in pairs]), np.concatenate([validation for _, validation in pairs])
-    for part, rows in zip(("training", "validation"), parts, strict=True):
-        lacking = [label for label in Label if targets[:, label].any() and not targets[rows, label].any()]
+        training, validation = study_split(len(group)) if name == "study" else stratified_split(group)
+        pairs.append((training + start, validation + start))
+    parts = np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
+    for part, taken in zip(("training", "validation"), parts, strict=True):
+        lacking = [label for label in Label if targets[:, label].any() and not targets[taken, label].any()]
         if lacking:
             _log.warning("The %s part has no field of: %s.", part, "; ".join(map(str, lacking)))
     return parts

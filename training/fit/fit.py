@@ -16,7 +16,7 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.models.contract import RUN_RECORD
 from hpa_sdk.models.model_card import ModelCard
 from training.data.batches import FieldBatches
-from training.data.dataset import Dataset, Targets, read_datasets
+from training.data.dataset import Targets, read_datasets
 from training.data.hashed_file import HashedFile
 from training.data.prepared import DecodedImages, Images, ImageSource, prepare
 from training.data.prepared_files import planes_sha256
@@ -125,9 +125,7 @@ def fit(
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
     parts = training, validation
-    card = make_card(
-        fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields, parent=parent
-    )
+    card = make_card(fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields, parent=parent)
     draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)

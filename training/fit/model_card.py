@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def make_card(
         How many training fields the card's reference describes; with fewer than 20, there is none.
     parent : Parent, optional
         The exported model that the fit started from. Its thresholds stay unless they are tuned; that of a class without
-        a validation field always stays.
+        a validation field always stays. Its licence, citation and warning hold for the new network too.
     """
     training, validation = parts
     truth = dataset.targets[validation]
@@ -74,7 +75,7 @@ def make_card(
         found = tune_thresholds(truth, probabilities)
         judged = truth.any(axis=0) if parent else np.ones(len(Label), bool)
         thresholds = tuple(np.where(judged, found, thresholds).tolist())
-    return ModelCard(
+    card = ModelCard(
         name=f"{network.name} on {dataset.name}",
         architecture=network.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,6 +104,9 @@ def make_card(
             field_side=None if plan.pixel_size is None else read_planes(dataset.samples[0]).shape[1],
         ),
     )
+    if parent is None:
+        return card
+    return replace(card, licence=parent.card.licence, citation=parent.card.citation, warning=parent.card.warning)
 
 
 def _initial_weights(plan: Plan, parent: Parent | None) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.adapt.figures import Change, Numbers, bootstrap_weights, macro_f1
 from hpa_sdk.fields.samples import Sample
 from training.data.dataset import Targets
 from training.judge.evaluation import Evaluation, judge_fields
+from training.judge.metrics import EvaluationError
 from training.judge.predictions import Answers
 
 FIRST_FIELDS = 10
 """Fields at the top of the table whose label sets the study prints."""
+
+_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,48 @@ class NetworkFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """By how much the second network differs from the first, on the same fields.
+
+    Attributes
+    ----------
+    figure : str
+        ``"micro F1"`` or ``"macro F1"``.
+    difference : float
+        Second minus first.
+    low, high : float
+        95 % interval, by a paired bootstrap over the fields.
+    """
+
+    figure: str
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedData:
+    """The figures on one of several data sets.
+
+    Attributes
+    ----------
+    data : str
+        Its name.
+    fields : int
+        Number of fields that the figures are on; 0 if no field could be judged.
+    networks : tuple of NetworkFigures
+        In the given order; empty without fields.
+    differences : tuple of Difference
+        For two networks.
+    """
+
+    data: str
+    fields: int
+    networks: tuple[NetworkFigures, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedField:
     """The label sets of one field.
 
@@ -86,12 +132,18 @@ class Comparison:
         In the given order.
     first : tuple of ComparedField
         The first ten fields of the table.
+    differences : tuple of Difference
+        For two networks.
+    sources : tuple of ComparedData
+        The figures on each data set, if there are several.
     """
 
     data: str
     fields: int
     networks: tuple[NetworkFigures, ...]
     first: tuple[ComparedField, ...]
+    differences: tuple[Difference, ...]
+    sources: tuple[ComparedData, ...]
 
 
 def compare_networks(
@@ -101,6 +153,7 @@ def compare_networks(
     *,
     judged: npt.NDArray[np.bool_],
     data: str,
+    sources: Mapping[str, npt.NDArray[np.bool_]] | None = None,
 ) -> Comparison:
     """Compare networks on the fields that all of them predicted.
 
@@ -116,6 +169,8 @@ def compare_networks(
         bool of shape (fields,): whether the figures are on this field too.
     data : str
         Name of the data and of the part of it that `judged` are.
+    sources : mapping of str to numpy.ndarray, optional
+        For each of several data sets, its name, and bool of shape (fields,): whether the field is of it.
 
     Raises
     ------
@@ -123,19 +178,15 @@ def compare_networks(
         No field to judge was answered, or none of them has a class.
     """
     answered = np.logical_and.reduce([network.answers.answered for network in networks])
-    rows = answered & judged
-    sets = [network.answers.probabilities >= np.asarray(network.thresholds, np.float32) for network in networks]
+    whole = _figures_on(answered & judged, truth, networks, data)
+    sets = [_sets(network) for network in networks]
     return Comparison(
         data=data,
-        fields=int(rows.sum()),
-        networks=tuple(
-            _figures(
-                network,
-                judge_fields(
-                    truth[rows], network.answers.probabilities[rows], thresholds=network.thresholds, data=data
-                ),
-            )
-            for network in networks
+        fields=whole.fields,
+        networks=whole.networks,
+        differences=whole.differences,
+        sources=tuple(
+            _source_figures(answered & judged & of, truth, networks, name) for name, of in (sources or {}).items()
         ),
         first=tuple(
             ComparedField(
@@ -146,6 +197,52 @@ def compare_networks(
             for row, sample in enumerate(samples[:FIRST_FIELDS])
         ),
     )
+
+
+def _source_figures(
+    rows: npt.NDArray[np.bool_], truth: Targets, networks: Sequence[ComparedNetwork], name: str
+) -> ComparedData:
+    try:
+        return _figures_on(rows, truth, networks, name)
+    except EvaluationError:  # no field, or none with a class: the other data sets still have figures
+        return ComparedData(data=name, fields=0, networks=(), differences=())
+
+
+def _figures_on(
+    rows: npt.NDArray[np.bool_], truth: Targets, networks: Sequence[ComparedNetwork], data: str
+) -> ComparedData:
+    judged = [
+        judge_fields(truth[rows], network.answers.probabilities[rows], thresholds=network.thresholds, data=data)
+        for network in networks
+    ]
+    return ComparedData(
+        data=data,
+        fields=int(rows.sum()),
+        networks=tuple(_figures(network, one) for network, one in zip(networks, judged, strict=True)),
+        differences=_differences(truth[rows] > 0, [_sets(network)[rows] for network in networks]),
+    )
+
+
+def _sets(network: ComparedNetwork) -> npt.NDArray[np.bool_]:
+    return np.asarray(network.answers.probabilities >= np.asarray(network.thresholds, np.float32))
+
+
+def _differences(truth: npt.NDArray[np.bool_], sets: Sequence[npt.NDArray[np.bool_]]) -> tuple[Difference, ...]:
+    if len(sets) != _PAIR:
+        return ()
+    weights = bootstrap_weights(len(truth))
+    differences = []
+    for name, figure in (("micro F1", _micro_f1), ("macro F1", macro_f1)):
+        change = Change(*(figure(truth, predicted, weights) for predicted in sets))
+        low, high = change.interval
+        differences.append(Difference(figure=name, difference=change.gain, low=low, high=high))
+    return tuple(differences)
+
+
+def _micro_f1(truth: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], weights: Numbers) -> Numbers:
+    positive, found, both = (weights @ counted.sum(axis=1) for counted in (truth, predicted, truth & predicted))
+    f1: Numbers = 2 * both / np.maximum(positive + found, 1)
+    return f1
 
 
 def _figures(network: ComparedNetwork, evaluation: Evaluation) -> NetworkFigures:

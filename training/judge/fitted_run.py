@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import msgspec
@@ -25,18 +25,18 @@ Part = Literal["all", "training", "validation"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedRun:
-    """A finished run.
+    """A finished run, or a model file that is compared with one.
 
     Attributes
     ----------
     folder : pathlib.Path
-        The run folder.
-    network : keras.Model
+        The run folder, or the file.
+    network : keras.Model or FileNetwork
         Input float32, images of the card's size; output float32 (N, 28): probabilities.
     card : ModelCard
         Its card, written by the fit.
-    split : str
-        The split of its data; the study's split if the record names none.
+    split : str or None
+        The split of its data; the study's split if the record names none. None for a model file, which does not say it.
     data : tuple of pathlib.Path
         Where its data was: new data, then old data.
     sizes : tuple of int
@@ -50,9 +50,9 @@ class FittedRun:
     """
 
     folder: Path
-    network: keras.Model
+    network: Any
     card: ModelCard
-    split: SplitName
+    split: SplitName | None
     data: tuple[Path, ...]
     sizes: tuple[int, ...]
     white: White | None
@@ -153,6 +153,8 @@ def at_white_level_of(run: FittedRun, dataset: Dataset) -> Dataset:
 def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
     """Return the rows of a part of a data set, in the order of its table, for runs with the same split.
 
+    Model files do not say how their data was split, so a part is that of the runs.
+
     Raises
     ------
     RunError
@@ -161,6 +163,11 @@ def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
     """
     if part == "all":
         return np.arange(len(dataset.samples))
+    runs = tuple(run for run in runs if run.split is not None)
+    if not runs:
+        raise RunError(
+            f"model files do not say which fields the {part} part has", remedy="Name a run, or judge --part all."
+        )
     for run in runs:
         if not is_data_of(run, dataset):
             raise RunError(
@@ -169,5 +176,5 @@ def part_rows(dataset: Dataset, part: Part, *runs: FittedRun) -> Rows:
                 remedy=f"Name all of the fit's data as {RUN_RECORD} lists it, with the same tables and planes; or judge"
                 " all of other data, none of which it was fitted on: --part all.",
             )
-    training, validation = split(dataset.targets, runs[0].split, runs[0].sizes)
+    training, validation = split(dataset.targets, runs[0].split or "study", runs[0].sizes)
     return np.sort(training if part == "training" else validation)

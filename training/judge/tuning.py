@@ -44,6 +44,8 @@ def thresholds_for_views(run: FittedRun, views: int, dataset: Dataset) -> Tuned:
     """
     if views == 1:
         return Tuned(thresholds=run.card.thresholds, description="the card's")
+    if run.split is None:
+        return Tuned(thresholds=run.card.thresholds, description="the card's, for one view: a file can't be tuned anew")
     if not run.tuned:
         return Tuned(thresholds=run.card.thresholds, description="the card's, which were tuned for no number of views")
     fitted_on = _data_of(run, dataset)
