@@ -134,6 +134,16 @@ def test_a_fit_does_not_resume_from_other_initial_weights(plan: Plan, tmp_path: 
     fit(begun, tmp_path / "run", resume=True)
 
 
+def test_a_fit_resumes_only_with_its_share_of_old_data(plan: Plan, tmp_path: Path) -> None:
+    begun = replace(plan, also=(tmp_path / "old",), share=0.3)
+    fingerprint = read_dataset(plan.data[0]).fingerprint
+    Run(tmp_path / "run", begun, fingerprint)
+    Run(tmp_path / "run", begun, fingerprint, resume=True)
+    for other, named in ((replace(begun, share=0.5), "share"), (replace(begun, also=()), "also")):
+        with pytest.raises(RunError, match=f"a run with another {named}$"):
+            Run(tmp_path / "run", other, fingerprint, resume=True)
+
+
 def test_a_fit_resumed_with_rewritten_planes_says_so(
     plan: Plan, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,9 @@ def compare(
     for run in runs:
         warn_of_fitted_fields(run, dataset, part)
         if part == "validation" and threshold == "card" and run.tuned:
-            click.echo(f"The thresholds of {run.folder} were tuned on this part: its F1 is a little too good.", err=True)
+            click.echo(
+                f"The thresholds of {run.folder} were tuned on this part: its F1 is a little too good.", err=True
+            )
     tuned = [thresholds_of(run, threshold, views, dataset) for run in runs]
     planes = SteadyPlanes()
     networks = [_answer(run, dataset, rows, found, views, planes) for run, found in zip(runs, tuned, strict=True)]

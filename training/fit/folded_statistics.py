@@ -52,7 +52,9 @@ def unfold_statistics(network: keras.Model, images: Images) -> None:
 
 
 def _moments(normalizations: Sequence[layers.BatchNormalization]) -> list[Any]:
-    return [ops.stack([ops.mean(one.input, _PLACES), ops.var(one.input, _PLACES)]) for one in normalizations]
+    # In float32, also where the network computes in a shorter type.
+    inputs = [ops.cast(one.input, "float32") for one in normalizations]
+    return [ops.stack([ops.mean(one, _PLACES), ops.var(one, _PLACES)]) for one in inputs]
 
 
 def _statistics(moments: keras.Model, images: Images, before: keras.Model | None = None) -> list[tuple[Any, Any]]:
