@@ -67,6 +67,17 @@ def test_the_network_answers_as_the_file(network: keras.Model, data: tuple[Path,
     np.testing.assert_allclose(network.predict_on_batch(images), expected, atol=1e-4)
 
 
+def test_a_file_with_another_last_layer_is_taken(network: keras.Model, tmp_path: Path) -> None:
+    model = onnx.load(with_card(tmp_path / "own.onnx"))
+    (kernel,) = (one for one in model.graph.initializer if one.name == "MatMul_2.weight")
+    other = 2 * numpy_helper.to_array(kernel)
+    kernel.CopyFrom(numpy_helper.from_array(other, kernel.name))
+    onnx.save(model, tmp_path / "own.onnx")
+    adapted = keras.models.clone_model(network)
+    start_from_export(adapted, tmp_path / "own.onnx")
+    np.testing.assert_array_equal(adapted.get_layer("probabilities").get_weights()[0], other)
+
+
 def test_statistics_leave_the_answers_as_they_are(data: tuple[Path, Path]) -> None:
     network = build_network("light", weights=STARTER)
     for layer in network.layers:
