@@ -188,3 +188,9 @@ def test_a_share_without_old_data_is_refused(data: tuple[Path, Path], tmp_path: 
     )
     assert result.exit_code == 2
     assert "which --also names" in result.stderr
+
+
+def test_files_alone_have_no_validation_part(data: tuple[Path, Path]) -> None:
+    result = CliRunner().invoke(main, [*map(str, ("compare", STARTER, STARTER, data[0], "--part", "validation"))])
+    assert result.exit_code == 2
+    assert "model files do not say which fields the validation part has" in result.stderr

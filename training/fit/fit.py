@@ -88,11 +88,11 @@ def fit(
     sizes = (new, len(dataset.samples) - new) if plan.also else (new,)
     # First, before anything is built, fetched or written: this refuses too few fields.
     training, validation = split(dataset.targets, plan.split, sizes)
-    exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
-    parent = read_parent(Path(plan.weights), plan.network) if exported else None
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.recipe.precision)
     weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
+    exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
+    parent = read_parent(Path(plan.weights), plan.network) if exported else None
     begin = partial(
         Run,
         out,
