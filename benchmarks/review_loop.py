@@ -301,7 +301,7 @@ def _figures(visit: Any, models: set[str]) -> list[str]:  # noqa: ANN401 - playw
 
 
 def _said(seen: Loop) -> Iterator[str]:
-    yield f"{len(seen.keyed)} fields reviewed before the adaptation: train.csv is what was keyed; {seen.keys} keys in all"
+    yield f"{len(seen.keyed)} fields reviewed to adapt, train.csv is what was keyed; {seen.keys} keys in all"
     for said in seen.refused:
         yield f"hpa adapt wrote nothing:\n{said}"
     yield f"hpa adapt{' --force' if seen.forced else ''}:\n{seen.adapted}"
