@@ -125,7 +125,7 @@ def _enlarged(planes: npt.NDArray[np.uint8], _rng: np.random.Generator) -> npt.N
     return np.stack([cv2.resize(plane, planes.shape[1:], interpolation=cv2.INTER_LINEAR) for plane in cut])
 
 
-_MICROSCOPES: dict[str, Microscope] = {
+MICROSCOPES: dict[str, Microscope] = {
     "blurred and noisy": _blurred,
     "1.6 times as large": _enlarged,
 }
@@ -133,7 +133,7 @@ _MICROSCOPES: dict[str, Microscope] = {
 
 def simulated(work: Path) -> dict[str, Fields]:
     """Simulate fields with the label sets of the Kaggle table, and record each with every microscope."""
-    files = {name: work / f"starter-{name}.npz" for name in _MICROSCOPES}
+    files = {name: work / f"starter-{name}.npz" for name in MICROSCOPES}
     if not all(file.exists() for file in files.values()):
         rng = np.random.default_rng(_SEED)
         labels = [[int(label) for label in draw_labels(rng)] for _ in range(_SIMULATED)]
@@ -141,7 +141,7 @@ def simulated(work: Path) -> dict[str, Fields]:
         answers: list[list[Prediction]] = []
         for row, one in enumerate(tqdm(labels, unit=" fields", disable=None)):
             planes = simulate_field(one, np.random.default_rng([_SEED, row]))
-            recorded = [made(planes, np.random.default_rng([_SEED, row])) for made in _MICROSCOPES.values()]
+            recorded = [made(planes, np.random.default_rng([_SEED, row])) for made in MICROSCOPES.values()]
             answers.append(predictor.predict_planes(recorded))
         for file, column in zip(files.values(), zip(*answers, strict=True), strict=True):
             _keep(file, column, labels)

@@ -28,12 +28,15 @@ class Collage:
         Of shape (28,): the share of its cells that show each label, and the mean probability over its cells.
     field : numpy.ndarray
         Of shape (28,): the probability of each label for the whole field.
+    right : numpy.ndarray
+        bool, one for each cell: whether its label set is exactly that of the collage.
     """
 
     shares: dict[int, float]
     found: np.ndarray
     mean: np.ndarray
     field: np.ndarray
+    right: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +51,39 @@ class Pair:
     field: float
 
 
-def held_out(folder: Path) -> list[Sample]:
-    """Return the collages that the starter was not fitted on: see `benchmarks.starter`."""
+def split_collages(folder: Path) -> tuple[list[Sample], list[Sample]]:
+    """Return the collages that the starter was fitted on, and the others: see `benchmarks.starter`."""
     dataset = read_dataset(folder)
-    _, rows = stratified_split(dataset.targets)
-    return [dataset.samples[row] for row in rows]
+    fitted, held_out = ([dataset.samples[row] for row in rows] for rows in stratified_split(dataset.targets))
+    return fitted, held_out
+
+
+def read_shares(folder: Path) -> dict[str, dict[int, float]]:
+    """Read the share of the cells of each collage that show each of its labels."""
+    with (folder / "mix.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            # A collage of one label names it first, also where its cells are the second kind of the mix.
+            row["Id"]: {int(row[name]): float(row[f"share_{name}"]) for name in ("first", "second")}
+            if row["second"]
+            else {int(row["first"]): 1.0}
+            for row in csv.DictReader(file)
+        }
 
 
 def answer(predictor: Predictor, samples: list[Sample], folder: Path) -> list[Collage]:
     """Predict collages, cell by cell and as fields."""
-    with (folder / "mix.csv").open(encoding="utf-8", newline="") as file:
-        mixes = {row["Id"]: row for row in csv.DictReader(file)}
-    collages = []
+    shares, collages = read_shares(folder), []
     fields = predictor.predict(samples)
     for field, cells in zip(fields, tqdm(predictor.cells(samples), total=len(samples), disable=None), strict=True):
         if not isinstance(cells, CellAnswers):
             raise cells.error
         answers = [one for one in cells.answers if isinstance(one, Prediction)]
-        row = mixes[field.id]
-        shares = {int(row[name]): float(row[f"share_{name}"]) for name in ("first", "second") if row[name]}
         shown = np.array([one.probabilities >= one.thresholds for one in answers])
         probabilities = np.array([one.probabilities for one in answers])
-        collages.append(Collage(shares, shown.mean(axis=0), probabilities.mean(axis=0), field.probabilities))
+        right = (shown == np.isin(range(len(Label)), list(shares[field.id]))).all(axis=1)
+        collages.append(
+            Collage(shares[field.id], shown.mean(axis=0), probabilities.mean(axis=0), field.probabilities, right)
+        )
     return collages
 
 

@@ -20,6 +20,7 @@ export async function showFigures(nameOf) {
   const caption = make("caption", { className: "unseen" }, "Reviewed fields of each model: number, share that is right, micro F1");
   byId("figures").replaceChildren(
     make("table", { className: "figures" }, caption, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)),
+    models.length > 1 ? make("p", { className: "figures soft" }, "Each model on the fields that it answered, which can differ.") : "",
   );
   return newest;
 }

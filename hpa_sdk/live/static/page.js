@@ -43,6 +43,7 @@ function isOfThisStore(other) {
 }
 
 function show(result) {
+  if (result?.id !== shown?.id) byId("field").scrollTop = 0; // the label set and the first rows, wherever the last one was left
   shown = result;
   list.select(result);
   review.take(result);
