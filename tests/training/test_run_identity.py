@@ -140,7 +140,7 @@ def test_a_fit_resumes_only_with_its_share_of_old_data(plan: Plan, tmp_path: Pat
     Run(tmp_path / "run", begun, fingerprint)
     Run(tmp_path / "run", begun, fingerprint, resume=True)
     for other, named in ((replace(begun, share=0.5), "share"), (replace(begun, also=()), "also")):
-        with pytest.raises(RunError, match=f"a run with another {named}$"):
+        with pytest.raises(RunError, match=rf"a run with another {named}\."):
             Run(tmp_path / "run", other, fingerprint, resume=True)
 
 
