@@ -181,7 +181,7 @@ def test_an_interrupted_run_leaves_no_table(tmp_path: Path, monkeypatch: pytest.
         message = "interrupted"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("training.simulation.dataset.simulate_field", fail)
+    monkeypatch.setattr("training.simulation.dataset.simulate_cells", fail)
     with pytest.raises(RuntimeError, match="interrupted"):
         simulate(tmp_path, count=1, seed=0, size=64, workers=1)
     assert files(tmp_path) == {}

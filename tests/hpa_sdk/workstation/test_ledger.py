@@ -83,8 +83,8 @@ def of_another_program(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (of_another_version, "no ledger of version 3"),
-        (of_another_program, "no ledger of version 3"),
+        (of_another_version, "no ledger of version 4"),
+        (of_another_program, "no ledger of version 4"),
         (lambda path: path.write_bytes(b"no database" * 100), "not a database"),
         (lambda path: path.mkdir(), "unable to open"),
     ],
