@@ -88,7 +88,7 @@ class Watched:
 
     def __init__(self, options: Mapping[str, Any], schema: pa.Schema) -> None:
         self._actor = integration._FieldActor(options, schema)
-        self._begun = Path(options["model"]).parent / "begun"
+        self._begun = Path(options["model"][0]).parent / "begun"
 
     def __call__(self, fields: pa.Table) -> pa.Table:
         (self._begun / f"{ray.get_runtime_context().get_node_id()} {fields['id'][0]}").touch()
