@@ -176,7 +176,7 @@ def _check_fields(fields: ReviewedFields, reviewed: Path, new: int, labels: Labe
         )
     if (fields.truth == fields.truth[0]).all():
         raise AdaptationError(
-            f"all {count} fields have the same labels, so nothing can be told apart",
+            f"all {count} fields have the same labels, so there is nothing to learn from",
             where=reviewed,
             remedy="Review fields of other classes too.",
         )

@@ -25,7 +25,7 @@ _SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
 _COARSE = 512  # pixels of the shorter side at which the size of nuclei is estimated
 _DISC = 3.0  # radius of a disc over the mean distance of its points from the edge
 _SMOOTH = 0.6  # um: ripples of an outline that make no nuclei of their own
-_PEAKS = 2.5  # um: nuclei whose centres are nearer are not told apart
+_PEAKS = 2.5  # um: nuclei whose centres are nearer count as one
 _ROUND = 0.8  # um: thinner parts of the mask are no nuclei
 
 

@@ -75,7 +75,7 @@ class JsonLinesCellWriter:
         """Write the cells of a field."""
         for answer, of_cell in _rows_of(answers):
             row = json_row(answer, self._scheme)
-            # Each row has a cell, if only null: so a file of cells is told by its first row.
+            # Each row has a cell, if only null: so the first row shows that a file is of cells.
             line = {"id": row.pop("id"), "cell": None, **of_cell, **row}
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
 

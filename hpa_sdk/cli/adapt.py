@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, white_option
-from hpa_sdk.cli.reading_options import reading_options, rules_from
+from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.preprocessing import White
@@ -52,8 +52,7 @@ def adapt(
     """
     adaptation = _library()
     rules = rules_from(**reading)
-    if white is None and rules is not None:
-        white = rules.files.white
+    white = white_for(white, rules)
     done = adaptation.adapt(
         model,
         reviewed,

@@ -27,7 +27,7 @@ from hpa_sdk.cli.parameters import (
     speed_options,
     white_option,
 )
-from hpa_sdk.cli.reading_options import reading_options, rules_from
+from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.cli.standard_streams import is_stream
 from hpa_sdk.errors import PlaneError, SettingError, count_of
 from hpa_sdk.fields.rules import FieldRules
@@ -114,8 +114,7 @@ def cells(
     """
     form = _checked_form(output, form, masks, segmenter, h5ad)
     rules = rules_from(**reading)
-    if white is None and rules is not None:
-        white = rules.files.white
+    white = white_for(white, rules)
     predictor = Predictor.load(
         model,
         card=as_card(card),

@@ -26,7 +26,7 @@ from hpa_sdk.cli.parameters import (
     speed_options,
     white_option,
 )
-from hpa_sdk.cli.reading_options import reading_options, rules_from
+from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
@@ -139,8 +139,7 @@ def predict(
         raise click.UsageError("--on-warning fail needs the quality of fields: leave --no-quality out.")
     form = _form_for(output, form)
     rules = rules_from(**reading)
-    if white is None and rules is not None:
-        white = rules.files.white
+    white = white_for(white, rules)
     predictor = _loader(engine)(
         (model, *others),
         card=as_card(card),

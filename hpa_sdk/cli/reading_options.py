@@ -11,6 +11,7 @@ import click
 
 from hpa_sdk.fields.rules import PATTERNS, FieldRules
 from hpa_sdk.fields.samples import Channel
+from hpa_sdk.preprocessing import White
 from hpa_sdk.workstation.station import read_station
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,6 +86,11 @@ def rules_from(
     for colour, name in channels:
         names[colour].append(_number(name) or 0 if name.isdecimal() else name)
     return FieldRules.of(channels=names, without=dict(without), **files)
+
+
+def white_for(white: White | None, rules: FieldRules | None) -> White | None:
+    """Return the white level of an option; without one, that of the rules."""
+    return rules.files.white if white is None and rules is not None else white
 
 
 def _number(text: str | None) -> str | int | None:

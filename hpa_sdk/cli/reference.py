@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, white_option
-from hpa_sdk.cli.reading_options import reading_options, rules_from
+from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.card_file import as_card
@@ -49,8 +49,7 @@ def reference(
     what the network sees in them.
     """
     rules = rules_from(**reading)
-    if white is None and rules is not None:
-        white = rules.files.white
+    white = white_for(white, rules)
     measured, embeddings = [], []
     with Predictor.load(model, card=as_card(card), device=device, white=white) as predictor:
         answers = predictor.stream(paths, recursive=recursive, rules=rules)

@@ -257,17 +257,25 @@ class RayPredictor:
                 )
 
 
+def load_in_actor(options: Mapping[str, Any]) -> tuple[Predictor | ModelFileError, tuple[Channel, ...]]:
+    """Open the model on a node; return the predictor and its channels.
+
+    If the file can't be used there, such as another file under the model's path, the error comes instead: the fields
+    of this actor fail, not the run.
+    """
+    try:
+        predictor = Predictor.load(**options)
+    except ModelFileError as error:
+        return error, tuple(Channel)
+    return predictor, tuple(map(Channel, predictor.card.preprocessing.channels))
+
+
 class _FieldActor:
     """Has its own session for its whole lifetime, because sessions can't be sent."""
 
     def __init__(self, options: Mapping[str, Any], schema: pa.Schema) -> None:
         self._schema = schema
-        try:
-            self._predictor: Predictor | ModelFileError = Predictor.load(**options)
-            self._channels = tuple(map(Channel, self._predictor.card.preprocessing.channels))
-        except ModelFileError as error:  # such as another file under the model's path: its fields fail
-            self._predictor = error
-            self._channels = tuple(Channel)
+        self._predictor, self._channels = load_in_actor(options)
 
     def __call__(self, fields: pa.Table) -> pa.Table:
         samples = [to_sample(row, self._channels) for row in fields.to_pylist()]

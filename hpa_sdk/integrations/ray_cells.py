@@ -14,10 +14,8 @@ import ray.data
 
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.writers import open_cell_writer
-from hpa_sdk.errors import ModelFileError
-from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.integrations.ray import actor_resources, count_slots, describe, to_sample
+from hpa_sdk.integrations.ray import actor_resources, count_slots, describe, load_in_actor, to_sample
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
@@ -117,12 +115,7 @@ class _CellActor:
     ) -> None:
         self._scheme = scheme
         self._segmenter = segmenter and segmenter()
-        try:
-            self._predictor: Predictor | ModelFileError = Predictor.load(**options)
-            self._channels = tuple(map(Channel, self._predictor.card.preprocessing.channels))
-        except ModelFileError as error:  # such as another file under the model's path: its fields fail
-            self._predictor = error
-            self._channels = tuple(Channel)
+        self._predictor, self._channels = load_in_actor(options)
 
     def __call__(self, fields: pa.Table) -> pa.Table:
         samples = [to_sample(row, self._channels) for row in fields.to_pylist()]
