@@ -1,9 +1,10 @@
 """Measures whether warnings, disagreement and margins tell right answers from wrong ones, and what they cost.
 
     python -m benchmarks.trust MODEL REAL --out docs/evidence/trust.md
+    python -m benchmarks.trust MODEL REAL --also resnet.onnx HELD_OUT --also vgg.onnx HELD_OUT --out ...
 
-REAL are labelled fields that the model was not fitted on; simulated fields are drawn here. No limit, temperature or
-threshold is fitted on any of them.
+REAL are labelled fields that the model was not fitted on; simulated fields are drawn here. Each further model is judged
+on its own held-out fields. No limit, temperature or threshold is fitted on any of them.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Answered:
     """The answers for a labelled set."""
 
     name: str
+    card: ModelCard
     planes: list[Planes]
     targets: Targets
     plain: list[Prediction]
@@ -72,6 +74,9 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("real", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="page to write")
+    parser.add_argument(
+        "--also", nargs=2, action="append", default=[], metavar=("MODEL", "FIELDS"), help="a further model to judge"
+    )
     parser.add_argument("--soak", type=int, default=_SOAK, help="predictions of the memory measurement")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, _load(options.model) as predictor:
@@ -81,14 +86,15 @@ def main() -> None:
             cost_of_views = _seconds(lambda: views.predict_planes(sets[0].planes)) / _seconds(
                 lambda: predictor.predict_planes(sets[0].planes)
             )
+        every = [*sets, *(_further(model, Path(fields)) for model, fields in options.also)]
         click.echo("answered")
         page = _PAGE.format(
             model=predictor.card.name,
-            sets=", ".join(f"{len(each.plain)} of {each.name}" for each in sets),
-            area="\n".join(itertools.chain.from_iterable(map(_area_rows, sets))),
-            risk="\n".join(itertools.chain.from_iterable(map(_risk_rows, sets))),
+            sets=", ".join(f"{len(each.plain)} of {each.name}" for each in every),
+            area="\n".join(itertools.chain.from_iterable(map(_area_rows, every))),
+            risk="\n".join(itertools.chain.from_iterable(map(_risk_rows, every))),
             flagged="\n".join(_flagged_rows(sets[0], predictor)),
-            calibration="\n".join(row for each in sets for row in _calibration_rows(each, predictor.card)),
+            calibration="\n".join(row for each in every for row in _calibration_rows(each)),
             views=f"{cost_of_views:.1f}",
             cost=_cost(options.model, options.real),
             memory=_memory(predictor, sets[0].planes, options.soak),
@@ -105,7 +111,13 @@ def _load(model: str, *, views: Views = 1, quality: bool = True) -> Predictor:
 def _answer(path: Path, predictor: Predictor, views: Predictor) -> Answered:
     dataset = read_dataset(path)
     planes = [read_planes(sample) for sample in dataset.samples]
-    return Answered(path.name, planes, dataset.targets, predictor.predict_planes(planes), views.predict_planes(planes))
+    answers = [one.predict_planes(planes) for one in (predictor, views)]
+    return Answered(path.name, predictor.card, planes, dataset.targets, *answers)
+
+
+def _further(model: str, fields: Path) -> Answered:
+    with _load(model) as predictor, _load(model, views=8) as views:
+        return _answer(fields, predictor, views)
 
 
 def _errors(targets: Targets, answers: Sequence[Prediction]) -> Numbers:
@@ -120,11 +132,13 @@ def _doubts(answered: Answered) -> dict[str, Numbers]:
     """Return how doubtful each field is, by several measures; the same answers are judged by all of them."""
     deviations = np.stack([answer.deviations for answer in answered.views])
     margins = np.stack([np.abs(answer.probabilities - answer.thresholds) for answer in answered.plain])
-    shares = [answer.quality.measures["outlying"] for answer in answered.plain if answer.quality is not None]
+    judged = [answer.quality.measures for answer in answered.plain if answer.quality is not None]
+    shares = [measures["outlying"] for measures in judged if "outlying" in measures]
+    distances = {"distance: 1 - share outlying": 1 - np.array(shares)} if shares else {}
     return {
         "disagreement of 8 views: mean over the classes": deviations.mean(axis=1).astype(np.float64),
         "disagreement of 8 views: largest of a class": deviations.max(axis=1).astype(np.float64),
-        "distance: 1 - share outlying": 1 - np.array(shares),
+        **distances,
         "1 - margin of the least sure class": 1 - margins.min(axis=1).astype(np.float64),
         "1 - largest probability": 1 - answered.probabilities.max(axis=1).astype(np.float64),
     }
@@ -151,8 +165,8 @@ def _area_rows(answered: Answered) -> list[str]:
         low, high = np.quantile(below, [0.025, 0.975])
         area = _curve(errors, doubts).mean()
         rows.append(
-            f"| {answered.name} | {name} | {area:.3f} | {area - errors.mean():+.3f} ({low:+.3f} to {high:+.3f}) |"
-            f" {best - errors.mean():+.3f} |"
+            f"| {answered.card.name} | {answered.name} | {name} | {area:.3f} | {area - errors.mean():+.3f} ({low:+.3f}"
+            f" to {high:+.3f}) | {best - errors.mean():+.3f} |"
         )
     return rows
 
@@ -163,7 +177,7 @@ def _risk_rows(answered: Answered) -> list[str]:
     for name, doubts in _doubts(answered).items():
         curve = _curve(errors, doubts)
         cells = " | ".join(f"{curve[max(round(share * len(errors)), 1) - 1]:.3f}" for share in _COVERAGES)
-        rows.append(f"| {answered.name} | {name} | {cells} |")
+        rows.append(f"| {answered.card.name} | {answered.name} | {name} | {cells} |")
     return rows
 
 
@@ -186,15 +200,15 @@ def _mean(values: Numbers) -> str:
     return f"{values.mean():.3f} of {len(values)}" if len(values) else "none"
 
 
-def _calibration_rows(answered: Answered, card: ModelCard) -> list[str]:
+def _calibration_rows(answered: Answered) -> list[str]:
     """Return the error as the probabilities are, and with the temperature of the card."""
-    temperatures = {"none": 1.0}
-    if card.calibration is not None:
-        temperatures[f"{card.calibration.temperature:.3f}, of the card"] = card.calibration.temperature
+    temperatures, calibration = {"none": 1.0}, answered.card.calibration
+    if calibration is not None:
+        temperatures[f"{calibration.temperature:.3f}, of the card"] = calibration.temperature
     rows = []
     for name, temperature in temperatures.items():
         found = measure_reliability(answered.targets, answered.probabilities, temperature=temperature)
-        rows.append(f"| {answered.name} | {name} | {found.error:.4f} |")
+        rows.append(f"| {answered.card.name} | {answered.name} | {name} | {found.error:.4f} |")
     return rows
 
 
@@ -245,7 +259,7 @@ _PAGE = """\
 This page shows whether the measures of [quality](../quality.md) tell right answers from wrong ones, and what they cost.
 `python -m benchmarks.trust MODEL REAL --out docs/evidence/trust.md` writes it.
 
-Model: {model}. Fields: {sets}.
+Fields: {sets}. Warnings, cost and memory are those of {model}.
 The simulated fields were drawn with another seed than those of the fit. An answer's error is 1 - F1 of its label set.
 
 ## Risk against coverage
@@ -254,14 +268,14 @@ If the most doubtful answers are left out, the others should be better. The area
 that of a random order is the mean error of all fields. The difference to it has a 95% interval by bootstrap over the
 fields; below 0 is better. The last column is the best possible order.
 
-| fields | doubt by | area | to a random order | best |
-| --- | --- | --- | --- | --- |
+| model | fields | doubt by | area | to a random order | best |
+| --- | --- | --- | --- | --- | --- |
 {area}
 
 Mean error of the answers that are left, at some coverages:
 
-| fields | doubt by | 100% | 90% | 75% | 50% | 25% |
-| --- | --- | --- | --- | --- | --- | --- |
+| model | fields | doubt by | 100% | 90% | 75% | 50% | 25% |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 {risk}
 
 ## Answers with and without warnings
@@ -276,8 +290,8 @@ Every second field of the first set was spoiled. F1 of the label sets, on averag
 
 Expected calibration error over all pairs of a field and a class (15 bins).
 
-| fields | temperature | error |
-| --- | --- | --- |
+| model | fields | temperature | error |
+| --- | --- | --- | --- |
 {calibration}
 
 ## Cost
