@@ -36,6 +36,12 @@ _OPTIONS = (
     click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]"),
     click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes."),
     click.option("-r", "--recursive", is_flag=True, default=None, help="Watch the folders below FOLDER too."),
+    click.option("--cells", is_flag=True, default=None, help="Answer the cells of each field too."),
+    click.option(
+        "--masks",
+        type=click.Path(path_type=Path),
+        help="Answer the cells of label images in a folder, one for each field, by its id.",
+    ),
     click.option(
         "--existing",
         type=click.Choice(["do", "skip"]),
@@ -68,8 +74,10 @@ def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, A
     given = {key: _number(value) for key, value in settings.items() if value is not None}
     files = {"pattern": "hpa"} | {key: given.pop(key) for key in ("white", "recursive") if key in given}
     paths = {"model": model, "watch": folder, "output": output}
+    wanted, masks = given.pop("cells", None), given.pop("masks", None)
+    cells = {"cells": {"masks": masks}} if wanted or masks else {}
     try:
-        return msgspec.convert({**paths, **given, "files": files}, Station)
+        return msgspec.convert({**paths, **given, **cells, "files": files}, Station)
     except msgspec.ValidationError as error:
         raise SettingError(str(error), remedy="Give this option a value that it can have.") from error
 

@@ -70,6 +70,11 @@ class FileGroup:
         """Return the rules with the channel names that occur in these file names."""
         return msgspec.structs.replace(rules, channels=ChannelNames()) if self.by_colour else rules
 
+    def read_by(self, rules: FieldRules) -> FileGroup:
+        """Return the group without the files of channels that the rules do not read; unchanged if that leaves none."""
+        read = _read(self.planes, rules, by_colour=self.by_colour)
+        return FileGroup(self.id, read, self.by_colour) if read else self
+
     def is_complete(self, rules: FieldRules) -> bool:
         """Whether each channel has all of its files, according to the names. A stack is always complete."""
         try:
@@ -223,20 +228,18 @@ def group_names(rules: FieldRules, folder: Path, names: Iterable[str]) -> list[F
             groups[same_name(above + field_of(match) + time)].append(
                 PlaneFile(path, part["channel"] or "", part.get("z"), left_out(match))
             )
-    by_colour = pattern is None
-    ignored = _names_of_unused(rules, by_colour=by_colour)
     made: list[FileGroup] = []
     for field, planes in sorted(groups.items()):
         # A field is complete without a plane that the model does not take, and does not change when it arrives.
-        read = [plane for plane in planes if plane.channel is None or fold(plane.channel) not in ignored]
-        if read:
-            made.append(FileGroup(field, tuple(read), by_colour=by_colour and read[0].channel is not None))
+        if read := _read(planes, rules, by_colour=pattern is None):
+            made.append(FileGroup(field, read, by_colour=pattern is None and read[0].channel is not None))
     return made
 
 
-def _names_of_unused(rules: FieldRules, *, by_colour: bool) -> set[str | int]:
+def _read(planes: Iterable[PlaneFile], rules: FieldRules, *, by_colour: bool) -> tuple[PlaneFile, ...]:
     names = ChannelNames() if by_colour else rules.channels
-    return {fold(str(alias)) for channel in rules.unused for alias in getattr(names, channel)}
+    ignored = {fold(str(alias)) for channel in rules.unused for alias in getattr(names, channel)}
+    return tuple(plane for plane in planes if plane.channel is None or fold(plane.channel) not in ignored)
 
 
 _ABOVE = "hpa_above"

@@ -130,6 +130,11 @@ class FieldRules(Table, frozen=True, kw_only=True):
         without = msgspec.structs.replace(self.without, **{channel.value: "unused" for channel in channels})
         return msgspec.structs.replace(self, without=without)
 
+    def reading(self, channels: Collection[str]) -> Self:
+        """Return the rules that read these channels too, even if the model does not take them."""
+        read = {channel: None for channel in channels if getattr(self.without, channel) == "unused"}
+        return msgspec.structs.replace(self, without=msgspec.structs.replace(self.without, **read)) if read else self
+
     @property
     def pattern(self) -> re.Pattern[str] | None:
         """The compiled pattern of file names."""

@@ -64,6 +64,7 @@ def samples_of(rules: FieldRules, group: FileGroup) -> list[Sample]:
     PartError
         All planes of the file belong to the field of another file.
     """
+    group = group.read_by(rules)
     name = UNSAFE.sub("_", group.id)
     scenes = _scenes_of(group)
     return [

@@ -12,7 +12,7 @@ import numpy as np
 
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.planes import MIN_SIDE
-from hpa_sdk.fields.rules import FieldRules, Trained, Without
+from hpa_sdk.fields.rules import FieldRules, Trained
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Planes, White
@@ -82,16 +82,8 @@ def whole_field_rules(
     """
     given = rules_for(card, rules, white)
     stacks = stack_rules_of(card)
-    read = [
-        msgspec.structs.replace(each, trained=None, without=_without_unused(each, channels))
-        for each in (given or stacks, stacks)
-    ]
+    read = [msgspec.structs.replace(each, trained=None).reading(channels) for each in (given or stacks, stacks)]
     return None if given is None else read[0], read[1], (given or stacks).trained
-
-
-def _without_unused(rules: FieldRules, channels: Collection[str]) -> Without:
-    read = {channel: None for channel in channels if getattr(rules.without, channel) == "unused"}
-    return msgspec.structs.replace(rules.without, **read)
 
 
 def _trained_of(card: ModelCard) -> Trained | None:

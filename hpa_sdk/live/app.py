@@ -33,6 +33,7 @@ _MOST_ROWS = 500
 _NO_LIMIT = 2**63 - 1  # the largest number that SQLite takes
 _EVENT = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _DRAWN_AT_ONCE = 2  # pictures; the predictor needs the cores
+_SEGMENTED_AT_ONCE = 1  # fields that were sent, because whole fields need memory
 _DESCRIPTION = (
     "Says in which of 28 organelles a protein sits. The same predictor, results and files as those of 'hpa watch'."
     " Where the server asks for a token, send it in the header Authorization: Bearer TOKEN."
@@ -90,13 +91,22 @@ def make_app(service: Service, rules: AccessRules, stopping: Stopping) -> ASGIAp
 
 
 def _add_results(app: FastAPI, service: Service) -> None:
+    turn = asyncio.Semaphore(_SEGMENTED_AT_ONCE)
+
     @app.post("/predict", response_model=Predicted)
     async def predict(files: Annotated[list[UploadFile], File()]) -> Response:
         """Predict one field: a stack, or its four planes named as the station names them, or <id>_red, _green, ..."""
         sent = [(file.filename or "", file.file) for file in files]
         received = await run_in_threadpool(service.receive, sent)
-        answers = [await asyncio.wrap_future(service.submit(sample)) for sample in received.samples]
-        return _json(b'{"results":[%b]}', await run_in_threadpool(service.finish, received, answers))
+        try:
+            answers = [await asyncio.wrap_future(service.submit(sample)) for sample in received.samples]
+            async with turn:
+                results = await run_in_threadpool(service.results_of, received, answers)
+            rows = await run_in_threadpool(service.add, received, results)
+        except BaseException:
+            service.discard(received)
+            raise
+        return _json(b'{"results":[%b]}', rows)
 
     @app.get("/results", response_model=ResultPage)
     async def results(

@@ -1,4 +1,4 @@
-"""Reads the cells of one result from the table that the hot folder wrote for it."""
+"""Reads the cells of one result from the table that was written for it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cells_of(row: Row, folder: Path) -> FieldCellsRecord:
     if counts is None:
         raise SampleError(
             f"the cells of {row.result.id!r} were not answered",
-            remedy="Put the table [cells] in the station file, and predict the field again.",
+            remedy="Put the table [cells] in the station file, or start with --cells, and predict the field again.",
         )
     table = folder / f"{file_name(row.result.id)}.csv"
     try:

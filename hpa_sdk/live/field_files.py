@@ -11,13 +11,13 @@ import msgspec
 from hpa_sdk.errors import SampleError
 from hpa_sdk.fields.file_group import FileGroup, group_names
 from hpa_sdk.fields.rules import ChannelNames, FieldRules
-from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.fields.stack_samples import samples_of, scene_of
 from hpa_sdk.results.result import Result
 
 
-def samples_in(station: FieldRules, root: Path, names: Sequence[str]) -> list[Sample]:
-    """Return the samples of files of one field: one, or one for each scene of a stack.
+def field_in(station: FieldRules, root: Path, names: Sequence[str]) -> tuple[FieldRules, FileGroup]:
+    """Return the files of one field as a group, and the rules that they match.
 
     Parameters
     ----------
@@ -29,6 +29,13 @@ def samples_in(station: FieldRules, root: Path, names: Sequence[str]) -> list[Sa
     names : sequence of str
         The files below it, with slashes, as in ``"sub/a_red.png"``.
 
+    Returns
+    -------
+    rules : FieldRules
+        Those that the files match.
+    group : FileGroup
+        All of the files.
+
     Raises
     ------
     SampleError
@@ -36,8 +43,7 @@ def samples_in(station: FieldRules, root: Path, names: Sequence[str]) -> list[Sa
     """
     fitting = [(rules, group) for rules in _rules(station) if (group := _only_group(rules, root, names))]
     if fitting:
-        rules, group = next((pair for pair in fitting if pair[1].is_complete(pair[0])), fitting[0])
-        return samples_of(rules, group)
+        return next((pair for pair in fitting if pair[1].is_complete(pair[0])), fitting[0])
     raise SampleError(
         f"these files are not those of one field: {', '.join(name.rpartition('/')[2] for name in names)}",
         remedy="Give one stack, or four planes named <id>_red, <id>_green, <id>_blue and <id>_yellow"
@@ -69,7 +75,7 @@ def sample_of(result: Result, station: FieldRules, roots: Sequence[Path]) -> Sam
             names = [os.path.relpath(file, folder).replace(os.sep, "/") for file in files]
             # A stack comes first, followed by the further files that it was read from.
             own = names[:1] if _is_stack(station, Path(folder), names[0]) else names
-            return _scene(samples_in(station, Path(folder), own), result)
+            return _scene(samples_of(*field_in(station, Path(folder), own)), result)
     raise SampleError(
         "the files of this field don't lie in a folder that this page may show",
         remedy="Look at them with another program.",
@@ -84,7 +90,8 @@ def _scene(samples: list[Sample], result: Result) -> Sample:
 
 
 def _only_group(rules: FieldRules, root: Path, names: Sequence[str]) -> FileGroup | None:
-    groups = group_names(rules, root, names)
+    # Files of channels that the model does not take belong to the field too.
+    groups = group_names(rules.reading(tuple(Channel)), root, names)
     return groups[0] if len(groups) == 1 and len(groups[0].files) == len(names) else None
 
 

@@ -18,8 +18,7 @@ from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.live.server import listening, rules_for, serving, url_of
 from hpa_sdk.live.service import Service
 from hpa_sdk.live.shared_stream import SharedStream
-from hpa_sdk.live.uploads import UPLOADS
-from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.results.result_store import UPLOADS, ResultStore
 from hpa_sdk.workstation.hot_folder import HotFolder
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.station_setup import load_predictor, open_store
@@ -80,18 +79,13 @@ def run(
         )
         watch = HotFolder(station, predictor, store, existing=existing) if watches else None
         opened.enter_context(serving(make_app(service, rules, stop.is_set), taken, stop))
-        click.echo(f"{_doing(station, watch)} on {predictor.device}; the page is {url_of(taken)}.", err=True)
+        doing = f"Watching {station.watch}" if watch else "Answering what is sent"
+        click.echo(f"{doing} on {predictor.device}; the page is {url_of(taken)}.", err=True)
         on_url(url_of(taken))
         if watch:
             watch.run(stop)
         else:
             _publish_until(stop, store)
-
-
-def _doing(station: Station, watch: HotFolder | None) -> str:
-    if station.cells is not None:
-        _log.warning("Fields that are sent to the page are answered as a whole: [cells] counts for the watched folder.")
-    return f"Watching {station.watch}" if watch else "Answering what is sent"
 
 
 def _check_folders(station: Station, *, watches: bool) -> None:

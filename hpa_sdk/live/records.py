@@ -111,7 +111,7 @@ class Status:
     labels : tuple of str
         Names of the classes that the model answers with.
     cells : bool
-        Whether the cells of fields in the watched folder are answered too.
+        Whether the cells of fields are answered too.
     cell_colours : tuple of str
         The colour of each class in outlines of cells, as CSS takes it, and last that of cells without a label.
     label_counts : tuple of int

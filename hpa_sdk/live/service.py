@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 import msgspec
 
 from hpa_sdk import __version__
+from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.outlines import css_colours
-from hpa_sdk.errors import HpaError, OutputError, SampleError
+from hpa_sdk.errors import OutputError, SampleError
+from hpa_sdk.fields.file_group import FileGroup
 from hpa_sdk.fields.reading import read_field
+from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.fields.stack_samples import samples_of
 from hpa_sdk.fields.trained_scale import for_model
+from hpa_sdk.files.file_state import escaped
 from hpa_sdk.live.answered_files import ChangedError, check_unchanged
 from hpa_sdk.live.cell_records import FieldCellsRecord
 from hpa_sdk.live.cell_tables import cells_of
-from hpa_sdk.live.field_files import sample_of, samples_in
+from hpa_sdk.live.field_files import field_in, sample_of
 from hpa_sdk.live.notices import Notice
 from hpa_sdk.live.pictures import View, draw
 from hpa_sdk.live.records import Model, Status
@@ -30,7 +35,7 @@ from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
-from hpa_sdk.workstation.field_cells import CELLS_FOLDER
+from hpa_sdk.workstation.field_cells import CELLS_FOLDER, FieldCells
 from hpa_sdk.workstation.station import Station
 
 LARGEST_UPLOAD = 512 * 2**20
@@ -45,11 +50,17 @@ class Received:
     ----------
     names : list of str
         The files below the folder for results.
+    rules : FieldRules
+        The rules that they match.
+    group : FileGroup
+        The files.
     samples : list of Sample
         The fields in them.
     """
 
     names: list[str]
+    rules: FieldRules
+    group: FileGroup
     samples: list[Sample]
 
 
@@ -97,6 +108,7 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
+        self._cells = None if station.cells is None else FieldCells(station, predictor)
         self.reviews = reviews
         card = predictor.card
         self._model = Model(
@@ -119,10 +131,15 @@ class Service:
         """
         names = self._uploads.store(files)
         try:
-            return Received(names, samples_in(self._station, self._station.output, names))
-        except HpaError:
+            rules, group = field_in(self._station, self._station.output, names)
+            return Received(names, rules, group, samples_of(rules, group))
+        except BaseException:
             self._uploads.discard(names)
             raise
+
+    def discard(self, received: Received) -> None:
+        """Remove files that a client sent, because they have no answer."""
+        self._uploads.discard(received.names)
 
     @property
     def classes(self) -> int:
@@ -133,22 +150,52 @@ class Service:
         """Submit a field; the future returns the answer."""
         return self._stream.submit(sample)
 
-    def finish(self, received: Received, answers: Sequence[Answer]) -> list[Row]:
-        """Add the answers to the results, and return the rows that were added.
+    def results_of(self, received: Received, answers: Sequence[Answer]) -> list[Result]:
+        """Return the results of the fields that a client sent, with their cells if the station asks for them.
 
         Raises
         ------
         HpaError
-            None of the fields could be answered; nothing of them is stored.
+            None of the fields could be answered.
+        ChangedError
+            The files were changed before their cells were found.
         OutputError
-            The results can't be written.
+            The tables of cells can't be written.
+        DeviceError
+            The device failed.
         """
         failures = [answer.error for answer in answers if isinstance(answer, Failure)]
         if len(failures) == len(answers):
-            self._uploads.discard(received.names)
             raise failures[0]
         results = [self._result(*pair) for pair in zip(received.samples, answers, strict=True)]
+        return results if self._cells is None else self._with_cells(self._cells, received, results)
+
+    def _with_cells(self, cells: FieldCells, received: Received, results: Sequence[Result]) -> list[Result]:
+        # Masks are found by the id that the client gave the field.
+        folder = received.names[0].rpartition("/")[0]
+        samples = cells.samples(received.group, received.rules)
+        found = [replace(sample, id=sample.id.removeprefix(f"{folder}/")) for sample in samples]
+        read, counts = cells.write(found, [sample.id for sample in received.samples], FieldFiles(cells.folder))
+        stamps = {path: stamp for result in results for path, stamp in zip(result.files, result.stamps, strict=False)}
+        same = all(stamps.get(escaped(file.path), file.stamp).matches(file.stamp) for file in read)
+        if not same or not all(result.id in counts for result in results):
+            raise ChangedError(
+                "the files that were sent were changed here before their cells were found",
+                where=received.names[0],
+                remedy="Send them again, and let no other program write to the folder for uploads.",
+            )
+        return [replace(result, cells=counts[result.id]) for result in results]
+
+    def add(self, received: Received, results: Sequence[Result]) -> list[Row]:
+        """Add the results of the fields that a client sent, and return the rows that were added.
+
+        Raises
+        ------
+        OutputError
+            The results can't be written.
+        """
         self._store.add(*results)
+        self._uploads.finish(received.names)
         return [row for result in results if (row := self.view.get(result.id))]
 
     def check_store(self, store: str | None) -> None:

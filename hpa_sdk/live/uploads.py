@@ -6,22 +6,22 @@ import re
 import secrets
 import shutil
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from hpa_sdk.errors import OutputError, SampleError
-
-UPLOADS = "hpa-uploads"
-"""Name of the folder below the results."""
+from hpa_sdk.results.result_store import UPLOADS
+from hpa_sdk.workstation.field_cells import CELLS_FOLDER
 
 MAX_FILES = 256
 """Maximum number of files of a field: four channels of 64 z planes."""
 
 MAX_BYTES = 4 * 2**30
-"""Maximum bytes of sent planes that are stored: the oldest are removed first, and results are never removed."""
+"""Maximum bytes of sent planes, and tables of their cells, that are stored: the oldest are removed first, and results
+are never removed."""
 
 _LONGEST_NAME = 120
 # Paths, characters that Windows does not allow in names, and its reserved names.
@@ -36,19 +36,18 @@ class Uploads:
     output : pathlib.Path
         The folder for results.
     max_bytes : int
-        Maximum bytes of planes that are stored.
+        Maximum bytes of planes and tables that are stored, without those of fields that are being answered.
     """
 
     def __init__(self, output: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self.folder = output / UPLOADS
-        self._output = output
+        self._tables = output / CELLS_FOLDER / UPLOADS
         self._limit = max_bytes
         self._lock = threading.Lock()
-        self._fields = deque((folder, _length(folder)) for folder in _folders(self.folder))
-        self._bytes = sum(length for _, length in self._fields)
+        self._bytes = {name: self._length(name) for name in _folders(self.folder)}  # the oldest first
 
     def store(self, files: Sequence[tuple[str, IO[bytes]]]) -> list[str]:
-        """Write the files of one field into a folder of their own.
+        """Write the files of one field into a folder of their own, which is there until `finish` or `discard`.
 
         Parameters
         ----------
@@ -82,22 +81,47 @@ class Uploads:
                 where=self.folder,
                 remedy="Check that the folder for results is there and writable, and its disk not full.",
             ) from error
-        with self._lock:
-            self._fields.append((folder, _length(folder)))
-            self._bytes += self._fields[-1][1]
-            self._remove_oldest()
         return [f"{UPLOADS}/{moment}/{name}" for name, _ in files]
 
-    def discard(self, names: Sequence[str]) -> None:
-        """Remove files that `store` wrote and that are not a field."""
-        shutil.rmtree(self._output.joinpath(names[0]).parent, ignore_errors=True)
+    def finish(self, names: Sequence[str]) -> None:
+        """Count files that `store` wrote, and the tables of their cells, and remove the oldest fields if necessary."""
+        moment = _moment(names)
+        with self._lock:
+            self._bytes[moment] = self._length(moment)
+            excess = sum(self._bytes.values()) - self._limit
+            for oldest in list(self._bytes)[:-1]:
+                if excess <= 0:
+                    break
+                excess -= self._remove(oldest)
 
-    def _remove_oldest(self) -> None:
-        while self._bytes > self._limit and len(self._fields) > 1:
-            folder, length = self._fields.popleft()
-            for plane in _planes(folder):
-                plane.unlink(missing_ok=True)
-            self._bytes -= length
+    def discard(self, names: Sequence[str]) -> None:
+        """Remove files that `store` wrote and that are not a field, and the tables of their cells."""
+        for folder in (self.folder, self._tables):
+            shutil.rmtree(folder / _moment(names), ignore_errors=True)
+
+    def _remove(self, moment: str) -> int:
+        """Remove the planes and tables of a field, and return how many bytes they had."""
+        for file in self._files(moment):
+            # On Windows a file that is being read can't be removed: it stays, and counts, until another field comes.
+            with suppress(OSError):
+                file.unlink()
+        before, after = self._bytes.pop(moment), self._length(moment)
+        if after:
+            self._bytes = {moment: after, **self._bytes}
+        else:
+            shutil.rmtree(self._tables / moment, ignore_errors=True)
+        return before - after
+
+    def _files(self, moment: str) -> list[Path]:
+        planes = [file for file in self.folder.joinpath(moment).glob("*") if file.suffix != ".json"]
+        return [*planes, *filter(Path.is_file, self._tables.joinpath(moment).rglob("*"))]
+
+    def _length(self, moment: str) -> int:
+        length = 0
+        for file in self._files(moment):
+            with suppress(FileNotFoundError):  # another server of the same folder removed it
+                length += file.stat().st_size
+        return length
 
 
 def _check_names(names: list[str]) -> None:
@@ -116,13 +140,9 @@ def _check_names(names: list[str]) -> None:
         raise SampleError("two files have the same name", remedy="Send one field at a time.")
 
 
-def _folders(uploads: Path) -> list[Path]:
-    return sorted(folder for folder in uploads.iterdir() if folder.is_dir()) if uploads.is_dir() else []
+def _folders(uploads: Path) -> list[str]:
+    return sorted(folder.name for folder in uploads.iterdir() if folder.is_dir()) if uploads.is_dir() else []
 
 
-def _planes(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.glob("*") if file.suffix != ".json")
-
-
-def _length(folder: Path) -> int:
-    return sum(plane.stat().st_size for plane in _planes(folder))
+def _moment(names: Sequence[str]) -> str:
+    return names[0].split("/")[1]

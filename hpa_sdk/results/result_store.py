@@ -28,6 +28,9 @@ from hpa_sdk.results.result_ledger import Ledger
 LEDGER, TABLE = "hpa-results.sqlite", "hpa-results.csv"
 """Names of the ledger and of the table of all results."""
 
+UPLOADS = "hpa-uploads"
+"""Name of the folder for what clients of the live page send, in the folder for results."""
+
 _FILES_AT_ONCE, _ROWS_AT_ONCE = 50, 500
 _LONGEST_NAME, _PREFIX = 120, 40
 _NONE, _OUTDATED = -1, -2  # instead of the table's size

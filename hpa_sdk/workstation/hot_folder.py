@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.errors import HpaError, SampleError, SettingError
 from hpa_sdk.fields.file_group import UNSAFE
 from hpa_sdk.fields.samples import Sample
@@ -26,7 +27,7 @@ from hpa_sdk.results.cell_counts import CellCounts
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.arrivals import Arrivals, Arrived
-from hpa_sdk.workstation.field_cells import FieldCells
+from hpa_sdk.workstation.field_cells import CELLS_FOLDER, FieldCells
 from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.watch_lock import lock_ledger
 
@@ -90,8 +91,11 @@ class HotFolder:
         self._existing = existing
         self._on_result = on_result
         self._on_warning = on_warning
-        self._arrivals = Arrivals(self._station, store.ledger)
         self._cells = None if station.cells is None else FieldCells(station, predictor)
+        self._tables = FieldFiles(station.output / CELLS_FOLDER)
+        # A field also waits for a plane in which only its cells are found.
+        awaited = self._station if self._cells is None else self._station.reading(self._cells.channels)
+        self._arrivals = Arrivals(awaited, store.ledger)
         self._ready: deque[Arrived] = deque()
         self._troubles: dict[str, str] = {}
         self._joined: dict[str, FileStamp] = {}
@@ -211,7 +215,10 @@ class HotFolder:
         try:
             # Before the ledger says that the field is done: a watch that is killed meanwhile answers it again.
             if self._cells is not None and asked.samples:
-                read, counts = self._cells.write(asked.arrived.group, [sample.id for sample in asked.samples])
+                names = [sample.id for sample in asked.samples]
+                found = zip(self._cells.samples(asked.arrived.group, self._station), names, strict=False)
+                named = [replace(sample, id=name) for sample, name in found]
+                read, counts = self._cells.write(named, names, self._tables)
                 # As for fields: what can't be read may be a lost share, so it counts only the second time.
                 lost = any(
                     result.error is None and not counts.get(result.id, CellCounts()).height for result in asked.results

@@ -17,9 +17,8 @@ import numpy as np
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.live import page
-from hpa_sdk.live.uploads import UPLOADS
 from hpa_sdk.results.result import Result
-from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.results.result_store import UPLOADS, ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.workstation.watching import wait_until
 from tests.small import make_field

@@ -180,8 +180,9 @@ def test_only_so_much_is_kept_of_what_was_sent(tmp_path: Path) -> None:
     def keep(uploads: Uploads) -> Path:
         content = (tmp_path / "content").open("rb")
         with content:
-            (name,) = uploads.store([("a.tif", content)])
-        return tmp_path / name
+            names = uploads.store([("a.tif", content)])
+        uploads.finish(names)
+        return tmp_path / names[0]
 
     (tmp_path / "content").write_bytes(bytes(1000))
     uploads = Uploads(tmp_path, max_bytes=2500)

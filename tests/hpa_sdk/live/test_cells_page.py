@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from hpa_sdk.prediction import Prediction
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.cells.made_answers import FAILED
-from tests.hpa_sdk.live.browsing import visiting
+from tests.hpa_sdk.cells.made_fields import FOUR, draw
+from tests.hpa_sdk.live.browsing import drop, visiting
 from tests.hpa_sdk.live.celled import add_field, with_cells, write_table
 from tests.hpa_sdk.live.serving import serving
 from tests.hpa_sdk.live.test_page import barriers
+from tests.small import write_planes
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +54,29 @@ def test_a_field_shows_its_cells(station: Station, browser: Any) -> None:
         expected = sum(isinstance(one, Prediction) and index in map(int, one) for one in answers.answers)
         assert visit.locator(f"{paths}:not(.dim)").count() == expected
         assert "95 % interval" in share.get_attribute("title")
+
+
+def test_a_field_that_is_dropped_shows_its_cells(station: Station, browser: Any, tmp_path: Path) -> None:
+    with serving(with_cells(station)) as page, visiting(browser, page) as visit:
+        visit.get_by_text("Live", exact=True).wait_for()
+        drop(visit, list(write_planes(tmp_path / "mine", "A01", draw(FOUR)).files))
+        visit.locator("#field .field-id", has_text="A01").wait_for()
+        visit.locator(".stage path").first.wait_for()
+        (result,) = page.get("/results")["results"]
+        found = page.get(f"/cells/{result['id']}")["cells"]
+        assert len(found) == len(FOUR)
+        strokes = visit.locator(".stage path").evaluate_all("(all) => all.map((path) => path.getAttribute('stroke'))")
+        for stroke, one in zip(strokes, found, strict=True):
+            index = max(one["indices"], key=lambda index: one["probabilities"][index], default=None)
+            assert stroke == "rgb({} {} {})".format(*(UNLABELLED if index is None else colour_of(index)))
+        visit.locator(".stage path").first.dispatch_event("click")
+        assert visit.locator(".cell caption").inner_text().startswith("Cell 1:")
+        share = result["cells"]["shares"][0]
+        shown = visit.locator(f".share[data-label='{share['index']}']").inner_text()
+        assert f"{share['shown']}/{len(FOUR)}" in shown
+        drop(visit, list(write_planes(tmp_path / "mine", "empty", draw([])).files))
+        visit.locator(".no-cells", has_text="no nucleus was found").wait_for()
+        assert visit.locator(".stage path").count() == 0
 
 
 def test_fields_with_mixed_cells_are_listed(station: Station, browser: Any) -> None:

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpa_sdk.cli import main
+from hpa_sdk.live import page
+from hpa_sdk.workstation.station import Cells, Station
 from tests.hpa_sdk.live.serving import TOKEN, field
 from tests.hpa_sdk.workstation.test_watch_command import ENDS
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
@@ -51,6 +53,35 @@ def test_a_model_alone_answers_what_is_sent(tmp_path: Path, model: Path, monkeyp
     assert "another port" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "cells"),
+    [
+        ([], None),
+        (["--cells"], Cells()),
+        (["--masks", "masks"], Cells(masks=Path("masks"))),
+        (["--cells", "--masks", "masks"], Cells(masks=Path("masks"))),
+    ],
+)
+def test_cells_are_asked_for_without_a_station_file(
+    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], cells: Cells | None
+) -> None:
+    started: list[Station] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(page, "run", lambda station, **_: started.append(station))
+    for folder in ([], [str(tmp_path)]):
+        result = CliRunner().invoke(main, ["serve", str(small_model), *folder, *options])
+        assert result.exit_code == 0, result.output
+    assert [station.cells for station in started] == [cells, cells]
+
+
+def test_masks_that_are_not_there_prevent_the_start(
+    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["serve", str(small_model), "--port", "0", "--masks", "gone"])
+    assert (result.exit_code, "no such folder of masks" in result.stderr) == (2, True)
+
+
 def test_a_results_folder_that_can_t_be_made_is_reported(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +101,7 @@ def test_a_results_folder_that_can_t_be_made_is_reported(
         (["{model}", "{folder}", "--token", "short"], "16 or more"),
         (["{model}", "{folder}", "-r"], "answered twice"),
         (["{folder}/station.toml", "--device", "cpu"], "write them into it"),
+        (["{folder}/station.toml", "--cells"], "write them into it"),
     ],
 )
 def test_what_prevents_the_start_is_reported(tmp_path: Path, model: Path, arguments: list[str], message: str) -> None:

@@ -14,6 +14,7 @@ from hpa_sdk.cells import CellAnswers
 from hpa_sdk.errors import PlaneError, SettingError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.prediction import Failure
+from hpa_sdk.results.result_store import UPLOADS
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from hpa_sdk.workstation.station import Cells, read_station
 from hpa_sdk.workstation.station_setup import open_store
@@ -122,11 +123,15 @@ def test_partial_tables_of_a_killed_watch_are_removed(tmp_path: Path, model: Pat
     folder = station.output / "cells" / "plate"
     folder.mkdir(parents=True)
     partial, own = folder / ".0123abcd.A01.csv", folder / ".mine.csv"
-    for file in (partial, own):
+    # Another process answers what is sent to its page.
+    sent = station.output / "cells" / UPLOADS / "1" / partial.name
+    sent.parent.mkdir(parents=True)
+    for file in (partial, own, sent):
         file.touch()
     with watching(station):
         wait_until(lambda: not partial.exists())
     assert own.exists()
+    assert sent.exists()
 
 
 def test_the_station_file_has_the_table(tmp_path: Path) -> None:
