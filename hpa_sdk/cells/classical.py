@@ -66,7 +66,7 @@ class ClassicalSegmenter:
             notes.append(f"{count_of(debris, 'bright part')} of the blue plane too small for a nucleus")
         cells = cells_of(labels, pixel_size)
         if not cells:
-            notes.append("no nucleus was found in the blue plane, so the field has no cells")
+            notes.append("no nucleus was found in the blue plane")
         return Segmentation(
             labels=labels, cells=cells, pixel_size=pixel_size, source="threshold and watershed", notes=tuple(notes)
         )

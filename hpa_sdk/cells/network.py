@@ -131,7 +131,7 @@ class NetworkSegmenter:
             notes.append(f"{count_of(debris, 'part')} of the map of nuclei too small")
         cells = cells_of(labels, pixel_size)
         if not cells:
-            notes.append("the network found no nucleus, so the field has no cells")
+            notes.append("the network found no nucleus")
         return Segmentation(
             labels=labels, cells=cells, pixel_size=pixel_size, source=self.card.name, notes=tuple(notes)
         )

@@ -39,7 +39,8 @@ def show(planes: Planes, *, side: int) -> Shown:
     Returns
     -------
     numpy.ndarray
-        uint8 of shape (4, h, w): 255 where a plane reaches its `WHITE_PERCENTILE`.
+        uint8 of shape (4, h, w): 255 where a plane reaches its `WHITE_PERCENTILE`. A plane of one grey level is not
+        stretched.
     """
     return np.stack([_show_plane(plane, side) for plane in planes])
 
@@ -49,6 +50,8 @@ def _show_plane(plane: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
     if factor < 1:
         plane = cv2.resize(plane, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     white = max(float(np.percentile(plane, WHITE_PERCENTILE)), _DARKEST_WHITE[plane.dtype.name])
+    if plane.min() == plane.max():
+        white = float(np.iinfo(plane.dtype).max)  # stretched, a dark plane of one grey level would be all white
     return cast("npt.NDArray[np.uint8]", cv2.convertScaleAbs(plane, alpha=255 / white))
 
 

@@ -6,6 +6,9 @@ import { mainLabel, outlineLayer } from "./outlines.js";
 
 const LIKELIEST = 6;
 
+// An interval can end exactly at 0 or at 1.
+const end = (share) => (share === 0 || share === 1 ? `${100 * share} %` : percent(share));
+
 // What a person chose in a field stays when the field is drawn again.
 let look = null;
 
@@ -46,7 +49,7 @@ class CellView {
       border ? `${border.toLocaleString()} at the border, which do not count in the shares` : "",
       failed ? `${failed.toLocaleString()} without an answer` : "",
     ];
-    const count = error ? make("p", { className: "no-cells" }, `No cells: ${error}`) : make("p", { className: "soft" }, `${texts.filter(Boolean).join("; ")}.`);
+    const count = error ? make("p", { className: "no-cells" }, `No cells: ${error.replace("the field has no cells; ", "")}`) : make("p", { className: "soft" }, `${texts.filter(Boolean).join("; ")}.`);
     const help = this.look.cells?.length ? make("p", { className: "soft" }, "Choose a label to mark its cells, or a cell in the picture to see its probabilities. Border cells are dashed.") : null;
     const problem = this.look.problem ? make("p", { className: "no-cells" }, this.look.problem) : null;
     const list = make("ul", {}, ...shares.map((share) => make("li", {}, this.share(share))));
@@ -63,7 +66,7 @@ class CellView {
     bar.firstChild.style.setProperty("--share", share);
     bar.lastChild.style.setProperty("--low", low);
     bar.lastChild.style.setProperty("--high", high);
-    const interval = cells ? `${percent(low)} to ${percent(high)}` : "";
+    const interval = cells ? `${end(low)} to ${end(high)}` : "";
     const atBorder = border ? `; at the border ${border} of ${all}` : "";
     const button = make(
       "button",

@@ -27,7 +27,7 @@ export function showField(result, { labels: names, cell_colours: colours }, choi
   const cells = result.cells && cellParts(result, names, colours);
   const parts = result.error
     ? [failure(result.error)]
-    : [make("div", { className: "answer" }, pictures(result, cells), make("div", { className: "figures-of-field" }, cells && cells.facts, probabilities(result, names, choices)))];
+    : [make("div", { className: "answer" }, pictures(result, cells), make("div", { className: "figures-of-field" }, cells && cells.facts, probabilities(result, names, choices, cells !== null && cells !== undefined)))];
   byId("field").replaceChildren(heading(result), ...warnings(result), ...parts, ...notes(result), origin(result));
 }
 
@@ -95,7 +95,7 @@ function figure(result, view, meaning, side, cells = null) {
   return make("figure", { className: view }, link, caption);
 }
 
-function probabilities(result, names, choices) {
+function probabilities(result, names, choices, besideCells) {
   const order = names.map((_, index) => index);
   const counts = new Set(result.indices);
   order.sort((a, b) => counts.has(b) - counts.has(a) || result.probabilities[b] - result.probabilities[a]);
@@ -121,6 +121,7 @@ function probabilities(result, names, choices) {
   return make(
     "div",
     { className: "probabilities" },
+    besideCells ? make("h3", {}, "Field as a whole") : null,
     make("table", {}, make("caption", { className: "unseen" }, "Probability of each label"), make("thead", {}, make("tr", {}, ...cells)), body),
     button,
   );

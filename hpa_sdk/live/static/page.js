@@ -152,6 +152,7 @@ byId("follow").addEventListener("click", () => {
 });
 takeFiles({
   largest: () => status?.largest_upload ?? Infinity,
+  cells: () => status?.cells ?? false,
   fail: showProblem,
   done: (results) => {
     if (!results.length || !isOfThisStore(results[0].store)) return;

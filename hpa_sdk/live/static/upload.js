@@ -5,10 +5,10 @@ import { byId } from "./dom.js";
 
 const PLANE = /^(.+)_(red|green|blue|yellow)\.[^.]+$/i;
 
-export function takeFiles({ largest, done, fail }) {
+export function takeFiles({ largest, cells, done, fail }) {
   const send = async (files) => {
     for (const field of fieldsOf([...files])) {
-      byId("sending").textContent = `Answering ${field[0].name}…`;
+      byId("sending").textContent = `Answering ${field[0].name}${cells() ? " and its cells" : ""}…`;
       try {
         done(await sendField(field, largest()));
       } catch (problem) {

@@ -93,7 +93,7 @@ def test_a_field_without_nuclei_says_so(tmp_path: Path) -> None:
     segmenter = NetworkSegmenter.load(make_network(tmp_path / "maps.onnx"), device="cpu")
     found = segmenter.segment(draw([]), id="A01", pixel_size=PIXEL)
     assert found.cells == ()
-    assert found.notes == ("the network found no nucleus, so the field has no cells",)
+    assert found.notes == ("the network found no nucleus",)
 
 
 def test_a_fixed_size_is_resized_both_ways(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_field_without_nuclei_has_no_cells(level: int) -> None:
     found = segment(planes)
     assert found.cells == ()
     assert not found.labels.any()
-    assert "no nucleus was found in the blue plane, so the field has no cells" in found.notes
+    assert "no nucleus was found in the blue plane" in found.notes
 
 
 def test_one_nucleus_can_fill_the_field() -> None:

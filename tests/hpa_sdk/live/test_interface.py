@@ -116,6 +116,14 @@ def test_pictures_show_every_plane_also_after_a_restart(station: Station, tmp_pa
         assert Image.open(io.BytesIO(small)).size == (16, 13)
 
 
+def test_a_plane_of_one_grey_level_is_as_dark_as_it_is(page: Page, tmp_path: Path) -> None:
+    planes = np.full((4, 64, 64), 12, np.uint8)
+    planes[1] = 255
+    name = page.send(*write_planes(tmp_path / "mine", "empty", planes).files).json()["results"][0]["id"]
+    assert pixels(page, "red", name).max() <= 12
+    assert pixels(page, "green", name).min(axis=(0, 1)).max() == 255
+
+
 def test_only_pictures_in_its_own_folders_are_shown(station: Station, tmp_path: Path) -> None:
     field(tmp_path, "secret")
     add_results(station, 1)
