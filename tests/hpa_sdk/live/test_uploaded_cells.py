@@ -130,7 +130,7 @@ def test_a_sent_field_without_blue_is_refused_or_says_so(tmp_path: Path, small_m
 @pytest.mark.parametrize("watches", [False, True])
 def test_a_model_that_takes_no_blue_plane_has_cells(tmp_path: Path, watches: bool) -> None:
     model = make_model(tmp_path / "three.onnx", preprocessing=NO_BLUE)
-    station = with_cells(make_station(tmp_path, model, plane_timeout_seconds=0.5))
+    station = with_cells(make_station(tmp_path, model))
     with serving(station, watches=watches) as page:
         if watches:
             sample = write_planes(station.watch, "A01", draw(FOUR))

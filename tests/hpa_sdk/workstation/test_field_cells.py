@@ -79,8 +79,10 @@ def test_cells_that_fail_once_are_answered_again(tmp_path: Path, model: Path, mo
         return cells(self, sources, **options)
 
     monkeypatch.setattr(Predictor, "cells", fail_first)
+    # Whole at once: a half-written file that is read on a busy machine is a first failure too.
+    for file in write_planes(tmp_path / "made", "A01", draw(FOUR)).files:
+        file.replace(station.watch / file.name)
     with watching(station) as store:
-        write_planes(tmp_path / "exports", "A01", draw(FOUR))
         wait_until(store.count)
     assert failed == ["A01"]
     assert [row["error"] for row in cells_of(station.output, "A01")] == [""] * len(FOUR)
