@@ -182,7 +182,7 @@ def store_review(review: Review, target: Path) -> list[Review]:
     with ResultStore(target) as store:
         log = ReviewLog(store.ledger)
         log.add(review)
-        return [entry.review for entry in log.of_field(review.field)]
+        return [entry.review for entry in log.page(0, field=review.field).entries]
 
 
 def files_of(layers: Mapping[Channel, Any], planes: Planes) -> tuple[str, FieldPlanes] | None:
