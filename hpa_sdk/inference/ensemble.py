@@ -133,10 +133,15 @@ def open_models(
         contents.append(content)
         _check_same_task(cards[0], cards[-1], named.path)
     decision = decide(cards)
-    opened = [
-        OpenModel(each, content.identity, open_session(content, device, _settings_of(each, settings)))
-        for each, content in zip(cards, contents, strict=True)
-    ]
+    opened: list[OpenModel] = []
+    try:
+        for each, content in zip(cards, contents, strict=True):
+            session = open_session(content, device, _settings_of(each, settings))
+            opened.append(OpenModel(each, content.identity, session))
+    except BaseException:
+        for model in opened:
+            model.session.close()
+        raise
     for each in cards:
         if each.warning:
             _warn_once(f"The model {each.name}: {each.warning}")
