@@ -131,7 +131,7 @@ def open_models(
             check_model(content, card if first else None, verify=verify, reference=reference if first else None)
         )
         contents.append(content)
-        _check_same_task(cards[0], cards[-1], named.path)
+        check_same_task(cards[0], cards[-1], named.path)
     decision = decide(cards)
     opened: list[OpenModel] = []
     try:
@@ -157,8 +157,15 @@ def _warn_once(line: str) -> None:
     _log.warning("%s", line)
 
 
-def _check_same_task(first: ModelCard, other: ModelCard, where: object) -> None:
+def check_same_task(first: ModelCard, other: ModelCard, where: object) -> None:
     """Refuse a model whose answers can't be averaged with those of another one.
+
+    Parameters
+    ----------
+    first, other : ModelCard
+        The cards of both.
+    where : object
+        Names the other one in the error.
 
     Raises
     ------

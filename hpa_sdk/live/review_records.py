@@ -123,7 +123,7 @@ class FiguresOfModel:
     Attributes
     ----------
     model : str
-        SHA-256 of its file, in hexadecimal.
+        SHA-256 of its file, in hexadecimal; of an ensemble, of its models and views together.
     reviewed, right : int
         Number of fields on which people decided, and on how many of them it gave exactly their labels.
     micro_f1, macro_f1 : float or None
