@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hpa_sdk.batch.cell_cache import CellCache
 from hpa_sdk.batch.cell_ledger import CellLedger
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import ledger_path, remove_partials
+from hpa_sdk.batch.resumption import open_ledger, remove_partials
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.segmenter import Segmenter
@@ -134,14 +134,11 @@ def open_cell_run(
         with ExitStack() as stack:
             cache: CellCache | NoCache = NoCache()
             if resume is not None:
-                ledger = stack.enter_context(closing(CellLedger(ledger_path(output))))
-                remove_partials(output)
-                remove_partials(summary_path(output))
                 settings = _settings(predictor, rules, resume)
-                if ledger.replace_fact("settings", settings) not in {None, settings}:
-                    log("The model, the white level, a runtime option, the scale or the comparison changed.")
+                opened = open_ledger(CellLedger, output, settings, log)
+                remove_partials(summary_path(output))
                 cache = CellCache(
-                    ledger,
+                    stack.enter_context(opened),
                     settings=settings,
                     comparison=resume,
                     segmenter=segmenter,
@@ -165,15 +162,7 @@ def open_cell_run(
 
 def _settings(predictor: Predictor, rules: FieldRules | None, resume: Comparison) -> str:
     """Describe what all fields share, except thresholds and what the segmenter says of each field."""
-    shared = settings_sha256(
-        predictor.model.sha256,
-        predictor.card,
-        predictor.white,
-        resume,
-        predictor.runtime_options,
-        calibrated=predictor.calibrated,
-        views=predictor.views,
-    )
+    shared = settings_sha256(predictor, resume)
     trained = whole_field_rules(predictor.card, rules, predictor.white)[2]
     pixel_size = rules and rules.files.pixel_size
     return f"{shared} {predictor.card.cell!r} {trained!r} {pixel_size}"
