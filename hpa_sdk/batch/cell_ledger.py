@@ -36,6 +36,7 @@ class _Facts(msgspec.Struct):
     channels: tuple[str, ...]
     quality: Quality | None
     deviations: bytes = b""
+    nuclei: bytes | None = None
 
 
 class StoredCells(NamedTuple):
@@ -96,6 +97,7 @@ class CellLedger(RowLedger):
             pixel_size=facts.pixel_size,
             source=facts.source,
             notes=facts.found,
+            nuclei=None if facts.nuclei is None else _mask_of(facts.nuclei, facts.shape),
         )
         return StoredCells(
             fingerprint,
@@ -140,6 +142,7 @@ class CellLedger(RowLedger):
             channels=tuple(map(escaped, first.channels)),
             quality=first.quality,
             deviations=np.stack([one.deviations for one in predictions]).astype("<f4").tobytes(),
+            nuclei=None if found.nuclei is None else zlib.compress(np.packbits(found.nuclei).tobytes(), _FAST),
         )
         arrays = (
             np.stack([one.probabilities for one in predictions]),
@@ -152,3 +155,8 @@ class CellLedger(RowLedger):
             zlib.compress(found.labels.astype("<i4").tobytes(), _FAST),
             msgspec.json.encode(facts),
         )
+
+
+def _mask_of(packed: bytes, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    bits = np.frombuffer(zlib.decompress(packed), np.uint8)
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(np.bool_)

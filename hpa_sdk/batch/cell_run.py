@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +13,20 @@ from hpa_sdk.batch.cell_cache import CellCache
 from hpa_sdk.batch.cell_ledger import CellLedger
 from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import ledger_path, remove_partials
+from hpa_sdk.batch.resumption import open_ledger, remove_partials
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.summary import SummaryWriter, open_summary
 from hpa_sdk.cells.writers import CellWriter, open_cell_writer
+from hpa_sdk.errors import OutputError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 
+_SUMMARY = ".fields.csv"
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -73,8 +75,11 @@ class CellRun:
 
 
 def summary_path(output: Path) -> Path:
-    """Return the path of the summary of fields, next to the output: ``cells.fields.csv`` of ``cells.csv``."""
-    return output.with_name(f"{output.stem}.fields.csv")
+    """Return the path of the summary of fields, next to the output: that of no other output in the folder.
+
+    ``cells.fields.csv`` of ``cells.csv``, ``cells.parquet.fields.csv`` of ``cells.parquet``.
+    """
+    return output.with_name(f"{output.name.removesuffix('.csv')}{_SUMMARY}")
 
 
 @contextmanager
@@ -113,8 +118,15 @@ def open_cell_run(
     Raises
     ------
     OutputError
-        A file, its ledger or its provenance can't be written, or another process is using it.
+        A file, its ledger or its provenance can't be written, another process is using it, or the output has the name
+        of the summary of another one.
     """
+    if output.name.endswith(_SUMMARY):
+        raise OutputError(
+            f"files whose names end with {_SUMMARY} are summaries of other files of cells",
+            where=output,
+            remedy="Give the file of cells another name, such as cells.csv.",
+        )
     with lock_output(output):
         provenance = Provenance(
             [(predictor.model, predictor.card)], request or {}, views=predictor.views, thresholds=predictor.thresholds
@@ -122,13 +134,11 @@ def open_cell_run(
         with ExitStack() as stack:
             cache: CellCache | NoCache = NoCache()
             if resume is not None:
-                ledger = stack.enter_context(closing(CellLedger(ledger_path(output))))
-                remove_partials(output)
                 settings = _settings(predictor, rules, resume)
-                if ledger.replace_fact("settings", settings) not in {None, settings}:
-                    log("The model, the white level, a runtime option, the scale or the comparison changed.")
+                opened = open_ledger(CellLedger, output, settings, log)
+                remove_partials(summary_path(output))
                 cache = CellCache(
-                    ledger,
+                    stack.enter_context(opened),
                     settings=settings,
                     comparison=resume,
                     segmenter=segmenter,
@@ -152,15 +162,7 @@ def open_cell_run(
 
 def _settings(predictor: Predictor, rules: FieldRules | None, resume: Comparison) -> str:
     """Describe what all fields share, except thresholds and what the segmenter says of each field."""
-    shared = settings_sha256(
-        predictor.model.sha256,
-        predictor.card,
-        predictor.white,
-        resume,
-        predictor.runtime_options,
-        calibrated=predictor.calibrated,
-        views=predictor.views,
-    )
+    shared = settings_sha256(predictor, resume)
     trained = whole_field_rules(predictor.card, rules, predictor.white)[2]
     pixel_size = rules and rules.files.pixel_size
     return f"{shared} {predictor.card.cell!r} {trained!r} {pixel_size}"

@@ -16,6 +16,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.network_form import Tensors
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.preprocessing import Preprocessing, White
+from hpa_sdk.results.result import Answering
 
 Comparison = Literal["time", "content"]
 """How planes are compared: by their stamp (size, times, inode), or by size and a hash of their content."""
@@ -58,50 +59,37 @@ class Fingerprint:
         return not self.files or [file.stamp for file in self.files] == [file.stamp for file in files]
 
 
-def settings_sha256(
-    model_sha256: str,
-    card: ModelCard,
-    white: White | None,
-    comparison: Comparison,
-    runtime_options: Mapping[str, str],
-    *,
-    calibrated: bool = False,
-    others: Iterable[tuple[str, ModelCard]] = (),
-    views: int = 1,
-) -> str:
+class RunSettings(Answering, Protocol):
+    """What an answer depends on beside the planes: see `hpa_sdk.Predictor`."""
+
+    card: ModelCard
+    white: White | None
+    runtime_options: Mapping[str, str]
+    calibrated: bool
+
+
+def settings_sha256(engine: RunSettings, comparison: Comparison) -> str:
     """Hash what all fields of a run share, except thresholds: those are applied to the probabilities later.
 
     Parameters
     ----------
-    model_sha256 : str
-        SHA-256 of the model file, in hexadecimal.
-    card : ModelCard
-        Its model card.
-    white : optional
-        The white level of 16-bit planes.
+    engine : Predictor, or a similar engine
+        Its models and settings count.
     comparison : str
         How planes are compared.
-    runtime_options : mapping of str to str
-        Options of the runtime, such as another precision.
-    calibrated : bool
-        Whether probabilities are calibrated.
-    others : iterable of (str, ModelCard)
-        SHA-256 and model card of each further model of an ensemble.
-    views : int
-        How many views of a field each model answers for.
 
     Returns
     -------
     str
         SHA-256 in hexadecimal.
     """
-    options = [f"{name}={value}" for name, value in sorted(runtime_options.items())]
-    options += [f"views={views}"] * (views > 1)
-    for sha256, other in others:
-        options += ["with", sha256, *_form_of(other)]
-        options += [f"calibrated={other.calibration}"] * calibrated
-    options += [f"calibrated={card.calibration}"] * calibrated
-    return _sha256([model_sha256, *_form_of(card), repr(white), comparison, *options]).hex()
+    options = [f"{name}={value}" for name, value in sorted(engine.runtime_options.items())]
+    options += [f"views={engine.views}"] * (engine.views > 1)
+    for model, card in engine.others:
+        options += ["with", model.sha256, *_form_of(card)]
+        options += [f"calibrated={card.calibration}"] * engine.calibrated
+    options += [f"calibrated={engine.card.calibration}"] * engine.calibrated
+    return _sha256([engine.model.sha256, *_form_of(engine.card), repr(engine.white), comparison, *options]).hex()
 
 
 def _form_of(card: ModelCard) -> list[str]:

@@ -1,4 +1,4 @@
-"""Opens the answer cache of an output, for exclusive use by one run."""
+"""Opens the ledger of an output, for exclusive use by one run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
+from hpa_sdk.batch.row_ledger import RowLedger
 
-from hpa_sdk.batch.answer_ledger import AnswerLedger
-from hpa_sdk.batch.answers import AnswerCache
-from hpa_sdk.batch.fingerprint import Comparison
-from hpa_sdk.models.model_card import ModelCard
+OneLedger = TypeVar("OneLedger", bound=RowLedger)
 
 
 def ledger_path(output: Path) -> Path:
@@ -22,24 +19,19 @@ def ledger_path(output: Path) -> Path:
 
 
 @contextmanager
-def open_answer_cache(
-    output: Path,
-    settings: str,
-    comparison: Comparison,
-    *,
-    thresholds: npt.NDArray[np.float32],
-    card: ModelCard,
-    device: str,
-    log: Callable[[str], None],
-) -> Iterator[AnswerCache]:
-    """Open the cached answers of an output during the block, within `lock_output`.
+def open_ledger(
+    kind: Callable[[Path], OneLedger], output: Path, settings: str, log: Callable[[str], None]
+) -> Iterator[OneLedger]:
+    """Open the ledger of an output during the block, within `lock_output`, and remove what a killed run left.
 
     Parameters
     ----------
+    kind : callable
+        Opens or creates a ledger at a path.
     output : pathlib.Path
-        The output, whose ledger is opened or created next to it.
-    settings, comparison, thresholds, card, device
-        As for `AnswerCache`.
+        The output, next to which the ledger is.
+    settings : str
+        What all fields of the run share. Answers of other settings are not used.
     log : callable
         Called with a line for the user if the settings differ from those of the run before.
 
@@ -48,16 +40,14 @@ def open_answer_cache(
     OutputError
         The ledger can't be used, or another process is using it.
     """
-    with closing(AnswerLedger(ledger_path(output))) as ledger:
+    with closing(kind(ledger_path(output))) as ledger:
         remove_partials(output)
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             log(
-                "A model, the views, the white level, a runtime option or the comparison changed:"
+                "A model, the views, the white level, a runtime option, the scale or the comparison changed:"
                 " every field is predicted again."
             )
-        yield AnswerCache(
-            ledger, settings=settings, comparison=comparison, thresholds=thresholds, card=card, device=device
-        )
+        yield ledger
 
 
 def remove_partials(output: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,17 +11,15 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.batch.answer_ledger import AnswerLedger
 from hpa_sdk.batch.answers import AnswerCache, NoCache, answers_in_order
-from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
+from hpa_sdk.batch.fingerprint import Comparison, RunSettings, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
-from hpa_sdk.batch.resumption import open_answer_cache
+from hpa_sdk.batch.resumption import open_ledger
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.errors import QualityError
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.models.model_card import ModelCard
-from hpa_sdk.models.model_content import ModelIdentity
 from hpa_sdk.prediction import Failure, Prediction
-from hpa_sdk.preprocessing import White
 from hpa_sdk.results.writers import Writer, open_writer
 
 _log = logging.getLogger("hpa_sdk")
@@ -31,24 +29,10 @@ OnWarning = Literal["record", "fail"]
 """What to do with a field that has warnings."""
 
 
-class Engine(Protocol):
+class Engine(RunSettings, Protocol):
     """Predicts samples: a `Predictor`, or an engine that distributes the work over a cluster."""
 
-    card: ModelCard
     thresholds: npt.NDArray[np.float32]
-    model: ModelIdentity
-    white: White | None
-    runtime_options: Mapping[str, str]
-    calibrated: bool
-    views: int
-
-    @property
-    def others(self) -> Sequence[tuple[ModelIdentity, ModelCard]]:
-        """The further models of an ensemble."""
-
-    @property
-    def device(self) -> str:
-        """The device in use."""
 
     def stream(self, sources: Iterable[Sample], /) -> Iterator[Prediction | Failure]:
         """Predict samples lazily, in the order asked."""
@@ -148,26 +132,16 @@ def open_run(
         with ExitStack() as stack:
             cache: AnswerCache | NoCache = NoCache()
             if resume is not None:
-                settings = settings_sha256(
-                    engine.model.sha256,
-                    engine.card,
-                    engine.white,
-                    resume,
-                    engine.runtime_options,
-                    calibrated=engine.calibrated,
-                    others=[(other.sha256, card) for other, card in engine.others],
-                    views=engine.views,
-                )
-                opened = open_answer_cache(
-                    output,
-                    settings,
-                    resume,
+                settings = settings_sha256(engine, resume)
+                opened = open_ledger(AnswerLedger, output, settings, log)
+                cache = AnswerCache(
+                    stack.enter_context(opened),
+                    settings=settings,
+                    comparison=resume,
                     thresholds=engine.thresholds,
                     card=engine.card,
                     device=engine.device,
-                    log=log,
                 )
-                cache = stack.enter_context(opened)
             writer = stack.enter_context(open_writer(output, form, engine.card.label_scheme))
             run = Run(engine, writer, cache, on_warning=on_warning)
             yield run

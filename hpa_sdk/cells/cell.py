@@ -55,6 +55,8 @@ class Segmentation:
         What found them: the name of the method, or the file that the label image was read from.
     notes : tuple of str
         What a reader of the answers should know of the segmentation.
+    nuclei : numpy.ndarray or None
+        bool of shape (H, W): where a cell's pixels belong to its nucleus. None if nuclei are not known, as of masks.
     """
 
     labels: npt.NDArray[np.int32]
@@ -62,6 +64,7 @@ class Segmentation:
     pixel_size: float | None
     source: str
     notes: tuple[str, ...] = ()
+    nuclei: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

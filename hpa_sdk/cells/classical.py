@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 import cv2
 import numpy as np
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.growing import Smooth, cell_area, dark_lines, grow
+from hpa_sdk.cells.growing import Smooth, at_full_size, cell_area, dark_lines, grow
 from hpa_sdk.cells.nuclei import Labels, estimated_pixel_size, find_nuclei
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
-from hpa_sdk.cells.thresholds import Floats, shows_cells
+from hpa_sdk.cells.thresholds import Floats, Mask, shows_cells
 from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.preprocessing import Planes
 
-VERSION = "threshold and watershed 2"
+VERSION = "threshold and watershed 3"
 """Changes with every change of the results, also of those that start from the maps of a network."""
 
 MOST_PIXELS = 4096 * 4096
@@ -59,16 +58,21 @@ class ClassicalSegmenter:
         notes: list[str] = []
         pixel = self._pixel(planes, pixel_size, notes)
         if pixel is None:
-            labels, debris = np.zeros(planes.shape[1:], np.int32), 0
+            labels, nuclei, debris = np.zeros(planes.shape[1:], np.int32), np.zeros(planes.shape[1:], np.bool_), 0
         else:
-            labels, debris = self._labels(planes, pixel, notes)
+            labels, nuclei, debris = self._labels(planes, pixel, notes)
         if debris:
             notes.append(f"{count_of(debris, 'bright part')} of the blue plane too small for a nucleus")
         cells = cells_of(labels, pixel_size)
         if not cells:
             notes.append("no nucleus was found in the blue plane")
         return Segmentation(
-            labels=labels, cells=cells, pixel_size=pixel_size, source="threshold and watershed", notes=tuple(notes)
+            labels=labels,
+            cells=cells,
+            pixel_size=pixel_size,
+            source="threshold and watershed",
+            notes=tuple(notes),
+            nuclei=nuclei,
         )
 
     def fingerprint(self, id: str) -> str:  # noqa: A002, ARG002 - as Segmenter
@@ -90,7 +94,7 @@ class ClassicalSegmenter:
             )
         return estimated
 
-    def _labels(self, planes: Planes, pixel: float, notes: list[str]) -> tuple[Labels, int]:
+    def _labels(self, planes: Planes, pixel: float, notes: list[str]) -> tuple[Labels, Mask, int]:
         height, width = planes.shape[1:]
         fine = pixel / self.settings.pixel
         factor = min(1.0, max(fine, 1 / max(height, width)), (MOST_PIXELS / (height * width)) ** 0.5)
@@ -107,9 +111,7 @@ class ClassicalSegmenter:
         area = cell_area([*shown, *protein], nuclei, pixel, self.settings)
         landscape = dark_lines(shown) if shown else np.zeros(blue.shape, np.float32)
         labels = grow(nuclei, area, landscape, pixel, self.settings)
-        if factor < 1:
-            labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
-        return labels, debris
+        return *at_full_size(labels, nuclei, (height, width)), debris
 
 
 def _reduced(plane: Planes, size: tuple[int, int]) -> Floats:

@@ -107,17 +107,31 @@ def read_cells(
         white = "dtype" if read.stretched else white
         levels = form.white_levels(read.planes, white=white, where=found.where)
         size = read.pixel_size or pixel_size
-        judged = None
-        if quality:
-            # At the scale of training, so that the size of nuclei is compared with that of training.
-            seen = read.planes if size is None else to_trained_scale(read.planes, size, trained, Path(found.where))[0]
-            judged = judge_field(seen, levels, card, whole=True)
+        judged = _judge(read.planes, levels, card, size, trained, found.where) if quality else None
         planes = _of_four(read.planes, card, segmenter, found.where)
         segmentation = segmenter.segment(planes, id=found.id, pixel_size=size)
     except HpaError as error:
         return Failure(found.id, error)
     log_notes(read.notes)
     return CutField(found.id, str(found.where), read, segmentation, _of_all(levels, card), size, trained, judged)
+
+
+def _judge(
+    planes: Planes,
+    levels: npt.NDArray[np.float32],
+    card: ModelCard,
+    pixel_size: float | None,
+    trained: Trained | None,
+    where: Path | str,
+) -> Quality:
+    """Judge a field at the scale of training, so that the size of nuclei is compared with that of training."""
+    if pixel_size is None:
+        return judge_field(planes, levels, card, whole=True)
+    try:
+        seen, _ = to_trained_scale(planes, pixel_size, trained, Path(where))
+    except PlaneError as error:  # a model for cells can answer all the same
+        return judge_field(planes, levels, card, whole=True, scale_problem=error.what)
+    return judge_field(seen, levels, card, whole=True)
 
 
 def cut(field: CutField, at: int, card: ModelCard) -> PreparedCell | Failure:

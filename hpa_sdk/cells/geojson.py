@@ -1,8 +1,8 @@
 """Writes the cells of a field as GeoJSON with their classes and measurements, as QuPath imports them.
 
 QuPath (0.4 and later) reads ``objectType``, ``name``, ``classification``, ``measurements`` and ``metadata`` of each
-feature, its id as a UUID, and coordinates in pixels from the upper left corner: ``QuPathTypeAdapters.java`` in
-https://github.com/qupath/qupath. The form itself is RFC 7946.
+feature, its id as a UUID, ``nucleusGeometry`` beside ``geometry``, and coordinates in pixels from the upper left
+corner: ``QuPathTypeAdapters.java`` in https://github.com/qupath/qupath. The form itself is RFC 7946.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import uuid
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hpa_sdk.cells.cell import Cell, CellAnswers
 from hpa_sdk.cells.outlines import Polygon, colour_of, outline_of
@@ -21,7 +23,8 @@ from hpa_sdk.prediction import Failure, Prediction
 def write_geojson(path: Path, answers: CellAnswers) -> None:
     """Write the cells of a field as one FeatureCollection. Only one cell at a time is in memory.
 
-    The class of a cell is its label with the highest probability; ``metadata`` has all of them.
+    The class of a cell is its label with the highest probability; ``metadata`` has all of them. Cells whose nucleus is
+    known have it too.
 
     Parameters
     ----------
@@ -36,13 +39,17 @@ def write_geojson(path: Path, answers: CellAnswers) -> None:
         No file can be written there.
     """
     found = answers.segmentation
+    nuclei = None if found.nuclei is None else np.where(found.nuclei, found.labels, 0)
     with (
         atomic_write(path) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.write('{"type": "FeatureCollection", "features": [')
         for at, (cell, answer) in enumerate(zip(found.cells, answers.answers, strict=True)):
-            feature = _feature(answers.id, cell, answer, outline_of(found.labels, cell))
+            feature = _feature(answers.id, cell, answer)
+            feature["geometry"] = _geometry(outline_of(found.labels, cell))
+            if nuclei is not None and (nucleus := outline_of(nuclei, cell)):
+                feature["nucleusGeometry"] = _geometry(nucleus)
             file.write(f"{',' if at else ''}\n{json.dumps(feature, ensure_ascii=False, allow_nan=False)}")
         file.write("\n]}\n")
 
@@ -54,13 +61,14 @@ def main_label(answer: Prediction | Failure) -> int | None:
     return max(map(int, answer.labels), key=lambda index: (answer.probabilities[index], -index))
 
 
-def _feature(id: str, cell: Cell, answer: Prediction | Failure, pieces: tuple[Polygon, ...]) -> dict[str, Any]:  # noqa: A002 - the field's own word
+def _geometry(pieces: tuple[Polygon, ...]) -> dict[str, Any]:
     rings = [[_closed(piece)] for piece in pieces]
-    geometry = (
-        {"type": "Polygon", "coordinates": rings[0]}
-        if len(rings) == 1
-        else {"type": "MultiPolygon", "coordinates": rings}
-    )
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings[0]}
+    return {"type": "MultiPolygon", "coordinates": rings}
+
+
+def _feature(id: str, cell: Cell, answer: Prediction | Failure) -> dict[str, Any]:  # noqa: A002 - the field's own word
     measurements: dict[str, float] = {"Area px^2": cell.area}
     if cell.area_um2 is not None:
         measurements["Area µm^2"] = round(cell.area_um2, 4)
@@ -82,7 +90,7 @@ def _feature(id: str, cell: Cell, answer: Prediction | Failure, pieces: tuple[Po
         properties["classification"] = {"name": answer.scheme.names[main], "color": list(colour_of(main))}
     # The same cell of the same field has the same id in every run.
     own = uuid.uuid5(uuid.NAMESPACE_URL, f"hpa-sdk:{id}#{cell.number}")
-    return {"type": "Feature", "id": str(own), "geometry": geometry, "properties": properties}
+    return {"type": "Feature", "id": str(own), "properties": properties}
 
 
 def _closed(piece: Polygon) -> list[list[float]]:

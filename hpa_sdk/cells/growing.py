@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -104,3 +104,31 @@ def grow(nuclei: Labels, area: Mask, landscape: Floats, pixel: float, settings: 
     within = area & (distance <= settings.reach)
     cells: Labels = watershed(landscape + np.float32(_NEAR) * distance, nuclei, mask=within).astype(np.int32)
     return cells
+
+
+def at_full_size(cells: Labels, nuclei: Labels, shape: tuple[int, int]) -> tuple[Labels, Mask]:
+    """Bring cells that were grown from nuclei to the size of their field.
+
+    Parameters
+    ----------
+    cells, nuclei : numpy.ndarray
+        int32 of shape (h, w).
+    shape : tuple of int
+        Height and width of the field.
+
+    Returns
+    -------
+    cells : numpy.ndarray
+        int32 of this shape.
+    nuclei : numpy.ndarray
+        bool of this shape: where a cell's pixels belong to its nucleus.
+    """
+    within: Mask = (nuclei > 0) & (nuclei == cells)
+    if cells.shape == shape:
+        return cells, within
+    size = shape[::-1]
+    larger = cv2.resize(within.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return (
+        cast("Labels", cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST_EXACT)),
+        np.asarray(larger > 0, np.bool_),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hpa_sdk.cells.cell import Segmentation
 from hpa_sdk.cells.classical import MOST_PIXELS, VERSION
-from hpa_sdk.cells.growing import grow
+from hpa_sdk.cells.growing import at_full_size, grow
 from hpa_sdk.cells.nuclei import Labels, pixel_size_of, separated
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
@@ -117,6 +117,7 @@ class NetworkSegmenter:
         notes: list[str] = []
         debris = 0
         labels: Labels = np.zeros(inside.shape, np.int32)
+        nuclei = labels
         # Of the same area: a field that is no square can be squeezed into one.
         pixel = None if pixel_size is None else pixel_size * (height * width / inside.size) ** 0.5
         pixel = pixel or pixel_size_of(inside, self.settings.nucleus_radius)
@@ -125,15 +126,19 @@ class NetworkSegmenter:
             area = np.asarray((scores["cells"] >= limits["cells"]) | (nuclei > 0), np.bool_)
             landscape = scores.get("boundaries", -scores["cells"])
             labels = grow(nuclei, area, landscape, pixel, self.settings)
-        if labels.shape != (height, width):
-            labels = cast("Labels", cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
+        labels, in_nuclei = at_full_size(labels, nuclei, (height, width))
         if debris:
             notes.append(f"{count_of(debris, 'part')} of the map of nuclei too small")
         cells = cells_of(labels, pixel_size)
         if not cells:
             notes.append("the network found no nucleus")
         return Segmentation(
-            labels=labels, cells=cells, pixel_size=pixel_size, source=self.card.name, notes=tuple(notes)
+            labels=labels,
+            cells=cells,
+            pixel_size=pixel_size,
+            source=self.card.name,
+            notes=tuple(notes),
+            nuclei=in_nuclei,
         )
 
     def _maps(self, planes: Planes, pixel_size: float | None, where: str) -> Floats:

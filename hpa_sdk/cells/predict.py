@@ -86,11 +86,7 @@ def predict_cells(
     DeviceError
         The device failed while running.
     """
-    if self.others:
-        raise SettingError(
-            "cells are predicted by one model, and several were loaded",
-            remedy="Load one model; several views are possible.",
-        )
+    check_one_model(self.others)
     whole, stack_rules, trained = whole_field_rules(
         self.card, rules, self.white, () if segmenter is None else segmenter.channels
     )
@@ -116,6 +112,21 @@ def predict_cells(
             workers=max(1, self.threads.workers // 2),  # the other threads cut cells and run the model
         ),
     )
+
+
+def check_one_model(others: Sequence[object]) -> None:
+    """Refuse further models.
+
+    Raises
+    ------
+    SettingError
+        There are some.
+    """
+    if others:
+        raise SettingError(
+            "cells are predicted by one model, and several were loaded",
+            remedy="Load one model; several views are possible.",
+        )
 
 
 def _unchanged(fields: list[CutField]) -> list[CutField]:

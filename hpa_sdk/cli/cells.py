@@ -108,9 +108,9 @@ def cells(
     images (--masks). A MODEL that answers for fields sees each cell alone in its field, all else black; a MODEL that
     answers for cells sees the crop that its card describes.
 
-    cells.csv has a row for each cell, cells.fields.csv says how many cells of a field show each label, with a 95 %
-    interval, and cells.csv.provenance.json how they were made. The exit code is 0 when every cell was answered, 1 when
-    a field or a cell failed or a field has no cells, 2 when nothing could start.
+    cells.csv has a row for each cell, cells.fields.csv (of cells.parquet: cells.parquet.fields.csv) says how many cells
+    of a field show each label, with a 95 % interval, and cells.csv.provenance.json how they were made. The exit code is
+    0 when every cell was answered, 1 when a field or a cell failed or a field has no cells, 2 when nothing could start.
     """
     form = _checked_form(output, form, masks, segmenter, h5ad)
     rules = rules_from(**reading)

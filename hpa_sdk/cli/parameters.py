@@ -124,6 +124,45 @@ card_option = click.option(
 """The option of commands that read a model."""
 
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def ensemble_options(*, views: str | None) -> Callable[[Command], Command]:
+    """Return the options of commands that average the answers of several models and views.
+
+    Parameters
+    ----------
+    views : str or None
+        The default of ``--views``; None for a command that has to know whether it was given.
+    """
+    return _all_of(
+        click.option(
+            "--with",
+            "others",
+            type=ModelPath(),
+            multiple=True,
+            metavar="OTHER",
+            help="Average with this model; repeatable.",
+        ),
+        click.option(
+            "--views",
+            type=click.Choice(["1", "4", "8"]),
+            default=views,
+            show_default=views or "1",
+            help="Run on rotations (4) and their mirror images (8) of each field, and average.",
+        ),
+    )
+
+
 class RuntimeOption(click.ParamType[tuple[str, str]]):
     """An option of the device's runtime, by the runtime's own name."""
 
@@ -147,18 +186,6 @@ runtime_option = click.option(
     help="Option of the device's runtime; OpenVINO's INFERENCE_PRECISION_HINT=bf16 is faster and less exact.",
 )
 """The option of commands that open a model for many fields."""
-
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 search_options = _all_of(

@@ -20,6 +20,7 @@ from hpa_sdk.cli.parameters import (
     Threshold,
     card_option,
     device_option,
+    ensemble_options,
     resume_options,
     runtime_option,
     search_options,
@@ -70,16 +71,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
     type=click.Path(path_type=Path),
     help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
 )
-@click.option(
-    "--with", "others", type=ModelPath(), multiple=True, metavar="OTHER", help="Average with this model; repeatable."
-)
-@click.option(
-    "--views",
-    type=click.Choice(["1", "4", "8"]),
-    default="1",
-    show_default=True,
-    help="Run on rotations (4) and their mirror images (8) of each field, and average.",
-)
+@ensemble_options(views="1")
 @click.option("--calibrated", is_flag=True, help="Apply the card's temperature to probabilities and thresholds.")
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @search_options

@@ -14,6 +14,8 @@ _FEW = 30  # fields; below, an interval says little
 def status_lines(summary: Summary) -> Iterator[str]:
     """Yield the lines of ``hpa review status``."""
     yield f"{count_of(summary.reviews, 'review')} count, {summary.withdrawn:,} withdrawn"
+    if summary.damaged:
+        yield f"{count_of(summary.damaged, 'review')} damaged in the ledger, in no figure below"
     if summary.verdicts:
         yield f"verdicts   {_counts(summary.verdicts)}"
         yield f"people     {_counts(summary.people)}"

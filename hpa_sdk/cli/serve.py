@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import click
 
-from hpa_sdk.cli.station_options import plain_station, station_options, stop_when_asked
+from hpa_sdk.cli.station_options import plain_station, read_station_alone, station_options, stop_when_asked
 from hpa_sdk.errors import OutputError, SettingError
-from hpa_sdk.workstation.station import Station, read_station
+from hpa_sdk.workstation.station import Station
 
 _RESULTS = Path("hpa-results")
 
@@ -58,9 +58,7 @@ def _station(file: Path, folder: Path | None, output: Path | None, settings: dic
         if output is None and folder is None:
             _make(target)
         return plain_station(file, folder or target, target, settings)
-    if folder is not None or output is not None or any(value is not None for value in settings.values()):
-        raise click.UsageError("With a station file there are no other settings: write them into it.")
-    return read_station(file)
+    return read_station_alone(file, output or folder, settings)
 
 
 def _make(folder: Path) -> None:

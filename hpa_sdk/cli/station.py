@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,8 +15,10 @@ from hpa_sdk.fields.samples import Channel
 from hpa_sdk.fields.stack_samples import find_fields
 from hpa_sdk.fields.trained_scale import for_model
 from hpa_sdk.fields.white_level import Levels
+from hpa_sdk.inference.ensemble import check_same_task
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.workstation.station import Station, read_station, write_template
@@ -53,6 +55,7 @@ def check(station_file: Path, folder: Path | None) -> None:
     failures = _check_folders(rules, folder)
     try:
         _, card = read_model(resolve_model(rules.model).path, as_card(rules.card))
+        failures[:0] = _check_others(card, rules.others)
         rules = for_model(card, rules)
     except HpaError as error:
         failures.insert(0, f"model: {error}")
@@ -83,6 +86,15 @@ def check(station_file: Path, folder: Path | None) -> None:
     if failures:
         click.echo(f"{len(failures)} of the above would fail.", err=True)
         click.get_current_context().exit(1)
+
+
+def _check_others(card: ModelCard, others: Sequence[Path]) -> Iterator[str]:
+    for other in others:
+        try:
+            path = resolve_model(other).path
+            check_same_task(card, read_model(path)[1], path)
+        except HpaError as error:
+            yield f"others: {error}"
 
 
 def _check_folders(rules: Station, folder: Path | None) -> list[str]:

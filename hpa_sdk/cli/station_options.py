@@ -12,9 +12,9 @@ from typing import Any
 import click
 import msgspec
 
-from hpa_sdk.cli.parameters import ModelPath, card_option
+from hpa_sdk.cli.parameters import ModelPath, card_option, ensemble_options
 from hpa_sdk.errors import SettingError
-from hpa_sdk.workstation.station import Station
+from hpa_sdk.workstation.station import Station, read_station
 
 # The signals by which services and consoles end a program; each system has its own.
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
@@ -32,6 +32,7 @@ _OPTIONS = (
     click.argument("folder", required=False, type=click.Path(path_type=Path)),
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for results.  [default: FOLDER]"),
     card_option,
+    ensemble_options(views=None),
     click.option("--device", help="auto, cpu, cuda, cuda:1, tensorrt or openvino.  [default: auto]"),
     click.option("--threshold", metavar="card|FLOAT", help="Probability that counts.  [default: card]"),
     click.option("--white", metavar="FLOAT|dtype|percentile", help="White level of 16-bit planes."),
@@ -69,9 +70,24 @@ def stop_when_asked() -> Iterator[threading.Event]:
             signal.signal(end, handler)
 
 
+def read_station_alone(file: Path, output: Path | None, settings: dict[str, Any]) -> Station:
+    """Read a station file, which leaves no setting to the command line.
+
+    Raises
+    ------
+    click.UsageError
+        Settings were given.
+    SettingError
+        As for `hpa_sdk.workstation.station.read_station`.
+    """
+    if output is not None or _given(settings):
+        raise click.UsageError("With a station file there are no other settings: write them into it.")
+    return read_station(file)
+
+
 def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, Any]) -> Station:
     """Create the station of a command line: fields of four files, and the options that were given."""
-    given = {key: _number(value) for key, value in settings.items() if value is not None}
+    given = {key: _number(value) for key, value in _given(settings).items()}
     files = {"pattern": "hpa"} | {key: given.pop(key) for key in ("white", "recursive") if key in given}
     paths = {"model": model, "watch": folder, "output": output}
     wanted, masks = given.pop("cells", None), given.pop("masks", None)
@@ -82,8 +98,15 @@ def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, A
         raise SettingError(str(error), remedy="Give this option a value that it can have.") from error
 
 
-def _number(value: str | bool | Path) -> object:
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave out options that were not given; repeatable ones are empty then."""
+    return {key: value for key, value in settings.items() if value not in {None, ()}}
+
+
+def _number(value: str | bool | Path | tuple[Path, ...]) -> object:
+    if isinstance(value, (bool, Path, tuple)):
+        return value
     try:
-        return value if isinstance(value, (bool, Path)) else float(value)
+        return int(value) if value.isdecimal() else float(value)
     except ValueError:
-        return str(value).lower()  # words in any letter case
+        return value.lower()  # words in any letter case

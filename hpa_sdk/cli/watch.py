@@ -9,11 +9,11 @@ from typing import Any, Literal
 import click
 
 from hpa_sdk.cli.log_options import show
-from hpa_sdk.cli.station_options import plain_station, station_options, stop_when_asked
+from hpa_sdk.cli.station_options import plain_station, read_station_alone, station_options, stop_when_asked
 from hpa_sdk.errors import count_of
 from hpa_sdk.results.result import Result
 from hpa_sdk.workstation.hot_folder import HotFolder
-from hpa_sdk.workstation.station import Station, read_station
+from hpa_sdk.workstation.station import Station
 from hpa_sdk.workstation.station_setup import load_predictor, open_store
 
 
@@ -30,10 +30,8 @@ def watch(
     """
     if folder is not None:
         station = plain_station(file, folder, output or folder, settings)
-    elif output is not None or any(value is not None for value in settings.values()):
-        raise click.UsageError("With a station file there are no other settings: write them into it.")
     else:
-        station = read_station(file)
+        station = read_station_alone(file, output, settings)
     with stop_when_asked() as stop:
         failed = _watch(station, existing, stop)
     if failed:

@@ -95,7 +95,11 @@ def _try(model: ModelContent, device: Device, settings: SessionSettings) -> Sess
     if settings.batch_size is not None and settings.batch_size > max(TRIED_FIELDS, BATCH_SIZE[device.kind]):
         _check_memory(model, device, settings, settings.batch_size)
     session = Session(model, device, settings)
-    session.warm_up()
+    try:
+        session.warm_up()
+    except BaseException:
+        session.close()
+        raise
     for line in _notices(device, settings):
         _say_once(line)
     return session

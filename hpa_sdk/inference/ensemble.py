@@ -131,12 +131,17 @@ def open_models(
             check_model(content, card if first else None, verify=verify, reference=reference if first else None)
         )
         contents.append(content)
-        _check_same_task(cards[0], cards[-1], named.path)
+        check_same_task(cards[0], cards[-1], named.path)
     decision = decide(cards)
-    opened = [
-        OpenModel(each, content.identity, open_session(content, device, _settings_of(each, settings)))
-        for each, content in zip(cards, contents, strict=True)
-    ]
+    opened: list[OpenModel] = []
+    try:
+        for each, content in zip(cards, contents, strict=True):
+            session = open_session(content, device, _settings_of(each, settings))
+            opened.append(OpenModel(each, content.identity, session))
+    except BaseException:
+        for model in opened:
+            model.session.close()
+        raise
     for each in cards:
         if each.warning:
             _warn_once(f"The model {each.name}: {each.warning}")
@@ -152,8 +157,15 @@ def _warn_once(line: str) -> None:
     _log.warning("%s", line)
 
 
-def _check_same_task(first: ModelCard, other: ModelCard, where: object) -> None:
+def check_same_task(first: ModelCard, other: ModelCard, where: object) -> None:
     """Refuse a model whose answers can't be averaged with those of another one.
+
+    Parameters
+    ----------
+    first, other : ModelCard
+        The cards of both.
+    where : object
+        Names the other one in the error.
 
     Raises
     ------

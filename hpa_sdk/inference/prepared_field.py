@@ -77,7 +77,9 @@ def prepare(found: FoundField, cards: Sequence[ModelCard], white: White | None, 
 _NO_LIMITS = Limits(data="", fields=LEAST_FIELDS)
 
 
-def judge_field(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard, *, whole: bool = False) -> Quality:
+def judge_field(
+    planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard, *, whole: bool = False, scale_problem: str = ""
+) -> Quality:
     """Judge the quality of planes.
 
     Parameters
@@ -90,6 +92,8 @@ def judge_field(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard
         The model card.
     whole : bool
         Whether they are a whole field even if the model answers for cells, whose limits say nothing of fields.
+    scale_problem : str
+        As for `hpa_sdk.quality.measures.measure`.
     """
     limits = card.reference and card.reference.limits
     if card.unit == "cell":
@@ -99,6 +103,7 @@ def judge_field(planes: Planes, levels: npt.NDArray[np.float32], card: ModelCard
         card.preprocessing.channels,
         white=None if planes.dtype == np.uint8 else levels,
         limits=limits or None,
+        scale_problem=scale_problem,
     )
 
 

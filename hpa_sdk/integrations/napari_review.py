@@ -21,9 +21,9 @@ from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.preprocessing import Planes
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
-from hpa_sdk.review.log import ReviewLog
+from hpa_sdk.review.log import ReviewLog, standing
 from hpa_sdk.review.record import Review, ReviewError, Verdict, now
-from hpa_sdk.review.tables import read_reviews, write_review_file
+from hpa_sdk.review.tables import add_to_review_file
 
 VERDICTS: dict[str, tuple[Verdict, str]] = {
     "R": ("right", "Right"),
@@ -54,6 +54,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc] # Qt's bindings have no types 
         self.reviewer.setPlaceholderText("your name")
         self.target.setPlaceholderText("folder of results, or a file reviews.json")
         self.message = QLabel(wordWrap=True)
+        self.message.setTextFormat(Qt.TextFormat.PlainText)  # names of people and fields can look like HTML
         self.buttons: dict[str, QPushButton] = {}
         verdicts = QHBoxLayout()
         actions = {key: (partial(self.judge, verdict), text) for key, (verdict, text) in VERDICTS.items()}
@@ -138,15 +139,19 @@ class ReviewPanel(QWidget):  # type: ignore[misc] # Qt's bindings have no types 
 
     def _store(self, review: Review, target: Path) -> None:
         try:
-            review = store_review(review, target)
+            review = review.checked()
+            of_field = store_review(review, target)
         except HpaError as error:
             self.message.setText(str(error))
             return
         self._last = None if review.verdict == "withdrawn" else (review, target)
-        self.message.setText(f"{review.field}: {review.verdict}, stored in {target}")
+        others = [f"{one.reviewer}: {one.verdict}" for one in standing(of_field) if one.reviewer != review.reviewer]
+        self.message.setText(
+            f"{review.field}: {review.verdict}, stored in {target}" + f". Others: {', '.join(others)}" * bool(others)
+        )
 
 
-def store_review(review: Review, target: Path) -> Review:
+def store_review(review: Review, target: Path) -> list[Review]:
     """Store a review in a result store, or in a file that ``hpa review import`` takes.
 
     Parameters
@@ -158,8 +163,8 @@ def store_review(review: Review, target: Path) -> Review:
 
     Returns
     -------
-    Review
-        As it is stored.
+    list of Review
+        All reviews of its field there, those of other people and programs too, oldest first.
 
     Raises
     ------
@@ -167,12 +172,7 @@ def store_review(review: Review, target: Path) -> Review:
         The review can't be used, or the target can't be read or written.
     """
     if target.suffix.lower() == ".json":
-        known = list(read_reviews(target)) if target.exists() else []
-        if damaged := next((one for one in known if not isinstance(one, Review)), None):
-            raise damaged  # writing the file again would lose it
-        review = review.checked()
-        write_review_file([*(one for one in known if isinstance(one, Review)), review], target)
-        return review
+        return [one for one in add_to_review_file(review, target) if one.field == review.field]
     if not target.is_dir() or target == Path():
         raise ReviewError(
             "there is no such place for reviews",
@@ -180,7 +180,9 @@ def store_review(review: Review, target: Path) -> Review:
             remedy="Name the folder for results of hpa watch or hpa serve, or a file such as reviews.json.",
         )
     with ResultStore(target) as store:
-        return ReviewLog(store.ledger).add(review).review
+        log = ReviewLog(store.ledger)
+        log.add(review)
+        return [entry.review for entry in log.page(0, field=review.field).entries]
 
 
 def files_of(layers: Mapping[Channel, Any], planes: Planes) -> tuple[str, FieldPlanes] | None:

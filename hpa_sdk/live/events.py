@@ -14,7 +14,7 @@ from hpa_sdk.errors import OutputError
 from hpa_sdk.live.result_view import Row
 from hpa_sdk.live.review_routes import entry_json
 from hpa_sdk.live.service import Service
-from hpa_sdk.review.log import Entry
+from hpa_sdk.review.log import LogPage
 
 SECONDS_A_LOOK = 0.2
 """Seconds between two checks for new results."""
@@ -67,10 +67,12 @@ async def follow(
             number = row.number
             yield b"event: result\nid: %b\ndata: %b\n\n" % (_id(store, number, reviews), row.to_json())
         if reviews is not None:
-            for entry in await run_in_threadpool(_new_reviews, service, reviews):
+            page = await run_in_threadpool(_new_reviews, service, reviews)
+            for entry in page.entries:
                 reviews = entry.number
                 data = entry_json(entry, store)
                 yield b"event: review\nid: %b\ndata: %b\n\n" % (_id(store, number, reviews), data)
+            reviews = max([reviews, *(entry.number for entry in page.damaged)])
         if look % _LOOKS_A_SIGN == 0:
             yield b": all is well\n\n"
         look += 1
@@ -81,11 +83,11 @@ def _id(store: str, number: int, reviews: int | None) -> bytes:
     return (f"{store}-{number}" if reviews is None else f"{store}-{number}-{reviews}").encode()
 
 
-def _new_reviews(service: Service, number: int) -> list[Entry]:
+def _new_reviews(service: Service, number: int) -> LogPage:
     try:
-        return service.reviews.after(number, _ROWS_A_LOOK)
+        return service.reviews.page(number, _ROWS_A_LOOK)
     except OutputError:  # the status reports it
-        return []
+        return LogPage([], [], None)
 
 
 def _new_rows(service: Service, number: int) -> list[Row]:

@@ -71,14 +71,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The model that answers.
+    """The model that answers, or the models of an ensemble.
 
     Attributes
     ----------
     name, architecture, precision : str
-        From its card; the precision includes the way to compute if it is not the usual one.
+        From its card; the precision includes the way to compute if it is not the usual one. Of several, joined by "+".
     sha256 : str
-        SHA-256 of its file when it was loaded, in hexadecimal.
+        SHA-256 of its file when it was loaded, in hexadecimal; of an ensemble, of its models and views together. That
+        of results.
+    models : tuple of str
+        SHA-256 of each model file.
+    views : int
+        How many views of a field each model runs on.
     warning : str
         What its card says that it must not be used for; empty if nothing.
     """
@@ -87,6 +92,8 @@ class Model:
     architecture: str
     precision: str
     sha256: str
+    models: tuple[str, ...]
+    views: int
     warning: str
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from hpa_sdk.labels import MOST_LABELS
 from hpa_sdk.live.records import NumberedResult
+from hpa_sdk.review.log import DamagedEntry
 from hpa_sdk.review.record import LONGEST_NAME, Review
 
 _Id = Annotated[str, Field(min_length=8, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
@@ -78,9 +79,22 @@ class NumberedReview(Review):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewPage:
-    """Some reviews, oldest first; `next` is the value of `after` for those that follow."""
+    """Some reviews, oldest first.
+
+    Attributes
+    ----------
+    reviews : list of NumberedReview
+        The reviews.
+    damaged : list of DamagedEntry
+        Entries between them that are damaged in the ledger. They do not count.
+    next : int or None
+        The value of `after` for those that follow; None if there are no more.
+    store : str
+        The identity of the store, to be sent as `store` with `after`.
+    """
 
     reviews: list[NumberedReview]
+    damaged: list[DamagedEntry]
     next: int | None
     store: str
 
@@ -109,7 +123,7 @@ class FiguresOfModel:
     Attributes
     ----------
     model : str
-        SHA-256 of its file, in hexadecimal.
+        SHA-256 of its file, in hexadecimal; of an ensemble, of its models and views together.
     reviewed, right : int
         Number of fields on which people decided, and on how many of them it gave exactly their labels.
     micro_f1, macro_f1 : float or None

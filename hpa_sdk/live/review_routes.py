@@ -46,18 +46,17 @@ def add_reviews(app: FastAPI, service: Service) -> None:
         after: Annotated[int, Query(ge=0, le=_NO_LIMIT)] = 0,
         count: Annotated[int, Query(ge=1, le=_MOST_ENTRIES)] = 100,
         store: Annotated[str | None, Query(description="The store that the number is of.")] = None,
-        field: Annotated[str | None, Query(description="The id of a field: all reviews of it alone.")] = None,
+        field: Annotated[str | None, Query(description="The id of a field: reviews of it alone.")] = None,
     ) -> Response:
-        """Return reviews and withdrawals, oldest first: those with a number above `after`, or all of one field."""
+        """Return reviews and withdrawals, oldest first: those with a number above `after`, of one field or of all.
+
+        Entries that are damaged in the ledger do not count, and are listed in `damaged`.
+        """
         service.check_store(store)
-        if field is not None:
-            found = await run_in_threadpool(handler.of_field, field)
-            entries = [entry for entry in found if entry.number > after][:count]
-        else:
-            entries = await run_in_threadpool(handler.after, after, count)
-        body = b",".join(entry_json(entry, service.view.store) for entry in entries)
-        following = b"%d" % entries[-1].number if len(entries) == count else b"null"
-        return _json(b'{"reviews":[%b],"next":%b,"store":"%b"}' % (body, following, service.view.store.encode()))
+        page = await run_in_threadpool(handler.page, after, count, field)
+        body = b",".join(entry_json(entry, service.view.store) for entry in page.entries)
+        rest = {"damaged": page.damaged, "next": page.following, "store": service.view.store}
+        return _json(b'{"reviews":[%b],%b' % (body, msgspec.json.encode(rest)[1:]))
 
     @app.get("/review-queue", response_model=OfferedPage)
     async def queue(

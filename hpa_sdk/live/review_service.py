@@ -14,7 +14,7 @@ from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.consensus import Picture, SettledField, picture_of, settle
 from hpa_sdk.review.figures import judge_models
-from hpa_sdk.review.log import Entry, ReviewLog
+from hpa_sdk.review.log import Entry, LogPage, ReviewLog
 from hpa_sdk.review.queue import Candidate, Offer, offers
 from hpa_sdk.review.record import Review, ReviewError, now, reviewer_name
 
@@ -104,13 +104,9 @@ class ReviewService:
             )
         )
 
-    def after(self, number: int, count: int) -> list[Entry]:
-        """Return the entries after a number, oldest first."""
-        return self._read_log.after(number, count)
-
-    def of_field(self, field: str) -> list[Entry]:
-        """Return the entries about a field, oldest first."""
-        return self._read_log.of_field(field)
+    def page(self, number: int, count: int, field: str | None = None) -> LogPage:
+        """Return entries after a number, of one field or of all, oldest first."""
+        return self._read_log.page(number, count, field=field)
 
     def newest(self) -> int:
         """Return the number of the newest entry."""
@@ -176,10 +172,13 @@ class ReviewService:
                 self._add_candidate(row)
             self._seen = rows[-1].number
         changed = set()
-        for entry in self._read_log.after(self._reviewed):
+        new = self._read_log.page(self._reviewed)
+        for entry in new.entries:
             self._reviews.setdefault(entry.review.field, []).append(entry.review)
             changed.add(entry.review.field)
-            self._reviewed = entry.number
+        # A damaged review is read, and reported, once.
+        read = [entry.number for entry in new.entries] + [entry.number for entry in new.damaged]
+        self._reviewed = max([self._reviewed, *read])
         for field in changed:
             self._fields[field] = settle(self._reviews[field])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import IO
@@ -31,9 +31,10 @@ from hpa_sdk.live.result_view import ResultCounts, ResultView, Row
 from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.live.shared_stream import Answer, SharedStream
 from hpa_sdk.live.uploads import Uploads
+from hpa_sdk.models.model_content import ensemble_sha256
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
-from hpa_sdk.results.result import Result
+from hpa_sdk.results.result import Result, models_of
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.field_cells import CELLS_FOLDER, FieldCells
 from hpa_sdk.workstation.station import Station
@@ -110,14 +111,7 @@ class Service:
         self._uploads = Uploads(station.output)
         self._cells = None if station.cells is None else FieldCells(station, predictor)
         self.reviews = reviews
-        card = predictor.card
-        self._model = Model(
-            name=card.name,
-            architecture=card.architecture,
-            precision=card.computation,
-            sha256=predictor.model.sha256,
-            warning=card.warning,
-        )
+        self._model = _model_of(predictor)
 
     def receive(self, files: Sequence[tuple[str, IO[bytes]]]) -> Received:
         """Store the files of one field that a client sent.
@@ -284,7 +278,9 @@ class Service:
     def status(self) -> Status:
         """Return the status."""
         troubles = []
-        if not self._predictor.model.is_on_disk():
+        if not all(
+            model.is_on_disk() for model in (self._predictor.model, *(other for other, _ in self._predictor.others))
+        ):
             troubles.append(
                 "The model file was replaced or removed. The model that was loaded from it stays in use;"
                 " start again to use the file that is there now."
@@ -315,13 +311,28 @@ class Service:
         )
 
     def _result(self, sample: Sample, answer: Answer) -> Result:
-        return Result.of(
-            # A failure of a stack that was not opened has no scene's id.
-            answer if not isinstance(answer, Failure) else Failure(sample.id, answer.error),
-            files=sample.files,
-            model_sha256=self._model.sha256,
-            device=self._predictor.device,
-        )
+        # A failure of a stack that was not opened has no scene's id.
+        named = answer if not isinstance(answer, Failure) else Failure(sample.id, answer.error)
+        return Result.by(self._predictor, named, files=sample.files)
+
+
+def _model_of(predictor: Predictor) -> Model:
+    """Describe what answers: a model, or all models of an ensemble with each different word of their cards."""
+    cards = [predictor.card, *(card for _, card in predictor.others)]
+
+    def joined(words: Iterable[str], separator: str = " + ") -> str:
+        return separator.join(dict.fromkeys(filter(None, words)))
+
+    models = models_of(predictor)
+    return Model(
+        name=" + ".join(card.name for card in cards) + f" ({predictor.views} views)" * (predictor.views > 1),
+        architecture=joined(card.architecture for card in cards),
+        precision=joined(card.computation for card in cards),
+        sha256=ensemble_sha256(models, predictor.views),
+        models=models,
+        views=predictor.views,
+        warning=joined((card.warning for card in cards), " "),
+    )
 
 
 def no_such_result(name: str) -> SampleError:

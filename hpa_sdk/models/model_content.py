@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,26 @@ class ModelIdentity:
             return stamp_of(self.path).matches(self._stamp)
         except OSError:
             return False
+
+
+def ensemble_sha256(models: Sequence[str], views: int) -> str:
+    """Identify what answers: one model that runs once on a field by its own SHA-256, all else by one of its parts.
+
+    Parameters
+    ----------
+    models : sequence of str
+        The SHA-256 of each model file, in hexadecimal.
+    views : int
+        How many views of a field each model runs on.
+
+    Returns
+    -------
+    str
+        SHA-256 in hexadecimal.
+    """
+    if len(models) == 1 and views == 1:
+        return models[0]
+    return hashlib.sha256("\0".join([*models, f"views={views}"]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

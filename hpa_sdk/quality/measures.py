@@ -42,7 +42,12 @@ class Measured(NamedTuple):
 
 
 def measure(
-    planes: Planes, channels: Sequence[str], weights: Weights, white: npt.NDArray[np.float32] | None = None
+    planes: Planes,
+    channels: Sequence[str],
+    weights: Weights,
+    white: npt.NDArray[np.float32] | None = None,
+    *,
+    scale_problem: str = "",
 ) -> Measured:
     """Measure the planes of a field.
 
@@ -84,6 +89,8 @@ def measure(
         The weights of ``scale`` and ``swapped``.
     white : numpy.ndarray, optional
         The grey level that counts as 1, of each plane. Default: 255.
+    scale_problem : str
+        Why lengths in these planes have no meaning, so that only grey levels are measured; empty if they have.
     """
     levels = np.full(len(planes), _WHITE, np.float32) if white is None else white
     values: dict[str, float] = {}
@@ -93,8 +100,10 @@ def measure(
     if shares:
         values["saturated"] = fmean(shares)
     varied = [at for at, channel in enumerate(channels) if not values[f"constant {channel}"]]
-    if min(planes.shape[1:]) < LEAST_SIDE:
-        return Measured(values, (f"all but grey levels: a side of the planes has fewer than {LEAST_SIDE} pixels",))
+    if not scale_problem and min(planes.shape[1:]) < LEAST_SIDE:
+        scale_problem = f"a side of the planes has fewer than {LEAST_SIDE} pixels"
+    if scale_problem:
+        return Measured(values, (f"all but grey levels: {scale_problem}",))
     found_scales = scales_of([planes[at] for at in varied], [float(levels[at]) for at in varied])
     scales = dict(zip([channels[at] for at in varied], found_scales, strict=True))
     for channel, found in scales.items():

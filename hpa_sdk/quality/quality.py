@@ -69,6 +69,7 @@ def judge(
     *,
     white: npt.NDArray[np.float32] | None = None,
     limits: Limits | None = None,
+    scale_problem: str = "",
 ) -> Quality:
     """Measure planes, and compare the measures with limits.
 
@@ -82,9 +83,11 @@ def judge(
         The grey level that counts as 1, of each plane.
     limits : Limits, optional
         Default: those that ship, `defaults`.
+    scale_problem : str
+        As for `hpa_sdk.quality.measures.measure`.
     """
     limits = limits or defaults().limits
-    values, left_out = measure(planes, channels, defaults().weights, white)
+    values, left_out = measure(planes, channels, defaults().weights, white, scale_problem=scale_problem)
     flags = flags_of(values, limits, dark=_DARK if planes.dtype == np.uint16 else 0)
     return Quality(measures=values, flags=tuple(flags), left_out=left_out)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from hpa_sdk.errors import HpaError, SettingError, TableError
+from hpa_sdk.errors import HpaError, SettingError, TableError, count_of
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import HPA_2018, LabelScheme
@@ -115,6 +115,8 @@ def make_report(
     sources = _complete(sources, provenance)
     card = None if sources.model is None else check_model(sources.model, sources.card)
     _check_model(sources, results, provenance)
+    if any(len(result.models) > 1 for result in results):
+        card = None  # its thresholds are not those of the ensemble
     scheme = _scheme(results, sources.results)
     check_scheme(cells, scheme, sources.cells or sources.results)
     truth = None if sources.truth is None else read_truth(sources.truth, scheme)
@@ -189,7 +191,7 @@ def _rules(sources: Sources, provenance: RunProvenance | None, *, whole: bool) -
 
 
 def _check_model(sources: Sources, results: Sequence[Result], provenance: RunProvenance | None) -> None:
-    made_by = {result.model_sha256 for result in results if result.model_sha256}
+    made_by = {sha256 for result in results for sha256 in result.models or (result.model_sha256,)} - {""}
     made_by |= set() if provenance is None else {provenance.model.sha256}
     if sources.model is not None and made_by and file_sha256(sources.model) not in made_by:
         raise SettingError(
@@ -257,7 +259,7 @@ def _facts(sources: Sources, results: Sequence[Result], provenance: RunProvenanc
     files = {"results": sources.results, "cells": sources.cells, "truth": sources.truth, "model": sources.model}
     facts = {name: _file(path) for name, path in files.items() if path is not None}
     for name, values in (
-        ("made by model", {result.model_sha256 for result in results}),
+        ("made by model", {_made_by(result) for result in results}),
         ("device", {result.device for result in results}),
     ):
         if known := sorted(values - {""}):
@@ -267,6 +269,12 @@ def _facts(sources: Sources, results: Sequence[Result], provenance: RunProvenanc
     if sources.planes:
         facts["planes"] = ", ".join(map(str, sources.planes))
     return facts if provenance is None else facts | provenance.facts()
+
+
+def _made_by(result: Result) -> str:
+    if not result.models:
+        return result.model_sha256
+    return f"{result.model_sha256} ({' + '.join(result.models)}, {count_of(result.views, 'view')})"
 
 
 def _file(path: Path) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 
@@ -14,9 +15,31 @@ from hpa_sdk.fields.reading import UNUSED
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.file_state import FileStamp, escaped
 from hpa_sdk.labels import HPA_2018, LabelScheme
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ModelIdentity, ensemble_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.results.cell_counts import CellCounts
 from hpa_sdk.results.writers import FIRST_COLUMNS, joined_paths, joined_stamps, origin_columns, scheme_cell
+
+
+class Answering(Protocol):
+    """What a result records of the predictor that answered: see `hpa_sdk.Predictor`."""
+
+    model: ModelIdentity
+    views: int
+
+    @property
+    def others(self) -> Sequence[tuple[ModelIdentity, ModelCard]]:
+        """The further models of an ensemble."""
+
+    @property
+    def device(self) -> str:
+        """The device in use."""
+
+
+def models_of(predictor: Answering) -> tuple[str, ...]:
+    """Return the SHA-256 of each model file of a predictor, in hexadecimal."""
+    return (predictor.model.sha256, *(other.sha256 for other, _ in predictor.others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +86,8 @@ class Result:
         The state of each of these files when it was read; empty for a field that failed, and in results of versions
         that did not record it. For planes without files in napari: one stamp, with the SHA-256 of the planes.
     model_sha256 : str
-        SHA-256 of the model file, in hexadecimal.
+        SHA-256 of the model file, in hexadecimal. Of an ensemble: of its models and views together, so that its results
+        are not those of one of its models.
     device : str
         The device that ran the model, as the runtime reports it.
     time : str
@@ -85,6 +109,10 @@ class Result:
         How much the members of an ensemble disagree, as `hpa_sdk.Prediction.disagreement`.
     cells : CellCounts or None
         Its cells, counted; None if only the field was answered.
+    models : tuple of str
+        SHA-256 of each model file of an ensemble; empty for one model that ran once on the field.
+    views : int
+        How many views of the field each model ran on.
     """
 
     id: str
@@ -106,6 +134,8 @@ class Result:
     flags: tuple[str, ...] = ()
     disagreement: float | None = None
     cells: CellCounts | None = None
+    models: tuple[str, ...] = ()
+    views: int = 1
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -173,6 +203,21 @@ class Result:
             classes=() if answer.scheme == HPA_2018 else answer.scheme.names,
         )
 
+    @classmethod
+    def by(
+        cls,
+        predictor: Answering,
+        answer: Prediction | Failure,
+        *,
+        files: Iterable[str | os.PathLike[str]] = (),
+        notes: Iterable[str] = (),
+    ) -> Result:
+        """Create the record of an answer of a predictor, with its models, views and device; else as `of`."""
+        models, views = models_of(predictor), predictor.views
+        made_by = ensemble_sha256(models, views)
+        result = cls.of(answer, model_sha256=made_by, device=predictor.device, files=files, notes=notes)
+        return replace(result, models=() if models == (made_by,) else models, views=views)
+
     def to_json(self) -> bytes:
         """Write the record as one line of JSON."""
         return msgspec.json.encode(self)
@@ -202,6 +247,8 @@ class Result:
             self.time,
             self.device,
             self.model_sha256,
+            " ".join(self.models),
+            self.views,
             joined_paths(self.files),
             ";".join(self.notes),
             joined_stamps(self.stamps),
@@ -223,6 +270,6 @@ def columns(scheme: LabelScheme = HPA_2018) -> tuple[str, ...]:
     return (
         *FIRST_COLUMNS,
         *scheme.names,
-        *("time", "device", "model_sha256"),
+        *("time", "device", "model_sha256", "models", "views"),
         *origin_columns(scheme),
     )

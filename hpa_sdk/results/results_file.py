@@ -200,6 +200,8 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
             channels=_paths(row.get("channels")),
             warnings=tuple(_parts(row.get("warnings"))),
             disagreement=_disagreement(row.get("disagreement")),
+            models=tuple((row.get("models") or "").split()),
+            views=int(row.get("views") or 1),
         )
     except (HpaError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         wrong = ResultError(f"row {number} can't be used ({error})", None, _AGAIN)

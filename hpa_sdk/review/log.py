@@ -23,6 +23,25 @@ class Entry:
     review: Review
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedEntry:
+    """An entry that can't be read and does not count: its number, the id and the field of its review, and why."""
+
+    number: int
+    id: str
+    field: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some entries in their order; `following` is the number after which the next ones come, None after the last."""
+
+    entries: list[Entry]
+    damaged: list[DamagedEntry]
+    following: int | None
+
+
 class ReviewLog:
     """The reviews in a ledger. For any thread, and for several processes.
 
@@ -62,27 +81,44 @@ class ReviewLog:
         return outcomes
 
     def get(self, name: str) -> Entry | None:
-        """Return the review of an id."""
-        return next(iter(self._entries("WHERE id = ?", name)), None)
+        """Return the review of an id; None if there is none, or it is damaged."""
+        found = self._one("WHERE id = ?", name)
+        return found if isinstance(found, Entry) else None
 
-    def after(self, number: int, count: int = _ALL) -> list[Entry]:
-        """Return the entries after a number, oldest first: the new ones since the last call."""
-        return self._entries("WHERE number > ? ORDER BY number LIMIT ?", number, count)
+    def after(self, number: int) -> list[Entry]:
+        """Return all entries after a number, oldest first."""
+        return self.page(number).entries
 
-    def of_field(self, field: str) -> list[Entry]:
-        """Return the entries about a field, oldest first."""
-        return self._entries("WHERE field = ? ORDER BY number", field)
+    def page(self, number: int, count: int = _ALL, *, field: str | None = None) -> LogPage:
+        """Return entries after a number, oldest first.
+
+        Parameters
+        ----------
+        number : int
+            Only entries with a larger number: `LogPage.following` of the page before.
+        count : int
+            How many to read, damaged ones too.
+        field : str, optional
+            Only those about the field of this id.
+        """
+        which, chosen = ("", ()) if field is None else ("field = ? AND ", (field,))
+        read = self._read(f"WHERE {which}number > ? ORDER BY number LIMIT ?", *chosen, number, count)
+        return LogPage(
+            entries=[one for one in read if isinstance(one, Entry)],
+            damaged=[one for one in read if isinstance(one, DamagedEntry)],
+            following=read[-1].number if len(read) == count else None,
+        )
 
     def newest(self) -> int:
         """Return the number of the newest entry; 0 if there is none."""
         return int(self._ledger.rows("SELECT coalesce(max(number), 0) FROM reviews")[0][0])
 
     def _add(self, review: Review) -> Entry:
-        if (known := self.get(review.id)) is not None:
+        if (known := self._one("WHERE id = ?", review.id)) is not None:
             return _same(known, review)
         if review.verdict == "withdrawn":
-            if found := self._entries("WHERE withdraws = ?", review.withdraws):
-                return found[0]
+            if (known := self._one("WHERE withdraws = ?", review.withdraws)) is not None:
+                return _readable(known)
             self._check_withdrawal(review)
         elif review.result.label_scheme != self._ledger.scheme and self._ledger.count():
             raise ReviewError(
@@ -110,13 +146,18 @@ class ReviewLog:
                 remedy="Give a review of your own instead.",
             )
 
-    def _entries(self, which: str, *values: object) -> list[Entry]:
-        entries = []
-        for number, name, content in self._ledger.rows(f"SELECT number, id, content FROM reviews {which}", *values):  # noqa: S608 - no user input
+    def _one(self, which: str, value: str) -> Entry | DamagedEntry | None:
+        return next(iter(self._read(which, value)), None)
+
+    def _read(self, which: str, *values: object) -> list[Entry | DamagedEntry]:
+        entries: list[Entry | DamagedEntry] = []
+        rows = self._ledger.rows(f"SELECT number, id, field, content FROM reviews {which}", *values)  # noqa: S608 - no user input
+        for number, name, field, content in rows:
             try:
                 entries.append(Entry(number, Review.from_json(content)))
             except msgspec.DecodeError as error:
                 _log.warning("%s: the review %s is damaged and does not count (%s)", self._ledger.path, name, error)
+                entries.append(DamagedEntry(number, name, field, str(error)))
         return entries
 
 
@@ -127,7 +168,19 @@ def standing(reviews: Iterable[Review]) -> list[Review]:
     return [review for review in listed if review.verdict != "withdrawn" and review.id not in withdrawn]
 
 
-def _same(known: Entry, review: Review) -> Entry:
+def _readable(known: Entry | DamagedEntry) -> Entry:
+    if isinstance(known, DamagedEntry):
+        raise ReviewError(
+            "it is stored already, and is damaged in the ledger",
+            where=known.id,
+            remedy="Review the field again: of the reviews of a person, the newest counts.",
+        )
+    return known
+
+
+def _same(stored: Entry | DamagedEntry, review: Review) -> Entry:
+    known = _readable(stored)
+
     def said(of: Review) -> tuple[object, ...]:
         return of.field, of.verdict, of.labels, of.reviewer, of.withdraws, of.result.model_sha256, of.result.indices
 

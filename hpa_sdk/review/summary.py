@@ -27,6 +27,8 @@ class ReviewedStore:
         The classes of the store.
     reviews : tuple of Review
         All reviews and withdrawals, oldest first.
+    damaged : int
+        Number of entries that are damaged in the ledger and do not count.
     fields : tuple of SettledField
         The reviewed fields whose labels are of this scheme.
     other_fields : tuple of SettledField
@@ -37,6 +39,7 @@ class ReviewedStore:
 
     scheme: LabelScheme
     reviews: tuple[Review, ...]
+    damaged: int
     fields: tuple[SettledField, ...]
     other_fields: tuple[SettledField, ...]
     results: tuple[Result, ...]
@@ -63,6 +66,8 @@ class Summary:
         Names of its classes.
     reviews, withdrawn : int
         Number of reviews that count, and of those that were withdrawn.
+    damaged : int
+        Number of entries that are damaged in the ledger and do not count.
     verdicts, people : dict of str to int
         Number of reviews that count, by verdict and by reviewer.
     other_schemes : dict of str to int
@@ -81,6 +86,7 @@ class Summary:
     names: tuple[str, ...]
     reviews: int
     withdrawn: int
+    damaged: int
     verdicts: dict[str, int]
     people: dict[str, int]
     other_schemes: dict[str, int]
@@ -99,12 +105,14 @@ def read_reviewed(store: ResultStore) -> ReviewedStore:
     OutputError
         The ledger can't be read.
     """
-    reviews = tuple(entry.review for entry in ReviewLog(store.ledger).after(0))
+    page = ReviewLog(store.ledger).page(0)
+    reviews = tuple(entry.review for entry in page.entries)
     settled = settle(reviews)
     found = (store.get(name) for name in {review.field for review in reviews})
     return ReviewedStore(
         scheme=store.scheme,
         reviews=reviews,
+        damaged=len(page.damaged),
         fields=tuple(field for field in settled if field.result.label_scheme == store.scheme),
         other_fields=tuple(field for field in settled if field.result.label_scheme != store.scheme),
         results=tuple(result for result in found if result is not None),
@@ -127,6 +135,7 @@ def summarise(store: ResultStore) -> Summary:
         names=known.scheme.names,
         reviews=len(counted),
         withdrawn=sum(review.verdict == "withdrawn" for review in known.reviews),
+        damaged=known.damaged,
         verdicts=dict(Counter(review.verdict for review in counted).most_common()),
         people=dict(Counter(review.reviewer for review in counted).most_common()),
         other_schemes=dict(Counter(field.result.scheme for field in known.other_fields)),

@@ -10,16 +10,17 @@ from typing import Any
 
 import msgspec
 
-from hpa_sdk.errors import HpaError, TableError
+from hpa_sdk.errors import HpaError, OutputError, TableError
 from hpa_sdk.fields.table_text import Records, open_text
 from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.files.file_lock import hold_lock
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
 from hpa_sdk.results.writers import joined_paths, joined_stamps
 from hpa_sdk.review.queue import in_random_share
-from hpa_sdk.review.record import VERDICTS, Review
+from hpa_sdk.review.record import VERDICTS, Review, ReviewError
 from hpa_sdk.review.safe_cells import from_cell, to_cell
 
 FORM = "hpa-reviews"
@@ -45,6 +46,7 @@ _COLUMNS = (
     "error",
 )
 _LARGEST = 2**29  # bytes of a file of reviews
+_PATIENCE = 10.0  # seconds to wait for another program that adds a review
 
 
 class ReviewFile(msgspec.Struct, kw_only=True):
@@ -92,6 +94,65 @@ def write_review_file(reviews: Iterable[Review], path: Path) -> None:
     content = ReviewFile(form=FORM, version=FORM_VERSION, reviews=list(reviews))
     with atomic_write(path) as partial:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1))
+
+
+def add_to_review_file(review: Review, path: Path) -> list[Review]:
+    """Add a review to a file of reviews, which other programs may add to at the same time.
+
+    The file is read and written under a lock, ``.<name>.lock`` beside it, which stays there. A review that the file has
+    already is not added again.
+
+    Parameters
+    ----------
+    review : Review
+        The review.
+    path : pathlib.Path
+        The file, ``.json``, which is made if it is missing.
+
+    Returns
+    -------
+    list of Review
+        All reviews of the file, with this one, in the order in which they were added.
+
+    Raises
+    ------
+    ReviewError
+        The review can't be used, or withdraws one that the file doesn't have.
+    TableError
+        The file can't be read, or a review in it is damaged: writing the file again would lose it.
+    OutputError
+        The file can't be locked or written.
+    """
+    review, path = review.checked(), path.resolve()  # one lock for all names of the file
+    if not path.parent.is_dir():  # some versions of the lock would create it
+        raise OutputError("the folder is missing", where=path, remedy="Make it, or name a file in another one.")
+    with hold_lock(
+        path.with_name(f".{path.name}.lock"),
+        busy=lambda: OutputError(
+            "another program has held the lock of this file of reviews for too long",
+            where=path,
+            remedy="Give the review again once that program is done, or name another file.",
+        ),
+        no_lock=lambda error: OutputError(
+            f"no lock can be taken beside the file of reviews ({error})",
+            where=path,
+            remedy="Name a file in a folder that you may write to, on a disk that knows locks.",
+        ),
+        patience=_PATIENCE,
+    ):
+        known: list[Review] = []
+        for one in read_reviews(path) if path.exists() else ():
+            if not isinstance(one, Review):
+                raise one
+            known.append(one)
+        ids = {one.id for one in known}
+        if review.id in ids:
+            return known
+        if review.withdraws and review.withdraws not in ids:
+            raise ReviewError("there is no such review to withdraw", where=path, remedy="Review the field again.")
+        known.append(review)
+        write_review_file(known, path)
+        return known
 
 
 def write_review_table(reviews: Iterable[Review], path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.masks import MaskFolder
+from hpa_sdk.cells.predict import check_one_model
 from hpa_sdk.cells.segmenter import Segmenter, check_packages
 from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import open_cell_writer
@@ -51,10 +52,12 @@ class FieldCells:
     Raises
     ------
     SettingError
-        The packages for segmentation are not installed, or the folder of masks does not exist.
+        The packages for segmentation are not installed, the folder of masks does not exist, or several models were
+        loaded.
     """
 
     def __init__(self, station: Station, predictor: Predictor) -> None:
+        check_one_model(predictor.others)
         masks = station.cells and station.cells.masks
         segmenter: Segmenter | None = MaskFolder(masks) if masks else None
         if segmenter is None:

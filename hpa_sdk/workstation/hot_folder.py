@@ -148,12 +148,13 @@ class HotFolder:
             ) from error
 
     def _look_at_model(self) -> None:
-        if not self._predictor.model.is_on_disk():
-            raise SettingError(
-                "the model file was replaced or removed; the model that was loaded from it stays in use",
-                where=self._predictor.model.where,
-                remedy="Start the watch again to use the file that is there now.",
-            )
+        for model in (self._predictor.model, *(other for other, _ in self._predictor.others)):
+            if not model.is_on_disk():
+                raise SettingError(
+                    "the model file was replaced or removed; the model that was loaded from it stays in use",
+                    where=model.where,
+                    remedy="Start the watch again to use the file that is there now.",
+                )
 
     def _answer(self, stop: threading.Event, until: float) -> None:
         asked: deque[_Request] = deque()
@@ -188,11 +189,10 @@ class HotFolder:
         waited = f"waited {self._station.arrival.plane_timeout_seconds:g} s for what is missing"
         if isinstance(answer, Prediction):
             asked.read += answer.files
-        return Result.of(
+        return Result.by(
+            self._predictor,
             answer,
             files=asked.samples[len(asked.results)].files,
-            model_sha256=self._predictor.model.sha256,
-            device=self._predictor.device,
             notes=(*asked.arrived.notes, *(() if asked.arrived.complete else (waited,))),
         )
 

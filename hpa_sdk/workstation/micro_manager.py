@@ -268,7 +268,7 @@ class FieldHandler:
 
     def _report(self, _: AcquiredField, answer: Prediction | Failure) -> None:
         self._counts["failed" if isinstance(answer, Failure) else "answered"] += 1
-        result = Result.of(answer, model_sha256=self._predictor.model.sha256, device=self._predictor.device)
+        result = Result.by(self._predictor, answer)
         self._attempt("results can't be saved", lambda: self._save(result))
         self._attempt("a listener of a result failed", lambda: self.answered.emit(result))
         if result.warnings:

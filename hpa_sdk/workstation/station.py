@@ -15,6 +15,7 @@ from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.model_names import looks_like_name
 from hpa_sdk.workstation.station_text import read_toml
 
+_VIEWS = (1, 4, 8)  # as `hpa_sdk.inference.ensemble.Views`, which takes longer to import
 _BUILT_IN = (dt.datetime, dt.date, dt.time)  # types of TOML in addition to numbers and texts
 
 
@@ -55,8 +56,12 @@ class Station(FieldRules, frozen=True, kw_only=True):
     ----------
     model, watch, output : pathlib.Path
         The model file or its name in a catalogue, the folder that the microscope writes to, and the one for answers.
+    others : tuple of pathlib.Path
+        Further models, as `model`, whose answers are averaged with those of the first.
+    views : int
+        How many views of each field the models run on: 1, 4 or 8, as for `hpa_sdk.Predictor.load`.
     card : pathlib.Path or None
-        TOML file with the model card of a model that has none.
+        TOML file with the model card of the first model, if that has none.
     device : str
         As for `hpa_sdk.Predictor.load`.
     gpu_memory : float or None
@@ -74,6 +79,8 @@ class Station(FieldRules, frozen=True, kw_only=True):
     model: Path
     watch: Path
     output: Path
+    others: tuple[Path, ...] = ()
+    views: int = 1
     card: Path | None = None
     device: str = "auto"
     gpu_memory: Positive | None = None
@@ -81,6 +88,27 @@ class Station(FieldRules, frozen=True, kw_only=True):
     ledger: Path | None = None
     arrival: Arrival = Arrival()
     cells: Cells | None = None
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """All models, the first one first."""
+        return (self.model, *self.others)
+
+    def check(self) -> None:
+        """Check what the types can't express.
+
+        Raises
+        ------
+        ValueError
+            As for `FieldRules`, there is no such number of views, or cells are to be answered by several models.
+        """
+        super().check()
+        if self.views not in _VIEWS:
+            raise ValueError(f"views is {self.views}, and can be 1, 4 or 8 - at `$.views`")
+        if self.cells is not None and self.others:
+            raise ValueError(
+                "cells are answered by one model: leave out `others`, or the table [cells] - at `$.others`"
+            )
 
 
 def read_station(path: Path) -> Station:
@@ -105,9 +133,11 @@ def read_station(path: Path) -> Station:
         station.check()
     except (ValueError, RecursionError) as error:  # from msgspec, and from the checks of the station
         raise SettingError(str(error), where=path, remedy="Correct this key of the station file.") from error
-    if looks_like_name(table["model"]) and not station.model.exists():
-        return msgspec.structs.replace(station, model=Path(table["model"]))
-    return station
+    model, *others = (
+        Path(text) if looks_like_name(text) and not file.exists() else file
+        for text, file in zip([table["model"], *table.get("others", [])], station.models, strict=True)
+    )
+    return msgspec.structs.replace(station, model=model, others=tuple(others))
 
 
 def write_template(path: Path) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from hpa_sdk.inference.ensemble import Views
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 
 
 def load_predictor(station: Station) -> Predictor:
-    """Load the station's model, on its device and with its thresholds, white level and share of memory.
+    """Load the station's models, on its device and with its views, thresholds, white level and share of memory.
 
     Raises
     ------
-    ModelFileError, ModelCardError, DeviceError
+    ModelFileError, ModelCardError, DeviceError, SettingError
         As for `hpa_sdk.Predictor.load`.
     """
     # By percentile, a station's planes are already stretched to their type's full range: see `white_level.stretch`.
     white = "dtype" if station.files.white == "percentile" else station.files.white
     return Predictor.load(
-        station.model,
+        station.models,
+        views=cast("Views", station.views),
         card=station.card,
         device=station.device,
         threshold=station.threshold,

@@ -17,7 +17,8 @@ from pyarrow import parquet
 
 from hpa_sdk import Failure, Predictor, Sample, read_planes
 from hpa_sdk.cli import main
-from hpa_sdk.errors import ModelFileError, SettingError
+from hpa_sdk.errors import DeviceError, ModelFileError, SettingError
+from hpa_sdk.inference.session import Session
 from hpa_sdk.models.model_card import METADATA_KEY, Calibration, ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.report.build import Sources, make_report
@@ -140,6 +141,42 @@ def test_models_of_another_kind_are_refused(
     with pytest.raises(SettingError, match=problem) as refused:
         Predictor.load([models[0], other], device="cpu")
     assert refused.value.where == str(other)
+
+
+def test_models_that_are_open_are_closed_if_another_fails(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = onnx.load(models[1])
+    broken.graph.node[-1].op_type = "NoOperatorOfThisName"
+    onnx.save(broken, tmp_path / "broken.onnx")
+    opened: list[Session] = []
+
+    def warm_up(session: Session) -> None:
+        opened.append(session)
+
+    monkeypatch.setattr(Session, "warm_up", warm_up)
+    with pytest.raises(ModelFileError, match="can't open the model"):
+        Predictor.load([*models, tmp_path / "broken.onnx"], device="cpu")
+    assert len(opened) == 2
+    for session in opened:
+        with pytest.raises(SettingError, match="the model was closed"):
+            session.run([session.empty_field()])
+
+
+def test_a_model_that_fails_to_warm_up_is_closed(models: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Session] = []
+
+    def warm_up(session: Session) -> None:
+        opened.append(session)
+        if len(opened) == 2:
+            raise DeviceError("out of memory", remedy="Take a smaller batch.")
+
+    monkeypatch.setattr(Session, "warm_up", warm_up)
+    with pytest.raises(DeviceError, match="out of memory"):
+        Predictor.load(models, device="cpu")
+    for session in opened:
+        with pytest.raises(SettingError, match="the model was closed"):
+            session.run([session.empty_field()])
 
 
 def test_what_does_not_fit_is_refused(models: list[Path]) -> None:

@@ -151,8 +151,13 @@ function notes(result) {
   return [make("div", { className: "notes" }, make("h3", {}, "To be known"), listed)];
 }
 
+function madeBy({ model_sha256: sha256, models, views }) {
+  const files = (models.length ? models : [sha256]).map((one) => `${one.slice(0, 12)}…`).join(" + ");
+  return views > 1 ? `${files}, ${views} views` : files;
+}
+
 function origin(result) {
-  const facts = { Id: result.id, Device: result.device, Model: `${result.model_sha256.slice(0, 12)}…`, Files: result.files.join("\n") || "none" };
+  const facts = { Id: result.id, Device: result.device, Model: madeBy(result), Files: result.files.join("\n") || "none" };
   return make(
     "details",
     { className: "origin" },

@@ -205,9 +205,14 @@ export class Review {
   async loadEntries(field) {
     this.entries = [];
     this.drawEntries();
-    const { reviews } = await ask(`/reviews?${new URLSearchParams({ field })}`);
-    if (this.result?.id !== field) return;
-    this.entries = reviews;
+    const found = [];
+    for (let after = 0; after !== null; ) {
+      const page = await ask(`/reviews?${new URLSearchParams({ field, after })}`);
+      if (this.result?.id !== field) return;
+      found.push(...page.reviews);
+      after = page.next;
+    }
+    this.entries = found;
     this.drawEntries();
   }
 

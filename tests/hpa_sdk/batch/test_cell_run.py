@@ -60,6 +60,25 @@ def test_cells_and_shares_are_written(model: Path, folder: Path, tmp_path: Path)
     assert "ClassicalSegmenter" in provenance["settings"]["cells found by"]
 
 
+def test_outputs_of_one_folder_have_their_own_summaries(model: Path, folder: Path, tmp_path: Path) -> None:
+    summaries = {"cells.csv": "cells.fields.csv"}
+    summaries |= {f"cells.{form}": f"cells.{form}.fields.csv" for form in ("jsonl", "parquet")}
+    for name, more in (
+        ("cells.csv", ["--threshold", "1"]),
+        ("cells.jsonl", ["--threshold", "0"]),
+        ("cells.parquet", ["--threshold", "1"]),
+    ):
+        result = hpa("cells", model, folder, "-o", tmp_path / name, "--device", "cpu", *more)
+        assert str(tmp_path / summaries[name]) in result.stderr
+    shown = {name: {row["label"] for row in rows(tmp_path / summaries[name]) if row["shown"]} for name in summaries}
+    assert len(shown["cells.jsonl"]) == 28
+    assert shown["cells.csv"] == shown["cells.parquet"] == set()
+    before = (tmp_path / "cells.fields.csv").read_bytes()
+    refused = hpa("cells", model, folder, "-o", tmp_path / "cells.fields.csv", "--device", "cpu")
+    assert (refused.exit_code, "Give the file of cells another name" in refused.stderr) == (2, True)
+    assert (tmp_path / "cells.fields.csv").read_bytes() == before
+
+
 def test_a_resumed_run_answers_only_what_is_new(
     model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +100,18 @@ def test_a_resumed_run_answers_only_what_is_new(
     write_planes(folder, "A02", draw(FOUR[:3]))
     assert "1 field had changed and was done again" in hpa(*run).stderr
     assert sum(ran) == 3
+
+
+def test_recalled_cells_keep_their_nuclei(model: Path, folder: Path, tmp_path: Path) -> None:
+    written = []
+    for at in range(2):
+        exports = tmp_path / f"exports-{at}"
+        command = ("cells", model, folder, "-o", tmp_path / "cells.csv", "--device", "cpu", "--resume")
+        done = hpa(*command, "--geojson", exports)
+        assert ("2 fields stood in the ledger" in done.stderr) == bool(at)
+        written.append({path.name: path.read_bytes() for path in exports.glob("*.geojson")})
+    assert written[0] == written[1]
+    assert [content.count(b'"nucleusGeometry"') for _, content in sorted(written[0].items())] == [4, 2]
 
 
 def test_recalled_cells_without_quality_are_named(model: Path, folder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,24 @@ import shapely
 import tifffile
 from PIL import Image
 
+from hpa_sdk.cells import ClassicalSegmenter
 from hpa_sdk.cells.anndata_file import write_h5ad
 from hpa_sdk.cells.crops import COLUMNS, open_crops
 from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.geojson import main_label, write_geojson
 from hpa_sdk.cells.label_image import write_label_image
 from hpa_sdk.cells.masks import MaskFolder
+from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cells.outlines import colour_of
+from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.writers import open_cell_writer
 from hpa_sdk.errors import OutputError, SettingError, TableError
 from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from tests.hpa_sdk.cells.label_images import discs
 from tests.hpa_sdk.cells.made_answers import FAILED, answers_of
+from tests.hpa_sdk.cells.made_fields import FOUR, NUCLEUS, PIXEL, draw
+from tests.hpa_sdk.cells.test_network_segmenter import make_network
 
 
 @pytest.mark.parametrize(("step", "dtype"), [(1, np.uint16), (70_000, np.uint32)])
@@ -90,6 +96,35 @@ def test_geojson_has_the_members_that_qupath_reads(tmp_path: Path) -> None:
     again = tmp_path / "again.geojson"
     write_geojson(again, answers)
     assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["thresholds", "reduced", "network"])
+def test_geojson_has_the_nucleus_of_each_cell(tmp_path: Path, kind: str) -> None:
+    planes, finer = draw(FOUR), 2 if kind == "reduced" else 1  # cells are looked for at the pixel size of the drawing
+    planes = planes.repeat(finer, 1).repeat(finer, 2)
+    segmenter: Segmenter = ClassicalSegmenter()
+    if kind == "network":
+        segmenter = NetworkSegmenter.load(make_network(tmp_path / "maps.onnx", halved=True), device="cpu")
+    found = segmenter.segment(planes, id="A01", pixel_size=PIXEL / finer)
+    write_geojson(tmp_path / "cells.geojson", replace(answers_of(found.labels), segmentation=found))
+    features = json.loads((tmp_path / "cells.geojson").read_text("utf-8"))["features"]
+    assert len(features) == len(FOUR)
+    for feature in features:
+        cell, nucleus = (shapely.from_geojson(json.dumps(feature[name])) for name in ("geometry", "nucleusGeometry"))
+        assert nucleus.is_valid
+        # Both outlines are simplified, by less than a pixel.
+        assert cell.buffer(1).contains(nucleus)
+        drawn = min(
+            (shapely.Point(finer * (x + 0.5), finer * (y + 0.5)).buffer(finer * NUCLEUS) for y, x in FOUR),
+            key=nucleus.distance,
+        )
+        assert nucleus.intersection(drawn).area / nucleus.union(drawn).area > 0.85
+        assert nucleus.area < 0.5 * cell.area
+
+
+def test_geojson_of_masks_has_no_nuclei(tmp_path: Path) -> None:
+    write_geojson(tmp_path / "cells.geojson", answers_of(discs(5)))
+    assert "nucleus" not in (tmp_path / "cells.geojson").read_text("utf-8").replace("no nucleus", "")
 
 
 def test_geojson_of_a_field_without_cells_is_empty(tmp_path: Path) -> None:

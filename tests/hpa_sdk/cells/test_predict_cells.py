@@ -204,6 +204,39 @@ def test_cells_have_the_quality_of_their_field(model: Path, tmp_path: Path) -> N
         assert "The yellow plane is empty: all of its pixels have one grey level." in one.warnings
 
 
+def test_a_tiny_field_is_answered_without_measures_of_lengths(tmp_path: Path) -> None:
+    model = cell_model(tmp_path / "cell.onnx", margin=10, masked=True, pixel_size=0.8, field_side=512)
+    planes = noise()
+    planes[3] = 7
+    found = []
+    for quality in (True, False):
+        with Predictor.load(model, device="cpu", quality=quality) as predictor:
+            rules = FieldRules.of(pixel_size=0.1)  # 12 pixels of training
+            found.append(only(predictor.cells(planes, segmenter=Known({"0": two_cells()}), rules=rules)))
+    assert_same(found[0].answers, [one for one in found[1].answers if isinstance(one, Prediction)])
+    for one in found[0].answers:
+        assert isinstance(one, Prediction)
+        assert one.quality is not None
+        (left_out,) = one.quality.left_out
+        assert "all but grey levels: at 0.1 um a pixel the field spans 9.6 um" in left_out
+        # Grey levels have no length.
+        assert one.quality.measures["constant yellow"] == 1
+        assert one.quality.measures["saturated red"] == pytest.approx(np.mean(planes[0] == planes[0].max()))
+        assert not any("focus" in name or "scale" in name for name in one.quality.measures)
+        assert "The yellow plane is empty: all of its pixels have one grey level." in one.warnings
+
+
+def test_each_cell_of_a_tiny_field_says_that_it_is_tiny(tmp_path: Path) -> None:
+    training = replace(CARD.training, pixel_size=0.8, field_side=512)
+    model = make_model(tmp_path / "scaled.onnx", card=replace(CARD, training=training))
+    for quality in (True, False):
+        with Predictor.load(model, device="cpu", quality=quality) as predictor:
+            rules = FieldRules.of(pixel_size=0.1)
+            answer = only(predictor.cells(noise(), segmenter=Known({"0": two_cells()}), rules=rules))
+        assert [one.id for one in answer.answers] == ["0:3", "0:7", "0:8"]
+        assert all(isinstance(one, Failure) and "spans 9.6 um" in str(one.error) for one in answer.answers)
+
+
 def test_the_plane_of_nuclei_is_read_if_the_model_has_no_use_for_it(tmp_path: Path) -> None:
     form = Preprocessing(channels=("red", "green", "yellow"), blend=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
     model = make_model(tmp_path / "three.onnx", card=replace(CARD, preprocessing=form))

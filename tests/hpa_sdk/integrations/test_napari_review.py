@@ -17,7 +17,9 @@ from napari.layers import Image
 from PIL import Image as Picture
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QTableWidget
 
+from hpa_sdk.integrations.napari_review import ReviewPanel
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog
@@ -88,6 +90,31 @@ def test_a_file_takes_reviews_and_is_never_overwritten(classified: Any, tmp_path
     press(classified, "R")
     assert "no file of reviews" in classified.review.message.text()
     assert target.read_text(encoding="utf-8") == "{}"
+
+
+@pytest.mark.parametrize("target", ["reviews.json", "store"])
+def test_two_windows_review_into_one_place(classified: Any, tmp_path: Path, target: str) -> None:
+    (tmp_path / "store").mkdir()
+    other = ReviewPanel(QTableWidget())
+    other.take(classified.review._result)
+    other.reviewer.setText("Bob <b>")
+    for panel in (classified.review, other):
+        panel.target.setText(str(tmp_path / target))
+    press(classified, "R")
+    assert "Others" not in classified.review.message.text()
+    other.judge("wrong")
+    assert other.message.text().endswith("Others: Anna =1: right")
+    press(classified, "U")
+    assert classified.review.message.text().endswith("Others: Bob <b>: wrong")
+    other.undo()
+    press(classified, "B")
+    assert "Others" not in classified.review.message.text()
+    if target == "store":
+        with ResultStore(tmp_path / "store") as store:
+            stored = [entry.review for entry in ReviewLog(store.ledger).after(0)]
+    else:
+        stored = [one for one in read_reviews(tmp_path / target) if isinstance(one, Review)]
+    assert [one.verdict for one in stored] == ["right", "wrong", "unsure", "withdrawn", "bad"]
 
 
 def test_what_is_no_answer_any_more_is_not_reviewed(classified: Any, tmp_path: Path) -> None:

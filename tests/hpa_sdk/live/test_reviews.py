@@ -16,9 +16,11 @@ from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.results.result_store import ResultStore
+from hpa_sdk.review.log import ReviewLog
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.workstation.station import Station
 from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, serving
+from tests.hpa_sdk.review.made_reviews import review_of
 from tests.hpa_sdk.workstation.watching import make_station
 
 
@@ -194,6 +196,49 @@ def events(page: Page, headers: dict[str, str], **query: Any) -> list[tuple[Any,
     return found
 
 
+def test_paging_goes_on_after_damaged_reviews(station: Station) -> None:
+    add_results(station, 7)
+    with serving(station) as page:
+        numbers = [page.client.post("/reviews", json=asked(one)).json()["number"] for one in results(page)]
+        damaged = {numbers[at] for at in (1, 2, 3, 5)}
+        with ResultStore(station.output) as store:
+            for number in damaged:
+                store.ledger.rows("UPDATE reviews SET content = '{' WHERE number = ?", number)
+        read: list[int] = []
+        reported: list[dict[str, Any]] = []
+        after, pages = 0, 0
+        while after is not None:
+            found = page.get("/reviews", after=after, count=2)
+            read += [one["number"] for one in found["reviews"]]
+            reported += found["damaged"]
+            after, pages = found["next"], pages + 1
+        assert read == [number for number in numbers if number not in damaged]
+        assert pages == 4
+        assert {one["number"] for one in reported} == damaged
+        first = reported[0]
+        assert first["field"] == results(page)[1]["id"]
+        assert first["what"]
+        (of_field,) = page.get("/reviews", field=first["field"])["damaged"]
+        assert of_field == first
+        assert [one["number"] for one, _ in events(page, {}, reviews=0)] == read
+        # A client that sends it again is told so, and does not wait for a ledger that is busy.
+        again = page.client.post("/reviews", json=asked(results(page)[1]))
+        assert again.status_code == 422
+        assert "damaged" in again.json()["what"]
+
+
+def test_events_go_on_after_many_damaged_reviews(station: Station) -> None:
+    add_results(station, 1)
+    with ResultStore(station.output) as store:
+        (result,) = store.newest(1)
+        log = ReviewLog(store.ledger)
+        log.add_all(review_of(result, by=f"Anna {number}") for number in range(150))
+        store.ledger.rows("UPDATE reviews SET content = '{'")
+        log.add(review_of(result, by="Bob"))
+    with serving(station) as page:
+        assert [one["reviewer"] for one, _ in events(page, {}, reviews=0)] == ["Bob"]
+
+
 def test_several_people_at_once_lose_nothing(page_of_results: Page) -> None:
     page = page_of_results
     fields = results(page)
@@ -243,5 +288,5 @@ def test_readers_do_not_wait_while_results_are_written(tmp_path: Path) -> None:
         ThreadPoolExecutor(1) as pool,
         store.ledger.transaction(),
     ):
-        assert pool.submit(reviews.after, 0, 10).result(timeout=10) == []
+        assert pool.submit(reviews.page, 0, 10).result(timeout=10).entries == []
         assert pool.submit(reviews.figures).result(timeout=10) == []

@@ -17,6 +17,7 @@ from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog, standing
 from hpa_sdk.review.record import ReviewError, now
+from hpa_sdk.review.summary import summarise
 from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, store_of, withdrawal_of
 from tests.test_earlier_files import FILES
 
@@ -140,6 +141,21 @@ def test_a_damaged_review_affects_no_other(tmp_path: Path, caplog: pytest.LogCap
         store.ledger.rows("UPDATE reviews SET content = '{' WHERE field = 'b'")
         assert [entry.review.field for entry in log.after(0)] == ["a", "c"]
     assert "is damaged and does not count" in caplog.text
+
+
+def test_a_damaged_entry_is_reported_where_it_is_named(tmp_path: Path) -> None:
+    kept, lost = review_of(result_of("a")), review_of(result_of("b"))
+    undo = withdrawal_of(kept)
+    with store_of(tmp_path) as store:
+        log = ReviewLog(store.ledger)
+        for one in (kept, lost, undo):
+            log.add(one)
+        store.ledger.rows("UPDATE reviews SET content = '{' WHERE id IN (?, ?)", lost.id, undo.id)
+        for again in (lost, undo, withdrawal_of(kept)):
+            with pytest.raises(ReviewError, match="is damaged in the ledger"):
+                log.add(again)
+        summary = summarise(store)
+    assert (summary.reviews, summary.withdrawn, summary.damaged) == (1, 0, 2)
 
 
 def test_a_review_waits_for_the_disk(tmp_path: Path) -> None:

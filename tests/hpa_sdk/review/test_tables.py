@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpa_sdk.errors import TableError
+from hpa_sdk.errors import OutputError, TableError
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.results.result import ResultError
 from hpa_sdk.review.queue import in_random_share
-from hpa_sdk.review.record import Review
-from hpa_sdk.review.tables import read_reviews, write_review_file, write_review_table
+from hpa_sdk.review.record import Review, ReviewError
+from hpa_sdk.review.tables import add_to_review_file, read_reviews, write_review_file, write_review_table
 from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, withdrawal_of
 
 NAMES = ["Anna", "=1+1", "'=1+1", "''@x", "+49", "\uff1d1", "-", "a;b,c", 'says "no"', "名前", "\tx", "<b>", " =x"]
@@ -70,6 +71,39 @@ def test_a_file_is_read_back(tmp_path: Path) -> None:
     reviews = some_reviews()
     write_review_file(reviews, path)
     assert list(read_reviews(path)) == [review.checked() for review in reviews]
+
+
+def test_programs_that_add_to_one_file_at_once_lose_nothing(tmp_path: Path) -> None:
+    path, other_name = tmp_path / "Prüfung.json", tmp_path / "sub" / ".." / "Prüfung.json"
+    (tmp_path / "sub").mkdir()
+    given = {person: [review_of(result_of(f"f{number}"), by=person) for number in range(10)] for person in "ABCD"}
+
+    def review(person: str) -> None:
+        for one in given[person]:
+            target = path if person in "AB" else other_name
+            assert one.id in {known.id for known in add_to_review_file(one, target)}
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(review, given))
+    found = [one for one in read_reviews(path) if isinstance(one, Review)]
+    assert sorted(one.id for one in found) == sorted(one.id for reviews in given.values() for one in reviews)
+    for person, reviews in given.items():
+        assert [one for one in found if one.reviewer == person] == [one.checked() for one in reviews]
+
+
+def test_a_review_is_added_to_a_file_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    review = review_of(result_of("a"))
+    assert add_to_review_file(review, path) == add_to_review_file(review, path) == [review.checked()]
+    with pytest.raises(ReviewError, match="no such review to withdraw"):
+        add_to_review_file(withdrawal_of(review_of(result_of("b"))), path)
+    with pytest.raises(OutputError, match="the folder is missing"):
+        add_to_review_file(review, tmp_path / "none" / "reviews.json")
+    path.write_text(path.read_text(encoding="utf-8").replace('"right"', '"perfect"'), encoding="utf-8")
+    damaged = path.read_bytes()
+    with pytest.raises(TableError, match="review 1 can't be used"):
+        add_to_review_file(review_of(result_of("c")), path)
+    assert path.read_bytes() == damaged
 
 
 def test_a_row_that_cannot_be_used_affects_no_other(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class Stubborn:
         self.device = predictor.device
         self.model = predictor.model
         self.card = predictor.card
+        self.others, self.views = predictor.others, predictor.views
 
     def predict(self, sample: Any, **options: Any) -> Any:
         self._before(sample.id)

@@ -71,7 +71,7 @@ def test_a_failure_that_passes_is_no_failure(tmp_path: Path, model: Path) -> Non
         def __init__(self) -> None:
             self.asked: list[str] = []
             self._predictor = Predictor.load(model, device="cpu")
-            self.model = self._predictor.model
+            self.model, self.others, self.views = self._predictor.model, self._predictor.others, 1
 
         def stream(self, samples: Iterator[Sample]) -> Iterator[object]:
             for sample in samples:

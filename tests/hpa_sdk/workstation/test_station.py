@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpa_sdk.errors import SettingError
-from hpa_sdk.workstation.station import read_station, write_template
+from hpa_sdk.workstation.station import Station, read_station, write_template
 
 PLACES = 'model = "m.onnx"\nwatch = "in"\noutput = "out"\n'
 
@@ -27,6 +27,17 @@ def test_the_template_is_a_station_file_with_relative_paths(tmp_path: Path) -> N
     trained = read_station(path).trained
     assert trained is not None
     assert trained.pixel_size * trained.side == pytest.approx(163.84)
+
+
+def test_further_models_are_paths_or_names(tmp_path: Path) -> None:
+    station = read(tmp_path, "others = ['second.onnx', 'starter', '../third.onnx']\nviews = 4\n")
+    assert isinstance(station, Station)
+    assert station.others == (tmp_path / "second.onnx", Path("starter"), tmp_path / ".." / "third.onnx")
+    assert station.models == (tmp_path / "m.onnx", *station.others)
+    assert station.views == 4
+    alone = read(tmp_path, "")
+    assert isinstance(alone, Station)
+    assert (alone.others, alone.views) == ((), 1)
 
 
 def test_the_template_never_replaces_a_file(tmp_path: Path) -> None:
@@ -70,6 +81,10 @@ def test_absolute_paths_stay_and_four_white_levels_are_taken(tmp_path: Path) -> 
         ("[trained]\npixel_size = 0.32", r"`side` - at `\$.trained`"),
         ("[arrival]\nlooks = 0", r"\$.arrival.looks"),
         ("threshold = 2", r"\$.threshold"),
+        ("views = 3", r"views is 3, and can be 1, 4 or 8 - at `\$.views`"),
+        ("others = 'b.onnx'", r"\$.others"),
+        ("others = [1]", r"\$.others\[0\]"),
+        ("others = ['b.onnx']\n[cells]", r"cells are answered by one model: leave out `others`.*\$.others"),
         ("gpu_memory = 0", r"\$.gpu_memory"),
         ("device\nlooks = 1", "line 4"),
     ],

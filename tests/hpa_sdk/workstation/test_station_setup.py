@@ -18,14 +18,22 @@ def test_a_predictor_gets_all_that_the_station_says(
     received: dict[str, Any] = {}
     load = Predictor.load
 
-    def load_recorded(model: Path, **options: Any) -> Predictor:
+    def load_recorded(model: tuple[Path, ...], **options: Any) -> Predictor:
         received.update(options, model=model)
         return load(model, **options)
 
     monkeypatch.setattr(Predictor, "load", load_recorded)
     station = make_station(tmp_path, model, text="gpu_memory = 3\nthreshold = 0.25", files=f"white = {white}")
     predictor = load_predictor(station)
-    expected = {"model": model, "card": None, "device": "cpu", "gpu_memory": 3, "threshold": 0.25, "white": given}
+    expected = {
+        "model": (model,),
+        "views": 1,
+        "card": None,
+        "device": "cpu",
+        "gpu_memory": 3,
+        "threshold": 0.25,
+        "white": given,
+    }
     assert received == expected
     assert set(predictor.thresholds.tolist()) == {0.25}
 

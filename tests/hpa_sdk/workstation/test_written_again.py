@@ -227,6 +227,7 @@ class Late:
     def __init__(self, model: Path, meanwhile: Any) -> None:
         self._predictor = Predictor.load(model, device="cpu")
         self.device, self.card, self.model = self._predictor.device, self._predictor.card, self._predictor.model
+        self.others, self.views = self._predictor.others, self._predictor.views
         self._meanwhile = meanwhile
         self.answers: list[Any] = []
 
