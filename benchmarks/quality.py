@@ -222,8 +222,8 @@ This page shows how many clean fields the [quality measures](../quality.md) flag
 
 The limits of this page were learned on some fields, and judged on others that they had not seen. The limits that ship
 were learned on more. `real_cells` are collages of cells on black, so both kinds have their own limits, and a value that
-is usual in one of them is not flagged. `real_planes` are single planes of further fields like `kaggle_fields`, 30 of each
-colour: limits of one plane and the weights of `scale` are learned from them too, and nothing is judged on them.
+is usual in one of them is not flagged. `real_planes` are single planes of further fields like `kaggle_fields`, 30 of
+each colour: limits of one plane and the weights of `scale` are learned from them too, and nothing is judged on them.
 
 | limits | learned on | judged on |
 | --- | --- | --- |
@@ -261,8 +261,8 @@ margin, the share of held-out fields that the measure flags, in `real_cells` or 
 whichever is more. Weights and limits were learned on one half of the fields behind the limits of this page, and judged
 on the other half of them: no field that the tables above judge has a part in it.
 
-No margin is less than the least at which a measure flags 0.7% or less, one in 150, but for three. Of `saturated`: two of
-the single planes are saturated indeed (4% and 7%), and a limit beyond them would not find 5%. Of `scale`: nuclei of
+No margin is less than the least at which a measure flags 0.7% or less, one in 150, but for three. Of `saturated`: two
+of the single planes are saturated indeed (4% and 7%), and a limit beyond them would not find 5%. Of `scale`: nuclei of
 genuine fields differ by a factor of two, and with a larger margin too few fields at half the scale would be found. Of
 `swapped`: from 30 fields, a larger margin would not find all swapped planes even of those that were learned from.
 

@@ -28,10 +28,9 @@ class Kind(NamedTuple):
         The side on which a value is suspicious.
     margin : float
         How far the limit lies beyond the quantile, as a share of the distance from there to the median. Some thirty
-        measures that each leave out one clean field in a hundred would flag one in four. The least margin at which a
-        kind flags 0.7 % of held-out fields or fewer; ``docs/evidence/quality.md`` has the shares. Smaller where such
-        fields would not be found otherwise: genuine planes that are saturated are flagged rightly, and nuclei of genuine
-        fields differ by a factor of two.
+        measures that each leave out one clean field in a hundred would flag one in four. At these margins a kind flags
+        0.7 % of held-out fields or fewer (``docs/evidence/quality.md``). Smaller where spoiled fields would not be
+        found otherwise.
     logarithmic : bool
         Whether distances are ratios, as for measures that spread over decades.
     pooled : bool
