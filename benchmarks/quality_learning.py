@@ -100,7 +100,8 @@ class Kind:
     @property
     def title(self) -> str:
         """The name, and that of the single planes."""
-        return f"{self.name} and {len(self.planes)} planes of real_planes" if self.planes else self.name
+        numbers = f"({len(self.parts)} fields, {len(self.planes)} planes)"
+        return f"{self.name} and real_planes {numbers}" if self.planes else self.name
 
 
 def kind_of(folder: Path, planes: Sequence[Parts] = (), name: str = "") -> Kind:
