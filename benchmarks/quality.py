@@ -248,9 +248,9 @@ leaves gaps between the grey levels too.
 | --- | --- | --- | --- | --- |
 {rows}
 
-30 fields are few: one is 3%. Where an aim is missed for `scale` x1/2, this is the reason: nuclei of genuine fields differ
-by a factor of two, so small ones and large ones at half the scale look alike, and how many there are depends on the half.
-Over {splits} other halves, `scale` finds this share of the fields, on average:
+30 fields are few: one is 3%. If an aim is missed for `scale` x1/2, the reason is this: nuclei of genuine fields differ
+by a factor of two, so that small nuclei and large ones at half the scale look alike, and how many of them there are
+depends on the half. Over {splits} other halves, `scale` finds this share of the fields, on average:
 
 | scale | real_cells | kaggle_fields |
 | --- | --- | --- |
