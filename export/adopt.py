@@ -71,7 +71,7 @@ def adopt(model: Path, card: Path, out: Path, *, replace: bool = False) -> Model
     given = read_card_file(card)
     check_contract(file, given)
     Session(content, Device("cpu"), SessionSettings(tensors=given.tensors)).close()
-    return _write(content, changed(given, precision=_precision(file)), out)
+    return write_card(content, changed(given, precision=_precision(file)), out)
 
 
 def put_reference(model: Path, reference: Path, out: Path) -> ModelCard:
@@ -104,10 +104,11 @@ def put_reference(model: Path, reference: Path, out: Path) -> ModelCard:
         refuse_package(model)
         card = check_model(model, reference=learned)
     refuse_overwriting(model, out)
-    return _write(content, card, out)
+    return write_card(content, card, out)
 
 
-def _write(content: bytes, card: ModelCard, out: Path) -> ModelCard:
+def write_card(content: bytes, card: ModelCard, out: Path) -> ModelCard:
+    """Write a model file with another card, with today's date and a new checksum. All other bytes stay the same."""
     written = card_for(content, card)
     entry = onnx.StringStringEntryProto(key=METADATA_KEY, value=written.to_json())
     # In protobuf, bytes appended to a message add to it. So no other byte of the file changes.

@@ -25,7 +25,7 @@ from benchmarks.starter.judging import Judgement, judge_set
 from benchmarks.starter.page import Row, write_page
 from benchmarks.starter.run import write_run
 from benchmarks.starter.views import Source, even_over_classes
-from training.data.split import stratified_split
+from training.data.split import Rows, stratified_split
 from training.judge.thresholds import tune_thresholds
 
 _REAL = Path(os.environ.get("HPA_REAL_DATA", "../shared/data"))
@@ -87,11 +87,16 @@ def main() -> None:
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that `gather` takes, and that of the initial weights."""
-    parser.add_argument("--data", type=Path, default=_REAL, help="folder of the real fields")
+    add_validation_options(parser)
     parser.add_argument("--initial", type=Path, required=True, help="ImageNet weights of EfficientNet-Lite0")
-    parser.add_argument("--work", type=Path, default=Path("runs/starter"), help="folder for fields, state and runs")
     parser.add_argument("--fields", type=int, default=2000, help="simulated fields to fit on")
     parser.add_argument("--held-out", type=int, default=800, help="simulated fields to judge on")
+
+
+def add_validation_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `validation_fields` takes."""
+    parser.add_argument("--data", type=Path, default=_REAL, help="folder of the real fields")
+    parser.add_argument("--work", type=Path, default=Path("runs/starter"), help="folder for fields, state and runs")
     parser.add_argument("--validation", type=int, default=400, help="simulated fields to tune thresholds on")
 
 
@@ -99,8 +104,7 @@ def gather(options: argparse.Namespace) -> Data:
     """Simulate or read all fields, or open them if that was done before."""
     arrays: Path = options.work / "arrays"
     cells = real(arrays, options.data / "real_cells", side=_STORED)
-    rest, held_out = stratified_split(cells.targets)
-    fitted, validation = (rest[part] for part in stratified_split(cells.targets[rest]))
+    fitted, _, held_out = _parts_of(cells)
     whole = real(arrays, options.data / "real_cells", side=_WHOLE)
     return Data(
         fitted={
@@ -113,11 +117,26 @@ def gather(options: argparse.Namespace) -> Data:
             "real_cells": whole.rows(held_out),
             "kaggle_fields": real(arrays, options.data / "kaggle_fields", side=_WHOLE),
         },
-        validation=joined(
-            simulated(arrays, count=options.validation, seed=_VALIDATION_SEED, side=_WHOLE, even=False),
-            whole.rows(validation),
-        ),
+        validation=validation_fields(options),
     )
+
+
+def validation_fields(options: argparse.Namespace) -> Fields:
+    """Simulate or read the fields that thresholds and temperature are tuned on, or open them."""
+    arrays: Path = options.work / "arrays"
+    whole = real(arrays, options.data / "real_cells", side=_WHOLE)
+    _, validation, _ = _parts_of(whole)
+    return joined(
+        simulated(arrays, count=options.validation, seed=_VALIDATION_SEED, side=_WHOLE, even=False),
+        whole.rows(validation),
+    )
+
+
+def _parts_of(cells: Fields) -> tuple[Rows, Rows, Rows]:
+    """Divide the collages into those to fit on, to tune on and to judge on."""
+    rest, held_out = stratified_split(cells.targets)
+    fitted, validation = (rest[part] for part in stratified_split(cells.targets[rest]))
+    return fitted, validation, held_out
 
 
 def sources_of(data: Data, names: tuple[str, ...]) -> tuple[Source, ...]:

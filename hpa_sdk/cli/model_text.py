@@ -107,9 +107,13 @@ def _quality(card: ModelCard) -> Iterator[_Row]:
     if calibration := card.calibration:
         errors = f"calibration error {calibration.error_before:.3f} before, {calibration.error_after:.3f} after"
         yield "calibration", f"temperature {calibration.temperature:.3f} on {calibration.fields:,} fields, {errors}"
+    else:
+        yield "calibration", "no temperature; --calibrated is refused"
     if reference := card.reference:
         parts = [name for name in ("limits", "spread") if getattr(reference, name) is not None]
         yield "reference", f"{' and '.join(parts) or 'nothing'} of {reference.fields:,} fields of {reference.data}"
+        if outdated := reference.limits and reference.limits.outdated():
+            yield "", f"its limits of {', '.join(outdated)} are not used: their definition has changed since"
     if parity := card.parity:
         yield "parity", f"with the trained network on {parity.samples:,} fields: {_differences(parity)}"
 

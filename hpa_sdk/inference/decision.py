@@ -134,8 +134,9 @@ class Decision:
 def _temperature_of(card: ModelCard) -> float:
     if card.calibration is None:
         raise SettingError(
-            f"the model card of {card.name} has no calibration",
-            remedy="Leave calibrated=True (on the command line: --calibrated) out, or calibrate the run and export it.",
+            f"the model card of {card.name} has no temperature to calibrate with",
+            remedy="Leave calibrated=True (on the command line: --calibrated) out. A fit and 'hpa adapt' write a"
+            " temperature into the card if it is better than none.",
         )
     return card.calibration.temperature
 

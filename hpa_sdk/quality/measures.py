@@ -72,8 +72,8 @@ def measure(
     - ``focus``, ``saturated``: the means of ``focus C`` and ``saturated C``.
     - ``unlike``: 1 - r for the two planes that are most alike (0 to 2), where r is Pearson's correlation coefficient.
       CellProfiler, MeasureColocalization: Correlation.
-    - ``scale``: how much larger nuclei look than usual, in octaves: 1 is twice as large. A linear estimate from the
-      size of the bright parts of the blue plane (`Bright`) and the bands of its structures.
+    - ``scale``: how much larger nuclei look than usual, in octaves: 1 is twice as large. A linear estimate from radius
+      and share of the bright parts of the blue plane (`Bright`).
     - ``swapped``: how much more the green plane looks like one of nuclei than the blue plane does (log odds). A linear
       discriminant on the differences between the two.
 
@@ -118,7 +118,7 @@ def measure(
         channel: Bright(scales[channel].half) for channel in ("green", "blue") if channel in scales
     }
     if "blue" in bright:
-        values["scale"] = _weighted(weights["scale"], scale_parts(scales["blue"], bright["blue"]))
+        values["scale"] = _weighted(weights["scale"], scale_parts(bright["blue"]))
     if {"red", "green", "blue"} <= scales.keys():
         values["swapped"] = _weighted(weights["swapped"], swap_parts(scales, bright))
     return Measured(values, left_out)
@@ -127,11 +127,16 @@ def measure(
 _ALL = ("red", "green", "blue", "yellow")
 
 
-def scale_parts(blue: Scales, bright: Bright) -> dict[str, float]:
+def scale_parts(blue: Bright) -> dict[str, float]:
     """Return the parts of the measure ``scale``."""
-    bands = np.log2(blue.bands[1:] + _ROUNDING / 4)
-    steps = {f"band {at}": float(step) for at, step in enumerate(np.diff(bands))}
-    return {"one": 1.0, "radius": bright.radius(), "radius of roots": bright.radius_of_roots(), **steps}
+    plain, roots = blue.size(), blue.size_of_roots()
+    return {
+        "one": 1.0,
+        "radius": plain.radius,
+        "share": plain.share,
+        "radius of roots": roots.radius,
+        "share of roots": roots.share,
+    }
 
 
 def swap_parts(scales: Mapping[str, Scales], bright: Mapping[str, Bright]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hpa_sdk.quality.limits import Limits, defaults
 from hpa_sdk.quality.measures import Planes, measure
 
+_OUTDATED = "the limits of {name}: its definition has changed since they were learned; run 'hpa reference' again"
 _EQUAL = 1e-5  # 1 - r of planes that are the same but for rounding
 _DARK = 0.1
 OUTLYING = 0.01
@@ -86,8 +87,10 @@ def judge(
     scale_problem : str
         As for `hpa_sdk.quality.measures.measure`.
     """
-    limits = limits or defaults().limits
+    outdated = () if limits is None else limits.outdated()
+    limits = defaults().limits if limits is None else limits.without(outdated) if outdated else limits
     values, left_out = measure(planes, channels, defaults().weights, white, scale_problem=scale_problem)
+    left_out += tuple(_OUTDATED.format(name=name) for name in outdated)
     flags = flags_of(values, limits, dark=_DARK if planes.dtype == np.uint16 else 0)
     return Quality(measures=values, flags=tuple(flags), left_out=left_out)
 

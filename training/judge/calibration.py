@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from hpa_sdk.adapt.temperature import BINS, calibration_error, fit_temperature, reliability
+from hpa_sdk.adapt.choice import LEAST_SHARPER, is_learned, judge_temperature
+from hpa_sdk.adapt.folds import FOLDS
+from hpa_sdk.adapt.temperature import BINS, calibration_error, reliability
 from hpa_sdk.models.model_card import Calibration
 from hpa_sdk.prediction import Probabilities, log_odds
 from training.data.dataset import Targets
@@ -54,16 +56,23 @@ class Reliability:
     bins: tuple[ReliabilityBin, ...]
 
 
-def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration:
-    """Fit one temperature by which the logits of all classes are divided.
+def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration | None:
+    """Fit one temperature by which the logits of all classes are divided, if it is better than none.
 
     It minimises the binary cross-entropy over all decisions, as Guo et al. minimise the negative log-likelihood. The
-    division does not change the order of the probabilities of a class, so average precision does not change.
+    division does not change the order of the probabilities of a class, so average precision does not change. It is
+    judged as in ``hpa adapt``: by cross-validation, on fields that the temperature was not fitted on.
 
     Parameters
     ----------
     truth, probabilities : numpy.ndarray
         float32 of shape (fields, 28), of fields that the network was not fitted on.
+
+    Returns
+    -------
+    Calibration or None
+        None if the cross-entropy of held-out fields is not lower by more than chance, and by
+        `hpa_sdk.adapt.choice.LEAST_SHARPER`, or if there are fewer fields than folds.
 
     Raises
     ------
@@ -75,8 +84,11 @@ def calibrate(truth: Targets, probabilities: Probabilities) -> Calibration:
     Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
     present, probabilities = check_judged(truth, probabilities)
-    logits = log_odds(probabilities)
-    temperature = fit_temperature(present, logits)
+    if len(present) < FOLDS:
+        return None
+    temperature, sharper = judge_temperature(present, log_odds(probabilities).astype(np.float64), 1.0)
+    if not is_learned(sharper, LEAST_SHARPER):
+        return None
     return Calibration(
         temperature=temperature,
         fields=len(present),

@@ -45,7 +45,7 @@ def test_a_given_threshold_counts_for_calibrated_ones(calibrated_model: Path) ->
 
 
 def test_a_card_without_calibration_is_refused(small_model: Path) -> None:
-    with pytest.raises(SettingError, match="no calibration"):
+    with pytest.raises(SettingError, match="no temperature"):
         Predictor.load(small_model, device="cpu", calibrated=True)
 
 

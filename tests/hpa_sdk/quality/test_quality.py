@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -161,6 +163,38 @@ def test_a_value_that_is_usual_in_one_kind_of_fields_is_usual() -> None:
     joined = widest([one, other])
     assert (joined.low, joined.high, joined.fields) == ({"focus": -2.0}, {"scale": 1.0}, 50)
     assert joined.data == "20 of a, 30 of b"
+
+
+def test_limits_of_another_definition_are_not_used() -> None:
+    small = scaled(0.5)(draw_field(101), np.random.default_rng(0))
+    assert judged(small).left_out == ()
+    earlier = replace(limits(), definitions={**limits().definitions, "scale": "of earlier weights"})
+    quality = judge(small, CHANNELS, limits=earlier)
+    assert "scale" in quality.measures
+    assert kinds(quality) == kinds(judged(small)) - {"scale"}
+    assert "'hpa reference'" in quality.left_out[0]
+    assert "scale" in quality.left_out[0]
+    unnamed = judge(small, CHANNELS, limits=replace(limits(), definitions={}))
+    assert len(unnamed.left_out) == len(defaults().weights)
+
+
+def test_few_values_have_wider_limits() -> None:
+    """The chance that a new normal value lies beyond limits hardly depends on the number of fields."""
+    rng = np.random.default_rng(0)
+    beyond = {}
+    for count in (20, 60, 1000):
+        found = [learn_limits([{"scale": value} for value in rng.normal(size=count)], "") for _ in range(300)]
+        beyond[count] = np.mean([NormalDist().cdf(some.low["scale"]) for some in found])
+    assert max(beyond.values()) < 3 * min(beyond.values())
+
+
+@pytest.mark.parametrize("bright", [1.0, 3.0])
+def test_a_nucleus_that_is_much_brighter_changes_no_scale(bright: float) -> None:
+    planes = (draw_field(101) // 3).astype(np.uint8)
+    plain = judged(planes).measures["scale"]
+    part = planes[2, :120, :120]
+    part[:] = np.minimum(part * bright, 255)
+    assert judged(planes).measures["scale"] == pytest.approx(plain, abs=0.25)
 
 
 def test_the_limits_that_ship_can_be_used() -> None:
