@@ -164,7 +164,10 @@ def _held_out(learned: Sequence[Kind], seed: int) -> Iterator[tuple[list[list[Me
             half.append(replace(some, planes=[kind.planes[row] for row in orders[1][at::2]]))
     for these, others in (halves, halves[::-1]):
         weights = weights_of(these)
-        yield tuple([[each.measures(weights) for each in kind.learned] for kind in half] for half in (these, others))
+        first, second = (
+            [[each.measures(weights) for each in kind.learned] for kind in half] for half in (these, others)
+        )
+        yield first, second
 
 
 def _flagged_shares(
