@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from hpa_sdk.cells.nuclei import Labels
+from hpa_sdk.cells.filtered import Smooth
 from hpa_sdk.cells.settings import SegmentationSettings
-from hpa_sdk.cells.thresholds import (
-    Background,
-    Floats,
-    Mask,
-    background_of,
-    blurred,
-    brightest_within,
-    depth_of,
-    disc,
-    without_holes,
-)
+from hpa_sdk.cells.thresholds import Floats, Mask, brightest_within, depth_of, disc, without_holes
+from hpa_sdk.cells.tiles import Labels
 
 _ROUGHEST_HOLE = 200.0  # um2: a larger dark area between cells is background
-_BRIGHT = 99  # percentile that counts as 1 in the landscape
 _NEAR = 0.04  # of the landscape per um: where planes are even, a border lies in the middle between two nuclei
 _HALF = 0.5
-
-
-class Smooth(NamedTuple):
-    """A filtered plane, float32 of shape (H, W), and its background."""
-
-    plane: Floats
-    background: Background
-
-    @classmethod
-    def of(cls, plane: Floats, pixel: float, settings: SegmentationSettings) -> Smooth:
-        """Filter a plane."""
-        smooth = blurred(plane, settings.cell_blur / pixel)
-        return cls(smooth, background_of(smooth))
 
 
 def cell_area(planes: Sequence[Smooth], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
@@ -70,8 +46,7 @@ def dark_lines(planes: Sequence[Smooth]) -> Floats:
     """Return a landscape whose ridges are the dark lines between cells: minus the mean brightness, 0 to -1."""
     landscape = np.zeros(planes[0].plane.shape, np.float32)
     for smooth, dark in planes:
-        white = max(float(np.percentile(smooth[::2, ::2], _BRIGHT)) - dark.level, 1.0)
-        landscape -= np.clip((smooth - dark.level) / white, 0, 1) / len(planes)
+        landscape -= np.clip((smooth - dark.level) / max(dark.white, 1.0), 0, 1) / len(planes)
     return landscape
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.classical import MOST_PIXELS, VERSION
+from hpa_sdk.cells.classical import VERSION
 from hpa_sdk.cells.growing import grow
-from hpa_sdk.cells.nuclei import Labels, pixel_size_of, separated
+from hpa_sdk.cells.nuclei import pixel_size_of, separated
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import Floats
+from hpa_sdk.cells.tiles import Labels
 from hpa_sdk.errors import ModelCardError, ModelFileError, count_of
 from hpa_sdk.inference.device_choice import open_session
 from hpa_sdk.inference.session import Session, SessionSettings
@@ -27,6 +28,9 @@ from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.preprocessing import Planes, White
+
+MOST_PIXELS = 4096 * 4096
+"""Pixels of the maps: larger fields are reduced, so that memory is bounded."""
 
 _STEP = 32  # networks that halve a picture five times need sides of such multiples
 _PICTURE = 3  # dimensions of the maps of one field
@@ -115,13 +119,17 @@ class NetworkSegmenter:
         limits = dict(zip(self.card.labels, self.card.thresholds, strict=True))
         inside = np.asarray(scores["nuclei"] >= limits["nuclei"], np.bool_)
         notes: list[str] = []
+        if self.card.preprocessing.size is None and height * width > MOST_PIXELS:
+            coarser = (height * width / MOST_PIXELS) ** 0.5
+            notes.append(f"the field is large: the network saw it {coarser:.2g} times as coarse at least")
         debris = 0
         labels: Labels = np.zeros(inside.shape, np.int32)
         # Of the same area: a field that is no square can be squeezed into one.
         pixel = None if pixel_size is None else pixel_size * (height * width / inside.size) ** 0.5
         pixel = pixel or pixel_size_of(inside, self.settings.nucleus_radius)
         if pixel is not None:
-            nuclei, debris = separated(inside, pixel, self.settings)
+            parts = separated(inside, pixel, self.settings)
+            nuclei, debris = np.maximum(parts, 0), -int(parts.min(initial=0))
             area = np.asarray((scores["cells"] >= limits["cells"]) | (nuclei > 0), np.bool_)
             landscape = scores.get("boundaries", -scores["cells"])
             labels = grow(nuclei, area, landscape, pixel, self.settings)
