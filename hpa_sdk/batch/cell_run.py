@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from hpa_sdk.batch.answers import NoCache, answers_in_order
 from hpa_sdk.batch.cell_cache import CellCache
@@ -22,10 +26,33 @@ from hpa_sdk.cells.writers import CellWriter, open_cell_writer
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.trained_scale import whole_field_rules
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ModelIdentity
 from hpa_sdk.prediction import Failure
-from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
 
 _log = logging.getLogger("hpa_sdk")
+
+
+class CellEngine(Protocol):
+    """Predicts cells: a `Predictor`, or an engine that distributes the work over a cluster."""
+
+    card: ModelCard
+    thresholds: npt.NDArray[np.float32]
+    model: ModelIdentity
+    white: White | None
+    runtime_options: Mapping[str, str]
+    calibrated: bool
+    views: int
+
+    @property
+    def device(self) -> str:
+        """The device in use."""
+
+    def cells(
+        self, sources: Iterable[Sample], /, *, segmenter: Segmenter, rules: FieldRules | None
+    ) -> Iterator[CellAnswers | Failure]:
+        """Predict the cells of samples lazily, in the order asked."""
 
 
 class CellRun:
@@ -43,7 +70,7 @@ class CellRun:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: CellEngine,
         segmenter: Segmenter,
         cache: CellCache | NoCache,
         writer: CellWriter,
@@ -82,7 +109,7 @@ def open_cell_run(
     output: Path,
     form: str,
     *,
-    predictor: Predictor,
+    predictor: CellEngine,
     segmenter: Segmenter,
     rules: FieldRules | None = None,
     resume: Comparison | None = None,
@@ -97,7 +124,7 @@ def open_cell_run(
         The file of cells.
     form : str
         One of `hpa_sdk.cells.writers.FORMS`.
-    predictor : Predictor
+    predictor : CellEngine
         Predicts.
     segmenter : Segmenter
         Finds the cells.
@@ -150,7 +177,7 @@ def open_cell_run(
         provenance.write(output, devices=sorted({predictor.device, *cache.devices}), counts=counts)
 
 
-def _settings(predictor: Predictor, rules: FieldRules | None, resume: Comparison) -> str:
+def _settings(predictor: CellEngine, rules: FieldRules | None, resume: Comparison) -> str:
     """Describe what all fields share, except thresholds and what the segmenter says of each field."""
     shared = settings_sha256(
         predictor.model.sha256,

@@ -52,6 +52,8 @@ class NetworkSegmenter:
         White level of 16-bit planes.
     settings : SegmentationSettings
         Lengths and shares.
+    file : pathlib.Path or None
+        Where it was read from.
     """
 
     card: ModelCard
@@ -59,6 +61,7 @@ class NetworkSegmenter:
     sha256: str
     white: White | None = None
     settings: SegmentationSettings = field(default_factory=SegmentationSettings)
+    file: Path | None = None
 
     @classmethod
     def load(
@@ -97,7 +100,8 @@ class NetworkSegmenter:
                 remedy="Name a segmentation network, whose card has unit = 'pixel', or leave --segmenter out.",
             )
         settings = SessionSettings(precision=known.precision, tensors=known.tensors)
-        return cls(known, open_session(content, device, settings), content.identity.sha256, white)
+        session = open_session(content, device, settings)
+        return cls(known, session, content.identity.sha256, white, file=Path(model))
 
     def __repr__(self) -> str:
         return f"NetworkSegmenter({self.card.name!r}, {self.sha256}, {self.settings!r})"

@@ -91,13 +91,11 @@ def predict_cells(
             "cells are predicted by one model, and several were loaded",
             remedy="Load one model; several views are possible.",
         )
-    whole, stack_rules, trained = whole_field_rules(
-        self.card, rules, self.white, () if segmenter is None else segmenter.channels
-    )
     if segmenter is None:
         from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - OpenCV code that only this needs
 
-        segmenter = ClassicalSegmenter(trained=trained)
+        segmenter = ClassicalSegmenter(trained=whole_field_rules(self.card, rules, self.white)[2])
+    whole, stack_rules, trained = whole_field_rules(self.card, rules, self.white, segmenter.channels)
     return _answers(
         self,
         run_in_batches(
