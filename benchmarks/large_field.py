@@ -8,6 +8,7 @@ The field is simulated, with a pixel size of 0.32 um, at which cells are found w
 from __future__ import annotations
 
 import argparse
+import sys
 import threading
 import time
 
@@ -46,9 +47,12 @@ def main() -> None:
     seconds = time.process_time() - begun
     stop.set()
     watcher.join()
-    print(f"{options.side} x {options.side} x 4, {planes.nbytes / _GIB:.2f} GiB: {len(found.cells)} cells")
-    print(f"{seconds:.1f} s of processor time, one core")
-    print(f"{(most[0] - before) / _GIB:.2f} GiB of memory beside the planes")
+    text = (
+        f"{options.side} x {options.side} x 4, {planes.nbytes / _GIB:.2f} GiB: {len(found.cells)} cells",
+        f"{seconds:.1f} s of processor time, one core",
+        f"{(most[0] - before) / _GIB:.2f} GiB of memory beside the planes",
+    )
+    sys.stdout.write("\n".join((*text, "")))
 
 
 def _field(side: int) -> Planes:
