@@ -48,20 +48,20 @@ class NetworkSegmenter:
         Runs it.
     sha256 : str
         SHA-256 of the file, in hexadecimal.
+    file : pathlib.Path
+        Where it was read from, so that other processes can open it too.
     white : White or None
         White level of 16-bit planes.
     settings : SegmentationSettings
         Lengths and shares.
-    file : pathlib.Path or None
-        Where it was read from.
     """
 
     card: ModelCard
     session: Session
     sha256: str
+    file: Path
     white: White | None = None
     settings: SegmentationSettings = field(default_factory=SegmentationSettings)
-    file: Path | None = None
 
     @classmethod
     def load(
@@ -101,7 +101,7 @@ class NetworkSegmenter:
             )
         settings = SessionSettings(precision=known.precision, tensors=known.tensors)
         session = open_session(content, device, settings)
-        return cls(known, session, content.identity.sha256, white, file=Path(model))
+        return cls(known, session, content.identity.sha256, Path(model).resolve(), white)
 
     def __repr__(self) -> str:
         return f"NetworkSegmenter({self.card.name!r}, {self.sha256}, {self.settings!r})"

@@ -22,6 +22,7 @@ from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.classical import ClassicalSegmenter
 from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cells.segmenter import Segmenter
+from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.writers import open_cell_writer
 from hpa_sdk.errors import HpaError, ModelFileError
 from hpa_sdk.fields.rules import FieldRules
@@ -41,6 +42,7 @@ from hpa_sdk.integrations.ray import (
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
 
 FIELDS_A_CALL = 8
 """Fields that an actor gets at once; fewer than without cells, since a field has hundreds of rows."""
@@ -159,8 +161,10 @@ class RayCellPredictor(RayPredictor):
         CellAnswers or Failure
         """
         make: Callable[[Predictor], Segmenter] = partial(_same, segmenter)
-        if isinstance(segmenter, NetworkSegmenter) and segmenter.file is not None:
-            make = partial(_open_network, segmenter.file.resolve(), segmenter.sha256)
+        if isinstance(segmenter, NetworkSegmenter):
+            make = partial(
+                _open_network, segmenter.file, segmenter.settings, segmenter.white, segmenter.fingerprint("")
+            )
         resources = actor_resources(self._options, self._cpus)
         samples = map(to_row, sources)
         calls = iter(lambda: list(islice(samples, FIELDS_A_CALL)), [])
@@ -180,13 +184,16 @@ def _same(segmenter: Segmenter, _: Predictor) -> Segmenter:
     return segmenter
 
 
-def _open_network(path: Path, sha256: str, predictor: Predictor) -> Segmenter:
-    segmenter = NetworkSegmenter.load(path, device=predictor.device, white=predictor.white)
-    if segmenter.sha256 != sha256:
+def _open_network(
+    path: Path, settings: SegmentationSettings, white: White | None, expected: str, predictor: Predictor
+) -> Segmenter:
+    opened = NetworkSegmenter.load(path, device=predictor.device, white=white)
+    segmenter = replace(opened, settings=settings)
+    if segmenter.fingerprint("") != expected:
         raise ModelFileError(
             "the segmentation network is another file on this node, or was changed since the run began",
             where=path,
-            remedy="Give all nodes the same file, and start again.",
+            remedy="Give all nodes the same file, with the card in it, and start again.",
         )
     return segmenter
 

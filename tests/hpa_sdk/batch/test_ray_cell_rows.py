@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 from hpa_sdk import Failure, Prediction, Predictor, Sample
 from hpa_sdk.batch.discovery import find_all
-from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, MaskFolder, Segmenter
+from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, MaskFolder, SegmentationSettings, Segmenter
 from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cli import main
 from hpa_sdk.fields.rules import FieldRules, Files
@@ -95,9 +96,10 @@ def test_a_segmentation_network_is_opened_in_the_actor(integration: Any, model: 
     samples = [write_planes(tmp_path / "fields", "a", draw(FOUR))]
     network = make_network(tmp_path / "maps.onnx")
     segmenter = NetworkSegmenter.load(network, device="cpu")
-    (found,) = check_same(integration, model, samples, segmenter, RULES)
-    assert isinstance(found, CellAnswers)
-    assert len(found.answers) == 4
+    for settings in (SegmentationSettings(), SegmentationSettings(reach=2)):
+        (found,) = check_same(integration, model, samples, replace(segmenter, settings=settings), RULES)
+        assert isinstance(found, CellAnswers)
+        assert len(found.answers) == 4
     # Another file under the same path: fields fail, and the run does not.
     make_network(network, halved=True)
     predictor = Predictor.load(model, device="cpu", threads=1)

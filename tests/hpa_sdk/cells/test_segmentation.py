@@ -176,7 +176,7 @@ def test_tiles_give_the_cells_of_the_whole_field(
 ) -> None:
     planes = crowded(radius, spacing)
     whole = segment(planes)
-    # A window of the reach and some nuclei on each side would be the whole field.
+    # Most of such a window is overlap: there are many seams.
     monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", side * side)
     tiled = segment(planes)
     assert len(whole.cells) > (1024 / spacing) ** 2 / 2
