@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from hpa_sdk.batch.answers import NoCache, answers_in_order
 from hpa_sdk.batch.cell_cache import CellCache
 from hpa_sdk.batch.cell_ledger import CellLedger
-from hpa_sdk.batch.fingerprint import Comparison, settings_sha256
+from hpa_sdk.batch.fingerprint import Comparison, RunSettings, settings_sha256
 from hpa_sdk.batch.provenance import Provenance
 from hpa_sdk.batch.resumption import open_ledger, remove_partials
 from hpa_sdk.batch.run_lock import lock_output
@@ -24,10 +28,24 @@ from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.prediction import Failure
-from hpa_sdk.predictor import Predictor
 
 _SUMMARY = ".fields.csv"
 _log = logging.getLogger("hpa_sdk")
+
+
+class CellEngine(RunSettings, Protocol):
+    """Predicts cells: a `Predictor`, or an engine that distributes the work over a cluster."""
+
+    thresholds: npt.NDArray[np.float32]
+
+    @property
+    def device(self) -> str:
+        """The device in use."""
+
+    def cells(
+        self, sources: Iterable[Sample], /, *, segmenter: Segmenter, rules: FieldRules | None
+    ) -> Iterator[CellAnswers | Failure]:
+        """Predict the cells of samples lazily, in the order asked."""
 
 
 class CellRun:
@@ -45,7 +63,7 @@ class CellRun:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: CellEngine,
         segmenter: Segmenter,
         cache: CellCache | NoCache,
         writer: CellWriter,
@@ -87,7 +105,7 @@ def open_cell_run(
     output: Path,
     form: str,
     *,
-    predictor: Predictor,
+    predictor: CellEngine,
     segmenter: Segmenter,
     rules: FieldRules | None = None,
     resume: Comparison | None = None,
@@ -102,7 +120,7 @@ def open_cell_run(
         The file of cells.
     form : str
         One of `hpa_sdk.cells.writers.FORMS`.
-    predictor : Predictor
+    predictor : CellEngine
         Predicts.
     segmenter : Segmenter
         Finds the cells.
@@ -160,7 +178,7 @@ def open_cell_run(
         provenance.write(output, devices=sorted({predictor.device, *cache.devices}), counts=counts)
 
 
-def _settings(predictor: Predictor, rules: FieldRules | None, resume: Comparison) -> str:
+def _settings(predictor: CellEngine, rules: FieldRules | None, resume: Comparison) -> str:
     """Describe what all fields share, except thresholds and what the segmenter says of each field."""
     shared = settings_sha256(predictor, resume)
     trained = whole_field_rules(predictor.card, rules, predictor.white)[2]

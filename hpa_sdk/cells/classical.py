@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import cast
 
 import cv2
 import numpy as np
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.growing import Smooth, at_full_size, cell_area, dark_lines, grow
-from hpa_sdk.cells.nuclei import Labels, estimated_pixel_size, find_nuclei
+from hpa_sdk.cells.filtered import FilteredPlane, Plane, plane_shows_cells
+from hpa_sdk.cells.growing import at_full_size, cell_area, dark_lines, grow
+from hpa_sdk.cells.nuclei import estimated_pixel_size, find_nuclei
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
-from hpa_sdk.cells.thresholds import Floats, Mask, shows_cells
+from hpa_sdk.cells.thresholds import Mask
+from hpa_sdk.cells.tiles import Box, Labels, find_in_tiles, grow_in_tiles, tiles_of
 from hpa_sdk.errors import count_of
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.preprocessing import Planes
@@ -21,8 +25,12 @@ from hpa_sdk.preprocessing import Planes
 VERSION = "threshold and watershed 3"
 """Changes with every change of the results, also of those that start from the maps of a network."""
 
-MOST_PIXELS = 4096 * 4096
-"""Pixels at which cells are found: larger fields are reduced, so that memory is bounded."""
+MOST_PIXELS = 2048 * 2048
+"""Pixels in which cells are found at once: larger fields are divided into tiles, so that memory is bounded."""
+
+CUT = "a bright part is larger than the overlap of the tiles that the field was divided into: it can be cut there"
+
+_NUCLEI = 6  # radii beside the reach of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +104,45 @@ class ClassicalSegmenter:
 
     def _labels(self, planes: Planes, pixel: float, notes: list[str]) -> tuple[Labels, Mask, int]:
         height, width = planes.shape[1:]
-        fine = pixel / self.settings.pixel
-        factor = min(1.0, max(fine, 1 / max(height, width)), (MOST_PIXELS / (height * width)) ** 0.5)
-        if factor < min(fine, 1.0):
-            notes.append(f"the field is large: cells were looked for at {pixel / factor:.2g} um per pixel")
+        factor = min(1.0, max(pixel / self.settings.pixel, 1 / max(height, width)))
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         pixel /= factor
+        shape = (size[1], size[0])
+        tiles = tiles_of(shape, MOST_PIXELS, overlap_of(pixel, self.settings))
         red, green, blue, yellow = (_reduced(plane, size) for plane in planes)
-        shown = [Smooth.of(plane, pixel, self.settings) for plane in (red, yellow) if shows_cells(plane, pixel)]
-        nuclei, debris = find_nuclei(blue, pixel, self.settings)
+        of_nuclei = FilteredPlane.of(blue, self.settings.nucleus_blur / pixel, tiles)
+        nuclei = find_in_tiles(shape, tiles, lambda window: find_nuclei(of_nuclei.within(window), pixel, self.settings))
+        shown, protein = (
+            [
+                FilteredPlane.of(plane, self.settings.cell_blur / pixel, tiles)
+                for plane in some
+                if plane_shows_cells(plane, pixel)
+            ]
+            for some in ((red, yellow), (green,))
+        )
         if not shown:
             notes.append("neither the red nor the yellow plane shows cells: borders lie between the nuclei")
-        protein = [Smooth.of(green, pixel, self.settings)] if shows_cells(green, pixel) else []
-        area = cell_area([*shown, *protein], nuclei, pixel, self.settings)
-        landscape = dark_lines(shown) if shown else np.zeros(blue.shape, np.float32)
-        labels = grow(nuclei, area, landscape, pixel, self.settings)
-        return *at_full_size(labels, nuclei, (height, width)), debris
+        if nuclei.cut:
+            notes.append(CUT)
+
+        def grown(window: Box, seeds: Labels) -> Labels:
+            lines, others = ([plane.within(window) for plane in some] for some in (shown, protein))
+            area = cell_area([*lines, *others], seeds, pixel, self.settings)
+            landscape = dark_lines(lines) if lines else np.zeros(seeds.shape, np.float32)
+            return grow(seeds, area, landscape, pixel, self.settings)
+
+        labels = nuclei.labels
+        in_nuclei: Mask = labels > 0
+        grow_in_tiles(labels, tiles, grown)
+        return *at_full_size(labels, in_nuclei, (height, width)), nuclei.debris
 
 
-def _reduced(plane: Planes, size: tuple[int, int]) -> Floats:
+def overlap_of(pixel: float, settings: SegmentationSettings) -> int:
+    """Return how many pixels around a tile can decide which of its pixels belong to which cell."""
+    return math.ceil((settings.reach + _NUCLEI * settings.nucleus_radius) / pixel)
+
+
+def _reduced(plane: Plane, size: tuple[int, int]) -> Plane:
     if size == plane.shape[::-1]:
-        return plane.astype(np.float32)
-    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        return plane
+    return cast("Plane", cv2.resize(plane, size, interpolation=cv2.INTER_AREA))

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import cv2
 import numpy as np
 
-from hpa_sdk.cells.nuclei import Labels
+from hpa_sdk.cells.filtered import Smooth
 from hpa_sdk.cells.settings import SegmentationSettings
-from hpa_sdk.cells.thresholds import (
-    Background,
-    Floats,
-    Mask,
-    background_of,
-    blurred,
-    brightest_within,
-    depth_of,
-    disc,
-    without_holes,
-)
+from hpa_sdk.cells.thresholds import Floats, Mask, brightest_within, depth_of, disc, without_holes
+from hpa_sdk.cells.tiles import Labels
 
 _ROUGHEST_HOLE = 200.0  # um2: a larger dark area between cells is background
-_BRIGHT = 99  # percentile that counts as 1 in the landscape
 _NEAR = 0.04  # of the landscape per um: where planes are even, a border lies in the middle between two nuclei
 _HALF = 0.5
-
-
-class Smooth(NamedTuple):
-    """A filtered plane, float32 of shape (H, W), and its background."""
-
-    plane: Floats
-    background: Background
-
-    @classmethod
-    def of(cls, plane: Floats, pixel: float, settings: SegmentationSettings) -> Smooth:
-        """Filter a plane."""
-        smooth = blurred(plane, settings.cell_blur / pixel)
-        return cls(smooth, background_of(smooth))
 
 
 def cell_area(planes: Sequence[Smooth], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
@@ -70,8 +47,7 @@ def dark_lines(planes: Sequence[Smooth]) -> Floats:
     """Return a landscape whose ridges are the dark lines between cells: minus the mean brightness, 0 to -1."""
     landscape = np.zeros(planes[0].plane.shape, np.float32)
     for smooth, dark in planes:
-        white = max(float(np.percentile(smooth[::2, ::2], _BRIGHT)) - dark.level, 1.0)
-        landscape -= np.clip((smooth - dark.level) / white, 0, 1) / len(planes)
+        landscape -= np.clip((smooth - dark.level) / max(dark.white, 1.0), 0, 1) / len(planes)
     return landscape
 
 
@@ -106,13 +82,15 @@ def grow(nuclei: Labels, area: Mask, landscape: Floats, pixel: float, settings: 
     return cells
 
 
-def at_full_size(cells: Labels, nuclei: Labels, shape: tuple[int, int]) -> tuple[Labels, Mask]:
+def at_full_size(cells: Labels, nuclei: Mask, shape: tuple[int, int]) -> tuple[Labels, Mask]:
     """Bring cells that were grown from nuclei to the size of their field.
 
     Parameters
     ----------
-    cells, nuclei : numpy.ndarray
+    cells : numpy.ndarray
         int32 of shape (h, w).
+    nuclei : numpy.ndarray
+        bool of shape (h, w): where the cells grew from.
     shape : tuple of int
         Height and width of the field.
 
@@ -123,7 +101,7 @@ def at_full_size(cells: Labels, nuclei: Labels, shape: tuple[int, int]) -> tuple
     nuclei : numpy.ndarray
         bool of this shape: where a cell's pixels belong to its nucleus.
     """
-    within: Mask = (nuclei > 0) & (nuclei == cells)
+    within: Mask = nuclei & (cells > 0)
     if cells.shape == shape:
         return cells, within
     size = shape[::-1]

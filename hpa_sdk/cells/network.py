@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.cells.cell import Segmentation
-from hpa_sdk.cells.classical import MOST_PIXELS, VERSION
+from hpa_sdk.cells.classical import VERSION
 from hpa_sdk.cells.growing import at_full_size, grow
-from hpa_sdk.cells.nuclei import Labels, pixel_size_of, separated
+from hpa_sdk.cells.nuclei import pixel_size_of, separated
 from hpa_sdk.cells.regions import cells_of
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import Floats
+from hpa_sdk.cells.tiles import Labels
 from hpa_sdk.errors import ModelCardError, ModelFileError, count_of
 from hpa_sdk.inference.device_choice import open_session
 from hpa_sdk.inference.session import Session, SessionSettings
@@ -27,6 +28,9 @@ from hpa_sdk.models.contract import check_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.preprocessing import Planes, White
+
+MOST_PIXELS = 4096 * 4096
+"""Pixels of the maps: larger fields are reduced, so that memory is bounded."""
 
 _STEP = 32  # networks that halve a picture five times need sides of such multiples
 _PICTURE = 3  # dimensions of the maps of one field
@@ -44,6 +48,8 @@ class NetworkSegmenter:
         Runs it.
     sha256 : str
         SHA-256 of the file, in hexadecimal.
+    file : pathlib.Path
+        Where it was read from, so that other processes can open it too.
     white : White or None
         White level of 16-bit planes.
     settings : SegmentationSettings
@@ -53,6 +59,7 @@ class NetworkSegmenter:
     card: ModelCard
     session: Session
     sha256: str
+    file: Path
     white: White | None = None
     settings: SegmentationSettings = field(default_factory=SegmentationSettings)
 
@@ -93,7 +100,8 @@ class NetworkSegmenter:
                 remedy="Name a segmentation network, whose card has unit = 'pixel', or leave --segmenter out.",
             )
         settings = SessionSettings(precision=known.precision, tensors=known.tensors)
-        return cls(known, open_session(content, device, settings), content.identity.sha256, white)
+        session = open_session(content, device, settings)
+        return cls(known, session, content.identity.sha256, Path(model).resolve(), white)
 
     def __repr__(self) -> str:
         return f"NetworkSegmenter({self.card.name!r}, {self.sha256}, {self.settings!r})"
@@ -115,6 +123,9 @@ class NetworkSegmenter:
         limits = dict(zip(self.card.labels, self.card.thresholds, strict=True))
         inside = np.asarray(scores["nuclei"] >= limits["nuclei"], np.bool_)
         notes: list[str] = []
+        if self.card.preprocessing.size is None and height * width > MOST_PIXELS:
+            coarser = (height * width / MOST_PIXELS) ** 0.5
+            notes.append(f"the field is large: the network saw it {coarser:.2g} times as coarse at least")
         debris = 0
         labels: Labels = np.zeros(inside.shape, np.int32)
         nuclei = labels
@@ -122,11 +133,12 @@ class NetworkSegmenter:
         pixel = None if pixel_size is None else pixel_size * (height * width / inside.size) ** 0.5
         pixel = pixel or pixel_size_of(inside, self.settings.nucleus_radius)
         if pixel is not None:
-            nuclei, debris = separated(inside, pixel, self.settings)
+            parts = separated(inside, pixel, self.settings)
+            nuclei, debris = np.maximum(parts, 0), -int(parts.min(initial=0))
             area = np.asarray((scores["cells"] >= limits["cells"]) | (nuclei > 0), np.bool_)
             landscape = scores.get("boundaries", -scores["cells"])
             labels = grow(nuclei, area, landscape, pixel, self.settings)
-        labels, in_nuclei = at_full_size(labels, nuclei, (height, width))
+        labels, in_nuclei = at_full_size(labels, nuclei > 0, (height, width))
         if debris:
             notes.append(f"{count_of(debris, 'part')} of the map of nuclei too small")
         cells = cells_of(labels, pixel_size)

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.cells.filtered import Smooth
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import (
+    Background,
     Floats,
     Mask,
     background_of,
@@ -17,8 +19,7 @@ from hpa_sdk.cells.thresholds import (
     disc,
     without_holes,
 )
-
-Labels = npt.NDArray[np.int32]
+from hpa_sdk.cells.tiles import Labels
 
 _CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
 _SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
@@ -38,7 +39,9 @@ def estimated_pixel_size(blue: npt.NDArray[np.uint8 | np.uint16], settings: Segm
     factor = min(1.0, _COARSE / min(blue.shape))
     size = (max(1, round(blue.shape[1] * factor)), max(1, round(blue.shape[0] * factor)))
     plane = cv2.resize(blue, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    pixel = pixel_size_of(_bright(blurred(plane, 1.0)), settings.nucleus_radius)
+    smooth = blurred(plane, 1.0)
+    background = background_of(smooth)
+    pixel = pixel_size_of(smooth > background.threshold, settings.nucleus_radius) if shows_nuclei(background) else None
     return None if pixel is None else pixel * factor
 
 
@@ -50,13 +53,20 @@ def pixel_size_of(mask: Mask, nucleus_radius: float) -> float | None:
     return float(nucleus_radius / max(radius, 2.0))
 
 
-def find_nuclei(blue: Floats, pixel: float, settings: SegmentationSettings) -> tuple[Labels, int]:
+def shows_nuclei(background: Background) -> bool:
+    """Whether the bright part of a plane is more than noise."""
+    # In a dense field the dark part is the blurred gaps between nuclei: its deviation says nothing of noise.
+    clear = background.contrast >= _CONTRAST * background.deviation or background.separation >= _SEPARATED
+    return background.contrast >= 1 and clear
+
+
+def find_nuclei(blue: Smooth, pixel: float, settings: SegmentationSettings) -> Labels:
     """Find the nuclei.
 
     Parameters
     ----------
-    blue : numpy.ndarray
-        float32 of shape (H, W): the plane of nuclei.
+    blue : Smooth
+        The filtered plane of nuclei.
     pixel : float
         Micrometres per pixel.
     settings : SegmentationSettings
@@ -64,21 +74,19 @@ def find_nuclei(blue: Floats, pixel: float, settings: SegmentationSettings) -> t
 
     Returns
     -------
-    labels : numpy.ndarray
-        int32 of shape (H, W): 0 is background, other values are nuclei, from 1 without gaps.
-    debris : int
-        Number of bright parts that are too small.
+    numpy.ndarray
+        int32 of the shape of the plane: 0 is background, values from 1 without gaps are nuclei, and values from -1
+        without gaps are bright parts that are too small.
     """
-    smooth = blurred(blue, settings.nucleus_blur / pixel)
-    mask = _bright(smooth)
-    if mask.any():
-        level = background_of(smooth).level
-        top = brightest_within(smooth, settings.nucleus_radius / pixel)
-        mask &= smooth > level + settings.nucleus_share * (top - level)
-    return separated(mask, pixel, settings)
+    smooth, background = blue
+    if not shows_nuclei(background):
+        return np.zeros(smooth.shape, np.int32)
+    top = brightest_within(smooth, settings.nucleus_radius / pixel)
+    halo = background.level + settings.nucleus_share * (top - background.level)
+    return separated((smooth > background.threshold) & (smooth > halo), pixel, settings)
 
 
-def separated(mask: Mask, pixel: float, settings: SegmentationSettings) -> tuple[Labels, int]:
+def separated(mask: Mask, pixel: float, settings: SegmentationSettings) -> Labels:
     """Separate the nuclei of a mask: a watershed of the distance from the edge, without cuts at wide necks.
 
     Parameters and returned values are as for `find_nuclei`, with a mask in place of the plane.
@@ -90,22 +98,8 @@ def separated(mask: Mask, pixel: float, settings: SegmentationSettings) -> tuple
     areas = np.bincount(labels.ravel())
     kept = areas >= least
     kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return numbers[labels], len(areas) - 1 - int(kept.sum())
-
-
-def _bright(smooth: Floats) -> Mask:
-    background = background_of(smooth)
-    mask: Mask = smooth > background.threshold
-    bright = smooth[mask]
-    if not bright.size:
-        return mask
-    contrast = float(np.median(bright)) - background.level
-    # In a dense field the dark part is the blurred gaps between nuclei: its deviation says nothing of noise.
-    clear = contrast >= _CONTRAST * background.deviation or background.separation >= _SEPARATED
-    if contrast < 1 or not clear:
-        return np.zeros(smooth.shape, np.bool_)
-    return mask
+    numbers = np.where(kept, np.cumsum(kept), 1 - np.cumsum(~kept)).astype(np.int32)
+    return numbers[labels]
 
 
 def _split(mask: Mask, pixel: float, neck: float) -> Labels:

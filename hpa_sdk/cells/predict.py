@@ -87,13 +87,11 @@ def predict_cells(
         The device failed while running.
     """
     check_one_model(self.others)
-    whole, stack_rules, trained = whole_field_rules(
-        self.card, rules, self.white, () if segmenter is None else segmenter.channels
-    )
     if segmenter is None:
         from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - OpenCV code that only this needs
 
-        segmenter = ClassicalSegmenter(trained=trained)
+        segmenter = ClassicalSegmenter(trained=whole_field_rules(self.card, rules, self.white)[2])
+    whole, stack_rules, trained = whole_field_rules(self.card, rules, self.white, segmenter.channels)
     return _answers(
         self,
         run_in_batches(

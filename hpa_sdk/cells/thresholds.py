@@ -12,6 +12,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _WHITE = 255
+_BRIGHT = 99  # percentile
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation of normally distributed values
 _STEP = 2  # of every second row and column, statistics of the background are the same
 _FINEST_BLUR = 0.3
@@ -30,12 +31,18 @@ class Background(NamedTuple):
         Its brightest grey level.
     separation : float
         Variance of the square roots between it and the bright part, over their whole variance: 0.64 for noise alone.
+    contrast : float
+        Median of the bright part over the level, in grey levels; 0 if there is no bright part.
+    white : float
+        99th percentile of all pixels over the level, in grey levels.
     """
 
     level: float
     deviation: float
     threshold: float
     separation: float
+    contrast: float
+    white: float
 
 
 def background_of(plane: Floats) -> Background:
@@ -45,20 +52,24 @@ def background_of(plane: Floats) -> Background:
     """
     brightest = float(plane.max())
     if brightest <= 0:
-        return Background(0.0, 0.0, 0.0, 0.0)
+        return Background(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     roots = cv2.convertScaleAbs(cv2.sqrt(plane), alpha=_WHITE / brightest**0.5)
     found, _ = cv2.threshold(roots, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     threshold = brightest * ((found + 0.5) / _WHITE) ** 2
     some = plane[::_STEP, ::_STEP]
     below = some <= threshold
-    dark = some[below]
+    dark, bright, white = some[below], some[~below], float(np.percentile(some, _BRIGHT))
     if dark.size in {0, some.size}:
-        return Background(float(plane.min()), 0.0, threshold, 0.0)
+        level = float(plane.min())
+        return Background(
+            level, 0.0, threshold, 0.0, float(np.median(some)) - level if bright.size else 0.0, white - level
+        )
     level = float(np.median(dark))
     some_roots, share = roots[::_STEP, ::_STEP], dark.size / some.size
     between = share * (1 - share) * float(some_roots[below].mean() - some_roots[~below].mean()) ** 2
     deviation = _NORMAL * float(np.median(np.abs(dark - level)))
-    return Background(level, deviation, threshold, between / float(some_roots.var()))
+    contrast = float(np.median(bright)) - level
+    return Background(level, deviation, threshold, between / float(some_roots.var()), contrast, white - level)
 
 
 def shows_cells(plane: Floats, pixel: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 from tqdm import tqdm
 
-from hpa_sdk.batch.cell_run import CellRun, open_cell_run, summary_path
+from hpa_sdk.batch.cell_run import CellEngine, CellRun, open_cell_run, summary_path
 from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.cells.cell import CellAnswers
@@ -17,10 +17,13 @@ from hpa_sdk.cells.exports import CROP_SIDE, CellExports, open_exports
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.writers import FORMS
 from hpa_sdk.cli.parameters import (
+    RAY_CELLS,
     ModelPath,
     Threshold,
     card_option,
     device_option,
+    engine_option,
+    loader_of,
     resume_options,
     runtime_option,
     search_options,
@@ -34,8 +37,8 @@ from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
-from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
+from hpa_sdk.quality.reference import read_reference
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -66,11 +69,17 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--threshold", type=Threshold(), default="card", show_default=True, help="Probability that counts.")
 @white_option
 @click.option("--calibrated", is_flag=True, help="Apply the card's temperature to probabilities and thresholds.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
+)
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @search_options
 @reading_options
 @speed_options
 @runtime_option
+@engine_option
 @click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
 @resume_options
 def cells(
@@ -91,12 +100,14 @@ def cells(
     threshold: float | Literal["card"],
     white: White | None,
     calibrated: bool,
+    reference: Path | None,
     quality: bool,
     recursive: bool,
     root: Path | None,
     batch_size: int | None,
     threads: int | None,
     runtime_options: tuple[tuple[str, str], ...],
+    engine: str,
     verify: bool,
     resume: bool,
     compare: Comparison,
@@ -115,7 +126,7 @@ def cells(
     form = _checked_form(output, form, masks, segmenter, h5ad)
     rules = rules_from(**reading)
     white = white_for(white, rules)
-    predictor = Predictor.load(
+    predictor: CellEngine = loader_of(engine, RAY_CELLS)(
         model,
         card=as_card(card),
         device=device,
@@ -127,8 +138,10 @@ def cells(
         verify=verify,
         quality=quality,
         calibrated=calibrated,
+        reference=None if reference is None else read_reference(reference),
     )
-    finder = _segmenter(predictor, rules, masks, segmenter)
+    # On a cluster each actor opens the network itself; here it is only asked what it depends on.
+    finder = _segmenter(predictor, rules, masks, segmenter, device="cpu" if engine == "ray" else predictor.device)
     whole, stacks, _ = whole_field_rules(predictor.card, rules, white, finder.channels)
     without_files = 0
     found = find_all(paths, recursive=recursive, root=root, rules=whole, stack_rules=stacks)
@@ -191,7 +204,9 @@ def _export(exports: CellExports, answer: CellAnswers | Failure) -> bool:
     return True
 
 
-def _segmenter(predictor: Predictor, rules: FieldRules | None, masks: Path | None, network: Path | None) -> Segmenter:
+def _segmenter(
+    predictor: CellEngine, rules: FieldRules | None, masks: Path | None, network: Path | None, *, device: str
+) -> Segmenter:
     if masks is not None:
         from hpa_sdk.cells.masks import MaskFolder  # noqa: PLC0415 - only what is asked for
 
@@ -199,7 +214,7 @@ def _segmenter(predictor: Predictor, rules: FieldRules | None, masks: Path | Non
     if network is not None:
         from hpa_sdk.cells.network import NetworkSegmenter  # noqa: PLC0415 - as above
 
-        return NetworkSegmenter.load(network, device=predictor.device, white=predictor.white)
+        return NetworkSegmenter.load(network, device=device, white=predictor.white)
     from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - as above
 
     return ClassicalSegmenter(trained=whole_field_rules(predictor.card, rules, predictor.white)[2])

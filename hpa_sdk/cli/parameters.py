@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -215,3 +216,39 @@ resume_options = _all_of(
     ),
 )
 """How an interrupted run is resumed."""
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray: on all nodes of a Ray cluster, one actor a GPU or --threads cores.",
+)
+
+RAY_FIELDS = "hpa_sdk.integrations.ray", "RayPredictor"
+RAY_CELLS = "hpa_sdk.integrations.ray_cells", "RayCellPredictor"
+"""The module and the class that predict on a cluster."""
+
+
+def loader_of(engine: str, on_ray: tuple[str, str]) -> Callable[..., Any]:
+    """Return what loads a predictor: of this machine, or of a Ray cluster.
+
+    Raises
+    ------
+    SettingError
+        Ray is not installed.
+    """
+    from hpa_sdk.errors import SettingError  # noqa: PLC0415 - not for completion
+    from hpa_sdk.predictor import Predictor  # noqa: PLC0415 - as above
+
+    if engine == "local":
+        return Predictor.load
+    module, name = on_ray
+    try:
+        loaded = import_module(module)
+    except ImportError as error:  # an extra that only this needs
+        raise SettingError(
+            f"the engine ray is not installed ({error})", remedy="Install it with pip install 'hpa-sdk[ray]'."
+        ) from error
+    load: Callable[..., Any] = getattr(loaded, name).load
+    return load

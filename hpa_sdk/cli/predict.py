@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,14 @@ from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.batch.run import Engine, OnWarning, Run, open_run
 from hpa_sdk.cli.parameters import (
+    RAY_FIELDS,
     ModelPath,
     Threshold,
     card_option,
     device_option,
+    engine_option,
     ensemble_options,
+    loader_of,
     resume_options,
     runtime_option,
     search_options,
@@ -29,11 +32,10 @@ from hpa_sdk.cli.parameters import (
 )
 from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.cli.standard_streams import is_stream, open_stream
-from hpa_sdk.errors import SettingError, count_of
+from hpa_sdk.errors import count_of
 from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
-from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
 from hpa_sdk.quality.reference import read_reference
 from hpa_sdk.results.writers import FORMS, WRITERS
@@ -78,13 +80,7 @@ from hpa_sdk.results.writers import FORMS, WRITERS
 @reading_options
 @speed_options
 @runtime_option
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="ray: on all nodes of a Ray cluster, one actor a GPU or --threads cores.",
-)
+@engine_option
 @click.option("--verify", is_flag=True, help="Refuse a MODEL that was altered after it was exported.")
 @resume_options
 def predict(
@@ -132,7 +128,7 @@ def predict(
     form = _form_for(output, form)
     rules = rules_from(**reading)
     white = white_for(white, rules)
-    predictor = _loader(engine)(
+    predictor: Engine = loader_of(engine, RAY_FIELDS)(
         (model, *others),
         card=as_card(card),
         device=device,
@@ -185,18 +181,6 @@ def _summarize(run: Run) -> None:
 
 class _Stopped(click.ClickException):
     """Ends a run at its first failure: exit code 1, nothing written."""
-
-
-def _loader(engine: str) -> Callable[..., Engine]:
-    if engine == "local":
-        return Predictor.load
-    try:
-        from hpa_sdk.integrations.ray import RayPredictor  # noqa: PLC0415 - an extra that only this needs
-    except ImportError as error:
-        raise SettingError(
-            f"the engine ray is not installed ({error})", remedy="Install it with pip install 'hpa-sdk[ray]'."
-        ) from error
-    return RayPredictor.load
 
 
 def _form_for(output: Path, form: str | None) -> str:

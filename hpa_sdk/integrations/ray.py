@@ -224,7 +224,7 @@ class RayPredictor:
         ------
         Prediction or Failure
         """
-        samples = map(_to_row, sources)
+        samples = map(to_row, sources)
         calls = iter(lambda: list(islice(samples, FIELDS_A_CALL)), [])
         while some := [pa.Table.from_pylist(rows) for rows in islice(calls, CALLS_A_DATASET)]:
             fields = ray.data.from_arrow(some)
@@ -321,7 +321,8 @@ def count_slots(resources: Mapping[str, int]) -> int:
     return slots
 
 
-def _to_row(sample: Sample) -> dict[str, Any]:
+def to_row(sample: Sample) -> dict[str, Any]:
+    """Return the row of a sample in a dataset of fields: see `to_sample`."""
     files: Iterable[str | Path] = (file.absolute() for file in sample.files)
     stamp, source = None, b""
     if isinstance(sample.source, RemoteField):

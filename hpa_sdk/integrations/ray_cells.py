@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import pickle
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import ray
 import ray.data
 
+from hpa_sdk.cells.cell import CellAnswers
+from hpa_sdk.cells.classical import ClassicalSegmenter
+from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cells.segmenter import Segmenter
+from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.writers import open_cell_writer
+from hpa_sdk.errors import HpaError, ModelFileError
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.samples import Channel, Sample
+from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.integrations.ray import actor_resources, count_slots, describe, load_in_actor, to_sample
+from hpa_sdk.integrations.ray import (
+    CALLS_A_DATASET,
+    RayPredictor,
+    actor_resources,
+    count_slots,
+    describe,
+    load_in_actor,
+    to_row,
+    to_sample,
+)
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.preprocessing import White
 
 FIELDS_A_CALL = 8
 """Fields that an actor gets at once; fewer than without cells, since a field has hundreds of rows."""
@@ -56,17 +80,25 @@ def cells_dataset(
     resources = actor_resources(options, cpus)
     slots = count_slots(resources)  # before a node is asked, which would wait without end
     sha256, card, _ = ray.get(ray.remote(describe).remote(options["model"], options.get("card")))
+    # An actor that starts hours later must not load another file.
+    options = {**options, "sha256": options.get("sha256") or sha256}
+    make = segmenter and partial(_call, segmenter)
+    return _mapped(fields, _RowActor, (options, make, card.label_scheme), resources, actors or slots)
+
+
+def _call(segmenter: Callable[[], Segmenter], _: Predictor) -> Segmenter:
+    return segmenter()
+
+
+def _mapped(
+    fields: ray.data.Dataset, actor: type, arguments: tuple[Any, ...], resources: Mapping[str, int], most: int
+) -> ray.data.Dataset:
     cells = fields.map_batches(
-        _CellActor,
+        actor,
         batch_size=FIELDS_A_CALL,
         batch_format="pyarrow",
-        # An actor that starts hours later must not load another file.
-        fn_constructor_args=(
-            {**options, "sha256": options.get("sha256") or sha256},
-            card.label_scheme,
-            segmenter,
-        ),
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors or slots),
+        fn_constructor_args=arguments,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
         num_cpus=resources["CPU"],
         num_gpus=resources["GPU"],
     )
@@ -107,27 +139,145 @@ def write_cells(cells: ray.data.Dataset, path: Path) -> int:
     return rows
 
 
+class RayCellPredictor(RayPredictor):
+    """Predicts the cells of fields on a cluster, as `Predictor.cells` does on one machine. Made by its `load`."""
+
+    def cells(
+        self, sources: Iterable[Sample], /, *, segmenter: Segmenter, rules: FieldRules | None = None
+    ) -> Iterator[CellAnswers | Failure]:
+        """Predict the cells of samples in the order asked.
+
+        Parameters
+        ----------
+        sources : iterable of Sample
+            Samples of plain files, or of an archive.
+        segmenter : Segmenter
+            Finds the cells. Each actor gets a copy; a `NetworkSegmenter` is opened there from the same file.
+        rules : FieldRules, optional
+            As for `Predictor.cells`.
+
+        Yields
+        ------
+        CellAnswers or Failure
+        """
+        make: Callable[[Predictor], Segmenter] = partial(_same, segmenter)
+        if isinstance(segmenter, NetworkSegmenter):
+            make = partial(
+                _open_network, segmenter.file, segmenter.settings, segmenter.white, segmenter.fingerprint("")
+            )
+        resources = actor_resources(self._options, self._cpus)
+        samples = map(to_row, sources)
+        calls = iter(lambda: list(islice(samples, FIELDS_A_CALL)), [])
+        while some := [pa.Table.from_pylist(rows) for rows in islice(calls, CALLS_A_DATASET)]:
+            answers = _mapped(
+                ray.data.from_arrow(some),
+                _AnswerActor,
+                (self._options, make, rules),
+                resources,
+                self._actors or count_slots(resources),
+            )
+            for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
+                yield from map(_unpacked, table["answer"].to_pylist())
+
+
+def _same(segmenter: Segmenter, _: Predictor) -> Segmenter:
+    return segmenter
+
+
+def _open_network(
+    path: Path, settings: SegmentationSettings, white: White | None, expected: str, predictor: Predictor
+) -> Segmenter:
+    opened = NetworkSegmenter.load(path, device=predictor.device, white=white)
+    segmenter = replace(opened, settings=settings)
+    if segmenter.fingerprint("") != expected:
+        raise ModelFileError(
+            "the segmentation network is another file on this node, or was changed since the run began",
+            where=path,
+            remedy="Give all nodes the same file, with the card in it, and start again.",
+        )
+    return segmenter
+
+
 class _CellActor:
     """Has its own session for its whole lifetime, because sessions can't be sent."""
 
     def __init__(
-        self, options: Mapping[str, Any], scheme: LabelScheme, segmenter: Callable[[], Segmenter] | None
+        self,
+        options: Mapping[str, Any],
+        make: Callable[[Predictor], Segmenter] | None,
+        rules: FieldRules | None = None,
     ) -> None:
+        self._rules = rules
+        self._opened: tuple[Predictor, Segmenter] | HpaError
+        predictor, self._channels = load_in_actor(options)
+        if not isinstance(predictor, Predictor):
+            self._opened = predictor
+            return
+        trained = whole_field_rules(predictor.card, rules, predictor.white)[2]
+        try:
+            segmenter = ClassicalSegmenter(trained=trained) if make is None else make(predictor)
+        except ModelFileError as error:  # as `load_in_actor`: it costs the fields of this actor, and no run
+            self._opened = error
+            return
+        self._opened = predictor, segmenter
+        read = {*self._channels, *segmenter.channels}
+        self._channels = tuple(channel for channel in Channel if channel.value in read)
+
+    def _answers(self, fields: pa.Table) -> Iterator[CellAnswers | Failure]:
+        samples = [to_sample(row, self._channels) for row in fields.to_pylist()]
+        if isinstance(self._opened, HpaError):
+            error = self._opened
+            return (Failure(sample.id, error) for sample in samples)
+        predictor, segmenter = self._opened
+        return predictor.cells(samples, segmenter=segmenter, rules=self._rules)
+
+
+class _RowActor(_CellActor):
+    """Gives the rows of cells."""
+
+    def __init__(
+        self, options: Mapping[str, Any], make: Callable[[Predictor], Segmenter] | None, scheme: LabelScheme
+    ) -> None:
+        super().__init__(options, make)
         self._scheme = scheme
-        self._segmenter = segmenter and segmenter()
-        self._predictor, self._channels = load_in_actor(options)
 
     def __call__(self, fields: pa.Table) -> pa.Table:
-        samples = [to_sample(row, self._channels) for row in fields.to_pylist()]
-        predictor = self._predictor
         # Through a file, so that the rows are those of `hpa cells` in every detail.
         with TemporaryDirectory() as folder:
             path = Path(folder) / "cells.parquet"
             with open_cell_writer(path, "parquet", self._scheme) as writer:
-                if isinstance(predictor, Predictor):
-                    for answers in predictor.cells(samples, segmenter=self._segmenter):
-                        writer.write(answers)
-                else:
-                    for sample in samples:
-                        writer.write(Failure(sample.id, predictor))
+                for answers in self._answers(fields):
+                    writer.write(answers)
             return pyarrow.parquet.read_table(path)
+
+
+class _AnswerActor(_CellActor):
+    """Gives the answers whole, with the label images."""
+
+    def __call__(self, fields: pa.Table) -> pa.Table:
+        return pa.table({"answer": pa.array(map(_packed, self._answers(fields)), pa.large_binary())})
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """Answers whose label image is compressed: it has millions of pixels and few numbers."""
+
+    answers: CellAnswers
+    labels: bytes
+    shape: tuple[int, ...]
+
+
+def _packed(answer: CellAnswers | Failure) -> bytes:
+    if isinstance(answer, Failure):
+        return pickle.dumps(answer)
+    labels = answer.segmentation.labels
+    empty = replace(answer, segmentation=replace(answer.segmentation, labels=np.zeros((0, 0), np.int32)))
+    return pickle.dumps(_Packed(empty, zlib.compress(labels.astype("<i4").tobytes(), 1), labels.shape))
+
+
+def _unpacked(content: bytes) -> CellAnswers | Failure:
+    found: _Packed | Failure = pickle.loads(content)  # noqa: S301 - made by this run, which sends its own code as pickles too
+    if isinstance(found, Failure):
+        return found
+    labels = np.frombuffer(zlib.decompress(found.labels), "<i4").reshape(found.shape)
+    return replace(found.answers, segmentation=replace(found.answers.segmentation, labels=labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -85,6 +86,30 @@ def test_rows_are_those_of_one_machine(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_the_command_writes_what_one_machine_writes(folder: Path, tmp_path: Path) -> None:
+    def run(engine: str, out: str) -> Any:
+        command = ["cells", folder / "small.onnx", folder / "fields", "-o", tmp_path / out, "--masks", folder / "masks"]
+        command += ["--device", "cpu", "--engine", engine, "--resume", "--label-images", tmp_path / engine]
+        return CliRunner().invoke(main, list(map(str, command)), catch_exceptions=False)
+
+    results = {engine: run(engine, f"{engine}.csv") for engine in ("ray", "local")}
+    assert [result.exit_code for result in results.values()] == [1, 1]
+    for name in ("csv", "fields.csv"):
+        assert (tmp_path / f"ray.{name}").read_bytes() == (tmp_path / f"local.{name}").read_bytes()
+    assert len(list((tmp_path / "ray").iterdir())) == len(list((tmp_path / "local").iterdir())) == COUNT - 3
+    made = [json.loads((tmp_path / f"{name}.csv.provenance.json").read_text("utf-8")) for name in ("ray", "local")]
+    for fact in ("model", "counts", "devices", "thresholds"):
+        assert made[0][fact] == made[1][fact]
+    # One machine resumes what the cluster began.
+    again = run("local", "ray.csv")
+    assert f"{COUNT - 3} fields stood in the ledger" in again.stderr
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_cluster_without_room_is_reported(folder: Path) -> None:
     with pytest.raises(SettingError, match="no node of the cluster has room"):
         dataset(folder, cpus=64)
+    command = ["cells", folder / "small.onnx", folder / "fields", "-o", folder / "out.csv", "--engine", "ray"]
+    result = CliRunner().invoke(main, [*map(str, command), "--device", "cpu", "--threads", "64"])
+    assert result.exit_code == 2
+    assert "no node of the cluster has room" in result.stderr

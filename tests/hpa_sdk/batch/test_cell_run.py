@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +18,8 @@ from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, MaskFolder
 from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cli import main
 from hpa_sdk.inference.session import Session
+from hpa_sdk.quality.limits import Limits
+from hpa_sdk.quality.reference import Reference
 from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.cells.test_network_segmenter import MAPS_CARD, make_network
 from tests.small import write_planes
@@ -77,6 +80,23 @@ def test_outputs_of_one_folder_have_their_own_summaries(model: Path, folder: Pat
     refused = hpa("cells", model, folder, "-o", tmp_path / "cells.fields.csv", "--device", "cpu")
     assert (refused.exit_code, "Give the file of cells another name" in refused.stderr) == (2, True)
     assert (tmp_path / "cells.fields.csv").read_bytes() == before
+
+
+def test_fields_of_cells_are_compared_with_a_reference(model: Path, folder: Path, tmp_path: Path) -> None:
+    limits = Limits(data="", fields=30, low={"brightness blue": 0.99}, high={})
+    reference = tmp_path / "reference.json"
+    reference.write_bytes(msgspec.json.encode(Reference(data="bright", fields=30, limits=limits)))
+    out = tmp_path / "cells.csv"
+    run = ("cells", model, folder, "-o", out, "--device", "cpu", "--resume")
+    hpa(*run)
+    assert not any("blue plane is dark" in row["warnings"] for row in rows(out))
+    # What is stored was compared with other limits.
+    assert "2 fields had changed" in hpa(*run, "--reference", reference).stderr
+    assert all("blue plane is dark" in row["warnings"] for row in rows(out) if row["cell"])
+    assert "2 fields stood in the ledger" in hpa(*run, "--reference", reference).stderr
+    refused = hpa(*run, "--reference", tmp_path / "none.json")
+    assert refused.exit_code == 2
+    assert "the reference can't be read" in refused.stderr
 
 
 def test_a_resumed_run_answers_only_what_is_new(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,40 +20,17 @@ from hpa_sdk.files.file_state import escaped
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.results.writers import open_writer
+from tests.hpa_sdk.batch.ray_stand_in import Dataset, ray_stand_in
 from tests.hpa_sdk.workstation.written import CHANNELS, stack, station, write_ome_tiff
 from tests.small import make_field, make_model, random_planes, write_planes
 from tests.stand_ins import SINGLE_CELL, THREE_CHANNELS, Interface, card_of, write_stand_in
 
 
-class Dataset:
-    """Rows that an actor of this process answers."""
-
-    context = SimpleNamespace(execution_options=SimpleNamespace())
-
-    def __init__(self, tables: list[pa.Table]) -> None:
-        self._tables = tables
-
-    def map_batches(self, actor: type, *, fn_constructor_args: tuple[Any, ...], **_: object) -> Dataset:
-        return Dataset([*map(actor(*fn_constructor_args), self._tables)])
-
-    def iter_batches(self, **_: object) -> Iterator[pa.Table]:
-        yield from self._tables
-
-
 @pytest.fixture
 def integration(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The integration, with a stand-in for Ray."""
-    ray, data = ModuleType("ray"), ModuleType("ray.data")
-    vars(ray)["data"] = data
-    vars(ray)["nodes"] = lambda: [{"Alive": True, "Resources": {"CPU": 1}}]
-    vars(ray).update(remote=lambda task: SimpleNamespace(remote=task), get=lambda answer: answer)
-    vars(data).update(from_arrow=Dataset, Dataset=Dataset, ActorPoolStrategy=SimpleNamespace)
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    monkeypatch.setitem(sys.modules, "ray.data", data)
-    name = "hpa_sdk.integrations.ray"
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module(name)
-    sys.modules.pop(name, None)
+    with ray_stand_in(monkeypatch) as (fields, _):
+        yield fields
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is Unicode")
@@ -87,9 +62,9 @@ def test_the_problem_of_a_field_is_what_a_node_reports(integration: Any, model: 
     table = same_of_both(integration, model, samples, tmp_path)
     for sample in samples:
         assert escaped(str(sample.problem)) in table
-        row = integration._to_row(sample)
+        row = integration.to_row(sample)
         assert str(integration.to_sample(row, tuple(Channel)).problem) == str(sample.problem)
-    assert integration.to_sample(integration._to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
+    assert integration.to_sample(integration.to_row(replace(mixed, problem=None)), tuple(Channel)).problem is None
 
 
 def test_a_dataset_of_ids_and_files_alone_is_predicted(integration: Any, model: Path, tmp_path: Path) -> None:

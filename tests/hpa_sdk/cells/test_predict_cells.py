@@ -19,6 +19,7 @@ from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.preprocessing import Preprocessing
 from tests.hpa_sdk.cells.made_fields import FOUR, PIXEL, draw
+from tests.hpa_sdk.workstation.written import write_ome_tiff
 from tests.session_spy import spied
 from tests.small import CARD, make_model, write_planes
 
@@ -270,3 +271,12 @@ def test_the_pixel_size_of_the_rules_counts(model: Path, tmp_path: Path) -> None
     assert answer.segmentation.labels.tolist() == (
         ClassicalSegmenter().segment(draw(FOUR), id="", pixel_size=PIXEL).labels.tolist()
     )
+
+
+def test_nuclei_of_a_stack_are_read_for_a_model_without(tmp_path: Path) -> None:
+    form = Preprocessing(channels=("red", "green", "yellow"), blend=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)))
+    model = make_model(tmp_path / "model.onnx", preprocessing=form)
+    names = {"Channel": {"Name": ["red", "green", "blue", "yellow"]}}
+    write_ome_tiff(tmp_path / "stacks" / "a.ome.tif", draw(FOUR), "CYX", **names)
+    with Predictor.load(model, device="cpu") as predictor:
+        assert len(only(predictor.cells(tmp_path / "stacks")).answers) == 4

@@ -1,5 +1,6 @@
 """Cells are found at their true places, at every scale, and a field without them says so."""
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -140,24 +141,96 @@ def test_nine_cells_are_found_in_real_collages(real_data: Path, tmp_path: Path) 
     assert np.mean(found.overlap >= 0.9) >= 0.95
 
 
-def test_a_large_field_is_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 512 * 512)
-    found = segment(np.tile(draw([(128, 128)], side=256), (1, 4, 4)))
-    assert found.labels.shape == (1024, 1024)
-    assert len(found.cells) == 16
-    assert found.notes == ("the field is large: cells were looked for at 0.64 um per pixel",)
+def overlaps(found: Segmentation, expected: Segmentation) -> list[float]:
+    """Return for each expected cell its intersection over union with the found cell that overlaps it most."""
+    areas = {cell.number: cell.area for cell in found.cells}
+    best = []
+    for cell in expected.cells:
+        box = np.s_[cell.box[0] : cell.box[2], cell.box[1] : cell.box[3]]
+        numbers, shared = np.unique(found.labels[box][expected.labels[box] == cell.number], return_counts=True)
+        common = [
+            (number, int(count)) for number, count in zip(numbers.tolist(), shared.tolist(), strict=True) if number
+        ]
+        best.append(max((count / (cell.area + areas[number] - count) for number, count in common), default=0.0))
+    return best
 
 
-@pytest.mark.parametrize("network", [False, True])
-def test_cells_of_a_reduced_field_are_not_shifted(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, network: bool
+def crowded(radius: int, spacing: int, *, side: int = 1024) -> Planes:
+    """Draw nuclei of about this radius in a layer of cells without gaps."""
+    rng = np.random.default_rng(radius)
+    planes = rng.normal(8, 2, (4, side, side))
+    for row in range(0, side, spacing):
+        for column in range(0, side, spacing):
+            centre = (column + int(rng.normal(0, spacing / 5)), row + int(rng.normal(0, spacing / 5)))
+            cv2.circle(planes[2], centre, round(radius * rng.uniform(0.8, 1.2)), rng.uniform(60, 200), -1)
+    for plane in (0, 1, 3):
+        texture = cv2.GaussianBlur(rng.normal(0, 1, (side, side)), (0, 0), spacing / 4)
+        planes[plane] += 60 + 40 * texture / texture.std()
+    return np.clip(planes, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("side", [520, 700])
+@pytest.mark.parametrize(("radius", "spacing", "least"), [(13, 36, 0.95), (20, 90, 0.98), (22, 260, 1.0)])
+def test_tiles_give_the_cells_of_the_whole_field(
+    monkeypatch: pytest.MonkeyPatch, radius: int, spacing: int, least: float, side: int
 ) -> None:
+    planes = crowded(radius, spacing)
+    whole = segment(planes)
+    # Most of such a window is overlap: there are many seams.
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", side * side)
+    tiled = segment(planes)
+    assert len(whole.cells) > (1024 / spacing) ** 2 / 2
+    assert [cell.number for cell in tiled.cells] == list(range(1, len(whole.cells) + 1))
+    assert tiled.notes == whole.notes
+    assert min(overlaps(tiled, whole)) >= least
+    assert np.mean(tiled.labels == whole.labels) > 0.999
+
+
+def test_debris_is_counted_once_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = np.tile(draw([(200, 200)], side=384), (1, 3, 3))
+    planes[2, 100::150, 60::150] = 0
+    for row in range(50, 1152, 110):
+        planes[2, row : row + 7, 20:27] = 200
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 600 * 600)
+    found = segment(planes)
+    assert len(found.cells) == 9
+    assert found.notes == ("11 bright parts of the blue plane too small for a nucleus",)
+
+
+def test_a_part_larger_than_the_overlap_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = draw([], side=1152)
+    planes[2, 300:800, 300:800] = 160
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 600 * 600)
+    assert any("larger than the overlap of the tiles" in note for note in segment(planes).notes)
+
+
+@pytest.mark.slow
+def test_small_nuclei_of_a_huge_field_stay_apart() -> None:
+    one, side = crowded(13, 36), 8192
+    one[[0, 1, 3]] = 0  # the nuclei alone, which takes a third of the time
+    planes = np.tile(one, (1, 8, 8))
+    tracemalloc.start()
+    found = segment(planes)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.labels.shape == (side, side)
+    # The seams of the pattern join or cut some nuclei.
+    assert len(found.cells) == pytest.approx(64 * len(segment(one).cells), rel=0.04)
+    assert not any("coarse" in note or "large" in note for note in found.notes)
+    # The labels alone have 4 bytes a pixel.
+    assert most < 12 * side * side
+
+
+def test_cells_of_a_reduced_field_are_not_shifted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     planes = draw(FOUR)[:, :340]
-    segmenter = NetworkSegmenter.load(make_network(tmp_path / "maps.onnx"), device="cpu") if network else None
-    centres = []
+    segmenter = NetworkSegmenter.load(make_network(tmp_path / "maps.onnx"), device="cpu")
+    found = []
     for most in (4096 * 4096, 200 * 200):
-        monkeypatch.setattr(f"hpa_sdk.cells.{'network' if network else 'classical'}.MOST_PIXELS", most)
-        cells = (segmenter or ClassicalSegmenter()).segment(planes, id="field", pixel_size=PIXEL).cells
-        centres.append([cell.centre for cell in cells])
-    shift = np.diff(np.array(centres), axis=0)
+        monkeypatch.setattr("hpa_sdk.cells.network.MOST_PIXELS", most)
+        found.append(segmenter.segment(planes, id="field", pixel_size=PIXEL))
+    shift = np.diff(np.array([[cell.centre for cell in one.cells] for one in found]), axis=0)
     assert shift.mean((0, 1)) == pytest.approx([0, 0], abs=0.15)
+    assert [one.notes for one in found] == [
+        (),
+        ("the field is large: the network saw it 1.8 times as coarse at least",),
+    ]
