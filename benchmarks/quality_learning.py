@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +138,8 @@ def _sizes(blue: Planes) -> dict[float, Measures]:
 
 def limits_of(kinds: Sequence[Kind], weights: Weights) -> Limits:
     """Learn the limits of each kind, and join them."""
-    return widest([learn_limits([each.measures(weights) for each in kind.learned], kind.title) for kind in kinds])
+    found = widest([learn_limits([each.measures(weights) for each in kind.learned], kind.title) for kind in kinds])
+    return replace(found, definitions={})  # it ships beside the weights
 
 
 def weights_of(kinds: Sequence[Kind]) -> Weights:

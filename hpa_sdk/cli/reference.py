@@ -18,7 +18,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.quality.limits import learn_limits
+from hpa_sdk.quality.limits import learn_limits_apart
 from hpa_sdk.quality.reference import Reference, learn_spread
 
 
@@ -46,14 +46,20 @@ def reference(
     """Learn from FIELDS, 20 or more that are as they should be, what is usual for MODEL.
 
     'hpa predict --reference FILE' then warns of fields that differ from these: in the quality of their planes, or in
-    what the network sees in them.
+    what the network sees in them. Give fields of different kinds, such as those of two microscopes, as different paths:
+    if each has 20 or more, what is usual in one of them is usual.
     """
     rules = rules_from(**reading)
     white = white_for(white, rules)
-    measured, embeddings = [], []
+    embeddings = []
+    measured: dict[str, list[dict[str, float]]] = {}
     with Predictor.load(model, card=as_card(card), device=device, white=white) as predictor:
-        answers = predictor.stream(paths, recursive=recursive, rules=rules)
-        for answer in tqdm(answers, unit=" fields", disable=None):
+        answers = (
+            (path, answer)
+            for path in dict.fromkeys(paths)
+            for answer in predictor.stream(path, recursive=recursive, rules=rules)
+        )
+        for path, answer in tqdm(answers, unit=" fields", disable=None):
             if isinstance(answer, Failure):
                 raise SettingError(
                     f"{answer.id} has no answer ({answer.error.what})",
@@ -62,12 +68,11 @@ def reference(
                 )
             embeddings.append(answer.embedding)
             if answer.quality is not None:
-                measured.append(answer.quality.measures)
-    data = data or ", ".join(Path(path).name for path in paths)
+                measured.setdefault(path, []).append(answer.quality.measures)
     made = Reference(
-        data=data,
-        fields=len(measured),
-        limits=learn_limits(measured, data),
+        data=data or ", ".join(Path(path).name for path in paths),
+        fields=len(embeddings),
+        limits=learn_limits_apart([(Path(path).name, some) for path, some in measured.items()]),
         spread=learn_spread(np.stack(embeddings)) if embeddings[0].size else None,
     )
     problem = made.problem()
@@ -75,4 +80,4 @@ def reference(
         raise SettingError(f"the reference can't be used: {problem}", remedy="Give other fields.")
     with atomic_write(output) as partial:
         partial.write_bytes(msgspec.json.encode(made) + b"\n")
-    click.echo(f"{output}: from {count_of(len(measured), 'field')}; use it with 'hpa predict --reference'.", err=True)
+    click.echo(f"{output}: from {count_of(len(embeddings), 'field')}; use it with 'hpa predict --reference'.", err=True)

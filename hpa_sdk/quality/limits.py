@@ -126,6 +126,27 @@ class Limits:
         return replace(self, low=low, high=high)
 
 
+def learn_limits_apart(kinds: Sequence[tuple[str, Sequence[Mapping[str, float]]]]) -> Limits:
+    """Learn limits from several kinds of fields, such as those of two microscopes, and join them.
+
+    A limit lies beyond a quantile by a share of the spread. That of a mixture is mostly the difference between its
+    kinds, and would put the limit far too far out. So each kind has its own, if all have `LEAST_FIELDS` or more.
+
+    Parameters
+    ----------
+    kinds : sequence of tuple
+        The name of each kind, and the measures of each of its fields.
+
+    Raises
+    ------
+    SettingError
+        There are fewer than `LEAST_FIELDS` in all.
+    """
+    if all(len(fields) >= LEAST_FIELDS for _, fields in kinds):
+        return widest([learn_limits(fields, name) for name, fields in kinds])
+    return learn_limits([each for _, fields in kinds for each in fields], ", ".join(name for name, _ in kinds))
+
+
 def learn_limits(measured: Sequence[Mapping[str, float]], data: str, kinds: Mapping[str, Kind] | None = None) -> Limits:
     """Learn limits from the measures of fields that are as they should be.
 
@@ -188,17 +209,17 @@ def _same_limit(one: str, other: str) -> bool:
 
 
 def widest(limits: Sequence[Limits]) -> Limits:
-    """Join limits of different kinds of fields: a value that is usual in one of them is usual.
-
-    The result ships beside the weights, so it states no definitions.
-    """
+    """Join limits of different kinds of fields: a value that is usual in one of them is usual."""
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     for some in limits:
         low |= {name: min(value, low.get(name, value)) for name, value in some.low.items()}
         high |= {name: max(value, high.get(name, value)) for name, value in some.high.items()}
     data = ", ".join(f"{some.fields} of {some.data}" for some in limits)
-    return Limits(data=data, fields=sum(some.fields for some in limits), low=low, high=high)
+    definitions = {kind: name for some in limits for kind, name in some.definitions.items()}
+    return Limits(
+        data=data, fields=sum(some.fields for some in limits), low=low, high=high, definitions=definitions
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

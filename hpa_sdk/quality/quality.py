@@ -14,6 +14,7 @@ from hpa_sdk.quality.measures import Planes, measure
 _OUTDATED = "the limits of {name}: its definition has changed since they were learned; run 'hpa reference' again"
 _EQUAL = 1e-5  # 1 - r of planes that are the same but for rounding
 _DARK = 0.1
+_NOISE_ALONE = 0.2  # signal of white noise: 0.12 to 0.16 for deviations of 1 to 25 grey levels
 OUTLYING = 0.01
 """A field is flagged if less than this share of the training fields lies as far out."""
 
@@ -134,6 +135,8 @@ def _crossed(name: str, value: float, limits: Limits, dark: float) -> tuple[str,
     if kind == "unlike" and value < _EQUAL:
         return "equal", _EQUAL
     low, high = limits.low.get(name), limits.high.get(name)
+    if kind == "signal":
+        low = max(low or 0.0, _NOISE_ALONE)
     if low is not None and value < low:
         return "small" if kind == "scale" else _sentence(name), low
     return (_sentence(name), high) if high is not None and value > high else None
