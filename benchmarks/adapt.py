@@ -140,7 +140,8 @@ def _shifts_of(network: Network, data: Path, work: Path) -> Iterator[Shift]:
     kaggle, cells = (read_dataset(data / name) for name in ("kaggle_fields", "real_cells"))
     fields = _answers(work, predictor, "kaggle_fields", kaggle.samples, kaggle.targets)
     yield Shift(network.name, "kaggle_fields", fields, (25, 50), 5)
-    name, rows, sizes = "real_cells", np.arange(len(cells.samples)), _SIZES
+    name, rows = "real_cells", np.arange(len(cells.samples))
+    sizes: tuple[int, ...] = _SIZES
     if DOMAINS[network.fitted_on]:
         name, rows, sizes = "real_cells, held-out part", stratified_split(cells.targets)[1], (25,)
     fields = _answers(work, predictor, name, cells.pick(rows), cells.targets[rows])

@@ -103,8 +103,4 @@ class Change:
 
     def exceeds_chance(self, level: float) -> bool:
         """Whether at most this share of the draws shows no gain."""
-        return self.risk(0) <= level
-
-    def risk(self, loss: float) -> float:
-        """Return the share of the draws that lose at least this much."""
-        return float(((self.after - self.before)[1:] <= -loss).mean())
+        return bool(((self.after - self.before)[1:] <= 0).mean() <= level)

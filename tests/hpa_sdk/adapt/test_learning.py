@@ -6,8 +6,8 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 
-from hpa_sdk.adapt.choice import Candidate, Fields, candidates, choose
-from hpa_sdk.adapt.figures import Change, bootstrap_weights, macro_average_precision, macro_f1
+from hpa_sdk.adapt.choice import LEAST_FOR_LAYER, Fields, candidates, choose
+from hpa_sdk.adapt.figures import bootstrap_weights, macro_average_precision, macro_f1
 from hpa_sdk.adapt.regression import refit
 from hpa_sdk.adapt.thresholds import PRIOR_FIELDS, tune_thresholds
 
@@ -78,26 +78,22 @@ def test_noise_is_seldom_taken_for_better() -> None:
     taken = 0
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        truth = rng.random((30, 6)) < 0.3
-        logits = rng.normal(-1, 1, (30, 6)) + 2 * truth
-        embeddings = rng.normal(0, 1, (30, 20)).astype(np.float32)
-        fields = Fields(truth=truth, logits=logits, embeddings=embeddings, thresholds=np.full(6, 0.0), old_classes=6)
+        logits = rng.normal(-1, 2, (50, 6))
+        truth = rng.random((50, 6)) < 1 / (1 + np.exp(-logits))  # as likely as the old model says
+        embeddings = rng.normal(0, 1, (50, 20)).astype(np.float32)
+        fields = Fields(truth=truth, logits=logits, embeddings=embeddings, thresholds=np.full(6, -0.7), old_classes=6)
         taken += choose(candidates(fields)) is not None
     assert taken == 0
 
 
-@pytest.mark.parametrize(("unlucky", "better"), [(200, True), (400, False)])
-def test_a_gain_that_may_cost_another_figure_is_left(unlucky: int, better: bool) -> None:
-    """Labels are better in all of 1000 draws. The order is as good on the fields, and worse in some of the draws."""
-    before, gain, order = np.full(1001, 0.5), np.full(1001, 0.05), np.full(1001, 0.0)
-    order[1 : unlucky + 1] = -0.02
-    way = Candidate(
-        name="last layer",
-        refitted=np.arange(3),
-        logits=SCORES,
-        predicted=TRUTH,
-        f1=Change(before, before + gain),
-        average_precision=Change(before, before + order),
-        likelihood=Change(before, before),
+@pytest.mark.parametrize(
+    ("count", "names"), [(LEAST_FOR_LAYER - 1, ["thresholds"]), (LEAST_FOR_LAYER, ["thresholds", "last layer"])]
+)
+def test_few_fields_leave_the_last_layer(count: int, names: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((count, 2)) < 0.5
+    embeddings = (truth + rng.normal(0, 0.1, truth.shape)).astype(np.float32)
+    fields = Fields(
+        truth=truth, logits=np.zeros((count, 2)), embeddings=embeddings, thresholds=np.zeros(2), old_classes=2
     )
-    assert way.better is better
+    assert [way.name for way in candidates(fields)] == names
