@@ -130,7 +130,7 @@ def adapt(
         outcome = _learned(parent.card, fields, layer, labels, force=force)
     if not not_refitted and len(fields.truth) < LEAST_FOR_LAYER:
         not_refitted = (
-            f"the last layer of the model's classes is refitted from {LEAST_FOR_LAYER} reviewed fields on, and there are"
+            f"the last layer of the model's classes is refitted from {LEAST_FOR_LAYER} fields on, and there are"
             f" {len(fields.truth)}."
         )
     written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name)

@@ -90,7 +90,7 @@ def test_a_model_that_is_right_already_is_kept(tmp_path: Path) -> None:
     written = adapt(parent, folder, out, device="cpu", force=True)
     assert written.card.adaptation is not None
     assert written.card.adaptation.forced
-    assert "from 50 reviewed fields on, and there are 24" in written.not_refitted
+    assert "from 50 fields on, and there are 24" in written.not_refitted
 
 
 def test_a_new_class_is_one_more_output(parent: Path, tmp_path: Path) -> None:
