@@ -14,7 +14,7 @@ from hpa_sdk.adapt.adapted_file import Parent, write_adapted
 from hpa_sdk.adapt.choice import (
     LEAST_FOR_LAYER,
     LEAST_JUDGED,
-    LEAST_NEW,
+    LEAST_REFITTED,
     LEAST_SHARPER,
     Fields,
     candidates,
@@ -195,11 +195,11 @@ def _check_fields(fields: ReviewedFields, reviewed: Path, new: int, labels: Labe
         )
     for label in range(len(labels) - new, len(labels)):
         having = int(fields.truth[:, label].sum())
-        if not LEAST_NEW <= having <= count - LEAST_NEW:
+        if not LEAST_REFITTED <= having <= count - LEAST_REFITTED:
             raise AdaptationError(
                 f"the new class {labels.names[label]} is in {having} of {count} fields",
                 where=reviewed,
-                remedy=f"Review at least {LEAST_NEW} fields that have it, and as many that do not.",
+                remedy=f"Review at least {LEAST_REFITTED} fields that have it, and as many that do not.",
             )
 
 

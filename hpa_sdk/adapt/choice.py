@@ -21,15 +21,12 @@ from hpa_sdk.adapt.thresholds import tune_thresholds
 
 Numbers = npt.NDArray[np.floating[Any]]
 
-LEAST_REFITTED = 3
+LEAST_REFITTED = 5
 """Fields with a class, and fields without it, from which its part of the last layer is refitted."""
 
 LEAST_FOR_LAYER = 50
 """Fields from which the last layer of old classes is refitted. Fewer seldom make the order better, and cross-validation
 on them does not find out when they make it worse."""
-
-LEAST_NEW = 5
-"""Fields with a new class, and fields without it, from which it is learned."""
 
 LEAST_JUDGED = 2
 """Fields with a class, and fields without it, from which it counts in the figures."""
