@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from hpa_sdk.adapt.adapted_file import Parent, write_adapted
 from hpa_sdk.adapt.choice import (
+    LEAST_FOR_LAYER,
     LEAST_JUDGED,
     LEAST_REFITTED,
     LEAST_SHARPER,
@@ -127,6 +128,11 @@ def adapt(
         raise AdaptationError("a new class needs a new last layer", where=model, remedy=not_refitted)
     with threadpool_limits(1):  # the matrices are small: threads would wait for each other
         outcome = _learned(parent.card, fields, layer, labels, force=force)
+    if not not_refitted and len(fields.truth) < LEAST_FOR_LAYER:
+        not_refitted = (
+            f"the last layer of the model's classes is refitted from {LEAST_FOR_LAYER} fields on, and there are"
+            f" {len(fields.truth)}."
+        )
     written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name)
     return Adapted(card=written, left_out=fields.left_out, not_refitted=not_refitted)
 
@@ -250,10 +256,12 @@ def _learned(
         )
     if outcome.empty:
         found = "; ".join(str(way) for way in ways)
+        few = layer is not None and len(fields.truth) < LEAST_FOR_LAYER
+        also = f" (from {LEAST_FOR_LAYER} on, the last layer is refitted too)" if few else ""
         raise AdaptationError(
             f"on {len(fields.truth)} fields nothing is better than the old model by more than chance ({found})",
-            remedy="Nothing was written: keep the model, or review more fields. --force writes the best change anyway,"
-            " and its card says so.",
+            remedy=f"Nothing was written: keep the model, or review more fields{also}. --force writes the best change"
+            " anyway, and its card says so.",
         )
     return outcome
 

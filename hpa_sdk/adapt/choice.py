@@ -24,6 +24,10 @@ Numbers = npt.NDArray[np.floating[Any]]
 LEAST_REFITTED = 5
 """Fields with a class, and fields without it, from which its part of the last layer is refitted."""
 
+LEAST_FOR_LAYER = 50
+"""Fields from which the last layer of old classes is refitted. Fewer seldom make the order better, and cross-validation
+on them does not find out when they make it worse."""
+
 LEAST_JUDGED = 2
 """Fields with a class, and fields without it, from which it counts in the figures."""
 
@@ -220,7 +224,7 @@ def candidates(fields: Fields) -> list[Candidate]:
     """Judge all ways to adapt."""
     ways = [judge(fields, "thresholds", np.arange(0))]
     refitted = fields.classes(LEAST_REFITTED)
-    if fields.embeddings is not None and len(refitted):
+    if fields.embeddings is not None and len(refitted) and len(fields.truth) >= LEAST_FOR_LAYER:
         ways.append(judge(fields, "last layer", refitted))
     return ways
 

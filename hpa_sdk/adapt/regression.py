@@ -19,7 +19,7 @@ Numbers = npt.NDArray[np.float64]
 FREEDOMS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """How far the new layer may move from the old one, to choose from: see `refit`."""
 
-_RANK = 1e-9  # singular values below this share of the largest are rounding
+_RANK = 1e-6  # singular values below this share of the largest are rounding of float32
 _ITERATIONS = 500
 _TOLERANCE = 1e-8
 
@@ -49,9 +49,12 @@ def refit(embeddings: npt.NDArray[np.float32], logits: Numbers, truth: Present, 
     """Refit the last layer for some classes.
 
     For each class this minimizes the binary cross-entropy, summed over the fields, plus ``|v|^2 / (2 freedom^2)``,
-    where v is the difference to the old weights and bias in units in which the mean squared length of a centred
-    embedding is 1. So `freedom` is the standard deviation, in logits, of the change that is expected before any
-    field is seen: the ridge penalty is the logarithm of a normal prior around the old layer.
+    where v is the difference to the old weights, along the principal axes of the embeddings, and to the old bias. Along
+    each axis the embeddings are divided by the root of their standard deviation there: between plain ridge regression,
+    which leaves axes with little variance as they are, and whitening, which makes all of them equal. Their unit is that
+    in which the mean squared length of an embedding is then 1. So `freedom` is the standard deviation, in logits, of
+    the change that is expected before any field is seen: the ridge penalty is the logarithm of a normal prior around
+    the old layer.
 
     Parameters
     ----------
@@ -73,12 +76,12 @@ class _Space:
 
     def __init__(self, embeddings: npt.NDArray[np.float32]) -> None:
         self._mean = embeddings.mean(axis=0, dtype=np.float64)
-        centred = embeddings - self._mean
-        self._unit = max(float(np.sqrt((centred**2).sum(axis=1).mean())), float(np.finfo(np.float32).tiny))
-        left, lengths, axes = np.linalg.svd(centred / self._unit, full_matrices=False)
-        kept = lengths > _RANK * max(lengths[0], _RANK)
-        self._axes = axes[kept]
-        self._inputs = np.column_stack([left[:, kept] * lengths[kept], np.ones(len(left))])
+        left, lengths, axes = np.linalg.svd(embeddings - self._mean, full_matrices=False)
+        kept = lengths > max(_RANK * lengths[0], float(np.finfo(np.float32).tiny))
+        spreads = left[:, kept] * np.sqrt(lengths[kept])
+        unit = np.sqrt((spreads**2).sum(axis=1).mean()) if kept.any() else 1.0
+        self._axes = axes[kept] / (unit * np.sqrt(lengths[kept]))[:, np.newaxis]
+        self._inputs = np.column_stack([spreads / unit, np.ones(len(left))])
 
     def minimum(self, logits: Numbers, truth: Present, freedom: float, start: Numbers | None = None) -> Numbers:
         shape = self._inputs.shape[1], truth.shape[1]
@@ -95,7 +98,7 @@ class _Space:
         return found.reshape(shape)
 
     def step(self, found: Numbers) -> Step:
-        weights: Numbers = self._axes.T @ found[:-1] / self._unit
+        weights: Numbers = self._axes.T @ found[:-1]
         return Step(weights, found[-1] - self._mean @ weights)
 
 

@@ -83,12 +83,14 @@ def test_a_model_that_is_right_already_is_kept(tmp_path: Path) -> None:
     found = Predictor.load(parent, device="cpu").predict(folder / "train.csv")
     write_table(folder, [[int(label) for label in one] for one in found])
     out = tmp_path / "own.onnx"
-    with pytest.raises(AdaptationError, match="on 24 fields nothing is better than the old model"):
+    with pytest.raises(AdaptationError, match="on 24 fields nothing is better than the old model") as refused:
         adapt(parent, folder, out, device="cpu")
+    assert "from 50 on, the last layer is refitted too" in str(refused.value)
     assert not out.exists()
-    written = adapt(parent, folder, out, device="cpu", force=True).card
-    assert written.adaptation is not None
-    assert written.adaptation.forced
+    written = adapt(parent, folder, out, device="cpu", force=True)
+    assert written.card.adaptation is not None
+    assert written.card.adaptation.forced
+    assert "from 50 fields on, and there are 24" in written.not_refitted
 
 
 def test_a_new_class_is_one_more_output(parent: Path, tmp_path: Path) -> None:
@@ -118,12 +120,12 @@ def test_a_new_class_that_cannot_be_told_is_refused(parent: Path, tmp_path: Path
 
 
 def test_the_command_reports_fields_that_are_gone(parent: Path, tmp_path: Path) -> None:
-    folder = write_reviewed(tmp_path / "lab", count=40)
+    folder = write_reviewed(tmp_path / "lab", count=60)
     (folder / "field-003_green.png").unlink()
     out = tmp_path / "own.onnx"
     completed = CliRunner().invoke(main, ["adapt", str(parent), str(folder), "-o", str(out), "--device", "cpu"])
     assert completed.exit_code == 1
-    assert "from 39 fields of lab" in completed.stderr
+    assert "from 59 fields of lab" in completed.stderr
     assert "not used" in completed.stderr
     assert "field-003_green.png" in completed.stderr
     inspected = CliRunner().invoke(main, ["inspect", str(out)]).stdout

@@ -37,7 +37,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_every_form_of_file_is_adapted(case: tuple[Path, ModelCard | None], tmp_path: Path) -> None:
     model, card = case
-    reviewed = write_reviewed(tmp_path / "lab", count=40, none=0)
+    reviewed = write_reviewed(tmp_path / "lab", count=50, none=0)
     out = tmp_path / "own.onnx"
     written = adapt(model, reviewed, out, card=card, device="cpu", force=True)
     assert not written.not_refitted

@@ -6,10 +6,12 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 
-from hpa_sdk.adapt.choice import Fields, candidates, choose
+from hpa_sdk.adapt.choice import LEAST_FOR_LAYER, Fields, candidates, choose
 from hpa_sdk.adapt.figures import bootstrap_weights, macro_average_precision, macro_f1
 from hpa_sdk.adapt.regression import refit
 from hpa_sdk.adapt.thresholds import PRIOR_FIELDS, tune_thresholds
+
+Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 RNG = np.random.default_rng(5)
 TRUTH = RNG.random((40, 3)) < (0.2, 0.4, 0.6)
@@ -29,25 +31,32 @@ def test_figures_are_those_of_scikit_learn() -> None:
         assert order[draw] == pytest.approx(expected)
 
 
+def _scaled(embeddings: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Numbers:
+    """Half whiten embeddings: multiply them by the inverse fourth root of their covariance; mean squared length 1."""
+    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    kept = variances > 1e-10 * variances.max()
+    along = centred @ axes[:, kept] / variances[kept] ** 0.25
+    return np.asarray(along / np.sqrt((along**2).sum(axis=1).mean()))
+
+
 def test_a_refit_from_nothing_is_a_logistic_regression() -> None:
     embeddings = RNG.normal(0, 1, (40, 90)).astype(np.float32)
-    centred = embeddings - embeddings.mean(axis=0)
-    unit = np.sqrt((centred.astype(np.float64) ** 2).sum(axis=1).mean())
+    inputs = _scaled(embeddings)
     step = refit(embeddings, np.zeros((40, 3)), TRUTH, 2.0)
     # liblinear penalizes the bias as a weight of a feature that is 1.
     reference = LogisticRegression(C=4.0, solver="liblinear", tol=1e-10, max_iter=10_000)
     for label in range(3):
-        fitted = reference.fit(centred / unit, TRUTH[:, label])
-        expected = fitted.decision_function(centred / unit)
+        fitted = reference.fit(inputs, TRUTH[:, label])
+        expected = fitted.decision_function(inputs)
         np.testing.assert_allclose(step.of(embeddings)[:, label], expected, atol=2e-3)
 
 
 def test_a_refit_stays_near_the_old_layer() -> None:
     embeddings, old = RNG.normal(0, 1, (40, 6)).astype(np.float32), RNG.normal(0, 2, (40, 3))
-    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
-    inputs = np.column_stack([centred / np.sqrt((centred**2).sum(axis=1).mean()), np.ones(40)])
+    inputs = np.column_stack([_scaled(embeddings), np.ones(40)])
 
-    def objective(change: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+    def objective(change: Numbers) -> float:
         logits = old[:, 1] + inputs @ change
         return float(np.logaddexp(0, logits).sum() - logits[TRUTH[:, 1]].sum() + (change**2).sum() / 2 / 0.5**2)
 
@@ -69,9 +78,22 @@ def test_noise_is_seldom_taken_for_better() -> None:
     taken = 0
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        truth = rng.random((30, 6)) < 0.3
-        logits = rng.normal(-1, 1, (30, 6)) + 2 * truth
-        embeddings = rng.normal(0, 1, (30, 20)).astype(np.float32)
-        fields = Fields(truth=truth, logits=logits, embeddings=embeddings, thresholds=np.full(6, 0.0), old_classes=6)
+        logits = rng.normal(-1, 2, (50, 6))
+        truth = rng.random((50, 6)) < 1 / (1 + np.exp(-logits))  # as likely as the old model says
+        embeddings = rng.normal(0, 1, (50, 20)).astype(np.float32)
+        fields = Fields(truth=truth, logits=logits, embeddings=embeddings, thresholds=np.full(6, -0.7), old_classes=6)
         taken += choose(candidates(fields)) is not None
     assert taken == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "names"), [(LEAST_FOR_LAYER - 1, ["thresholds"]), (LEAST_FOR_LAYER, ["thresholds", "last layer"])]
+)
+def test_few_fields_leave_the_last_layer(count: int, names: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((count, 2)) < 0.5
+    embeddings = (truth + rng.normal(0, 0.1, truth.shape)).astype(np.float32)
+    fields = Fields(
+        truth=truth, logits=np.zeros((count, 2)), embeddings=embeddings, thresholds=np.zeros(2), old_classes=2
+    )
+    assert [way.name for way in candidates(fields)] == names
