@@ -51,7 +51,7 @@ class CsvCellWriter:
     """
 
     def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
-        _check_names(scheme)
+        check_class_names(scheme)
         self._scheme = scheme
         self._rows = csv.writer(file, lineterminator="\n")
         first, *rest = FIRST_COLUMNS
@@ -84,7 +84,7 @@ class ParquetCellWriter:
     """The columns of `hpa_sdk.results.writers.ParquetWriter`, with `CELL_COLUMNS` after the id."""
 
     def __init__(self, path: Path, scheme: LabelScheme) -> None:
-        _check_names(scheme)
+        check_class_names(scheme)
         self.rows = ParquetWriter(path, scheme, _parquet_columns)
 
     def write(self, answers: CellAnswers | Failure) -> None:
@@ -159,10 +159,18 @@ def _parquet_columns(pa: Any) -> dict[str, Any]:  # noqa: ANN401 - a package wit
     return dict(zip(CELL_COLUMNS, kinds, strict=True))
 
 
-def _check_names(scheme: LabelScheme) -> None:
+def check_class_names(scheme: LabelScheme) -> None:
+    """Check that no class has the name of a column of the table.
+
+    Raises
+    ------
+    OutputError
+        One has.
+    """
     taken = [name for name in scheme.names if name.casefold() in CELL_COLUMNS]
     if taken:
         raise OutputError(
             f"the class {taken[0]!r} has the name of a column of the table",
-            remedy="Write JSON lines (--format jsonl), which have the probabilities in an object of their own.",
+            remedy="Give the class another name in the model card, or write JSON lines ('hpa cells --format jsonl'),"
+            " which have the probabilities in an object of their own.",
         )

@@ -217,9 +217,7 @@ def widest(limits: Sequence[Limits]) -> Limits:
         high |= {name: max(value, high.get(name, value)) for name, value in some.high.items()}
     data = ", ".join(f"{some.fields} of {some.data}" for some in limits)
     definitions = {kind: name for some in limits for kind, name in some.definitions.items()}
-    return Limits(
-        data=data, fields=sum(some.fields for some in limits), low=low, high=high, definitions=definitions
-    )
+    return Limits(data=data, fields=sum(some.fields for some in limits), low=low, high=high, definitions=definitions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

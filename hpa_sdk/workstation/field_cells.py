@@ -12,7 +12,7 @@ from hpa_sdk.cells.masks import MaskFolder
 from hpa_sdk.cells.predict import check_one_model
 from hpa_sdk.cells.segmenter import Segmenter, check_packages
 from hpa_sdk.cells.summary import counts_of
-from hpa_sdk.cells.writers import open_cell_writer
+from hpa_sdk.cells.writers import check_class_names, open_cell_writer
 from hpa_sdk.errors import OutputError, SettingError
 from hpa_sdk.fields.file_group import FileGroup
 from hpa_sdk.fields.rules import FieldRules
@@ -62,6 +62,7 @@ class FieldCells:
         segmenter: Segmenter | None = MaskFolder(masks) if masks else None
         if segmenter is None:
             check_packages()
+        check_class_names(predictor.card.label_scheme)
         self.channels = ("blue",) if segmenter is None else segmenter.channels
         self.folder = station.output / CELLS_FOLDER
         self._station = station

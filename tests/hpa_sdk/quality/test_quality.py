@@ -26,7 +26,7 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.preprocessing import Planes
-from hpa_sdk.quality.limits import LEAST_FIELDS, Limits, defaults, learn_limits, widest
+from hpa_sdk.quality.limits import LEAST_FIELDS, Limits, defaults, learn_limits, learn_limits_apart, widest
 from hpa_sdk.quality.measures import measure
 from hpa_sdk.quality.quality import Quality, judge
 from tests.hpa_sdk.quality.drawn import RADIUS, draw_field
@@ -163,6 +163,26 @@ def test_a_value_that_is_usual_in_one_kind_of_fields_is_usual() -> None:
     joined = widest([one, other])
     assert (joined.low, joined.high, joined.fields) == ({"focus": -2.0}, {"scale": 1.0}, 50)
     assert joined.data == "20 of a, 30 of b"
+
+
+def test_kinds_of_fields_have_limits_of_their_own() -> None:
+    rng = np.random.default_rng(3)
+    kinds = [[{"noise blue": value} for value in rng.lognormal(level, 0.1, 50)] for level in (0, 4)]
+    apart = learn_limits_apart([("dark", kinds[0]), ("bright", kinds[1])])
+    assert apart.high == learn_limits(kinds[1], "bright").high
+    pooled = learn_limits([*kinds[0], *kinds[1]], "both")
+    assert pooled.high["noise blue"] > 5 * apart.high["noise blue"]
+    few = kinds[1][: LEAST_FIELDS - 1]
+    assert learn_limits_apart([("dark", kinds[0]), ("bright", few)]) == learn_limits([*kinds[0], *few], "dark, bright")
+
+
+@pytest.mark.parametrize("deviation", [1.0, 2.0, 5.0, 25.0])
+@pytest.mark.parametrize("side", [512, 1024])
+def test_noise_alone_is_flagged_whatever_was_learned(deviation: float, side: int) -> None:
+    rng = np.random.default_rng(4)
+    noise = np.clip(np.rint(rng.normal(90, deviation, (4, side, side))), 0, 255).astype(np.uint8)
+    quality = judge(noise, CHANNELS, limits=Limits(data="", fields=LEAST_FIELDS))
+    assert {flag.measure for flag in quality.flags} == {f"signal {channel}" for channel in CHANNELS}
 
 
 def test_limits_of_another_definition_are_not_used() -> None:

@@ -39,6 +39,27 @@ def made(folder: Path, model: Path) -> Path:
     return file
 
 
+def test_paths_of_equal_names_are_kinds_of_their_own(folder: Path, model: Path, tmp_path: Path) -> None:
+    bright = tmp_path / folder.name
+    rng = np.random.default_rng(8)
+    for number in range(COUNT):
+        write_planes(bright, f"bright-{number:02}", rng.integers(150, 250, (4, 64, 64), np.uint8))
+    references: list[Reference] = []
+    for paths in ([folder], [bright], [folder, bright]):
+        file = tmp_path / f"reference-{len(references)}.json"
+        done = CliRunner().invoke(main, ["reference", str(model), *map(str, paths), "-o", str(file), "--device", "cpu"])
+        assert done.exit_code == 0, done.output
+        references.append(read_reference(file))
+    dark, light, both = (reference.limits for reference in references)
+    assert dark is not None
+    assert light is not None
+    assert both is not None
+    assert both.fields == references[2].fields == 2 * COUNT
+    low = {name: min(dark.low[name], light.low[name]) for name in dark.low}
+    assert both.low == pytest.approx(low)
+    assert both.definitions == dark.definitions
+
+
 def spread_of(count: int = 200, width: int = 40) -> tuple[Spread, np.random.Generator]:
     rng = np.random.default_rng(1)
     return learn_spread(

@@ -11,8 +11,9 @@ from PIL import Image
 
 from hpa_sdk import Predictor
 from hpa_sdk.cells import CellAnswers
-from hpa_sdk.errors import PlaneError, SettingError
+from hpa_sdk.errors import OutputError, PlaneError, SettingError
 from hpa_sdk.fields.samples import Sample
+from hpa_sdk.labels import HPA_2018
 from hpa_sdk.prediction import Failure
 from hpa_sdk.results.result_store import UPLOADS
 from hpa_sdk.workstation.micro_manager import FieldHandler
@@ -20,7 +21,7 @@ from hpa_sdk.workstation.station import Cells, read_station
 from hpa_sdk.workstation.station_setup import open_store
 from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.workstation.watching import make_station, wait_until, watching
-from tests.small import write_planes
+from tests.small import make_model, write_planes
 
 
 def cells_of(folder: Path, name: str) -> list[dict[str, str]]:
@@ -64,6 +65,14 @@ def test_the_result_counts_the_cells(tmp_path: Path, model: Path) -> None:
     assert result is not None
     assert result.cells is not None
     assert (result.cells.cells, result.cells.height) == (len(FOUR), 384)
+
+
+def test_a_class_named_like_a_column_is_refused_at_start(tmp_path: Path) -> None:
+    names = (*HPA_2018.names[:-1], "area")
+    model = make_model(tmp_path / "own.onnx", labels=names, scheme="own")
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with pytest.raises(OutputError, match="class 'area' has the name of a column"), watching(station):
+        pass
 
 
 def test_cells_that_fail_once_are_answered_again(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
