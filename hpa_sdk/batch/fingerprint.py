@@ -16,6 +16,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.network_form import Tensors
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.preprocessing import Preprocessing, White
+from hpa_sdk.quality.limits import shipped_sha256
 from hpa_sdk.results.result import Answering
 
 Comparison = Literal["time", "content"]
@@ -102,7 +103,9 @@ def _form_of(card: ModelCard) -> list[str]:
         texts.append(repr(later))
     if form.normalization is not None:
         texts.append(repr(form.normalization))
-    if card.reference is not None:  # the warnings depend on it
+    # The warnings depend on both.
+    texts.append(f"quality {shipped_sha256()}")
+    if card.reference is not None:
         texts.append(repr(card.reference))
     return texts
 

@@ -261,3 +261,10 @@ def definitions() -> dict[str, str]:
         for name, parts in defaults().weights.items()
     }
     return versions | sums
+
+
+@cache
+def shipped_sha256() -> str:
+    """Identify what warnings depend on beside a model's own reference: the definitions, and the limits that ship."""
+    content = (files(__package__ or "hpa_sdk.quality") / DEFAULTS).read_bytes()
+    return hashlib.sha256(content + repr(definitions()).encode()).hexdigest()

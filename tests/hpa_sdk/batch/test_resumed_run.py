@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from hpa_sdk import Failure, Prediction, Predictor, __version__
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.onnx_file import file_sha256
+from hpa_sdk.quality.limits import Limits, defaults
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.small import build_model, make_model, random_planes, write_planes
 
@@ -128,6 +130,21 @@ def test_another_model_or_white_level_repeats_all_fields(
     assert "changed: every field is predicted again" in result.stderr
     predict(model, folder, "-o", plain, "--white", "200", "--device", "cpu")
     assert out.read_bytes() == plain.read_bytes()
+
+
+def test_new_limits_of_quality_repeat_all_fields(
+    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    predict(model, folder, "-o", out, *RESUMED)
+    # As if a later version of the package, which ships other limits, resumed the run.
+    shipped = replace(defaults(), limits=Limits(data="later", fields=30, low={"brightness blue": 1.5}))
+    monkeypatch.setattr("hpa_sdk.quality.quality.defaults", lambda: shipped)
+    monkeypatch.setattr("hpa_sdk.batch.fingerprint.shipped_sha256", lambda: "later")
+    predicted.clear()
+    predict(model, folder, "-o", out, *RESUMED)
+    assert len(predicted) == 5
+    assert out.read_text(encoding="utf-8").count("The blue plane is dark") == 5
 
 
 def test_order_is_as_asked_and_equal_ids_in_two_folders_stay_two(
