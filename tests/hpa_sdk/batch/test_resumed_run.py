@@ -133,9 +133,10 @@ def test_another_model_or_white_level_repeats_all_fields(
 
 
 def test_new_limits_of_quality_repeat_all_fields(
-    model: Path, fields: list[Sample], tmp_path: Path, predicted: list[str], monkeypatch: pytest.MonkeyPatch
+    fields: list[Sample], tmp_path: Path, predicted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = fields[0].files[0].parent, tmp_path / "out.csv"
+    model = make_model(tmp_path / "without_limits.onnx")
     predict(model, folder, "-o", out, *RESUMED)
     # As if a later version of the package, which ships other limits, resumed the run.
     shipped = replace(defaults(), limits=Limits(data="later", fields=30, low={"brightness blue": 1.5}))
