@@ -90,6 +90,7 @@ def main() -> None:
         click.echo("answered")
         page = _PAGE.format(
             model=predictor.card.name,
+            models="; ".join(dict.fromkeys(_described(each.card) for each in every)),
             sets=", ".join(f"{len(each.plain)} of {each.name}" for each in every),
             area="\n".join(itertools.chain.from_iterable(map(_area_rows, every))),
             risk="\n".join(itertools.chain.from_iterable(map(_risk_rows, every))),
@@ -118,6 +119,11 @@ def _answer(path: Path, predictor: Predictor, views: Predictor) -> Answered:
 def _further(model: str, fields: Path) -> Answered:
     with _load(model) as predictor, _load(model, views=8) as views:
         return _answer(fields, predictor, views)
+
+
+def _described(card: ModelCard) -> str:
+    fit = card.training
+    return card.name if fit is None else f"{card.name} (recipe {fit.recipe}, {fit.fields_seen:,} fields seen)"
 
 
 def _errors(targets: Targets, answers: Sequence[Prediction]) -> Numbers:
@@ -258,6 +264,8 @@ _PAGE = """\
 
 This page shows whether the measures of [quality](../quality.md) tell right answers from wrong ones, and what they cost.
 `python -m benchmarks.trust MODEL REAL --out docs/evidence/trust.md` writes it.
+
+Models: {models}.
 
 Fields: {sets}. Warnings, cost and memory are those of {model}.
 The simulated fields were drawn with another seed than those of the fit. An answer's error is 1 - F1 of its label set.
