@@ -3,8 +3,8 @@
     python -m benchmarks.cells --data FOLDER --out docs/evidence/cells.md
 
 FOLDER holds `real_cells`. The command resumes: finished parts of the page are kept in the folder of `--work`. With
-`--models`, the speed is also measured with other models than the starter. With `--sheet FILE`, outlines on the fields
-of `kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
+`--models`, other models than the starter are measured too, which were fitted on no collage that is held out. With
+`--sheet FILE`, outlines on the fields of `kaggle_fields` are drawn there, to be looked at; nothing is tuned on them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=_REAL, help="folder of the real fields")
     parser.add_argument("--out", type=Path, default=Path("docs/evidence/cells.md"), help="page to write")
-    parser.add_argument("--models", type=Path, nargs="*", default=[], help="further models whose speed is measured")
+    parser.add_argument("--models", type=Path, nargs="*", default=[], help="further models to measure")
     parser.add_argument("--fields", type=int, default=200, help="simulated fields")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the measurement of speed")
     parser.add_argument("--stream", type=int, default=2000, help="fields of the measurement of memory")
@@ -110,13 +110,14 @@ def _mixes(options: argparse.Namespace) -> Iterator[str]:
     _, samples = split_collages(folder)
     adapted = adapted_to_cells(folder, options.work)
     answers = {}
-    for name, model in (("starter", "starter"), (_ADAPTED, str(adapted.file))):
+    further = [("", str(model)) for model in options.models]
+    for name, model in (("starter", "starter"), (_ADAPTED, str(adapted.file)), *further):
         with Predictor.load(model, device="cpu") as predictor:
-            answers[name] = answer(predictor, samples, folder)
+            answers[name or predictor.card.name] = answer(predictor, samples, folder)
     yield "## Share of the cells that show a label"
     yield ""
     yield "In a collage with two labels, 1/4, 1/2 or 3/4 of the cells show the one and the others the other, about."
-    yield f"The figures are Pearson's correlation with that share, over the {len(samples)} collages that neither model"
+    yield f"The figures are Pearson's correlation with that share, over the {len(samples)} collages that no model"
     yield "was fitted on, for each pair of labels with the collages that show one of them alone. *Found* is the"
     yield "share of the cells whose label set has the label, *mean* the mean probability over the cells, *field* the"
     yield "probability for the whole collage."
@@ -124,7 +125,7 @@ def _mixes(options: argparse.Namespace) -> Iterator[str]:
     yield "| pair | label | collages | model | found | mean | field |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     rows = list(zip(*map(correlations, answers.values()), strict=True))
-    lower = sum(after.field < before.field for before, after in rows)
+    lower = sum(after.field < before.field for before, after, *_ in rows)
     for pairs in rows:
         for name, pair in zip(answers, pairs, strict=True):
             figures = " | ".join(
