@@ -91,7 +91,7 @@ def main() -> None:
         page = _PAGE.format(
             model=predictor.card.name,
             models="; ".join(dict.fromkeys(_described(each.card) for each in every)),
-            sets=", ".join(f"{len(each.plain)} of {each.name}" for each in every),
+            sets=", ".join(dict.fromkeys(f"{len(each.plain)} of {each.name}" for each in every)),
             area="\n".join(itertools.chain.from_iterable(map(_area_rows, every))),
             risk="\n".join(itertools.chain.from_iterable(map(_risk_rows, every))),
             flagged="\n".join(_flagged_rows(sets[0], predictor)),
@@ -296,7 +296,8 @@ Every second field of the first set was spoiled. F1 of the label sets, on averag
 
 ## Calibration
 
-Expected calibration error over all pairs of a field and a class (15 bins).
+Expected calibration error over all pairs of a field and a class (15 bins). A card has a temperature only if
+cross-validation found it better than none; a model without such a row has none.
 
 | model | fields | temperature | error |
 | --- | --- | --- | --- |
