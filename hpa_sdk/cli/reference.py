@@ -83,8 +83,8 @@ def reference(
     few = [path for path, some in measured.items() if len(some) < LEAST_FIELDS]
     if 0 < len(few) < len(measured):
         click.echo(
-            f"{few[0]} has {count_of(len(measured[few[0]]), 'field')}, fewer than {LEAST_FIELDS}: limits are learned from"
-            " the fields of all paths together, and flag less if these differ.",
+            f"{few[0]} has {count_of(len(measured[few[0]]), 'field')}, fewer than {LEAST_FIELDS}: limits are learned"
+            " from the fields of all paths together, and flag less if these differ.",
             err=True,
         )
     made = Reference(

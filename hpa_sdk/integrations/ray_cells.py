@@ -172,7 +172,11 @@ class RayCellPredictor(RayPredictor):
         if isinstance(segmenter, NetworkSegmenter):
             # With the card in use, which may be another one than that in the file.
             make = partial(
-                *(_open_network, segmenter.file, segmenter.card, segmenter.settings, segmenter.white),
+                _open_network,
+                segmenter.file,
+                segmenter.card,
+                segmenter.settings,
+                segmenter.white,
                 segmenter.fingerprint(""),
             )
         resources = actor_resources(self._options, self._cpus)
