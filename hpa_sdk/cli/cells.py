@@ -72,7 +72,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
-    help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
+    help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship;"
+    " for a model for cells always these.",
 )
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @search_options
