@@ -16,7 +16,7 @@ from hpa_sdk.batch.answers import NoCache, answers_in_order
 from hpa_sdk.batch.cell_cache import CellCache
 from hpa_sdk.batch.cell_ledger import CellLedger
 from hpa_sdk.batch.fingerprint import Comparison, RunSettings, settings_sha256
-from hpa_sdk.batch.provenance import Provenance
+from hpa_sdk.batch.provenance import Provenance, provenance_path
 from hpa_sdk.batch.resumption import open_ledger, remove_partials
 from hpa_sdk.batch.run_lock import lock_output
 from hpa_sdk.cells.cell import CellAnswers
@@ -93,9 +93,10 @@ class CellRun:
 
 
 def summary_path(output: Path) -> Path:
-    """Return the path of the summary of fields, next to the output: that of no other output in the folder.
+    """Return the path of the summary of fields, next to the output.
 
-    ``cells.fields.csv`` of ``cells.csv``, ``cells.parquet.fields.csv`` of ``cells.parquet``.
+    ``cells.fields.csv`` of ``cells.csv``, ``cells.parquet.fields.csv`` of ``cells.parquet``. Only ``X`` and ``X.csv``
+    would share one: see `open_cell_run`.
     """
     return output.with_name(f"{output.name.removesuffix('.csv')}{_SUMMARY}")
 
@@ -137,13 +138,21 @@ def open_cell_run(
     ------
     OutputError
         A file, its ledger or its provenance can't be written, another process is using it, or the output has the name
-        of the summary of another one.
+        of the summary of another one, or the same summary as another one.
     """
     if output.name.endswith(_SUMMARY):
         raise OutputError(
             f"files whose names end with {_SUMMARY} are summaries of other files of cells",
             where=output,
             remedy="Give the file of cells another name, such as cells.csv.",
+        )
+    stem = output.name.removesuffix(".csv")
+    other = output.with_name(stem if stem != output.name else f"{stem}.csv")
+    if provenance_path(other).exists():
+        raise OutputError(
+            f"its summary of fields would replace that of {other.name}",
+            where=output,
+            remedy="Give the file of cells another name.",
         )
     with lock_output(output):
         provenance = Provenance(

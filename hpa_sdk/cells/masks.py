@@ -64,7 +64,8 @@ class MaskFolder:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise SettingError("there is no such folder of masks", where=folder, remedy="Name the folder of the masks.")
-        self._folder = folder
+        # A copy for another process, which can have another working folder, means the same files.
+        self._folder = folder.absolute()
         self._listed: dict[Path, tuple[FileStamp, dict[str, list[Path]]]] = {}
 
     def __repr__(self) -> str:

@@ -72,7 +72,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
-    help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship.",
+    help="File of 'hpa reference': fields are compared with those. Default: the model's own, or the limits that ship;"
+    " for a model for cells always these.",
 )
 @click.option("--quality/--no-quality", default=True, help="Measure the quality of fields. Default: yes.")
 @search_options
@@ -140,6 +141,12 @@ def cells(
         calibrated=calibrated,
         reference=None if reference is None else read_reference(reference),
     )
+    if reference is not None and predictor.card.unit == "cell":
+        raise SettingError(
+            "the model answers for cells: the limits of its reference are of what it sees, and not of whole fields",
+            where=reference,
+            remedy="Leave --reference out: the fields are compared with the limits that ship.",
+        )
     # On a cluster each actor opens the network itself; here it is only asked what it depends on.
     finder = _segmenter(predictor, rules, masks, segmenter, device="cpu" if engine == "ray" else predictor.device)
     whole, stacks, _ = whole_field_rules(predictor.card, rules, white, finder.channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.card_file import as_card
-from hpa_sdk.prediction import Failure
+from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
-from hpa_sdk.quality.limits import learn_limits_apart
+from hpa_sdk.quality.limits import LEAST_FIELDS, learn_limits_apart
 from hpa_sdk.quality.reference import Reference, learn_spread
 
 
@@ -52,6 +53,8 @@ def reference(
     rules = rules_from(**reading)
     white = white_for(white, rules)
     embeddings = []
+    seen: set[tuple[str, ...]] = set()
+    twice = 0
     measured: dict[str, list[dict[str, float]]] = {}
     with Predictor.load(model, card=as_card(card), device=device, white=white) as predictor:
         answers = (
@@ -66,9 +69,24 @@ def reference(
                     where=answer.error.where,
                     remedy="Leave it out, or mend it.",
                 )
+            # Counted twice, a field would be held out and learned from at once.
+            own = _field_of(answer)
+            if own in seen:
+                twice += 1
+                continue
+            seen.add(own)
             embeddings.append(answer.embedding)
             if answer.quality is not None:
                 measured.setdefault(path, []).append(answer.quality.measures)
+    if twice:
+        click.echo(f"{count_of(twice, 'field')} in more than one of the paths: each counts once.", err=True)
+    few = [path for path, some in measured.items() if len(some) < LEAST_FIELDS]
+    if 0 < len(few) < len(measured):
+        click.echo(
+            f"{few[0]} has {count_of(len(measured[few[0]]), 'field')}, fewer than {LEAST_FIELDS}: limits are learned"
+            " from the fields of all paths together, and flag less if these differ.",
+            err=True,
+        )
     made = Reference(
         data=data or ", ".join(Path(path).name for path in paths),
         fields=len(embeddings),
@@ -81,3 +99,9 @@ def reference(
     with atomic_write(output) as partial:
         partial.write_bytes(msgspec.json.encode(made) + b"\n")
     click.echo(f"{output}: from {count_of(len(embeddings), 'field')}; use it with 'hpa predict --reference'.", err=True)
+
+
+def _field_of(answer: Prediction) -> tuple[str, ...]:
+    """Return the files of a field and its scene in them: the same in whatever path it is found."""
+    files = tuple(os.path.realpath(file.path) for file in answer.files)
+    return (*files, answer.id.partition("#")[2]) if files else (answer.id,)

@@ -144,7 +144,8 @@ class SqliteFile:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            # Errors of Python's own module, such as a damaged text, have no code.
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
                 raise self._unusable(error) from error
             raise OutputError(
                 "another process is at work with this ledger",

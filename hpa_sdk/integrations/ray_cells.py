@@ -21,6 +21,7 @@ import ray.data
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.classical import ClassicalSegmenter
 from hpa_sdk.cells.network import NetworkSegmenter
+from hpa_sdk.cells.predict import check_one_model
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.writers import open_cell_writer
@@ -40,6 +41,7 @@ from hpa_sdk.integrations.ray import (
     to_sample,
 )
 from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -159,11 +161,23 @@ class RayCellPredictor(RayPredictor):
         Yields
         ------
         CellAnswers or Failure
+
+        Raises
+        ------
+        SettingError
+            Several models were loaded.
         """
+        check_one_model(self.others)
         make: Callable[[Predictor], Segmenter] = partial(_same, segmenter)
         if isinstance(segmenter, NetworkSegmenter):
+            # With the card in use, which may be another one than that in the file.
             make = partial(
-                _open_network, segmenter.file, segmenter.settings, segmenter.white, segmenter.fingerprint("")
+                _open_network,
+                segmenter.file,
+                segmenter.card,
+                segmenter.settings,
+                segmenter.white,
+                segmenter.fingerprint(""),
             )
         resources = actor_resources(self._options, self._cpus)
         samples = map(to_row, sources)
@@ -185,15 +199,20 @@ def _same(segmenter: Segmenter, _: Predictor) -> Segmenter:
 
 
 def _open_network(
-    path: Path, settings: SegmentationSettings, white: White | None, expected: str, predictor: Predictor
+    path: Path,
+    card: ModelCard,
+    settings: SegmentationSettings,
+    white: White | None,
+    expected: str,
+    predictor: Predictor,
 ) -> Segmenter:
-    opened = NetworkSegmenter.load(path, device=predictor.device, white=white)
+    opened = NetworkSegmenter.load(path, device=predictor.device, white=white, card=card)
     segmenter = replace(opened, settings=settings)
     if segmenter.fingerprint("") != expected:
         raise ModelFileError(
             "the segmentation network is another file on this node, or was changed since the run began",
             where=path,
-            remedy="Give all nodes the same file, with the card in it, and start again.",
+            remedy="Give all nodes the same file, and start again.",
         )
     return segmenter
 

@@ -186,9 +186,13 @@ class Service:
         Raises
         ------
         OutputError
-            The results can't be written.
+            The results can't be written; the files that were sent are removed. Or they can't be read again, and stay.
         """
-        self._store.add(*results)
+        try:
+            self._store.add(*results)
+        except BaseException:
+            self.discard(received)
+            raise
         self._uploads.finish(received.names)
         return [row for result in results if (row := self.view.get(result.id))]
 

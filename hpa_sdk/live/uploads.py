@@ -119,7 +119,8 @@ class Uploads:
     def _length(self, moment: str) -> int:
         length = 0
         for file in self._files(moment):
-            with suppress(FileNotFoundError):  # another server of the same folder removed it
+            # Another server of the same folder removed it; on Windows it can still be open, and have no size.
+            with suppress(OSError):
                 length += file.stat().st_size
         return length
 

@@ -108,8 +108,9 @@ def make_report(
         Something of `sources` can't be used, or no file can be written.
     """
     stamp = stamp_of(sources.results) if sources.results.is_file() else None
-    results, cells = _read(sources)
+    read, cells = _read(sources)
     provenance = read_provenance(sources.results)
+    results = read if provenance is None else list(map(provenance.named, read))
     places = _places(sources, provenance)
     made_with = () if provenance is None or sources.threshold is not None else provenance.thresholds
     sources = _complete(sources, provenance)
@@ -129,7 +130,7 @@ def make_report(
     pictures = list(draw_all(found, side=side))
     _log_pictures(fields, pictures)
     title = f"{sources.results.name}: where the proteins sit"
-    facts = {} if page is None else _facts(sources, results, provenance)
+    facts = {} if page is None else _facts(sources, read, provenance)
     # Results with a provenance are written once; those of a watch may grow.
     if provenance is not None and stamp_of(sources.results) != stamp:
         raise TableError(
@@ -138,10 +139,7 @@ def make_report(
     if contact_sheet is not None:
         write_contact_sheet(fields, pictures, contact_sheet, title=title)
     if page is not None:
-        made_by = "" if provenance is None else provenance.model.sha256
-        content = page_content(
-            fields, pictures, scheme=scheme, title=title, card=card, provenance=facts, made_by=made_by, cells=cells
-        )
+        content = page_content(fields, pictures, scheme=scheme, title=title, card=card, provenance=facts, cells=cells)
         write_document(content, pictures, page)
     return fields
 

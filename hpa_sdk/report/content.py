@@ -33,7 +33,6 @@ def page_content(
     title: str,
     card: ModelCard | None,
     provenance: Mapping[str, str],
-    made_by: str = "",
     cells: Mapping[str, FieldCells] | None = None,
 ) -> dict[str, Any]:
     """Return all content of the page except the pictures.
@@ -52,12 +51,10 @@ def page_content(
         The model's.
     provenance : mapping of str to str
         Where results, planes and truth come from.
-    made_by : str
-        SHA-256 of the model of results that do not name theirs.
     cells : mapping of str to FieldCells, optional
         The cells of fields, by the id of the field.
     """
-    models = list(dict.fromkeys(field.result.model_sha256 or made_by for field in fields))
+    models = list(dict.fromkeys(field.result.model_sha256 for field in fields))
     turns = _turns(fields)
     thresholds = list(dict.fromkeys(field.thresholds for field in fields if field.thresholds))
     judged = [field for field in fields if field.truth is not None and field.result.error is None]
@@ -70,6 +67,11 @@ def page_content(
         "scheme": scheme.name,
         "own_classes": () if scheme == HPA_2018 else scheme.names,
         "models": models,
+        "ensembles": {
+            field.result.model_sha256: {"models": field.result.models, "views": field.result.views}
+            for field in fields
+            if field.result.models
+        },
         "thresholds": thresholds,
         "unsure": UNSURE,
         "brightest": WHITE_PERCENTILE,
@@ -84,7 +86,7 @@ def page_content(
             _field(field, picture, thresholds)
             | _picture(picture)
             | _cells(field, picture, cells or {})
-            | {"model": models.index(field.result.model_sha256 or made_by)}
+            | {"model": models.index(field.result.model_sha256)}
             | turns.get(field.result.id, {})
             for field, picture in zip(fields, pictures, strict=True)
         ],

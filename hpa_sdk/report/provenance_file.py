@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,9 @@ from hpa_sdk.errors import ModelCardError
 from hpa_sdk.fields.remote.archive import is_address
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.models.model_content import ensemble_sha256
 from hpa_sdk.models.onnx_file import file_sha256
+from hpa_sdk.results.result import Result
 
 _log = logging.getLogger("hpa_sdk")
 
@@ -91,6 +94,17 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
         except ModelCardError as error:
             _log.warning("the model card in the provenance is not used: %s", error)
             return None
+
+    def named(self, result: Result) -> Result:
+        """Return a result with what answered it, if it does not name that itself: as `Result.by`.
+
+        A review of it must not count for one model of an ensemble.
+        """
+        if result.model_sha256:
+            return result
+        models = (self.model.sha256, *(other.sha256 for other in self.others))
+        made_by = ensemble_sha256(models, self.views)
+        return replace(result, model_sha256=made_by, models=() if models == (made_by,) else models, views=self.views)
 
     def search_paths(self) -> list[Path]:
         """Return the paths where planes were found, as far as they still exist."""

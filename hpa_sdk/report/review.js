@@ -110,7 +110,8 @@ function reviewText(entry) {
   const field = fields[entry.field];
   const result = { id: field.id, labels: field.labels.map(label => report.names[label]), indices: field.labels, thresholds: thresholds(field) ?? [],
     error: field.error ? { what: field.error, where: null, remedy: "" } : null, files: field.files ?? [], model_sha256: report.models[field.model] ?? "", device: field.device ?? "", time: field.time ?? "",
-    notes: field.notes ?? [], scheme: report.scheme, classes: report.own_classes, channels: field.channels ?? [], warnings: field.warnings ?? [] };
+    notes: field.notes ?? [], scheme: report.scheme, classes: report.own_classes, channels: field.channels ?? [], warnings: field.warnings ?? [],
+    ...report.ensembles[report.models[field.model]] };
   const { field: _, ...own } = entry;
   return `${JSON.stringify(own).slice(0, -1)},"result":${JSON.stringify(result).slice(0, -1)},"stamps":${field.stamps ?? "[]"}}}`;
 }

@@ -44,6 +44,8 @@ _COLUMNS = (
     "channels",
     "notes",
     "error",
+    "models",
+    "views",
 )
 _LARGEST = 2**29  # bytes of a file of reviews
 _PATIENCE = 10.0  # seconds to wait for another program that adds a review
@@ -177,6 +179,7 @@ def _cells(review: Review) -> tuple[str, ...]:
         *(joined_paths(result.files), joined_stamps(result.stamps), joined_paths(result.channels)),
         msgspec.json.encode(result.notes).decode() if result.notes else "",
         "" if result.error is None else result.error.what,
+        *(" ".join(result.models), str(result.views)),
     )
 
 
@@ -267,6 +270,8 @@ def _review_of(row: Mapping[str, str]) -> Review:
             channels=_texts(row.get("channels", "")),
             notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row.get("notes") else (),
             error=ResultError(row["error"], None, "") if row.get("error") else None,
+            models=tuple(row.get("models", "").split()),
+            views=int(row.get("views") or 1),
         ),
     )
 

@@ -22,6 +22,7 @@ from hpa_sdk.quality.limits import Limits
 from hpa_sdk.quality.reference import Reference
 from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.cells.test_network_segmenter import MAPS_CARD, make_network
+from tests.hpa_sdk.cells.test_predict_cells import cell_model
 from tests.small import write_planes
 
 
@@ -80,6 +81,32 @@ def test_outputs_of_one_folder_have_their_own_summaries(model: Path, folder: Pat
     refused = hpa("cells", model, folder, "-o", tmp_path / "cells.fields.csv", "--device", "cpu")
     assert (refused.exit_code, "Give the file of cells another name" in refused.stderr) == (2, True)
     assert (tmp_path / "cells.fields.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("names", [("cells", "cells.csv"), ("cells.csv", "cells")])
+def test_no_summary_replaces_that_of_another_output(
+    model: Path, folder: Path, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    first, second = (("cells", model, folder, "-o", tmp_path / name, "--format", "csv") for name in names)
+    assert hpa(*first, "--device", "cpu", "--threshold", "1").exit_code == 1
+    before = (tmp_path / "cells.fields.csv").read_bytes()
+    refused = hpa(*second, "--device", "cpu", "--threshold", "0")
+    assert (refused.exit_code, f"would replace that of {names[0]}" in refused.stderr) == (2, True)
+    assert (tmp_path / "cells.fields.csv").read_bytes() == before
+    assert not (tmp_path / names[1]).exists()
+    assert hpa(*first, "--device", "cpu", "--threshold", "1").exit_code == 1
+
+
+def test_a_model_for_cells_refuses_a_reference_of_fields(folder: Path, tmp_path: Path) -> None:
+    limits = Limits(data="", fields=30, low={"brightness blue": 0.99}, high={})
+    reference = tmp_path / "reference.json"
+    reference.write_bytes(msgspec.json.encode(Reference(data="bright", fields=30, limits=limits)))
+    for_cells = cell_model(tmp_path / "cell.onnx", margin=10, masked=True)
+    run = ("cells", for_cells, folder, "-o", tmp_path / "cells.csv", "--device", "cpu")
+    refused = hpa(*run, "--reference", reference)
+    assert (refused.exit_code, "Leave --reference out" in refused.stderr) == (2, True)
+    assert not (tmp_path / "cells.csv").exists()
+    assert hpa(*run).exit_code == 1  # a field has no cells
 
 
 def test_fields_of_cells_are_compared_with_a_reference(model: Path, folder: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hpa_sdk.batch.discovery import find_all
 from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, MaskFolder, SegmentationSettings, Segmenter
 from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cli import main
+from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.preprocessing import Preprocessing
 from tests.hpa_sdk.batch.ray_stand_in import Dataset, ray_stand_in
@@ -100,12 +101,24 @@ def test_a_segmentation_network_is_opened_in_the_actor(integration: Any, model: 
         (found,) = check_same(integration, model, samples, replace(segmenter, settings=settings), RULES)
         assert isinstance(found, CellAnswers)
         assert len(found.answers) == 4
+    # With another card than that in the file.
+    other = NetworkSegmenter.load(network, device="cpu", card=replace(segmenter.card, name="described here"))
+    (found,) = check_same(integration, model, samples, other, RULES)
+    assert isinstance(found, CellAnswers)
+    assert found.segmentation.source == "described here"
     # Another file under the same path: fields fail, and the run does not.
     make_network(network, halved=True)
     predictor = Predictor.load(model, device="cpu", threads=1)
     (answer,) = spread(integration, predictor).cells(iter(samples), segmenter=segmenter, rules=RULES)
     assert isinstance(answer, Failure)
     assert "another file" in str(answer.error)
+
+
+def test_cells_of_several_models_are_refused(integration: Any, model: Path, tmp_path: Path) -> None:
+    ensemble = spread(integration, Predictor.load(model, device="cpu", threads=1))
+    ensemble.others = [(ensemble.model, ensemble.card)]
+    with pytest.raises(SettingError, match="predicted by one model"):
+        next(ensemble.cells(iter([write_planes(tmp_path, "a", draw(FOUR))]), segmenter=ClassicalSegmenter()))
 
 
 def test_the_plane_of_nuclei_is_read_for_a_model_without(integration: Any, tmp_path: Path) -> None:
@@ -151,7 +164,7 @@ def test_the_command_writes_the_same_files(
         assert run(engine, engine, "--resume").exit_code == 1
     table = pyarrow.parquet.read_table(tmp_path / "ray" / "cells.parquet")
     assert table == pyarrow.parquet.read_table(tmp_path / "local" / "cells.parquet")
-    summaries = [(tmp_path / engine / "cells.fields.csv").read_bytes() for engine in ("ray", "local")]
+    summaries = [(tmp_path / engine / "cells.parquet.fields.csv").read_bytes() for engine in ("ray", "local")]
     assert summaries[0] == summaries[1]
     images = [tifffile.imread(tmp_path / engine / "cells_cells.ome.tif") for engine in ("ray", "local")]
     np.testing.assert_array_equal(images[0], images[1])

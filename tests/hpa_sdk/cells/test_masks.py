@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import time
 import zlib
@@ -240,3 +241,12 @@ def test_metadata_of_another_field_are_noted(tmp_path: Path) -> None:
     assert "name it 'other'" in found.notes[0]
     assert "pixels of 0.5 um and the field of 0.25 um" in found.notes[1]
     assert found.cells[0].area_um2 == found.cells[0].area / 16
+
+
+def test_a_copy_in_another_working_folder_finds_the_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "masks").mkdir()
+    _write(tmp_path / "masks" / "a_cells.tif", discs(3))
+    monkeypatch.chdir(tmp_path)
+    sent = pickle.dumps(MaskFolder(Path("masks")))
+    monkeypatch.chdir(tmp_path.parent)
+    assert pickle.loads(sent).find("a") == tmp_path / "masks" / "a_cells.tif"

@@ -18,13 +18,14 @@ from tifffile import TiffWriter
 
 from hpa_sdk.cells import CellAnswers
 from hpa_sdk.cells.classical import ClassicalSegmenter
-from hpa_sdk.errors import DeviceError, PlaneError
+from hpa_sdk.errors import DeviceError, OutputError, PlaneError
 from hpa_sdk.fields.samples import Channel, Sample
+from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import Preprocessing
-from hpa_sdk.results.result_store import UPLOADS
+from hpa_sdk.results.result_store import UPLOADS, ResultStore
 from hpa_sdk.workstation.field_cells import CELLS_FOLDER
 from hpa_sdk.workstation.station import Cells, Station
 from tests.hpa_sdk.cells.made_fields import FOUR, draw
@@ -229,6 +230,33 @@ def test_a_device_that_fails_leaves_nothing_behind(
     assert (response.status_code, response.json()["what"]) == (503, "the device is lost")
     assert (celled.kept(), tables(celled), celled.get("/health")["results"]) == ([], [], 0)
     assert len(cells(celled, sent(celled, sample))) == len(FOUR)
+
+
+def test_a_stored_result_keeps_its_planes_and_tables(
+    celled: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("the ledger can't be read", remedy="Wait.")
+
+    sample = write_planes(tmp_path / "mine", "A01", draw(FOUR))
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultView, "get", fail)
+        assert celled.send(*sample.files).status_code == 503
+    (result,) = celled.get("/results")["results"]
+    assert sorted(file.name for file in celled.kept()) == sorted(file.name for file in sample.files)
+    assert len(cells(celled, result)) == len(FOUR)
+
+
+def test_a_result_that_can_t_be_stored_leaves_nothing(
+    celled: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("the disk is full", remedy="Make room.")
+
+    sample = write_planes(tmp_path / "mine", "A01", draw(FOUR))
+    monkeypatch.setattr(ResultStore, "add", fail)
+    assert celled.send(*sample.files).status_code == 503
+    assert (celled.kept(), tables(celled), celled.get("/health")["results"]) == ([], [], 0)
 
 
 def test_files_that_change_before_their_cells_are_refused(

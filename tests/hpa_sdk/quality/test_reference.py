@@ -156,6 +156,22 @@ def test_a_file_that_is_no_reference_is_refused(tmp_path: Path, content: bytes) 
         read_reference(tmp_path / "a.json")
 
 
+def test_a_field_in_two_paths_counts_once(model: Path, folder: Path, made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    (tmp_path / "some").mkdir()
+    for file in folder.glob("field-0*"):
+        (tmp_path / "some" / file.name).write_bytes(file.read_bytes())
+    twice = ["reference", str(model), str(tmp_path / "some"), str(tmp_path), "-r", "-o", str(out), "--device", "cpu"]
+    done = CliRunner().invoke(main, twice)
+    assert (done.exit_code, "10 fields" in done.stderr) == (2, True)
+    # A path with fewer than 20 is no kind of its own.
+    mixed = CliRunner().invoke(main, [*twice[:3], str(folder), *twice[4:]])
+    assert "some has 10 fields, fewer than 20" in mixed.stderr
+    above = CliRunner().invoke(main, [*twice[:2], str(folder), str(folder.parent), *twice[4:]])
+    assert f"{COUNT} fields in more than one of the paths" in above.stderr
+    assert read_reference(out).spread == read_reference(made).spread
+
+
 def test_few_fields_make_no_reference(model: Path, folder: Path, tmp_path: Path) -> None:
     some = tmp_path / "some"
     some.mkdir()

@@ -12,14 +12,18 @@ from click.testing import CliRunner
 
 from hpa_sdk import Predictor
 from hpa_sdk.cli import main
+from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.report.build import Sources, make_report
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.log import ReviewLog
 from hpa_sdk.review.queue import in_random_share
+from hpa_sdk.review.record import Review
+from hpa_sdk.review.tables import read_reviews
 from tests.browser import AXE
 from tests.hpa_sdk.live.test_page import barriers
 from tests.hpa_sdk.report.test_report_page import visiting
+from tests.hpa_sdk.test_ensembles import write_model
 from tests.small import make_field
 from training.data.dataset import read_dataset
 
@@ -122,6 +126,37 @@ def test_a_store_takes_the_reviews_of_a_report(report: Path, browser: Any, tmp_p
     assert done.exit_code == 0, done.output
     expected = {shown[-1], *([shown[0]] if reviews[0].labels else [])}
     assert {sample.id for sample in read_dataset(tmp_path / "data").samples} == expected
+
+
+@pytest.mark.parametrize("ensemble", [True, False])
+def test_a_review_of_an_ensemble_names_all_its_models(browser: Any, tmp_path: Path, *, ensemble: bool) -> None:
+    models = tuple(write_model(tmp_path / f"seed-{seed}.onnx", seed) for seed in (3, 4))
+    hashes = tuple(map(file_sha256, models))
+    field = make_field(tmp_path / "fields", "a", np.random.default_rng(6))
+    out, page = tmp_path / "out.csv", tmp_path / "report.html"
+    more = ["--with", str(models[1]), "--views", "4"] if ensemble else []
+    command = ["predict", str(models[0]), str(tmp_path / "fields"), "-o", str(out), "--device", "cpu", *more]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    make_report(Sources(results=out), page=page)
+    with visiting(browser, page, accept_downloads=True) as visit:
+        start(visit)
+        visit.keyboard.press("r")
+        visit.locator("#judge").press("Enter")
+        visit.keyboard.press("Escape")
+        with visit.expect_download() as download:
+            visit.locator("#save").press("Enter")
+        download.value.save_as(tmp_path / "reviews.json")
+    (review,) = read_reviews(tmp_path / "reviews.json")
+    assert isinstance(review, Review)
+    # As a watch with the same models names them.
+    with Predictor.load(models if ensemble else models[0], device="cpu", views=4 if ensemble else 1) as predictor:
+        (answer,) = predictor.predict(field)
+        expected = Result.by(predictor, answer)
+    assert (review.result.model_sha256, review.result.models, review.result.views) == (
+        expected.model_sha256,
+        hashes if ensemble else (),
+        4 if ensemble else 1,
+    )
 
 
 def test_a_person_undoes_only_their_own_reviews(report: Path, browser: Any) -> None:

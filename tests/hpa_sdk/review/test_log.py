@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hpa_sdk.errors import OutputError
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog, standing
@@ -141,6 +142,15 @@ def test_a_damaged_review_affects_no_other(tmp_path: Path, caplog: pytest.LogCap
         store.ledger.rows("UPDATE reviews SET content = '{' WHERE field = 'b'")
         assert [entry.review.field for entry in log.after(0)] == ["a", "c"]
     assert "is damaged and does not count" in caplog.text
+
+
+def test_a_ledger_with_a_damaged_text_is_refused(tmp_path: Path) -> None:
+    with store_of(tmp_path) as store:
+        ReviewLog(store.ledger).add(review_of(result_of("a")))
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as file, file:
+        file.execute("UPDATE reviews SET field = CAST(x'ff' AS TEXT)")
+    with ResultStore(tmp_path) as store, pytest.raises(OutputError, match="the ledger can't be used"):
+        ReviewLog(store.ledger).after(0)
 
 
 def test_a_damaged_entry_is_reported_where_it_is_named(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def some_reviews() -> list[Review]:
     own = review_of(result_of("b", (1,), scheme=OWN_SCHEME), "labels", (0, 2))
     lines = review_of(result_of("c\nd"), "wrong")
     failed = review_of(result_of("f", (), error=ResultError("=it is cut off", None, "")), "bad")
-    return [*reviews, own, lines, review_of(result_of(" e"), "bad"), failed, withdrawal_of(own)]
+    ensemble = result_of("g", model_sha256="c" * 64, models=("a" * 64, "b" * 64), views=8)
+    return [*reviews, own, lines, review_of(ensemble), review_of(result_of(" e"), "bad"), failed, withdrawal_of(own)]
 
 
 def comparable(review: Review) -> Review:
