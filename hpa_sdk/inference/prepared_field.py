@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -75,6 +75,7 @@ def prepare(found: FoundField, cards: Sequence[ModelCard], white: White | None, 
 
 # Limits of whole fields say nothing of crops of cells: only what needs no limit is flagged.
 _NO_LIMITS = Limits(data="", fields=LEAST_FIELDS)
+_OF_CROPS = "the limits of the reference: they are of crops of cells, so the field was compared with those that ship"
 
 
 def judge_field(
@@ -96,15 +97,17 @@ def judge_field(
         As for `hpa_sdk.quality.measures.measure`.
     """
     limits = card.reference and card.reference.limits
+    of_crops = whole and card.unit == "cell" and limits is not None
     if card.unit == "cell":
         limits = None if whole else limits or _NO_LIMITS
-    return judge(
+    judged = judge(
         card.preprocessing.taken(planes),
         card.preprocessing.channels,
         white=None if planes.dtype == np.uint8 else levels,
         limits=limits or None,
         scale_problem=scale_problem,
     )
+    return replace(judged, left_out=(*judged.left_out, _OF_CROPS)) if of_crops else judged
 
 
 def log_notes(notes: tuple[str, ...]) -> None:

@@ -18,6 +18,8 @@ from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.preprocessing import Preprocessing
+from hpa_sdk.quality.limits import Limits
+from hpa_sdk.quality.reference import Reference
 from tests.hpa_sdk.cells.made_fields import FOUR, PIXEL, draw
 from tests.hpa_sdk.workstation.written import write_ome_tiff
 from tests.session_spy import spied
@@ -137,6 +139,24 @@ def test_a_model_for_cells_gets_crops(tmp_path: Path, *, masked: bool) -> None:
             padded = np.pad(seen, ((0, 0), (20, 20), (20, 20)))
             crops.append(np.ascontiguousarray(padded[:, top : bottom + 40, left : right + 40]))
         assert_same(answer.answers, predictor.predict_planes(crops))
+
+
+def test_limits_of_crops_are_not_those_of_fields(tmp_path: Path) -> None:
+    model = cell_model(tmp_path / "cell.onnx", margin=20, masked=True)
+    limits = Limits(data="crops", fields=30, low={"brightness blue": 0.999})
+    reference = Reference(data="crops", fields=30, limits=limits)
+    planes, known = draw(FOUR), ClassicalSegmenter()
+    found = []
+    for given in (None, reference):
+        with Predictor.load(model, device="cpu", reference=given) as predictor:
+            (first, *_) = only(predictor.cells(planes, segmenter=known)).answers
+        assert isinstance(first, Prediction)
+        assert first.quality is not None
+        found.append(first.quality)
+    plain, judged = found
+    assert (judged.measures, judged.flags) == (plain.measures, plain.flags)
+    assert judged.left_out[: len(plain.left_out)] == plain.left_out
+    assert "compared with those that ship" in judged.left_out[-1]
 
 
 def test_the_margin_has_the_scale_of_training(tmp_path: Path) -> None:
