@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpa_sdk.errors import OutputError
-from hpa_sdk.files.file_lock import hold_lock
+from hpa_sdk.files.file_lock import lock_beside
 
 
 @contextmanager
@@ -24,19 +24,13 @@ def lock_output(output: Path) -> Iterator[None]:
     OutputError
         Another run is using the output, or no lock can be taken next to it.
     """
-    if not output.parent.is_dir():  # some versions of the lock would create it
-        raise OutputError("the folder is missing", where=output, remedy="Make it, or name a file in another one.")
-    with hold_lock(
-        output.with_name(f".{output.name}.lock"),
+    with lock_beside(
+        output,
+        what="the output",
         busy=lambda: OutputError(
             "another run is at work with this output",
             where=output,
             remedy="Wait until it is done, end it, or name another output.",
-        ),
-        no_lock=lambda error: OutputError(
-            f"no lock can be taken beside the output ({error})",
-            where=output,
-            remedy="Name a file in a folder that you may write to, on a disk that knows locks.",
         ),
     ):
         yield

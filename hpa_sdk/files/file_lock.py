@@ -60,3 +60,36 @@ def hold_lock(
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def lock_beside(file: Path, *, what: str, busy: Callable[[], OutputError], patience: float = 0) -> Iterator[None]:
+    """Lock a file during the block, by a lock file ``.<name>.lock`` beside it.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        The file to lock; it need not exist yet.
+    what : str
+        What it is, for messages.
+    busy, patience
+        As for `hold_lock`.
+
+    Raises
+    ------
+    OutputError
+        Another process holds the lock, the folder is missing, or no lock can be taken in it.
+    """
+    if not file.parent.is_dir():  # some versions of the lock would create it
+        raise OutputError("the folder is missing", where=file, remedy="Make it, or name a file in another one.")
+    with hold_lock(
+        file.with_name(f".{file.name}.lock"),
+        busy=busy,
+        no_lock=lambda error: OutputError(
+            f"no lock can be taken beside {what} ({error})",
+            where=file,
+            remedy="Name a file in a folder that you may write to, on a disk that knows locks.",
+        ),
+        patience=patience,
+    ):
+        yield

@@ -14,7 +14,7 @@ from hpa_sdk.errors import HpaError, OutputError, TableError
 from hpa_sdk.fields.table_text import Records, open_text
 from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.atomic_write import atomic_write
-from hpa_sdk.files.file_lock import hold_lock
+from hpa_sdk.files.file_lock import lock_beside
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
@@ -126,19 +126,13 @@ def add_to_review_file(review: Review, path: Path) -> list[Review]:
         The file can't be locked or written.
     """
     review, path = review.checked(), path.resolve()  # one lock for all names of the file
-    if not path.parent.is_dir():  # some versions of the lock would create it
-        raise OutputError("the folder is missing", where=path, remedy="Make it, or name a file in another one.")
-    with hold_lock(
-        path.with_name(f".{path.name}.lock"),
+    with lock_beside(
+        path,
+        what="the file of reviews",
         busy=lambda: OutputError(
             "another program has held the lock of this file of reviews for too long",
             where=path,
             remedy="Give the review again once that program is done, or name another file.",
-        ),
-        no_lock=lambda error: OutputError(
-            f"no lock can be taken beside the file of reviews ({error})",
-            where=path,
-            remedy="Name a file in a folder that you may write to, on a disk that knows locks.",
         ),
         patience=_PATIENCE,
     ):
