@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +12,13 @@ import numpy.typing as npt
 
 from hpa_sdk.batch.row_ledger import RowLedger
 from hpa_sdk.cells.cell import Cell, CellAnswers, Segmentation
+from hpa_sdk.cells.packing import pack_labels, pack_mask, unpack_labels, unpack_mask
 from hpa_sdk.files.file_state import FileState, escaped
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.quality.quality import Quality
 
 _APPLICATION = 0x48504143
 _VERSION = 1
-_FAST = 1
 
 _NAMES = ("fingerprint", "device", "probabilities", "embeddings", "white", "labels", "facts")
 _COLUMNS = {name: "TEXT NOT NULL" if name == "device" else "BLOB NOT NULL" for name in _NAMES}
@@ -92,12 +91,12 @@ class CellLedger(RowLedger):
         facts = msgspec.json.decode(content, type=_Facts)
         count = len(facts.cells)
         segmentation = Segmentation(
-            labels=np.frombuffer(zlib.decompress(labels), "<i4").reshape(facts.shape),
+            labels=unpack_labels(labels, facts.shape),
             cells=facts.cells,
             pixel_size=facts.pixel_size,
             source=facts.source,
             notes=facts.found,
-            nuclei=None if facts.nuclei is None else _mask_of(facts.nuclei, facts.shape),
+            nuclei=None if facts.nuclei is None else unpack_mask(facts.nuclei, facts.shape),
         )
         return StoredCells(
             fingerprint,
@@ -142,7 +141,7 @@ class CellLedger(RowLedger):
             channels=tuple(map(escaped, first.channels)),
             quality=first.quality,
             deviations=np.stack([one.deviations for one in predictions]).astype("<f4").tobytes(),
-            nuclei=None if found.nuclei is None else zlib.compress(np.packbits(found.nuclei).tobytes(), _FAST),
+            nuclei=None if found.nuclei is None else pack_mask(found.nuclei),
         )
         arrays = (
             np.stack([one.probabilities for one in predictions]),
@@ -152,11 +151,6 @@ class CellLedger(RowLedger):
         self._record(
             key,
             *(fingerprint, device, *(array.astype("<f4").tobytes() for array in arrays)),
-            zlib.compress(found.labels.astype("<i4").tobytes(), _FAST),
+            pack_labels(found.labels),
             msgspec.json.encode(facts),
         )
-
-
-def _mask_of(packed: bytes, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    bits = np.frombuffer(zlib.decompress(packed), np.uint8)
-    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(np.bool_)
