@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Self, cast
 
 import cv2
 import numpy as np
@@ -19,8 +19,10 @@ from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import Mask
 from hpa_sdk.cells.tiles import Box, Labels, find_in_tiles, grow_in_tiles, tiles_of
 from hpa_sdk.errors import count_of
-from hpa_sdk.fields.rules import Trained
-from hpa_sdk.preprocessing import Planes
+from hpa_sdk.fields.rules import FieldRules, Trained
+from hpa_sdk.fields.trained_scale import whole_field_rules
+from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import Planes, White
 
 VERSION = "threshold and watershed 3"
 """Changes with every change of the results, also of those that start from the maps of a network."""
@@ -55,6 +57,11 @@ class ClassicalSegmenter:
     def __post_init__(self) -> None:
         """Check that the packages are installed."""
         check_packages()
+
+    @classmethod
+    def of_model(cls, card: ModelCard, rules: FieldRules | None, white: White | None) -> Self:
+        """Return the segmenter for the fields of a model: of its training, or of the rules by which fields are read."""
+        return cls(trained=whole_field_rules(card, rules, white)[2])
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -35,20 +35,27 @@ class FilteredPlane(NamedTuple):
         Of the Gaussian filter, in pixels.
     background : Background
         That of the filtered plane.
+    whole : numpy.ndarray or None
+        The filtered plane, float32 of shape (H, W), of a field that is one tile; else windows are filtered when they
+        are looked at, so that memory is bounded.
     """
 
     plane: Plane
     deviation: float
     background: Background
+    whole: Floats | None
 
     @classmethod
     def of(cls, plane: Plane, deviation: float, tiles: Sequence[Tile]) -> FilteredPlane:
         """Filter a plane in these tiles, and find its background."""
-        return cls(plane, deviation, background_of(_sample(plane, deviation, tiles)))
+        sample = _sample(plane, deviation, tiles)
+        whole = sample if len(tiles) == 1 and sample.shape == plane.shape else None
+        return cls(plane, deviation, background_of(sample), whole)
 
     def within(self, window: Box) -> Smooth:
         """Return the filtered pixels of a window. Beside its edges they lack what lies outside."""
-        return Smooth(_filtered(self.plane, window, self.deviation), self.background)
+        smooth = _filtered(self.plane, window, self.deviation) if self.whole is None else self.whole[window]
+        return Smooth(smooth, self.background)
 
 
 def plane_shows_cells(plane: Plane, pixel: float) -> bool:

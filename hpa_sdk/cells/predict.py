@@ -90,7 +90,7 @@ def predict_cells(
     if segmenter is None:
         from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - OpenCV code that only this needs
 
-        segmenter = ClassicalSegmenter(trained=whole_field_rules(self.card, rules, self.white)[2])
+        segmenter = ClassicalSegmenter.of_model(self.card, rules, self.white)
     whole, stack_rules, trained = whole_field_rules(self.card, rules, self.white, segmenter.channels)
     return _answers(
         self,

@@ -224,7 +224,7 @@ def _segmenter(
         return NetworkSegmenter.load(network, device=device, white=predictor.white)
     from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - as above
 
-    return ClassicalSegmenter(trained=whole_field_rules(predictor.card, rules, predictor.white)[2])
+    return ClassicalSegmenter.of_model(predictor.card, rules, predictor.white)
 
 
 def _summarize(run: CellRun, output: Path) -> None:

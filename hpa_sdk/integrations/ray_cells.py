@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +20,7 @@ import ray.data
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.classical import ClassicalSegmenter
 from hpa_sdk.cells.network import NetworkSegmenter
+from hpa_sdk.cells.packing import pack_labels, pack_mask, unpack_labels, unpack_mask
 from hpa_sdk.cells.predict import check_one_model
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.settings import SegmentationSettings
@@ -28,7 +28,6 @@ from hpa_sdk.cells.writers import open_cell_writer
 from hpa_sdk.errors import HpaError, ModelFileError
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Channel, Sample
-from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.integrations.ray import (
     CALLS_A_DATASET,
@@ -232,9 +231,10 @@ class _CellActor:
         if not isinstance(predictor, Predictor):
             self._opened = predictor
             return
-        trained = whole_field_rules(predictor.card, rules, predictor.white)[2]
         try:
-            segmenter = ClassicalSegmenter(trained=trained) if make is None else make(predictor)
+            segmenter = (
+                ClassicalSegmenter.of_model(predictor.card, rules, predictor.white) if make is None else make(predictor)
+            )
         except ModelFileError as error:  # as `load_in_actor`: it costs the fields of this actor, and no run
             self._opened = error
             return
@@ -279,24 +279,31 @@ class _AnswerActor(_CellActor):
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    """Answers whose label image is compressed: it has millions of pixels and few numbers."""
+    """Answers whose label image and nuclei are packed."""
 
     answers: CellAnswers
     labels: bytes
-    shape: tuple[int, ...]
+    nuclei: bytes | None
+    shape: tuple[int, int]
 
 
 def _packed(answer: CellAnswers | Failure) -> bytes:
     if isinstance(answer, Failure):
         return pickle.dumps(answer)
-    labels = answer.segmentation.labels
-    empty = replace(answer, segmentation=replace(answer.segmentation, labels=np.zeros((0, 0), np.int32)))
-    return pickle.dumps(_Packed(empty, zlib.compress(labels.astype("<i4").tobytes(), 1), labels.shape))
+    found = answer.segmentation
+    height, width = found.labels.shape
+    rest = replace(answer, segmentation=replace(found, labels=np.zeros((0, 0), np.int32), nuclei=None))
+    nuclei = None if found.nuclei is None else pack_mask(found.nuclei)
+    return pickle.dumps(_Packed(rest, pack_labels(found.labels), nuclei, (height, width)))
 
 
 def _unpacked(content: bytes) -> CellAnswers | Failure:
     found: _Packed | Failure = pickle.loads(content)  # noqa: S301 - made by this run, which sends its own code as pickles too
     if isinstance(found, Failure):
         return found
-    labels = np.frombuffer(zlib.decompress(found.labels), "<i4").reshape(found.shape)
-    return replace(found.answers, segmentation=replace(found.answers.segmentation, labels=labels))
+    segmentation = replace(
+        found.answers.segmentation,
+        labels=unpack_labels(found.labels, found.shape),
+        nuclei=None if found.nuclei is None else unpack_mask(found.nuclei, found.shape),
+    )
+    return replace(found.answers, segmentation=segmentation)

@@ -10,7 +10,7 @@ from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.masks import MaskFolder
 from hpa_sdk.cells.predict import check_one_model
-from hpa_sdk.cells.segmenter import Segmenter, check_packages
+from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import check_class_names, open_cell_writer
 from hpa_sdk.errors import OutputError, SettingError
@@ -54,16 +54,22 @@ class FieldCells:
     SettingError
         The packages for segmentation are not installed, the folder of masks does not exist, or several models were
         loaded.
+    OutputError
+        A class of the model has the name of a column of the tables.
     """
 
     def __init__(self, station: Station, predictor: Predictor) -> None:
         check_one_model(predictor.others)
-        masks = station.cells and station.cells.masks
-        segmenter: Segmenter | None = MaskFolder(masks) if masks else None
-        if segmenter is None:
-            check_packages()
         check_class_names(predictor.card.label_scheme)
-        self.channels = ("blue",) if segmenter is None else segmenter.channels
+        masks = station.cells and station.cells.masks
+        segmenter: Segmenter
+        if masks:
+            segmenter = MaskFolder(masks)
+        else:
+            from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - OpenCV code that only this needs
+
+            segmenter = ClassicalSegmenter.of_model(predictor.card, station, predictor.white)
+        self.channels = segmenter.channels
         self.folder = station.output / CELLS_FOLDER
         self._station = station
         self._segmenter = segmenter
