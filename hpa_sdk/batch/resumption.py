@@ -44,8 +44,8 @@ def open_ledger(
         remove_partials(output)
         if ledger.replace_fact("settings", settings) not in {None, settings}:
             log(
-                "A model, the views, the white level, a runtime option, the scale or the comparison changed:"
-                " every field is predicted again."
+                "A model, the views, the white level, a runtime option, the scale, the limits of quality or the"
+                " comparison changed: every field is predicted again."
             )
         yield ledger
 
