@@ -221,7 +221,7 @@ def test_paging_goes_on_after_damaged_reviews(station: Station) -> None:
         (of_field,) = page.get("/reviews", field=first["field"])["damaged"]
         assert of_field == first
         assert [one["number"] for one, _ in events(page, {}, reviews=0)] == read
-        # A client that sends it again is told so, and does not wait for a ledger that is busy.
+        # A client that sends it again gets this answer, and does not wait for a ledger that is busy.
         again = page.client.post("/reviews", json=asked(results(page)[1]))
         assert again.status_code == 422
         assert "damaged" in again.json()["what"]
