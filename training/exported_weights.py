@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,18 +87,17 @@ def start_from_export(network: keras.Model, path: Path) -> None:
     """
     content = ModelContent.read(path)
     card = _parent(content, path, network.name).card
-    session = open_session(content, "cpu", SessionSettings(tensors=card.tensors))
-    try:
-        found = read_linear_layers(memoryview(content.model))
-        places = _places(network)
-        if len(found) != len(places):
-            raise _misfit(path, network, f"it has {len(found)} linear layers, not {len(places)}")
-        for place, layer in zip(places, found, strict=True):
-            place.fill(layer)
-    except (MalformedMessageError, ValueError, KeyError) as error:  # Keras refuses other shapes by a ValueError
-        raise _misfit(path, network, str(error)) from error
-    difference = _difference(network, session)
-    session.close()
+    with closing(open_session(content, "cpu", SessionSettings(tensors=card.tensors))) as session:
+        try:
+            found = read_linear_layers(memoryview(content.model))
+            places = _places(network)
+            if len(found) != len(places):
+                raise _misfit(path, network, f"it has {len(found)} linear layers, not {len(places)}")
+            for place, layer in zip(places, found, strict=True):
+                place.fill(layer)
+        except (MalformedMessageError, ValueError, KeyError) as error:  # Keras refuses other shapes by a ValueError
+            raise _misfit(path, network, str(error)) from error
+        difference = _difference(network, session)
     if not difference <= LARGEST_DIFFERENCE:
         raise _misfit(path, network, f"with its weights the answers differ by {difference:.2g}")
 
