@@ -147,10 +147,11 @@ def test_a_review_that_was_under_way_is_sent_after_a_reload(station: Station, br
     add_results(station, 3)
     context = browser.new_context()
     visit = context.new_page()
+    # Before the page is opened, for the reason that `visiting` gives.
+    visit.route("**/reviews", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
     with serving(station) as page:
         visit.goto(page.url)
         start(visit, "Anna")
-        visit.route("**/reviews", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
         visit.keyboard.press("w")
         visit.locator("#review-state", has_text="Not saved yet").wait_for()
         visit.unroute("**/reviews")
