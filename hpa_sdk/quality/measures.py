@@ -170,7 +170,7 @@ def _of_grey_levels(plane: Planes, white: float) -> dict[str, float]:
         "brightness": min(brightest / white, 1.0),
     }
     if plane.dtype == np.uint8 and plane.size >= LEAST_SIDE**2 and high - low + 1 >= _LEVELS_WITH_GAPS:
-        found["gaps"] = float((histogram[low : high + 1] == 0).mean())
+        found["gaps"] = 1 - cv2.countNonZero(histogram[low : high + 1]) / (high + 1 - low)
     return found
 
 

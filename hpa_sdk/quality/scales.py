@@ -64,23 +64,25 @@ def scales_of(planes: Sequence[_Plane], whites: Sequence[float]) -> list[Scales]
     if not planes:
         return []
     planes = [_reduced(plane) for plane in planes]
-    scales = [1.0 if plane.dtype == np.uint8 else _WHITE / white for plane, white in zip(planes, whites, strict=True)]
     smaller = [_halved(plane) for plane in planes]
-    quarters = [_halved(half.astype(np.float32)) for half in smaller]
-    centred = [quarter.ravel() - quarter.mean() for quarter in quarters]
-    level = cv2.merge(quarters)
-    lengths = [cv2.norm(plane) for plane in centred]
-    variances = [_variances(smaller), [length**2 / centred[0].size for length in lengths]]
-    while len(variances) < _LEVELS:
-        level = _halved(level)
-        variances.append(_variances([level]))
-    bands = np.maximum(-np.diff(variances, axis=0), 0) * np.square(scales)
-    return [
-        Scales(band, noise_of(plane) * scale, _in_8_bits(half, scale), around / max(length, _DARK))
-        for plane, half, around, band, scale, length in zip(
-            planes, smaller, centred, bands.T, scales, lengths, strict=True
-        )
-    ]
+    # One buffer for all planes: new memory for each would cost as much as the work in it.
+    buffer = np.empty(smaller[0].shape, np.float32)
+    found = []
+    for plane, half, white in zip(planes, smaller, whites, strict=True):
+        scale = 1.0 if plane.dtype == np.uint8 else _WHITE / white
+        np.copyto(buffer, half)
+        level = _halved(buffer)
+        level -= cv2.mean(level)[0]
+        length = cv2.norm(level)
+        around = level.ravel()
+        variances = [_variance(half), length**2 / level.size]
+        while len(variances) < _LEVELS:
+            level = _halved(level)
+            variances.append(_variance(level))
+        around /= max(length, _DARK)
+        bands = np.maximum(-np.diff(variances), 0) * scale**2
+        found.append(Scales(bands, noise_of(plane) * scale, _in_8_bits(half, scale), around))
+    return found
 
 
 def _reduced(plane: _Plane) -> _Plane:
@@ -116,6 +118,5 @@ def _halved(plane: Any) -> Any:  # noqa: ANN401 - of the type of the plane
     return cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
-def _variances(planes: Sequence[Any]) -> list[float]:
-    """Return the variance of each plane, or of each channel of one."""
-    return [float(deviation) ** 2 for plane in planes for deviation in cv2.meanStdDev(plane)[1].ravel()]
+def _variance(plane: Any) -> float:  # noqa: ANN401 - as above
+    return float(cv2.meanStdDev(plane)[1][0, 0]) ** 2
