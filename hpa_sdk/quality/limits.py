@@ -27,10 +27,10 @@ class Kind(NamedTuple):
     side : str
         The side on which a value is suspicious.
     margin : float
-        How far the limit lies beyond the quantile, as a share of the distance from there to the median. Some thirty
-        measures that each leave out one clean field in a hundred would flag one in four. At these margins a kind flags
-        0.7 % of held-out fields or fewer (``docs/evidence/quality.md``). Smaller where spoiled fields would not be
-        found otherwise.
+        How far the limit lies beyond the quantile, as a share of the distance from there to the median; if negative,
+        within it. Some thirty measures that each leave out one clean field in a hundred would flag one in four. At
+        these margins a kind flags 0.7 % of held-out fields or fewer (``docs/evidence/quality.md``). Smaller where
+        spoiled fields would not be found otherwise.
     logarithmic : bool
         Whether distances are ratios, as for measures that spread over decades.
     pooled : bool
@@ -57,7 +57,7 @@ KINDS = {
     "signal": Kind("low", 0.75, logarithmic=True),
     "focus": Kind("low", 0.75),
     "unlike": Kind("low", 0.5, logarithmic=True),
-    "scale": Kind("both", 0),
+    "scale": Kind("both", -0.05),
     "swapped": Kind("high", 0.25),
 }
 """The measures that have limits."""
