@@ -12,6 +12,7 @@ import msgspec
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import escaped
+from hpa_sdk.labels import LabelScheme
 from hpa_sdk.results.result import Result
 
 Verdict = Literal["right", "wrong", "labels", "unsure", "bad", "withdrawn"]
@@ -94,10 +95,17 @@ class Review:
         if not _ID.fullmatch(self.id):
             raise self._refusal("its id is not made of 8 to 64 letters, digits, hyphens and underscores")
         name = reviewer_name(self.reviewer)
-        classes = len(self.result.label_scheme)
+        names = self.result.label_scheme.names
+        classes = len(names)
+        try:
+            LabelScheme(self.result.scheme, names).check()
+        except HpaError as error:
+            raise self._refusal(error.what) from error
         indices = (*self.labels, *self.result.indices)
         if not all(0 <= index < classes for index in indices):
             raise self._refusal(f"it names a label that is none of the {classes} classes of {self.result.scheme}")
+        if self.result.labels != tuple(names[index] for index in self.result.indices):
+            raise self._refusal("the names of the labels that were shown are not those of their numbers")
         labels, shown = tuple(sorted(set(self.labels))), tuple(sorted(set(self.result.indices)))
         if self.result.error is not None and self.verdict in {"right", "wrong", "labels"}:
             raise self._refusal("the field has no answer, so nothing about labels can be said of it")

@@ -174,9 +174,11 @@ def test_a_reference_that_cells_do_not_use_is_refused(model: Path, tmp_path: Pat
             with pytest.raises(SettingError, match="whole fields"):
                 predictor.cells(noise(), segmenter=Known({"0": two_cells()}))
     no_limits = replace(of_crops, limits=None, spread=learn_spread(np.eye(30, 512, dtype=np.float32)))
-    with Predictor.load(model, device="cpu", reference=no_limits) as predictor:
-        with pytest.raises(SettingError, match="no limits"):
-            predictor.cells(noise(), segmenter=Known({"0": two_cells()}))
+    with (
+        Predictor.load(model, device="cpu", reference=no_limits) as predictor,
+        pytest.raises(SettingError, match="no limits"),
+    ):
+        predictor.cells(noise(), segmenter=Known({"0": two_cells()}))
 
 
 def test_the_margin_has_the_scale_of_training(tmp_path: Path) -> None:
