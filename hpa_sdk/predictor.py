@@ -139,7 +139,7 @@ class Predictor:
             no probability.
         reference : Reference, str or os.PathLike, optional
             What fields should look like, or a file with it that ``hpa reference`` wrote. Default: that of the card; of
-            several models, of the first. `cells` uses only its limits, and refuses it without them or if `unit` is cell.
+            several models, of the first. `cells` uses only its limits, and refuses it if it can't.
         calibrated : bool
             Whether to apply the card's temperature to the probabilities, by which they agree better with observed
             frequencies, and to the card's thresholds, so that the labels stay the same. A `threshold` that is given

@@ -119,11 +119,14 @@ class ReviewLog:
 
     def _add(self, review: Review) -> Entry:
         if (known := self._one("WHERE id = ?", review.id)) is not None:
-            return _same(known, review)
+            stored = _readable(known)
+            review.check_known(stored.review)
+            return stored
         if review.verdict == "withdrawn":
             if (known := self._one("WHERE withdraws = ?", review.withdraws)) is not None:
                 return _readable(known)
-            self._check_withdrawal(review)
+            withdrawn = self.get(review.withdraws)
+            review.check_withdrawal(None if withdrawn is None else withdrawn.review)
         elif review.result.label_scheme != self._ledger.scheme and self._ledger.count():
             raise ReviewError(
                 f"it is of the label scheme {review.result.scheme}, and the results here are of"
@@ -138,17 +141,6 @@ class ReviewLog:
             *(review.id, review.field, review.withdraws or None, review.to_json()),
         )
         return Entry(int(self._ledger.rows("SELECT last_insert_rowid()")[0][0]), review)
-
-    def _check_withdrawal(self, review: Review) -> None:
-        known = self.get(review.withdraws)
-        if known is None or known.review.verdict == "withdrawn":
-            raise ReviewError("there is no such review to withdraw", where=review.withdraws, remedy="Load it again.")
-        if (known.review.reviewer, known.review.field) != (review.reviewer, review.field):
-            raise ReviewError(
-                "a review is withdrawn by the person who gave it, on its own field",
-                where=review.withdraws,
-                remedy="Give a review of your own instead.",
-            )
 
     def _one(self, which: str, value: str) -> Entry | DamagedEntry | None:
         return next(iter(self._read(which, value)), None)
@@ -193,15 +185,4 @@ def _readable(known: Entry | DamagedEntry) -> Entry:
             where=known.id,
             remedy="Review the field again: of the reviews of a person, the newest counts.",
         )
-    return known
-
-
-def _same(stored: Entry | DamagedEntry, review: Review) -> Entry:
-    known = _readable(stored)
-
-    def said(of: Review) -> tuple[object, ...]:
-        return of.field, of.verdict, of.labels, of.reviewer, of.withdraws, of.result.model_sha256, of.result.indices
-
-    if said(known.review) != said(review):
-        raise ReviewError("another review has its id", where=review.id, remedy="Review the field again.")
     return known
