@@ -190,6 +190,11 @@ class Ledger(SqliteFile):
         """Return the ids of all results that did not fail."""
         return self._names("SELECT {id} FROM results WHERE NOT failed")
 
+    def has_below(self, folder: str) -> bool:
+        """Whether a result has an id below a folder, such as ``"plate 1"`` for ``"plate 1/A01"``."""
+        first, last = f"{folder}/", folder + chr(ord("/") + 1)
+        return bool(self.rows("SELECT 1 FROM results WHERE id > ? AND id < ? LIMIT 1", first, last))
+
     def set_has_file(self, number: int) -> None:
         """Record that a result has its file."""
         self.rows("UPDATE results SET has_file = 1 WHERE number = ?", number)
