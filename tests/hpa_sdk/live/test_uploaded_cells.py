@@ -20,6 +20,7 @@ from PIL import Image
 from tifffile import TiffWriter
 
 from hpa_sdk.cells import CellAnswers
+from hpa_sdk.cells.cells_file import read_cells
 from hpa_sdk.cells.classical import ClassicalSegmenter
 from hpa_sdk.errors import DeviceError, OutputError, PlaneError
 from hpa_sdk.fields.samples import Channel, Sample
@@ -117,6 +118,23 @@ def test_a_sent_field_without_nuclei_says_so(tmp_path: Path, small_model: Path) 
         assert cells(page, empty) == []
         small = sent(page, write_planes(tmp_path / "mine", "dust", dust))
         assert "2 bright parts of the blue plane too small for a nucleus" in small["cells"]["error"]
+
+
+def test_a_result_says_how_its_cells_were_found(tmp_path: Path, small_model: Path) -> None:
+    planes = draw(FOUR)
+    planes[[0, 3]] = 0
+    with serving(with_cells(make_station(tmp_path, small_model))) as page:
+        result = sent(page, write_planes(tmp_path / "mine", "dark", planes))
+        table = read_cells(page.station.output / CELLS_FOLDER / f"{result['id']}.csv")
+        size, borders = result["cells"]["notes"]
+        assert "the pixel size is unknown" in size
+        assert borders == "neither the red nor the yellow plane shows cells: borders lie between the nuclei"
+        assert all({size, borders} <= set(one.result.notes) for one in table)
+        found = page.get(f"/cells/{quote(result['id'])}")
+        assert found["counts"]["notes"] == [size, borders]
+        # Of a field without cells, the reason says it all.
+        empty = sent(page, write_planes(tmp_path / "mine", "empty", draw([])))
+        assert (empty["cells"]["notes"], "no nucleus was found" in empty["cells"]["error"]) == ([], True)
 
 
 def test_a_sent_field_without_blue_is_refused_or_says_so(tmp_path: Path, small_model: Path) -> None:
