@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -349,6 +351,27 @@ def test_tables_that_a_killed_server_left_are_removed(station: Station, tmp_path
         assert len([file for file in busy.rglob("*") if file.is_file()]) == 2
         assert len(cells(page, result)) == len(FOUR)
     assert kept.exists()
+
+
+@pytest.mark.slow
+def test_what_a_killed_server_was_writing_is_removed_in_turn(station: Station, tmp_path: Path) -> None:
+    sample = write_planes(tmp_path / "mine", "A01", draw(FOUR))
+    command = [sys.executable, "-m", "tests.hpa_sdk.live.stuck_server", str(tmp_path / "station.toml")]
+    with ThreadPoolExecutor(1) as clients, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        page = Page(process.stdout.readline().strip(), station, httpx.Client(timeout=60))
+        named = [("files", (file.name, file.read_bytes())) for file in sample.files]
+        answer = clients.submit(page.client.post, f"{page.url}predict", files=named)
+        assert process.stdout.readline() == "writing\n"
+        process.kill()
+        with pytest.raises(httpx.TransportError):
+            answer.result()
+        page.client.close()
+    assert (len(page.kept()), len(tables(page))) == (4, 1)
+    uploads = Uploads(station.output, max_bytes=1)
+    names = uploads.store([("a.tif", io.BytesIO(b"12"))])
+    uploads.finish(names)
+    assert ([file.name for file in page.kept()], tables(page)) == (["a.tif"], [])
 
 
 def test_tables_without_planes_count(tmp_path: Path) -> None:
