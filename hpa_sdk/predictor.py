@@ -6,7 +6,6 @@ import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from itertools import count
-from pathlib import Path
 from typing import Literal, NoReturn, Self, overload
 
 import numpy as np
@@ -26,7 +25,7 @@ from hpa_sdk.models.card_file import as_card
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction, all_predicted, warn_of_shared_ids
 from hpa_sdk.preprocessing import Planes, White
-from hpa_sdk.quality.reference import Reference, read_reference
+from hpa_sdk.quality.reference import Reference, as_reference
 
 
 class Predictor:
@@ -52,6 +51,8 @@ class Predictor:
         Options of the device's runtime.
     quality : bool
         Whether the quality of fields is measured.
+    given_reference : Reference or None
+        The reference that was given in place of that of the card.
     calibrated : bool
         Whether probabilities are calibrated by the card's temperature.
     """
@@ -75,7 +76,7 @@ class Predictor:
         self._decision = decision
         self._given_threshold = threshold
         self.white = white
-        self.quality = quality
+        self.quality, self.given_reference = quality, first.given_reference
         self.runtime_options: Mapping[str, str] = dict(runtime_options)
 
     @classmethod
@@ -138,7 +139,7 @@ class Predictor:
             no probability.
         reference : Reference, str or os.PathLike, optional
             What fields should look like, or a file with it that ``hpa reference`` wrote. Default: that of the card; of
-            several models, of the first.
+            several models, of the first. `cells` uses only its limits, and refuses it if it can't.
         calibrated : bool
             Whether to apply the card's temperature to the probabilities, by which they agree better with observed
             frequencies, and to the card's thresholds, so that the labels stay the same. A `threshold` that is given
@@ -159,12 +160,11 @@ class Predictor:
         DeviceError
             The device is not available, or onnxruntime is not installed.
         SettingError
-            A number is out of range, or the batch does not fit in memory.
+            A number is out of range, the batch does not fit in memory, or a reference would not be used.
         """
         check_threshold(threshold)  # before hundreds of megabytes are read
         check_views(views)
-        if isinstance(reference, (str, os.PathLike)):
-            reference = read_reference(Path(reference))
+        reference = as_reference(reference, quality=quality)
         settings = SessionSettings(
             batch_size=batch_size, threads=threads, gpu_memory=gpu_memory, options=runtime_options or {}
         )

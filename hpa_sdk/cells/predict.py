@@ -25,6 +25,7 @@ from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
+from hpa_sdk.quality.reference import Reference
 
 
 class Engine(Protocol):
@@ -34,6 +35,7 @@ class Engine(Protocol):
     session: Session
     white: White | None
     quality: bool
+    given_reference: Reference | None
 
     @property
     def threads(self) -> ThreadPlan:
@@ -82,11 +84,12 @@ def predict_cells(
     Raises
     ------
     SettingError
-        The packages of the default segmenter are not installed, or several models were loaded.
+        The packages of the default segmenter are not installed, several models were loaded, or a reference was given
+        that cells can't use.
     DeviceError
         The device failed while running.
     """
-    check_one_model(self.others)
+    check_settings(self.card, self.others, self.given_reference)
     if segmenter is None:
         from hpa_sdk.cells.classical import ClassicalSegmenter  # noqa: PLC0415 - OpenCV code that only this needs
 
@@ -112,18 +115,42 @@ def predict_cells(
     )
 
 
-def check_one_model(others: Sequence[object]) -> None:
-    """Refuse further models.
+def check_settings(card: ModelCard, others: Sequence[object], reference: object) -> None:
+    """Refuse settings of a predictor that its cells would not use.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The card of the model.
+    others : sequence
+        The further models of an ensemble.
+    reference : Reference, str, os.PathLike or None
+        The reference that was given in place of the card's own, or its file.
 
     Raises
     ------
     SettingError
-        There are some.
+        There are further models, or whole fields can't be compared with the reference.
     """
     if others:
         raise SettingError(
             "cells are predicted by one model, and several were loaded",
             remedy="Load one model; several views are possible.",
+        )
+    if reference is None:
+        return
+    name = reference.data if isinstance(reference, Reference) else reference
+    if card.unit == "cell":
+        raise SettingError(
+            "the model answers for cells: the limits of its reference are of what it sees, and not of whole fields",
+            where=str(name),
+            remedy="Leave reference= (--reference) out: the fields are compared with the limits that ship.",
+        )
+    if isinstance(reference, Reference) and reference.limits is None:
+        raise SettingError(
+            "the reference has no limits, and fields of cells are compared with nothing else",
+            where=str(name),
+            remedy="Make it again with 'hpa reference MODEL FIELDS -o FILE', or leave it out.",
         )
 
 

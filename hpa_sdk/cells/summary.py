@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.files.file_state import escaped
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.results.cell_counts import CellCounts, CellShare
 
@@ -147,13 +148,14 @@ def counts_of(answers: CellAnswers | Failure) -> CellCounts:
     """Count the cells of a field for its result."""
     summary = summarize(answers)
     if isinstance(answers, Failure):
-        return CellCounts(error=summary.error)
+        return CellCounts(error=escaped(summary.error))
     found = answers.segmentation
     height, width = found.labels.shape
-    error = "" if found.cells else "; ".join(("the field has no cells", *found.notes))
+    notes = tuple(map(escaped, found.notes))
+    error = "" if found.cells else "; ".join(("the field has no cells", *notes))
     schemes = [answer.scheme for answer in answers.answers if isinstance(answer, Prediction)]
     counts = shares_of(summary, schemes[0].names if schemes else ())
-    return replace(counts, height=height, width=width, error=error)
+    return replace(counts, height=height, width=width, error=error, notes=notes if found.cells else ())
 
 
 def shares_of(summary: FieldSummary, names: Sequence[str]) -> CellCounts:

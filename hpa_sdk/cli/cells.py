@@ -14,6 +14,7 @@ from hpa_sdk.batch.discovery import count_aside, find_all
 from hpa_sdk.batch.fingerprint import Comparison
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.exports import CROP_SIDE, CellExports, open_exports
+from hpa_sdk.cells.predict import check_settings
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.writers import FORMS
 from hpa_sdk.cli.parameters import (
@@ -38,7 +39,7 @@ from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import White
-from hpa_sdk.quality.reference import read_reference
+from hpa_sdk.quality.reference import as_reference
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -127,6 +128,7 @@ def cells(
     form = _checked_form(output, form, masks, segmenter, h5ad)
     rules = rules_from(**reading)
     white = white_for(white, rules)
+    limits = as_reference(reference, quality=quality)
     predictor: CellEngine = loader_of(engine, RAY_CELLS)(
         model,
         card=as_card(card),
@@ -139,14 +141,9 @@ def cells(
         verify=verify,
         quality=quality,
         calibrated=calibrated,
-        reference=None if reference is None else read_reference(reference),
+        reference=limits,
     )
-    if reference is not None and predictor.card.unit == "cell":
-        raise SettingError(
-            "the model answers for cells: the limits of its reference are of what it sees, and not of whole fields",
-            where=reference,
-            remedy="Leave --reference out: the fields are compared with the limits that ship.",
-        )
+    check_settings(predictor.card, predictor.others, limits)  # before a file is opened
     # On a cluster each actor opens the network itself; here it is only asked what it depends on.
     finder = _segmenter(predictor, rules, masks, segmenter, device="cpu" if engine == "ray" else predictor.device)
     whole, stacks, _ = whole_field_rules(predictor.card, rules, white, finder.channels)

@@ -37,7 +37,7 @@ from hpa_sdk.fields.trained_scale import rules_for, stack_rules_of
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure
 from hpa_sdk.preprocessing import White
-from hpa_sdk.quality.reference import read_reference
+from hpa_sdk.quality.reference import as_reference
 from hpa_sdk.results.writers import FORMS, WRITERS
 
 
@@ -141,7 +141,7 @@ def predict(
         quality=quality,
         calibrated=calibrated,
         views=int(views),
-        reference=None if reference is None else read_reference(reference),
+        reference=as_reference(reference, quality=quality),
     )
     rules = rules_for(predictor.card, rules, white)
     found = find_all(paths, recursive=recursive, root=root, rules=rules, stack_rules=stack_rules_of(predictor.card))

@@ -50,11 +50,14 @@ class OpenModel:
         Its path and its SHA-256.
     session : Session
         Runs it.
+    given_reference : Reference or None
+        The reference that was given in place of the card's own.
     """
 
     card: ModelCard
     identity: ModelIdentity
     session: Session
+    given_reference: Reference | None = None
 
 
 class MemberScores(NamedTuple):
@@ -137,7 +140,7 @@ def open_models(
     try:
         for each, content in zip(cards, contents, strict=True):
             session = open_session(content, device, _settings_of(each, settings))
-            opened.append(OpenModel(each, content.identity, session))
+            opened.append(OpenModel(each, content.identity, session, None if opened else reference))
     except BaseException:
         for model in opened:
             model.session.close()

@@ -106,6 +106,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
             "Find the cells of the field and answer for each of them, as a layer of their own."
         )
         self.message = QLabel(wordWrap=True)
+        self.message.setTextFormat(Qt.TextFormat.PlainText)  # names of files and channels can look like HTML
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = QTableWidget(0, len(_COLUMNS))
         self.table.setHorizontalHeaderLabels(_COLUMNS)

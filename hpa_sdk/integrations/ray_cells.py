@@ -21,7 +21,7 @@ from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.classical import ClassicalSegmenter
 from hpa_sdk.cells.network import NetworkSegmenter
 from hpa_sdk.cells.packing import pack_labels, pack_mask, unpack_labels, unpack_mask
-from hpa_sdk.cells.predict import check_one_model
+from hpa_sdk.cells.predict import check_settings
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.writers import open_cell_writer
@@ -76,11 +76,13 @@ def cells_dataset(
     Raises
     ------
     SettingError
-        No node of the cluster has the resources for an actor.
+        No node of the cluster has the resources for an actor, several models were given, or a reference that cells
+        can't use.
     """
     resources = actor_resources(options, cpus)
     slots = count_slots(resources)  # before a node is asked, which would wait without end
     sha256, card, _ = ray.get(ray.remote(describe).remote(options["model"], options.get("card")))
+    check_settings(card, sha256[1:], options.get("reference"))
     # An actor that starts hours later must not load another file.
     options = {**options, "sha256": options.get("sha256") or sha256}
     make = segmenter and partial(_call, segmenter)
@@ -164,9 +166,9 @@ class RayCellPredictor(RayPredictor):
         Raises
         ------
         SettingError
-            Several models were loaded.
+            Several models were loaded, or a reference was given that cells can't use.
         """
-        check_one_model(self.others)
+        check_settings(self.card, self.others, self._options.get("reference"))
         make: Callable[[Predictor], Segmenter] = partial(_same, segmenter)
         if isinstance(segmenter, NetworkSegmenter):
             # With the card in use, which may be another one than that in the file.

@@ -101,12 +101,10 @@ def _add_results(app: FastAPI, service: Service) -> None:
         try:
             answers = [await asyncio.wrap_future(service.submit(sample)) for sample in received.samples]
             async with turn:
-                results = await run_in_threadpool(service.results_of, received, answers)
+                rows = await run_in_threadpool(service.finish, received, answers)
         except BaseException:
-            service.discard(received)
+            service.give_up(received)
             raise
-        # From here on the thread decides: a result that is stored must not lose its files because the server stops.
-        rows = await run_in_threadpool(service.add, received, results)
         return _json(b'{"results":[%b]}', rows)
 
     @app.get("/results", response_model=ResultPage)

@@ -51,7 +51,7 @@ def cells_of(row: Row, folder: Path) -> FieldCellsRecord:
         raise TableError(f"the table of its cells can't be used: {error.what}", where=table, remedy=_AGAIN) from error
     cells = [one for one in found if one.cell is not None]
     if any(one.result.id != row.result.id for one in found) or _counted(cells) != replace(
-        counts, height=0, width=0, error=""
+        counts, height=0, width=0, error="", notes=()
     ):
         raise ChangedError(
             "the table of cells is not that of this answer",

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from hpa_sdk.errors import OutputError
 from hpa_sdk.labels import HPA_2018
-from hpa_sdk.results.result import Result, ResultError
-from hpa_sdk.results.result_ledger import IDENTITY, SCHEME, read_scheme
+from hpa_sdk.results.result import Result
+from hpa_sdk.results.result_ledger import IDENTITY, ROW, SCHEME, read_row, read_scheme
 
 _REST = 10  # pause between counts, in multiples of the time that a count took
 _INDICES = (
@@ -30,7 +28,7 @@ _MIXED = (
     "json_each(CASE WHEN json_valid(CAST(content AS TEXT)) THEN CAST(content AS TEXT) ELSE '{}' END, '$.cells.mixed')"
 )
 _PAGE = f"""
-SELECT number, id, content FROM results WHERE number < :before
+SELECT {ROW} FROM results WHERE number < :before
 AND (:failed IS NULL OR failed = :failed)
 AND (:warned IS NULL OR {_WARNED} = :warned)
 AND (:mixed = 0 OR EXISTS (SELECT 1 FROM {_MIXED} WHERE :label IS NULL OR value = :label))
@@ -104,7 +102,7 @@ class ResultView:
 
     def get(self, name: str) -> Row | None:
         """Return the result of an id."""
-        rows = self._rows("SELECT number, id, content FROM results WHERE id = :name", name=name)
+        rows = self._rows(f"SELECT {ROW} FROM results WHERE id = :name", name=name)  # noqa: S608 - no user input
         return rows[0] if rows else None
 
     def page(
@@ -133,8 +131,8 @@ class ResultView:
 
     def after(self, number: int, count: int) -> list[Row]:
         """Return results with a number above this, oldest first."""
-        statement = "SELECT number, id, content FROM results WHERE number > :number ORDER BY number LIMIT :count"
-        return self._rows(statement, number=number, count=count)
+        which = "number > :number ORDER BY number LIMIT :count"
+        return self._rows(f"SELECT {ROW} FROM results WHERE {which}", number=number, count=count)  # noqa: S608 - as above
 
     def counts(self) -> ResultCounts:
         """Count the results; if they are many and change all the time, this takes at most a tenth of the time.
@@ -159,7 +157,7 @@ class ResultView:
 
     def _classes(self) -> int:
         found = self._database.execute("SELECT value FROM facts WHERE name = ?", (SCHEME,)).fetchone()
-        return len(read_scheme(None if found is None else found[0]))
+        return len(read_scheme(None if found is None else found[0], self._path))
 
     def _newest(self) -> int:
         return self._one("SELECT coalesce(max(number), 0) FROM results")
@@ -170,14 +168,7 @@ class ResultView:
     def _rows(self, statement: str, **values: Any) -> list[Row]:  # noqa: ANN401 - what SQLite takes
         with self._lock, self._typed_errors():
             rows = self._database.execute(statement, values).fetchall()
-        return [Row(number, self._read(name, content), self.store) for number, name, content in rows]
-
-    def _read(self, name: str, content: bytes) -> Result:
-        try:
-            return Result.from_json(content)
-        except msgspec.DecodeError as error:
-            damage = ResultError(f"its result is damaged ({error})", str(self._path), "Predict it again.")
-            return Result(id=name, error=damage, model_sha256="", device="", time="")
+        return [Row(number, read_row(name, content, self._path), self.store) for number, name, content in rows]
 
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:

@@ -12,11 +12,11 @@ from hpa_sdk.live.review_records import FiguresOfModel, ReviewRequest, Withdrawa
 from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.result_store import ResultStore
-from hpa_sdk.review.consensus import Picture, SettledField, picture_of, settle
+from hpa_sdk.review.consensus import SettledField, settle
 from hpa_sdk.review.figures import judge_models
 from hpa_sdk.review.log import Entry, LogPage, ReviewLog
 from hpa_sdk.review.queue import Candidate, Offer, offers
-from hpa_sdk.review.record import Review, ReviewError, now, reviewer_name
+from hpa_sdk.review.record import Picture, Review, ReviewError, now, picture_of, reviewer_name
 
 _ROWS_AT_ONCE = 500
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 import msgspec
@@ -57,12 +58,16 @@ class Received:
         The files.
     samples : list of Sample
         The fields in them.
+    decided : threading.Lock
+        Taken by the one that stores or removes them: a request that is cut short does not end the thread that works
+        for it.
     """
 
     names: list[str]
     rules: FieldRules
     group: FileGroup
     samples: list[Sample]
+    decided: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Service:
@@ -109,6 +114,7 @@ class Service:
         self._watches = watches
         self._notices = notices
         self._uploads = Uploads(station.output)
+        self._uploads.remove_orphans(store.ledger.has_below)
         self._cells = None if station.cells is None else FieldCells(station, predictor)
         self.reviews = reviews
         self._model = _model_of(predictor)
@@ -131,9 +137,10 @@ class Service:
             self._uploads.discard(names)
             raise
 
-    def discard(self, received: Received) -> None:
-        """Remove files that a client sent, because they have no answer."""
-        self._uploads.discard(received.names)
+    def give_up(self, received: Received) -> None:
+        """Remove files that a client sent, unless `finish` has begun, which then decides alone."""
+        if received.decided.acquire(blocking=False):
+            self._uploads.discard(received.names)
 
     @property
     def classes(self) -> int:
@@ -144,8 +151,15 @@ class Service:
         """Submit a field; the future returns the answer."""
         return self._stream.submit(sample)
 
-    def results_of(self, received: Received, answers: Sequence[Answer]) -> list[Result]:
-        """Return the results of the fields that a client sent, with their cells if the station asks for them.
+    def finish(self, received: Received, answers: Sequence[Answer]) -> list[Row]:
+        """Store the results of the fields that a client sent, with their cells if the station asks for them.
+
+        If they can't be stored, what was sent and what was made of it is removed, even if nobody waits any more.
+
+        Returns
+        -------
+        list of Row
+            The results as they are stored; none if the request was given up before.
 
         Raises
         ------
@@ -154,10 +168,22 @@ class Service:
         ChangedError
             The files were changed before their cells were found.
         OutputError
-            The tables of cells can't be written.
+            The results or the tables of cells can't be written. Or the results can't be read again, and stay.
         DeviceError
             The device failed.
         """
+        if not received.decided.acquire(blocking=False):
+            return []
+        try:
+            results = self._results_of(received, answers)
+            self._store.add(*results)
+        except BaseException:
+            self._uploads.discard(received.names)
+            raise
+        self._uploads.finish(received.names)
+        return [row for result in results if (row := self.view.get(result.id))]
+
+    def _results_of(self, received: Received, answers: Sequence[Answer]) -> list[Result]:
         failures = [answer.error for answer in answers if isinstance(answer, Failure)]
         if len(failures) == len(answers):
             raise failures[0]
@@ -179,22 +205,6 @@ class Service:
                 remedy="Send them again, and let no other program write to the folder for uploads.",
             )
         return [replace(result, cells=counts[result.id]) for result in results]
-
-    def add(self, received: Received, results: Sequence[Result]) -> list[Row]:
-        """Add the results of the fields that a client sent, and return the rows that were added.
-
-        Raises
-        ------
-        OutputError
-            The results can't be written; the files that were sent are removed. Or they can't be read again, and stay.
-        """
-        try:
-            self._store.add(*results)
-        except BaseException:
-            self.discard(received)
-            raise
-        self._uploads.finish(received.names)
-        return [row for result in results if (row := self.view.get(result.id))]
 
     def check_store(self, store: str | None) -> None:
         """Check that the store a client refers to is the one that is open here.

@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,23 @@ class Uploads:
         self._tables = output / CELLS_FOLDER / UPLOADS
         self._limit = max_bytes
         self._lock = threading.Lock()
-        self._bytes = {name: self._length(name) for name in _folders(self.folder)}  # the oldest first
+        # The oldest first. A process that was killed can have left tables without planes.
+        self._bytes = {name: self._length(name) for name in _folders(self.folder, self._tables)}
+
+    def remove_orphans(self, has_result: Callable[[str], bool]) -> None:
+        """Remove tables of fields whose planes are gone and that have no result: nobody can see them.
+
+        Each server makes the folder of the planes first and removes it last, so no server is at work with such tables.
+
+        Parameters
+        ----------
+        has_result : callable
+            Whether there is a result with an id below a folder of uploads, such as ``"hpa-uploads/20260131-..."``.
+        """
+        with self._lock:
+            for moment in _folders(self._tables):
+                if not (self.folder / moment).is_dir() and not has_result(f"{UPLOADS}/{moment}"):
+                    self._remove(moment)
 
     def store(self, files: Sequence[tuple[str, IO[bytes]]]) -> list[str]:
         """Write the files of one field into a folder of their own, which is there until `finish` or `discard`.
@@ -96,8 +112,14 @@ class Uploads:
 
     def discard(self, names: Sequence[str]) -> None:
         """Remove files that `store` wrote and that are not a field, and the tables of their cells."""
-        for folder in (self.folder, self._tables):
-            shutil.rmtree(folder / _moment(names), ignore_errors=True)
+        moment = _moment(names)
+        # The planes last: tables alone would be those of no field.
+        for folder in (self._tables, self.folder):
+            shutil.rmtree(folder / moment, ignore_errors=True)
+        # On Windows a file that is being read stays.
+        if left := self._length(moment):
+            with self._lock:
+                self._bytes[moment] = left
 
     def _remove(self, moment: str) -> int:
         """Remove the planes and tables of a field, and return how many bytes they had."""
@@ -141,8 +163,9 @@ def _check_names(names: list[str]) -> None:
         raise SampleError("two files have the same name", remedy="Send one field at a time.")
 
 
-def _folders(uploads: Path) -> list[str]:
-    return sorted(folder.name for folder in uploads.iterdir() if folder.is_dir()) if uploads.is_dir() else []
+def _folders(*uploads: Path) -> list[str]:
+    there = (folder for folder in uploads if folder.is_dir())
+    return sorted({each.name for folder in there for each in folder.iterdir() if each.is_dir()})
 
 
 def _moment(names: Sequence[str]) -> str:

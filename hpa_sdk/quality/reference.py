@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -184,6 +185,32 @@ def read_reference(path: Path) -> Reference:
     if problem is not None:
         raise SettingError(f"the reference can't be used: {problem}", where=path, remedy=_AGAIN)
     return reference
+
+
+def as_reference(given: Reference | str | os.PathLike[str] | None, *, quality: bool = True) -> Reference | None:
+    """Return a reference that is given as such, or as a file.
+
+    Parameters
+    ----------
+    given : Reference, str, os.PathLike or None
+        The reference, or its file.
+    quality : bool
+        Whether the quality of fields is measured.
+
+    Raises
+    ------
+    SettingError
+        The quality of fields is not measured, so that nothing would be compared with it; or as for `read_reference`.
+    """
+    if given is None:
+        return None
+    if not quality:
+        raise SettingError(
+            "the quality of fields is not measured, so nothing would be compared with the reference",
+            where=given.data if isinstance(given, Reference) else given,
+            remedy="Leave out quality=False (--no-quality), or the reference (--reference).",
+        )
+    return given if isinstance(given, Reference) else read_reference(Path(given))
 
 
 _AGAIN = "Make it with 'hpa reference MODEL FIELDS -o FILE'."

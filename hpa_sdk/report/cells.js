@@ -88,13 +88,15 @@ function chooseLabel(field, label) {
 
 /* Facts of a field with cells */
 function cellFactsOf(field) {
+  if (field.no_cells) return [make("p", { className: "bad no-cells" }, `No cells: ${field.no_cells}`)];
   if (!field.cells) return [];
+  const notes = field.cell_notes.length ? make("ul", { className: "cell-notes", "aria-label": "How the cells were found" }, ...field.cell_notes.map(text => make("li", {}, text))) : null;
   const legend = field.shares.map(share => {
     const row = make("button", { type: "button", className: "scores shares", "aria-pressed": share[0] === look.label, onclick: () => chooseLabel(field, share[0]) }, ...shareRow(field, share));
     return row;
   });
   const help = field.size ? "Choose a label to see its cells, or a cell in the picture to see its probabilities. Border cells are dashed." : "";
-  return [make("section", { className: "cells", "aria-label": "Cells" }, make("p", { className: "soft" }, `${cellCounts(field)}. ${help}`), ...legend, ...oneCell(field))];
+  return [make("section", { className: "cells", "aria-label": "Cells" }, make("p", { className: "soft" }, `${cellCounts(field)}. ${help}`), notes, ...legend, ...oneCell(field))];
 }
 function oneCell(field) {
   if (!look.cell) return [];

@@ -40,11 +40,14 @@ class FieldCells:
         thousandths or an ``error``, and the points of each piece of the outline ``o`` as x, y, x, y, ...
     measured : list of Cell
         The same cells, as they were measured.
+    notes : tuple of str
+        What a reader should know of the cells and of how they were found.
     """
 
     result: Result
     cells: list[dict[str, Any]] = field(default_factory=list)
     measured: list[Cell] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def fit(self, size: tuple[int, int]) -> bool:
         """Whether cells can be of a picture: in one of another size, those at its border would not touch the border.
@@ -93,6 +96,7 @@ def read_field_cells(path: Path) -> dict[str, FieldCells]:
         own = fields.setdefault(found.result.id, FieldCells(replace(found.result, probabilities=(), thresholds=())))
         if found.cell is not None:
             own.result = _joined(own.result, found.result)
+            own.notes = tuple(dict.fromkeys((*own.notes, *found.result.notes)))
             own.cells.append(_record(found, found.cell))
             own.measured.append(found.cell)
     return fields
@@ -161,7 +165,9 @@ def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Pat
 
 
 def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[int, int] | None) -> dict[str, Any]:
-    """Return what the page shows of the cells of a field: ``cells``, their ``counts`` and ``shares``.
+    """Return what the page shows of the cells of a field: ``cells``, ``counts``, ``shares`` and ``cell_notes``.
+
+    A field without cells has ``no_cells``, the reason.
 
     Parameters
     ----------
@@ -173,12 +179,17 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
         Width and height of its picture, at full size. Outlines that do not fit it are not shown, and a note says so.
     """
     own = cells.get(result.id)
-    if own is None or not own.cells:
+    if own is None:
         return {}
+    if not own.cells:
+        # A report of the cells alone says it as the error of the field.
+        reason = own.result.error
+        return {"no_cells": reason.what} if reason is not None and result.error is None else {}
     counts = shares_of(own.summary, own.result.label_scheme.names)
     content = {
         "cells": own.cells,
         "counts": [counts.cells, counts.border_cells, counts.failed],
+        "cell_notes": [note for note in own.notes if note not in result.notes],
         "shares": [[one.index, one.shown, one.share, one.low, one.high, one.border_shown] for one in counts.shares],
     }
     if size is not None and not own.fit(size):

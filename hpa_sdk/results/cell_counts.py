@@ -48,6 +48,8 @@ class CellCounts:
         Indices of the classes that only some of the cells show: the interval of the share lies between 5% and 95%.
     error : str
         Why the field has no cells; empty if it has.
+    notes : tuple of str
+        What a reader should know of how the cells were found; empty for results of earlier versions.
     """
 
     height: int = 0
@@ -58,3 +60,4 @@ class CellCounts:
     shares: tuple[CellShare, ...] = ()
     mixed: tuple[int, ...] = ()
     error: str = ""
+    notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from hpa_sdk.errors import OutputError
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.files.sqlite_file import SqliteFile
 from hpa_sdk.labels import HPA_2018, LabelScheme
@@ -25,11 +26,24 @@ SCHEME = "scheme"
 """Name of the fact that gives the label scheme of a ledger."""
 
 
-def read_scheme(fact: object) -> LabelScheme:
-    """Read the fact `SCHEME`."""
+def read_scheme(fact: object, ledger: Path) -> LabelScheme:
+    """Read the fact `SCHEME` of a ledger.
+
+    Raises
+    ------
+    OutputError
+        It is damaged, so that nobody knows what the numbers of the classes mean.
+    """
     if fact is None:
         return HPA_2018
-    name, names = msgspec.json.decode(str(fact), type=tuple[str, tuple[str, ...]])
+    try:
+        name, names = msgspec.json.decode(str(fact), type=tuple[str, tuple[str, ...]])
+    except msgspec.DecodeError as error:
+        raise OutputError(
+            f"the label scheme of the ledger is damaged ({error})",
+            where=ledger,
+            remedy="Move the ledger away, with the results beside it, and predict the fields again.",
+        ) from error
     return LabelScheme(name, names)
 
 
@@ -116,7 +130,7 @@ class Ledger(SqliteFile):
     @property
     def scheme(self) -> LabelScheme:
         """The classes that the results are of. Earlier versions only had those of 2018."""
-        return read_scheme(self.fact(SCHEME))
+        return read_scheme(self.fact(SCHEME), self.path)
 
     def set_scheme(self, scheme: LabelScheme) -> None:
         """Record the classes that the results are of."""
@@ -127,14 +141,14 @@ class Ledger(SqliteFile):
 
         Results of the field under other ids, as of a stack that had more scenes, are listed by `removed` from then on.
         """
-        earlier = self.rows("DELETE FROM results WHERE field = ? RETURNING id", os.fsencode(field) or None)
+        earlier = self._names("DELETE FROM results WHERE field = ? RETURNING {id}", os.fsencode(field) or None)
         for result in results:
-            earlier += self.rows("DELETE FROM results WHERE id = ? RETURNING id", result.id)
+            earlier += self._names("DELETE FROM results WHERE id = ? RETURNING {id}", result.id)
             self.rows(
                 "INSERT INTO results (id, field, failed, content) VALUES (?, ?, ?, ?)",
                 *(result.id, os.fsencode(field) or None, result.error is not None, result.to_json()),
             )
-        for (name,) in earlier:
+        for name in earlier:
             self.rows("INSERT OR IGNORE INTO gone (id) VALUES (?)", name)
         for result in results:
             self.discard_removed(result.id)
@@ -142,7 +156,7 @@ class Ledger(SqliteFile):
 
     def removed(self) -> list[str]:
         """Return the ids that have no result any more, and may still have a file."""
-        return [name for (name,) in self.rows("SELECT id FROM gone")]
+        return self._names("SELECT {id} FROM gone")
 
     def discard_removed(self, name: str) -> None:
         """Record that an id without a result has no file either, or has a result again."""
@@ -170,11 +184,16 @@ class Ledger(SqliteFile):
 
     def ids_without_file(self) -> list[str]:
         """Return the ids of all results that have no file of their own yet."""
-        return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT has_file")]
+        return self._names("SELECT {id} FROM results WHERE NOT has_file")
 
     def answered_ids(self) -> list[str]:
         """Return the ids of all results that did not fail."""
-        return [name for (name,) in self.rows("SELECT id FROM results WHERE NOT failed")]
+        return self._names("SELECT {id} FROM results WHERE NOT failed")
+
+    def has_below(self, folder: str) -> bool:
+        """Whether a result has an id below a folder, such as ``"plate 1"`` for ``"plate 1/A01"``."""
+        first, last = f"{folder}/", folder + chr(ord("/") + 1)
+        return bool(self.rows("SELECT 1 FROM results WHERE id > ? AND id < ? LIMIT 1", first, last))
 
     def set_has_file(self, number: int) -> None:
         """Record that a result has its file."""
@@ -231,16 +250,42 @@ class Ledger(SqliteFile):
         return None if found is None or copied else str(found)
 
     def _results(self, which: str, *values: object) -> list[tuple[int, Result]]:
-        rows = self.rows(f"SELECT number, id, content FROM results {which}", *values)  # noqa: S608 - no user input
-        return [(number, self._read(name, content)) for number, name, content in rows]
+        rows = self.rows(f"SELECT {ROW} FROM results {which}", *values)  # noqa: S608 - no user input
+        return [(number, read_row(name, content, self.path)) for number, name, content in rows]
 
-    def _read(self, name: str, content: bytes) -> Result:
-        try:
-            return Result.from_json(content)
-        except msgspec.DecodeError as error:
-            damage = ResultError(
-                f"its result is damaged in the ledger ({error})",
-                str(self.path),
-                "Write its files anew and it is answered again, or predict it with 'hpa predict'.",
-            )
-            return Result(id=name, error=damage, model_sha256="", device="", time="")
+    def _names(self, statement: str, *values: object) -> list[str]:
+        """Return the ids that a statement finds; what is no text in a damaged one is escaped, and costs no other."""
+        return [_text(name) for (name,) in self.rows(statement.format(id="CAST(id AS BLOB)"), *values)]
+
+
+ROW = "number, CAST(id AS BLOB), CAST(content AS BLOB)"
+"""The columns that `read_row` reads: as bytes, because SQLite's driver refuses all rows for one damaged text."""
+
+
+def read_row(name: bytes, content: bytes, path: Path) -> Result:
+    """Return the result of a row of a ledger; for a damaged row a failed one, which says so.
+
+    Parameters
+    ----------
+    name, content : bytes
+        The id and the content of the row.
+    path : pathlib.Path
+        The ledger.
+    """
+    try:
+        result = Result.from_json(content)
+        if result.id.encode() == name:
+            return result
+        why = "its row and its content name different fields"
+    except msgspec.DecodeError as error:
+        why = str(error)
+    damage = ResultError(
+        f"its result is damaged in the ledger ({why})",
+        str(path),
+        "Write its files anew and it is answered again, or predict it with 'hpa predict'.",
+    )
+    return Result(id=_text(name), error=damage, model_sha256="", device="", time="")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")

@@ -11,14 +11,11 @@ from hpa_sdk.labels import LabelScheme
 from hpa_sdk.results.result import Result
 from hpa_sdk.review.log import standing
 from hpa_sdk.review.queue import in_random_share
-from hpa_sdk.review.record import Review
+from hpa_sdk.review.record import Picture, Review, picture_of
 
 State = Literal["labels", "wrong", "unsure", "bad", "contradictory"]
 """What is settled: the labels; only that the answer is wrong; nothing; that the field is of no use; nothing, because
 people contradict each other."""
-
-Picture = tuple[tuple[int, int | None, str | None], ...]
-"""Sizes, times and checksums of a field's files: another picture under the same id is another field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +79,6 @@ def votes(reviews: Iterable[Review]) -> tuple[Review, ...]:
         newest.pop(review.reviewer, None)
         newest[review.reviewer] = review
     return tuple(newest.values())
-
-
-def picture_of(result: Result) -> Picture:
-    """Return what tells the picture of a result from another one under the same id; empty if it is not recorded."""
-    return tuple((stamp.size, stamp.modified, stamp.sha256) for stamp in result.stamps)
 
 
 def _by_field(reviews: list[Review]) -> dict[tuple[str, Picture, LabelScheme], list[Review]]:

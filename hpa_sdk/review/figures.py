@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.results.result import Result
-from hpa_sdk.review.consensus import SettledField, picture_of
+from hpa_sdk.review.consensus import SettledField
+from hpa_sdk.review.record import picture_of
 
 RESAMPLES = 1000
 """Number of bootstrap resamples."""

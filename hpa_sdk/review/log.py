@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from hpa_sdk.files.file_state import escaped
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.review.record import Review, ReviewError, now
 
@@ -25,7 +26,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DamagedEntry:
-    """An entry that can't be read and does not count: its number, the id and the field of its review, and why."""
+    """An entry that can't be used and does not count: its number, the id and the field of its review, and why.
+
+    Id and field are as far as they can be read, with what is no text escaped.
+    """
 
     number: int
     id: str
@@ -115,11 +119,14 @@ class ReviewLog:
 
     def _add(self, review: Review) -> Entry:
         if (known := self._one("WHERE id = ?", review.id)) is not None:
-            return _same(known, review)
+            stored = _readable(known)
+            review.check_known(stored.review)
+            return stored
         if review.verdict == "withdrawn":
             if (known := self._one("WHERE withdraws = ?", review.withdraws)) is not None:
                 return _readable(known)
-            self._check_withdrawal(review)
+            withdrawn = self.get(review.withdraws)
+            review.check_withdrawal(None if withdrawn is None else withdrawn.review)
         elif review.result.label_scheme != self._ledger.scheme and self._ledger.count():
             raise ReviewError(
                 f"it is of the label scheme {review.result.scheme}, and the results here are of"
@@ -135,30 +142,33 @@ class ReviewLog:
         )
         return Entry(int(self._ledger.rows("SELECT last_insert_rowid()")[0][0]), review)
 
-    def _check_withdrawal(self, review: Review) -> None:
-        known = self.get(review.withdraws)
-        if known is None or known.review.verdict == "withdrawn":
-            raise ReviewError("there is no such review to withdraw", where=review.withdraws, remedy="Load it again.")
-        if (known.review.reviewer, known.review.field) != (review.reviewer, review.field):
-            raise ReviewError(
-                "a review is withdrawn by the person who gave it, on its own field",
-                where=review.withdraws,
-                remedy="Give a review of your own instead.",
-            )
-
     def _one(self, which: str, value: str) -> Entry | DamagedEntry | None:
         return next(iter(self._read(which, value)), None)
 
     def _read(self, which: str, *values: object) -> list[Entry | DamagedEntry]:
         entries: list[Entry | DamagedEntry] = []
-        rows = self._ledger.rows(f"SELECT number, id, field, content FROM reviews {which}", *values)  # noqa: S608 - no user input
-        for number, name, field, content in rows:
+        columns = ", ".join(f"CAST({column} AS BLOB)" for column in ("id", "field", "withdraws", "content"))
+        for number, *row in self._ledger.rows(f"SELECT number, {columns} FROM reviews {which}", *values):  # noqa: S608 - no user input
             try:
-                entries.append(Entry(number, Review.from_json(content)))
-            except msgspec.DecodeError as error:
-                _log.warning("%s: the review %s is damaged and does not count (%s)", self._ledger.path, name, error)
-                entries.append(DamagedEntry(number, name, field, str(error)))
+                entries.append(Entry(number, _review_of(*row)))
+            except (ReviewError, msgspec.DecodeError) as error:
+                name, field = (part.decode("utf-8", "backslashreplace") for part in row[:2])
+                why = error.what if isinstance(error, ReviewError) else str(error)
+                _log.warning(
+                    "%s: the review %s of the field %s is damaged and does not count (%s). Review the field again.",
+                    *(self._ledger.path, escaped(name), escaped(field), escaped(why)),
+                )
+                entries.append(DamagedEntry(number, name, field, f"{why}; review the field again"))
         return entries
+
+
+def _review_of(name: bytes, field: bytes, withdraws: bytes | None, content: bytes) -> Review:
+    """Read a row. A damaged part makes the row differ from its content, or the content from what can be a review."""
+    review = Review.from_json(content).checked()
+    stored = name, field, withdraws or b""
+    if stored != tuple(text.encode() for text in (review.id, review.field, review.withdraws)):
+        raise ReviewError("its row and its content name different reviews", where=None, remedy="Review it again.")
+    return review
 
 
 def standing(reviews: Iterable[Review]) -> list[Review]:
@@ -175,15 +185,4 @@ def _readable(known: Entry | DamagedEntry) -> Entry:
             where=known.id,
             remedy="Review the field again: of the reviews of a person, the newest counts.",
         )
-    return known
-
-
-def _same(stored: Entry | DamagedEntry, review: Review) -> Entry:
-    known = _readable(stored)
-
-    def said(of: Review) -> tuple[object, ...]:
-        return of.field, of.verdict, of.labels, of.reviewer, of.withdraws, of.result.model_sha256, of.result.indices
-
-    if said(known.review) != said(review):
-        raise ReviewError("another review has its id", where=review.id, remedy="Review the field again.")
     return known

@@ -12,6 +12,7 @@ import msgspec
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import escaped
+from hpa_sdk.labels import LabelScheme
 from hpa_sdk.results.result import Result
 
 Verdict = Literal["right", "wrong", "labels", "unsure", "bad", "withdrawn"]
@@ -25,6 +26,15 @@ LONGEST_NAME = 200
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+Picture = tuple[tuple[int, int | None, str | None], ...]
+"""Sizes, times and checksums of a field's files: another picture under the same id is another field."""
+
+
+def picture_of(result: Result) -> Picture:
+    """Return what tells the picture of a result from another one under the same id; empty if it is not recorded."""
+    return tuple((stamp.size, stamp.modified, stamp.sha256) for stamp in result.stamps)
 
 
 class ReviewError(HpaError):
@@ -94,10 +104,17 @@ class Review:
         if not _ID.fullmatch(self.id):
             raise self._refusal("its id is not made of 8 to 64 letters, digits, hyphens and underscores")
         name = reviewer_name(self.reviewer)
-        classes = len(self.result.label_scheme)
+        names = self.result.label_scheme.names
+        classes = len(names)
+        try:
+            LabelScheme(self.result.scheme, names).check()
+        except HpaError as error:
+            raise self._refusal(error.what) from error
         indices = (*self.labels, *self.result.indices)
         if not all(0 <= index < classes for index in indices):
             raise self._refusal(f"it names a label that is none of the {classes} classes of {self.result.scheme}")
+        if self.result.labels != tuple(names[index] for index in self.result.indices):
+            raise self._refusal("the names of the labels that were shown are not those of their numbers")
         labels, shown = tuple(sorted(set(self.labels))), tuple(sorted(set(self.result.indices)))
         if self.result.error is not None and self.verdict in {"right", "wrong", "labels"}:
             raise self._refusal("the field has no answer, so nothing about labels can be said of it")
@@ -111,6 +128,54 @@ class Review:
         if (time := _utc(self.time)) is None:
             raise self._refusal(f"its time, {self.time[:40]!r}, is not of the form 2026-01-31T12:00:00+00:00")
         return replace(self, labels=labels, reviewer=name, time=time)
+
+    def check_known(self, known: Review) -> None:
+        """Check that a stored review with the same id is this one, which was sent or read again.
+
+        The time may differ, and what only one of them records of the result.
+
+        Raises
+        ------
+        ReviewError
+            It is another review: one of the two would be lost.
+        """
+        (said, recorded), (known_said, known_recorded) = self._content(), known._content()
+        both = ((one, other) for one, other in zip(recorded, known_recorded, strict=True) if one and other)
+        if said != known_said or any(one != other for one, other in both):
+            raise ReviewError(
+                "another review has its id",
+                where=f"review {self.id} of {self.field}, stored of {known.field} by {known.reviewer}",
+                remedy="Review the field again: each review has an id of its own.",
+            )
+
+    def check_withdrawal(self, known: Review | None) -> None:
+        """Check that this withdrawal is of a review that the same person gave on the same field.
+
+        Parameters
+        ----------
+        known : Review or None
+            The stored review with the id `withdraws`.
+
+        Raises
+        ------
+        ReviewError
+            There is none, or it is of another person or field.
+        """
+        if known is None or known.verdict == "withdrawn":
+            raise ReviewError("there is no such review to withdraw", where=self.withdraws, remedy="Load it again.")
+        if (known.reviewer, known.field) != (self.reviewer, self.field):
+            raise ReviewError(
+                "a review is withdrawn by the person who gave it, on its own field",
+                where=self.withdraws,
+                remedy="Give a review of your own instead.",
+            )
+
+    def _content(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
+        """Return what every record of this review says, and what some record: models and picture, or nothing."""
+        result = self.result
+        said = self.field, self.verdict, self.labels, self.reviewer, self.withdraws
+        models = (result.models, result.views) if result.models else ()
+        return (*said, result.scheme, result.model_sha256, result.indices), (models, picture_of(result))
 
     def _refusal(self, what: str) -> ReviewError:
         return ReviewError(what, where=f"review of {self.result.id}", remedy="Review the field again.")

@@ -20,7 +20,7 @@ from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
 from hpa_sdk.results.writers import joined_paths, joined_stamps
 from hpa_sdk.review.queue import in_random_share
-from hpa_sdk.review.record import VERDICTS, Review, ReviewError
+from hpa_sdk.review.record import VERDICTS, Review
 from hpa_sdk.review.safe_cells import from_cell, to_cell
 
 FORM = "hpa-reviews"
@@ -102,7 +102,7 @@ def add_to_review_file(review: Review, path: Path) -> list[Review]:
     """Add a review to a file of reviews, which other programs may add to at the same time.
 
     The file is read and written under a lock, ``.<name>.lock`` beside it, which stays there. A review that the file has
-    already is not added again.
+    already, with the same id and content, is not added again.
 
     Parameters
     ----------
@@ -119,7 +119,8 @@ def add_to_review_file(review: Review, path: Path) -> list[Review]:
     Raises
     ------
     ReviewError
-        The review can't be used, or withdraws one that the file doesn't have.
+        The review can't be used, has the id of another review in the file, or withdraws what is not that person's
+        review.
     TableError
         The file can't be read, or a review in it is damaged: writing the file again would lose it.
     OutputError
@@ -141,11 +142,12 @@ def add_to_review_file(review: Review, path: Path) -> list[Review]:
             if not isinstance(one, Review):
                 raise one
             known.append(one)
-        ids = {one.id for one in known}
-        if review.id in ids:
+        by_id = {one.id: one for one in known}
+        if review.id in by_id:
+            review.check_known(by_id[review.id])
             return known
-        if review.withdraws and review.withdraws not in ids:
-            raise ReviewError("there is no such review to withdraw", where=path, remedy="Review the field again.")
+        if review.withdraws:
+            review.check_withdrawal(by_id.get(review.withdraws))
         known.append(review)
         write_review_file(known, path)
         return known
@@ -192,18 +194,9 @@ def _reviews_of_file(path: Path) -> Iterator[Review | TableError]:
         raise _no_reviews(path, f"it is of the form {content.form[:40]!r}, version {content.version}")
     for number, one in enumerate(content.reviews, 1):
         try:
-            yield _consistent(msgspec.convert(one, Review).checked())
+            yield msgspec.convert(one, Review).checked()
         except (HpaError, ValueError) as error:
             yield _unusable(path, f"review {number}", error)
-
-
-def _consistent(review: Review) -> Review:
-    """Return a review whose labels are named as in its scheme; raise `HpaError` or `ValueError` for another one."""
-    result, names = review.result, review.result.label_scheme.names
-    LabelScheme(result.scheme, names).check()
-    if result.labels != tuple(names[index] for index in result.indices):
-        raise ValueError("the names of the labels that were shown are not those of their numbers")
-    return review
 
 
 def _reviews_of_table(path: Path) -> Iterator[Review | TableError]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.masks import MaskFolder
-from hpa_sdk.cells.predict import check_one_model
+from hpa_sdk.cells.predict import check_settings
 from hpa_sdk.cells.segmenter import Segmenter
 from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import check_class_names, open_cell_writer
@@ -52,14 +52,14 @@ class FieldCells:
     Raises
     ------
     SettingError
-        The packages for segmentation are not installed, the folder of masks does not exist, or several models were
-        loaded.
+        The packages for segmentation are not installed, the folder of masks does not exist, several models were
+        loaded, or a reference was given that cells can't use.
     OutputError
         A class of the model has the name of a column of the tables.
     """
 
     def __init__(self, station: Station, predictor: Predictor) -> None:
-        check_one_model(predictor.others)
+        check_settings(predictor.card, predictor.others, predictor.given_reference)
         check_class_names(predictor.card.label_scheme)
         masks = station.cells and station.cells.masks
         segmenter: Segmenter

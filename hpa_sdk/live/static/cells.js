@@ -43,18 +43,19 @@ class CellView {
   }
 
   draw() {
-    const { cells, border_cells: border, failed, shares, error } = this.result.cells;
+    const { cells, border_cells: border, failed, shares, error, notes } = this.result.cells;
     const texts = [
       `${(cells + border).toLocaleString()} ${cells + border === 1 ? "cell" : "cells"}`,
       border ? `${border.toLocaleString()} at the border, which do not count in the shares` : "",
       failed ? `${failed.toLocaleString()} without an answer` : "",
     ];
     const count = error ? make("p", { className: "no-cells" }, `No cells: ${error.replace("the field has no cells; ", "")}`) : make("p", { className: "soft" }, `${texts.filter(Boolean).join("; ")}.`);
+    const known = notes.length ? make("ul", { className: "cell-notes", "aria-label": "How the cells were found" }, ...notes.map((note) => make("li", {}, note))) : null;
     const help = this.look.cells?.length ? make("p", { className: "soft" }, "Choose a label to mark its cells, or a cell in the picture to see its probabilities. Border cells are dashed.") : null;
     const problem = this.look.problem ? make("p", { className: "no-cells" }, this.look.problem) : null;
     const list = make("ul", {}, ...shares.map((share) => make("li", {}, this.share(share))));
     const focused = this.facts.contains(document.activeElement) ? document.activeElement.dataset.label : undefined;
-    this.facts.replaceChildren(make("h3", {}, "Cells"), count, ...[problem, list, help].filter(Boolean), this.one);
+    this.facts.replaceChildren(make("h3", {}, "Cells"), count, ...[known, problem, list, help].filter(Boolean), this.one);
     if (focused !== undefined) this.facts.querySelector(`[data-label="${focused}"]`)?.focus();
     this.drawOutlines();
     this.drawCell();

@@ -104,7 +104,7 @@ def test_a_model_for_cells_refuses_a_reference_of_fields(folder: Path, tmp_path:
     for_cells = cell_model(tmp_path / "cell.onnx", margin=10, masked=True)
     run = ("cells", for_cells, folder, "-o", tmp_path / "cells.csv", "--device", "cpu")
     refused = hpa(*run, "--reference", reference)
-    assert (refused.exit_code, "Leave --reference out" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "Leave reference= (--reference) out" in refused.stderr) == (2, True)
     assert not (tmp_path / "cells.csv").exists()
     assert hpa(*run).exit_code == 1  # a field has no cells
 

@@ -25,8 +25,9 @@ def answers_of(
     pixel_size: float | None = 0.25,
     files: tuple[Path, ...] = (),
     seed: int = 0,
+    found: tuple[str, ...] = ("2 cells in pieces",),
 ) -> CellAnswers:
-    """Answer for the cells of a label image at random; the fourth of them fails."""
+    """Answer for the cells of a label image at random; the fourth of them fails. `found` says how they were found."""
     rng = np.random.default_rng(seed)
     cells = cells_of(labels, pixel_size)
     answers: list[Prediction | Failure] = []
@@ -46,7 +47,7 @@ def answers_of(
                 scheme=scheme,
             )
         )
-    found = Segmentation(
-        labels=labels, cells=cells, pixel_size=pixel_size, source="field 1_cells.tif", notes=("2 cells in pieces",)
+    segmentation = Segmentation(
+        labels=labels, cells=cells, pixel_size=pixel_size, source="field 1_cells.tif", notes=found
     )
-    return CellAnswers(id=id, segmentation=found, answers=tuple(answers))
+    return CellAnswers(id=id, segmentation=segmentation, answers=tuple(answers))

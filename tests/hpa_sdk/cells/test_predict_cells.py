@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,12 +15,12 @@ from hpa_sdk import Failure, FieldRules, ModelCard, Prediction, Predictor, Sampl
 from hpa_sdk.cells import CellAnswers, ClassicalSegmenter, MaskFolder, Segmentation
 from hpa_sdk.cells.label_image import write_label_image
 from hpa_sdk.cells.regions import cells_of
-from hpa_sdk.errors import PlaneError
+from hpa_sdk.errors import PlaneError, SettingError
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.preprocessing import Preprocessing
 from hpa_sdk.quality.limits import Limits
-from hpa_sdk.quality.reference import Reference
+from hpa_sdk.quality.reference import Reference, learn_spread
 from tests.hpa_sdk.cells.made_fields import FOUR, PIXEL, draw
 from tests.hpa_sdk.workstation.written import write_ome_tiff
 from tests.session_spy import spied
@@ -121,8 +122,10 @@ def test_a_large_field_is_seen_around_the_cell(tmp_path: Path) -> None:
     assert answer.segmentation.pixel_size == 0.1
 
 
-def cell_model(path: Path, *, margin: int, masked: bool, **training: object) -> Path:
-    card: ModelCard = replace(CARD, unit="cell", cell=CellCrop(margin=margin, masked=masked))
+def cell_model(
+    path: Path, *, margin: int, masked: bool, reference: Reference | None = None, **training: object
+) -> Path:
+    card: ModelCard = replace(CARD, unit="cell", cell=CellCrop(margin=margin, masked=masked), reference=reference)
     return make_model(path, card=replace(card, training=replace(CARD.training, **training)))  # type: ignore[arg-type]
 
 
@@ -142,13 +145,13 @@ def test_a_model_for_cells_gets_crops(tmp_path: Path, *, masked: bool) -> None:
 
 
 def test_limits_of_crops_are_not_those_of_fields(tmp_path: Path) -> None:
-    model = cell_model(tmp_path / "cell.onnx", margin=20, masked=True)
     limits = Limits(data="crops", fields=30, low={"brightness blue": 0.999})
     reference = Reference(data="crops", fields=30, limits=limits)
     planes, known = draw(FOUR), ClassicalSegmenter()
     found = []
-    for given in (None, reference):
-        with Predictor.load(model, device="cpu", reference=given) as predictor:
+    for own in (None, reference):
+        model = cell_model(tmp_path / "cell.onnx", margin=20, masked=True, reference=own)
+        with Predictor.load(model, device="cpu") as predictor:
             (first, *_) = only(predictor.cells(planes, segmenter=known)).answers
         assert isinstance(first, Prediction)
         assert first.quality is not None
@@ -157,6 +160,25 @@ def test_limits_of_crops_are_not_those_of_fields(tmp_path: Path) -> None:
     assert (judged.measures, judged.flags) == (plain.measures, plain.flags)
     assert judged.left_out[: len(plain.left_out)] == plain.left_out
     assert "compared with those that ship" in judged.left_out[-1]
+
+
+def test_a_reference_that_cells_do_not_use_is_refused(model: Path, tmp_path: Path) -> None:
+    limits = Limits(data="crops", fields=30, low={"brightness blue": 0.999})
+    of_crops = Reference(data="crops", fields=30, limits=limits)
+    for_cells = cell_model(tmp_path / "cell.onnx", margin=20, masked=True)
+    file = tmp_path / "reference.json"
+    file.write_bytes(msgspec.json.encode(of_crops))
+    for given in (of_crops, file):
+        with Predictor.load(for_cells, device="cpu", reference=given) as predictor:
+            assert predictor.predict_planes(noise()[None])[0].warnings  # a crop is compared with it
+            with pytest.raises(SettingError, match="whole fields"):
+                predictor.cells(noise(), segmenter=Known({"0": two_cells()}))
+    no_limits = replace(of_crops, limits=None, spread=learn_spread(np.eye(30, 512, dtype=np.float32)))
+    with (
+        Predictor.load(model, device="cpu", reference=no_limits) as predictor,
+        pytest.raises(SettingError, match="no limits"),
+    ):
+        predictor.cells(noise(), segmenter=Known({"0": two_cells()}))
 
 
 def test_the_margin_has_the_scale_of_training(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("qtpy.QtWidgets", reason="no Qt binding is installed", exc_type=ImportError)
 components = pytest.importorskip("napari.components", reason="napari is not installed")
 
+from qtpy.QtCore import Qt  # noqa: E402
+
 from hpa_sdk.cells import CellAnswers  # noqa: E402
 from hpa_sdk.fields.rules import FieldRules, Files  # noqa: E402
 from hpa_sdk.fields.samples import Channel  # noqa: E402
@@ -73,6 +75,7 @@ def test_the_cells_are_a_layer_over_the_field(viewer: Any, widget: Any) -> None:
     for point in ((0.0, 0.0), (100.0, 37.0)):
         np.testing.assert_allclose(layer.data_to_world(point), image.data_to_world(point))
     assert "4 cells, 0 of them at the border" in widget.message.text()
+    assert widget.message.textFormat() == Qt.TextFormat.PlainText
     assert "red is layer 'red'" in widget.message.text()
     widget.classify()  # which uses the same predictor
     finish(widget)

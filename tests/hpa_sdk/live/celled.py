@@ -28,12 +28,14 @@ def with_cells(station: Station) -> Station:
     return msgspec.structs.replace(station, cells=Cells())
 
 
-def add_field(station: Station, name: str, cells: int = 12, seed: int = 0) -> CellAnswers:
+def add_field(
+    station: Station, name: str, cells: int = 12, seed: int = 0, notes: tuple[str, ...] = ("2 cells in pieces",)
+) -> CellAnswers:
     """Write a field of noise and store its answer, and answers for cells in it."""
     rng = np.random.default_rng(seed)
     labels = discs(cells)
     sample = make_field((station.watch / name).parent, Path(name).name, rng, side=labels.shape[0])
-    answers = answers_of(labels, id=name, seed=seed)
+    answers = answers_of(labels, id=name, seed=seed, found=notes)
     write_table(station.output, answers)
     whole = Prediction.from_probabilities(
         rng.random(28).astype(np.float32),

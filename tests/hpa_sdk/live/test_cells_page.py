@@ -9,6 +9,7 @@ import pytest
 
 from hpa_sdk.cells.outlines import UNLABELLED, colour_of
 from hpa_sdk.prediction import Prediction
+from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.cells.made_answers import FAILED
@@ -77,6 +78,32 @@ def test_a_field_that_is_dropped_shows_its_cells(station: Station, browser: Any,
         drop(visit, list(write_planes(tmp_path / "mine", "empty", draw([])).files))
         visit.locator(".no-cells", has_text="no nucleus was found").wait_for()
         assert visit.locator(".stage path").count() == 0
+
+
+def test_how_the_cells_were_found_is_shown(station: Station, browser: Any, tmp_path: Path) -> None:
+    masked = "the metadata of the mask name it '<img src=x onerror=alert(1)>': check that it is of this field"
+    add_field(station, "A01", notes=(masked, "2 cells in pieces"))
+    planes = draw(FOUR)
+    planes[[0, 3]] = 0
+    with serving(with_cells(station)) as page, visiting(browser, page) as visit:
+        notes = visit.locator("#field .cells .cell-notes li")
+        notes.first.wait_for()
+        assert notes.all_inner_texts() == [masked, "2 cells in pieces"]
+        assert visit.locator("#field .cell-notes img").count() == 0
+        drop(visit, list(write_planes(tmp_path / "mine", "dark", planes).files))
+        visit.locator(".cell-notes", has_text="neither the red nor the yellow plane shows cells").wait_for()
+
+
+def test_a_result_of_an_earlier_version_has_no_notes(station: Station, browser: Any) -> None:
+    add_field(station, "A01")
+    with ResultStore(station.output) as store:
+        (content,) = store.ledger.rows("SELECT content FROM results")[0]
+        older = content.replace(b',"notes":["2 cells in pieces"]', b"")
+        assert older != content
+        store.ledger.rows("UPDATE results SET content = ?", older)
+    with serving(with_cells(station)) as page, visiting(browser, page) as visit:
+        visit.locator(".stage path").first.wait_for()
+        assert visit.locator(".cell-notes").count() == 0
 
 
 def test_fields_with_mixed_cells_are_listed(station: Station, browser: Any) -> None:

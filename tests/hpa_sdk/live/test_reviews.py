@@ -227,6 +227,19 @@ def test_paging_goes_on_after_damaged_reviews(station: Station) -> None:
         assert "damaged" in again.json()["what"]
 
 
+def test_a_damaged_id_costs_the_page_no_other_review(station: Station) -> None:
+    add_results(station, 3)
+    with serving(station) as page:
+        numbers = [page.client.post("/reviews", json=asked(one)).json()["number"] for one in results(page)]
+        with ResultStore(station.output) as store:
+            store.ledger.rows("UPDATE reviews SET id = CAST(x'61ff' AS TEXT) WHERE number = ?", numbers[1])
+        found = page.get("/reviews")
+        assert [one["number"] for one in found["reviews"]] == [numbers[0], numbers[2]]
+        assert [(one["number"], one["id"]) for one in found["damaged"]] == [(numbers[1], "a\\xff")]
+        assert [one["number"] for one, _ in events(page, {}, reviews=0)] == [numbers[0], numbers[2]]
+        assert page.get("/review-figures")["models"][0]["reviewed"] == 2
+
+
 def test_events_go_on_after_many_damaged_reviews(station: Station) -> None:
     add_results(station, 1)
     with ResultStore(station.output) as store:

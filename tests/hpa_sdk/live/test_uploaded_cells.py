@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
+import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,10 +22,12 @@ from PIL import Image
 from tifffile import TiffWriter
 
 from hpa_sdk.cells import CellAnswers
+from hpa_sdk.cells.cells_file import read_cells
 from hpa_sdk.cells.classical import ClassicalSegmenter
 from hpa_sdk.errors import DeviceError, OutputError, PlaneError
 from hpa_sdk.fields.samples import Channel, Sample
 from hpa_sdk.live.result_view import ResultView
+from hpa_sdk.live.service import Service
 from hpa_sdk.live.uploads import Uploads
 from hpa_sdk.prediction import Failure
 from hpa_sdk.predictor import Predictor
@@ -113,6 +120,23 @@ def test_a_sent_field_without_nuclei_says_so(tmp_path: Path, small_model: Path) 
         assert cells(page, empty) == []
         small = sent(page, write_planes(tmp_path / "mine", "dust", dust))
         assert "2 bright parts of the blue plane too small for a nucleus" in small["cells"]["error"]
+
+
+def test_a_result_says_how_its_cells_were_found(tmp_path: Path, small_model: Path) -> None:
+    planes = draw(FOUR)
+    planes[[0, 3]] = 0
+    with serving(with_cells(make_station(tmp_path, small_model))) as page:
+        result = sent(page, write_planes(tmp_path / "mine", "dark", planes))
+        table = read_cells(page.station.output / CELLS_FOLDER / f"{result['id']}.csv")
+        size, borders = result["cells"]["notes"]
+        assert "the pixel size is unknown" in size
+        assert borders == "neither the red nor the yellow plane shows cells: borders lie between the nuclei"
+        assert all({size, borders} <= set(one.result.notes) for one in table)
+        found = page.get(f"/cells/{quote(result['id'])}")
+        assert found["counts"]["notes"] == [size, borders]
+        # Of a field without cells, the reason says it all.
+        empty = sent(page, write_planes(tmp_path / "mine", "empty", draw([])))
+        assert (empty["cells"]["notes"], "no nucleus was found" in empty["cells"]["error"]) == ([], True)
 
 
 def test_a_sent_field_without_blue_is_refused_or_says_so(tmp_path: Path, small_model: Path) -> None:
@@ -274,6 +298,90 @@ def test_files_that_change_before_their_cells_are_refused(
     response = celled.send(*write_planes(tmp_path / "mine", "A01", draw(FOUR)).files)
     assert (response.status_code, "were changed here" in response.json()["what"]) == (409, True)
     assert (celled.kept(), tables(celled), celled.get("/health")["results"]) == ([], [], 0)
+
+
+def test_a_stop_while_cells_are_found_leaves_nothing(
+    station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on, over = threading.Event(), threading.Event(), threading.Event()
+    find, finish = Predictor.cells, Service.finish
+
+    def wait(self: Predictor, *arguments: Any, **options: Any) -> Any:
+        began.set()
+        assert go_on.wait(60)
+        return find(self, *arguments, **options)
+
+    def note_end(self: Service, *arguments: Any) -> Any:
+        try:
+            return finish(self, *arguments)
+        finally:
+            over.set()
+
+    monkeypatch.setattr(Predictor, "cells", wait)
+    monkeypatch.setattr(Service, "finish", note_end)
+    monkeypatch.setattr("hpa_sdk.live.server._GRACE", 0.1)
+    sample = write_planes(tmp_path / "mine", "A01", draw(FOUR))
+    with ThreadPoolExecutor(1) as clients:
+        with serving(with_cells(station)) as page:
+            answer = clients.submit(page.send, *sample.files)
+            assert began.wait(60)
+        go_on.set()  # the server has stopped by force, and its thread finds the cells all the same
+        assert over.wait(60)
+        with pytest.raises(httpx.TransportError):
+            answer.result().raise_for_status()
+    assert (page.kept(), tables(page)) == ([], [])
+    with ResultStore(station.output) as store:
+        assert store.count() == 0
+
+
+def test_tables_that_a_killed_server_left_are_removed(station: Station, tmp_path: Path) -> None:
+    celled = with_cells(station)
+    with serving(celled) as page:
+        result = sent(page, write_planes(tmp_path / "mine", "A01", draw(FOUR)))
+    kept, uploads = station.output / CELLS_FOLDER / f"{result['id']}.csv", station.output / CELLS_FOLDER / UPLOADS
+    shutil.rmtree((station.output / result["id"]).parent)  # its planes
+    orphan, busy = (uploads / f"20260101-00000{at}-000000-0000" for at in range(2))
+    for folder in (orphan, busy):
+        (folder / "plate").mkdir(parents=True)
+        (folder / "plate" / "A01.csv").write_bytes(b"half a ta")
+        (folder / ".0123abcd.A02.csv").write_bytes(b"partial")
+    (station.output / UPLOADS / busy.name).mkdir(parents=True)  # as of a server that is at work
+    with serving(celled) as page:
+        assert not orphan.exists()
+        assert len([file for file in busy.rglob("*") if file.is_file()]) == 2
+        assert len(cells(page, result)) == len(FOUR)
+    assert kept.exists()
+
+
+@pytest.mark.slow
+def test_what_a_killed_server_was_writing_is_removed_in_turn(station: Station, tmp_path: Path) -> None:
+    sample = write_planes(tmp_path / "mine", "A01", draw(FOUR))
+    command = [sys.executable, "-m", "tests.hpa_sdk.live.stuck_server", str(tmp_path / "station.toml")]
+    with ThreadPoolExecutor(1) as clients, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        page = Page(process.stdout.readline().strip(), station, httpx.Client(timeout=60))
+        named = [("files", (file.name, file.read_bytes())) for file in sample.files]
+        answer = clients.submit(page.client.post, f"{page.url}predict", files=named)
+        assert process.stdout.readline().startswith("writing ")
+        process.kill()
+        with pytest.raises(httpx.TransportError):
+            answer.result()
+        page.client.close()
+    assert (len(page.kept()), len(tables(page))) == (4, 1)
+    uploads = Uploads(station.output, max_bytes=1)
+    names = uploads.store([("a.tif", io.BytesIO(b"12"))])
+    uploads.finish(names)
+    assert ([file.name for file in page.kept()], tables(page)) == (["a.tif"], [])
+
+
+def test_tables_without_planes_count(tmp_path: Path) -> None:
+    left = tmp_path / CELLS_FOLDER / UPLOADS / "20260101-000000-000000-0000" / "a.csv"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(2000))
+    uploads = Uploads(tmp_path, max_bytes=2500)
+    names = uploads.store([("a.tif", io.BytesIO(bytes(1000)))])
+    uploads.finish(names)
+    assert (left.parent.exists(), (tmp_path / names[0]).exists()) == (False, True)
 
 
 def test_only_so_many_tables_of_sent_fields_are_kept(tmp_path: Path) -> None:

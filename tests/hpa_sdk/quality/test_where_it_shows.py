@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +14,9 @@ from pyarrow import parquet
 
 from hpa_sdk import Predictor
 from hpa_sdk.cli import main
+from hpa_sdk.errors import SettingError
+from hpa_sdk.quality.limits import Limits
+from hpa_sdk.quality.reference import Reference
 from hpa_sdk.results import Result as Record
 from hpa_sdk.results.result_ledger import Ledger
 from hpa_sdk.results.results_file import read_results
@@ -78,6 +82,20 @@ def test_without_quality_there_are_none(model: Path, folder: Path, tmp_path: Pat
     assert "warnings" not in done.stderr
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(line["warnings"], line["quality"]) for line in lines] == [([], None)] * 2
+
+
+def test_a_reference_needs_the_quality(model: Path, folder: Path, tmp_path: Path) -> None:
+    limits = Limits(data="dark", fields=30, low={"brightness blue": 0.999})
+    reference = Reference(data="dark", fields=30, limits=limits)
+    file = tmp_path / "reference.json"
+    file.write_bytes(msgspec.json.encode(reference))
+    for given in (reference, file):
+        with pytest.raises(SettingError, match="quality of fields is not measured"):
+            Predictor.load(model, device="cpu", quality=False, reference=given)
+    for command in ("predict", "cells"):
+        arguments = (model, folder, "-o", tmp_path / f"{command}.csv", "--no-quality", "--reference", file)
+        done = CliRunner().invoke(main, [command, *map(str, arguments), "--device", "cpu"])
+        assert (done.exit_code, "Leave out quality=False (--no-quality)" in done.stderr) == (2, True)
 
 
 def test_warnings_can_count_as_failures(model: Path, folder: Path, tmp_path: Path) -> None:

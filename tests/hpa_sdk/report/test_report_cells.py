@@ -108,6 +108,23 @@ def test_cells_are_shown_with_the_results_of_fields(
     assert str(cells) in content["provenance"]["cells"]
 
 
+def test_notes_of_cells_are_shown_with_the_results_of_fields(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    results, cells, page = (tmp_path / name for name in ("results.csv", "cells.csv", "report.html"))
+    write_results(results, model, fields[:2])
+    failure = PlaneError("the field has no cells (the mask has no cells)", where="m.png", remedy="Give a mask.")
+    with open_cell_writer(cells, "csv") as writer:
+        writer.write(_answers(fields[:1])[0])
+        writer.write(Failure(fields[1].id, failure))
+    make_report(Sources(results=results, cells=cells), page=page)
+    first, second = content_of(page)["fields"]
+    assert first["cell_notes"] == ["read as it is", "2 cells in pieces"]
+    assert str(failure) in second["no_cells"]
+    make_report(Sources(results=cells), page=page)
+    first, second = content_of(page)["fields"]
+    assert (first["notes"], first["cell_notes"]) == (["read as it is", "2 cells in pieces"], [])
+    assert ("the mask has no cells" in second["error"], second.get("no_cells")) == (True, None)
+
+
 def test_cells_of_other_files_are_not_shown(
     model: Path, fields: list[Sample], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +234,28 @@ def test_a_click_on_a_cell_shows_its_probabilities(page: Path, browser: Any) -> 
         assert paths.count() == 36
         visit.keyboard.press("o")
         assert paths.count() == 0
+
+
+@pytest.mark.slow
+def test_how_the_cells_were_found_is_shown(model: Path, fields: list[Sample], tmp_path: Path, browser: Any) -> None:
+    results, cells, page = (tmp_path / name for name in ("results.csv", "cells.csv", "report.html"))
+    write_results(results, model, fields[:2])
+    note = "the metadata of the mask name it '<img src=x onerror=alert(1)>': check that it is of this field"
+    failure = PlaneError("the field has no cells (<b>dark</b>)", where="m.png", remedy="Give a mask.")
+    with open_cell_writer(cells, "csv") as writer:
+        writer.write(_answers(fields[:1], found=(note,))[0])
+        writer.write(Failure(fields[1].id, failure))
+    make_report(Sources(results=results, cells=cells), page=page)
+    with visiting(browser, page) as visit:
+        visit.locator("#find").fill(fields[0].id)
+        visit.locator(".card").click()
+        visit.locator("#facts .cell-notes").wait_for()
+        assert visit.locator("#facts .cells .cell-notes li").all_inner_texts() == ["read as it is", note]
+        visit.keyboard.press("Escape")
+        visit.locator("#find").fill(fields[1].id)
+        visit.locator(".card").click()
+        assert visit.locator("#facts .no-cells").inner_text() == f"No cells: {failure}"
+        assert visit.locator("#facts img, #facts b").count() == 0
 
 
 @pytest.mark.slow

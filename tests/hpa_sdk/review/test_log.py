@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hpa_sdk.errors import OutputError
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog, standing
@@ -144,13 +144,47 @@ def test_a_damaged_review_affects_no_other(tmp_path: Path, caplog: pytest.LogCap
     assert "is damaged and does not count" in caplog.text
 
 
-def test_a_ledger_with_a_damaged_text_is_refused(tmp_path: Path) -> None:
-    with store_of(tmp_path) as store:
-        ReviewLog(store.ledger).add(review_of(result_of("a")))
+@pytest.mark.parametrize("value", ["CAST(x'62ff' AS TEXT)", "x'ff00'", "7", "'other-00000000'"])
+@pytest.mark.parametrize("column", ["id", "field", "withdraws", "content"])
+def test_any_part_of_a_review_can_be_damaged(
+    tmp_path: Path, column: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store_of(tmp_path, *map(result_of, "abc")) as store:
+        ReviewLog(store.ledger).add_all(review_of(result_of(name), id=f"review-of-{name}") for name in "abc")
     with closing(sqlite3.connect(tmp_path / LEDGER)) as file, file:
-        file.execute("UPDATE reviews SET field = CAST(x'ff' AS TEXT)")
-    with ResultStore(tmp_path) as store, pytest.raises(OutputError, match="the ledger can't be used"):
-        ReviewLog(store.ledger).after(0)
+        file.execute(f"UPDATE reviews SET {column} = {value} WHERE field = 'b'")  # noqa: S608 - of this test
+    with ResultStore(tmp_path) as store:
+        page = ReviewLog(store.ledger).page(0)
+        summary = summarise(store)
+    assert [entry.review.field for entry in page.entries] == ["a", "c"]
+    (damaged,) = page.damaged
+    assert damaged.number == 2
+    assert {"id": damaged.field == "b", "field": damaged.id == "review-of-b"}.get(column, True)
+    assert damaged.what.endswith("review the field again")
+    assert f"the review {damaged.id} of the field {damaged.field} is damaged and does not count" in caplog.text
+    assert (summary.reviews, summary.damaged) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": (28,)},
+        {"reviewer": "  "},
+        {"time": "yesterday"},
+        {"verdict": "unsure"},
+        {"result": result_of("b", (), indices=(3,))},
+        {"result": result_of("b", (), scheme=replace(OWN_SCHEME, names=("One", "One")))},
+    ],
+)
+def test_a_review_that_says_the_impossible_is_damaged(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with store_of(tmp_path) as store:
+        log = ReviewLog(store.ledger)
+        good, bad = review_of(result_of("a")), review_of(result_of("b"))
+        log.add_all([good, bad])
+        store.ledger.rows("UPDATE reviews SET content = ? WHERE id = ?", replace(bad, **changes).to_json(), bad.id)
+        page = log.page(0)
+        assert summarise(store).damaged == 1
+    assert ([entry.review for entry in page.entries], [one.id for one in page.damaged]) == ([good], [bad.id])
 
 
 def test_a_damaged_entry_is_reported_where_it_is_named(tmp_path: Path) -> None:

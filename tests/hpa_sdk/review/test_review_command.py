@@ -251,3 +251,32 @@ def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:
     done = run("status", tmp_path)
     assert (done.exit_code, "there is no store of results" in done.output) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_id_costs_no_other_review(
+    tmp_path: Path, answered: dict[str, FieldResult], caplog: pytest.LogCaptureFixture
+) -> None:
+    store, copy = tmp_path / "store", tmp_path / "copy"
+    reviews = [review_of(result, "labels", (1,)) for result in list(answered.values())[:3]]
+    store_reviews(store, *reviews)
+    with ResultStore(store) as opened:
+        opened.ledger.rows("UPDATE reviews SET id = CAST(? AS TEXT) WHERE number = 2", b"review\xff")
+        opened.ledger.rows("UPDATE results SET id = CAST(? AS TEXT) WHERE id = 'f7'", b"f\xff")
+    named = f"the review review\\xff of the field {reviews[1].field} is damaged"
+    status = run("status", store)
+    assert (status.exit_code, status.output.splitlines()[:2]) == (
+        0,
+        ["2 reviews count, 0 withdrawn", "1 review damaged in the ledger, in no figure below"],
+    )
+    exported = run("export", store, tmp_path / "out")
+    assert (exported.exit_code, "2 fields exported" in exported.stderr) == (0, True)
+    table = tmp_path / "out" / "reviews.csv"
+    store_of(copy, *answered.values()).close()
+    assert "2 reviews added" in run("import", table, copy).stderr
+    # The damaged review comes back from a file that still has it.
+    write_review_table(reviews, table)
+    assert "1 review added, 2 known already, 0 can't be used" in run("import", table, store).stderr
+    with ResultStore(store) as opened:
+        page = ReviewLog(opened.ledger).page(0)
+    assert ([entry.number for entry in page.entries], [one.number for one in page.damaged]) == ([1, 3, 4], [2])
+    assert caplog.text.count(f"{named} and does not count") == 3  # status, export, and the page here

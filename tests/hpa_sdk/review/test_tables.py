@@ -13,10 +13,11 @@ import pytest
 from hpa_sdk.errors import OutputError, TableError
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.results.result import ResultError
+from hpa_sdk.review.log import Entry, ReviewLog
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import Review, ReviewError
 from hpa_sdk.review.tables import add_to_review_file, read_reviews, write_review_file, write_review_table
-from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, withdrawal_of
+from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, store_of, withdrawal_of
 
 NAMES = ["Anna", "=1+1", "'=1+1", "''@x", "+49", "\uff1d1", "-", "a;b,c", 'says "no"', "名前", "\tx", "<b>", " =x"]
 
@@ -105,6 +106,68 @@ def test_a_review_is_added_to_a_file_once_and_nothing_is_lost(tmp_path: Path) ->
     with pytest.raises(TableError, match="review 1 can't be used"):
         add_to_review_file(review_of(result_of("c")), path)
     assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        review_of(result_of("b")),
+        review_of(result_of("a"), by="Bob"),
+        review_of(result_of("a"), "unsure"),
+        review_of(result_of("a"), "labels", (3,)),
+        review_of(result_of("a", (1,))),
+        review_of(result_of("a", model_sha256="b" * 64)),
+        review_of(result_of("a", stamps=(FileStamp(1, 2),))),
+        review_of(result_of("a", scheme=OWN_SCHEME)),
+        withdrawal_of(review_of(result_of("a"))),
+    ],
+)
+def test_another_review_under_an_id_is_refused(tmp_path: Path, other: Review) -> None:
+    file, two = tmp_path / "reviews.json", tmp_path / "two.json"
+    review = review_of(result_of("a", stamps=(FileStamp(7, 2),)), id="same-id-0000")
+    other = replace(other, id=review.id)
+    add_to_review_file(review, file)
+    before = file.read_bytes()
+    with pytest.raises(ReviewError, match="another review has its id"):
+        add_to_review_file(other, file)
+    assert file.read_bytes() == before
+    # Nor does a file that another program wrote bring it into a store.
+    write_review_file([review, other], two)
+    with store_of(tmp_path / "store", result_of("a")) as store:
+        log = ReviewLog(store.ledger)
+        first, second = log.add_all([one for one in read_reviews(two) if isinstance(one, Review)])
+        assert isinstance(first, Entry)
+        assert "another review has its id" in str(second)
+        assert [entry.review for entry in log.after(0)] == [review.checked()]
+
+
+def test_a_review_that_is_read_again_is_the_same(tmp_path: Path) -> None:
+    file, table = tmp_path / "reviews.json", tmp_path / "reviews.csv"
+    result = result_of("a", stamps=(FileStamp(7, 2),), models=("a" * 64, "b" * 64), views=4, device="cpu")
+    review = review_of(result)
+    with store_of(tmp_path / "store", result) as store:
+        log = ReviewLog(store.ledger)
+        entry = log.add(review)
+        write_review_file([review], file)
+        write_review_table([review], table)
+        for path in (file, table):
+            (again,) = read_reviews(path)
+            assert isinstance(again, Review)
+            assert log.add(again).number == entry.number
+            assert len(add_to_review_file(again, file)) == 1
+        # A table by hand does not have all columns.
+        bare = replace(review, result=replace(result, stamps=(), models=(), views=1))
+        assert log.add(bare).number == entry.number
+
+
+def test_only_the_own_review_is_withdrawn_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "reviews.json"
+    review = review_of(result_of("a"))
+    add_to_review_file(review, file)
+    for withdrawal in (withdrawal_of(review, by="Bob"), replace(withdrawal_of(review), result=result_of("b"))):
+        with pytest.raises(ReviewError, match="withdrawn by the person who gave it"):
+            add_to_review_file(withdrawal, file)
+    assert len(add_to_review_file(withdrawal_of(review), file)) == 2
 
 
 def test_a_row_that_cannot_be_used_affects_no_other(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from hpa_sdk.errors import OutputError
 from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.results.result_ledger import Ledger
+from hpa_sdk.results.result_store import ResultStore
 from tests.hpa_sdk.workstation.test_results import failure, result
 
 
@@ -65,6 +67,33 @@ def test_a_damaged_result_is_reported_and_affects_no_other(path: Path, damage: b
     for found in (ledger.after(0, 9), ledger.without_file(9)):
         assert [(given.id, given.error is None) for _, given in found] == [("a", True), ("b", False), ("c", True)]
     ledger.close()
+
+
+@pytest.mark.parametrize("damage", [b"b\xff", b"d"])
+def test_a_damaged_id_affects_no_other_result(path: Path, damage: bytes) -> None:
+    ledger = Ledger(path)
+    for name in "abc":
+        ledger.add(result(name), field="of b" if name == "b" else "")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE results SET id = CAST(? AS TEXT) WHERE id = 'b'", [damage])
+    database.close()
+    shown = damage.decode("utf-8", "backslashreplace")
+    view = ResultView(path)
+    for found in (ledger.after(0, 9), [(row.number, row.result) for row in view.after(0, 9)]):
+        assert [(given.id, given.error is None) for _, given in found] == [("a", True), (shown, False), ("c", True)]
+    view.close()
+    assert ledger.answered_ids() == ledger.ids_without_file() == ["a", shown, "c"]
+    ledger.add(result("b"), field="of b")  # the field is answered again
+    assert [given.id for given in ledger.newest(9)] == ["b", "c", "a"]
+    assert ledger.removed() == [shown]
+    ledger.close()
+
+
+def test_a_ledger_with_a_damaged_scheme_is_refused(tmp_path: Path) -> None:
+    with ResultStore(tmp_path) as store:
+        store.ledger.set_fact("scheme", '["own", ["One", "Tw')
+    with pytest.raises(OutputError, match="label scheme of the ledger is damaged"):
+        ResultStore(tmp_path)
 
 
 def of_another_version(path: Path) -> None:
