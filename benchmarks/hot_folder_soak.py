@@ -3,6 +3,7 @@
     python -m benchmarks.hot_folder_soak
     python -m benchmarks.hot_folder_soak --fields 200 --kills 1 --old-files 100000 --seed 2
     python -m benchmarks.hot_folder_soak --fields 300 --kills 5 --cells
+    python -m benchmarks.hot_folder_soak --fields 8000 --minutes 60 --kills 60 --moves 10 --cells
 
 Fields of four small planes are written to a folder in random order and in pieces, while the watch is killed repeatedly
 and the folder is moved away and back. Some fields never get their last plane, some have a plane that is not a picture,
@@ -64,10 +65,11 @@ class SoakSettings:
     Of `bad_every` fields one lacks a plane and one has a plane that is not a picture; `plane_timeout` is the station's
     wait for a missing plane; `late_fields` are written one by one at the end, to measure the delay of their answers;
     `old_files` are in the folder before the watch first starts, with the option to skip them; with `cells`, fields show
-    cells, which are answered too.
+    cells, which are answered too. The fields are spread over `minutes`, or written as fast as they are answered.
     """
 
     fields: int = 10_000
+    minutes: float = 0.0
     bad_every: int = 100
     kills: int = 10
     moves: int = 2
@@ -173,11 +175,12 @@ class Soak:
         """Write all fields, a few at a time; yields the number of planes that are written."""
         fields: list[Iterator[bool]] = []
         written = 0
+        began, pause = time.monotonic(), 60 * self._settings.minutes / self._settings.fields
         while True:
             while len(fields) < _FIELDS_AT_A_TIME and self._begun < self._settings.fields:
                 fields.append(self._write_field(self._begun))
                 self._begun += 1
-                while self._begun - self._ledger.count() > _AHEAD:
+                while self._begun - self._ledger.count() > _AHEAD or time.monotonic() < began + self._begun * pause:
                     time.sleep(0.05)
             if not fields:
                 return
@@ -332,6 +335,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     usual = SoakSettings()
     parser.add_argument("--fields", type=int, default=usual.fields)
+    parser.add_argument("--minutes", type=float, default=usual.minutes)
     parser.add_argument("--kills", type=int, default=usual.kills)
     parser.add_argument("--moves", type=int, default=usual.moves)
     parser.add_argument("--old-files", type=int, default=usual.old_files)
