@@ -65,7 +65,7 @@ class SoakSettings:
     Of `bad_every` fields one lacks a plane and one has a plane that is not a picture; `plane_timeout` is the station's
     wait for a missing plane; `late_fields` are written one by one at the end, to measure the delay of their answers;
     `old_files` are in the folder before the watch first starts, with the option to skip them; with `cells`, fields show
-    cells, which are answered too. The fields are spread over `minutes`, or written as fast as they are answered.
+    cells, which are answered too. The fields come in groups over `minutes`, or as fast as they are answered.
     """
 
     fields: int = 10_000
@@ -175,15 +175,20 @@ class Soak:
         """Write all fields, a few at a time; yields the number of planes that are written."""
         fields: list[Iterator[bool]] = []
         written = 0
-        began, pause = time.monotonic(), 60 * self._settings.minutes / self._settings.fields
+        pause = 60 * self._settings.minutes / self._settings.fields
+        due = time.monotonic()
         while True:
-            while len(fields) < _FIELDS_AT_A_TIME and self._begun < self._settings.fields:
+            while len(fields) < _FIELDS_AT_A_TIME and self._begun < self._settings.fields and time.monotonic() >= due:
                 fields.append(self._write_field(self._begun))
                 self._begun += 1
-                while self._begun - self._ledger.count() > _AHEAD or time.monotonic() < began + self._begun * pause:
+                due += pause * _FIELDS_AT_A_TIME * (self._begun % _FIELDS_AT_A_TIME == 0)
+                while self._begun - self._ledger.count() > _AHEAD:
                     time.sleep(0.05)
             if not fields:
-                return
+                if self._begun == self._settings.fields:
+                    return
+                time.sleep(0.05)
+                continue
             chosen = self._random.choice(fields)
             closed = next(chosen, None)
             if closed is None:
