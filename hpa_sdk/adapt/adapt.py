@@ -27,9 +27,10 @@ from hpa_sdk.adapt.choice import (
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.adapt.last_layer import LastLayer, LastLayerError, find_last_layer
 from hpa_sdk.adapt.outcome import Outcome
-from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, read_scheme
+from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, table_of
 from hpa_sdk.errors import ModelFileError, OutputError, count_of
 from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.tables import stated_scheme
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent
@@ -155,7 +156,7 @@ def _read_parent(model: Path, predictor: Predictor) -> Parent:
 
 def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, reviewed: Path) -> LabelScheme:
     """Return the classes of the new model: those of the old one, then those of the command or of the fields' scheme."""
-    stated, old = read_scheme(reviewed), len(card.labels)
+    stated, old = stated_scheme(table_of(reviewed)), len(card.labels)
     new_classes = new_classes or (() if stated is None else stated.names[old:])
     extended = card.label_scheme
     if new_classes:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -18,14 +17,13 @@ from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.tables import is_table, parse_labels_of, read_rows
 from hpa_sdk.files.file_state import stamp_of
-from hpa_sdk.labels import HPA_2018, LabelScheme
+from hpa_sdk.labels import LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 
 TABLE = "train.csv"
 """The table of labels in a folder in the Kaggle form."""
 
-_SCHEME, _REVIEWS = "scheme.json", "reviews.csv"
 _NO_FIELD = "{}: no field has this id"
 
 
@@ -58,26 +56,6 @@ class ReviewedFields:
     left_out: tuple[str, ...]
 
 
-def read_scheme(reviewed: Path) -> LabelScheme | None:
-    """Read the label scheme of reviewed fields that ``hpa review export`` wrote; None for other fields.
-
-    Raises
-    ------
-    AdaptationError
-        The file with the scheme can't be read.
-    """
-    folder = reviewed.parent if is_table(reviewed) else reviewed
-    file = folder / _SCHEME
-    if not file.is_file():
-        return HPA_2018 if (folder / _REVIEWS).is_file() else None
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=LabelScheme)
-    except (OSError, msgspec.DecodeError) as error:
-        raise AdaptationError(
-            f"the label scheme can't be read ({error})", where=file, remedy="Export the reviews again."
-        ) from error
-
-
 def read_reviewed(
     reviewed: Path, predictor: Predictor, scheme: LabelScheme, *, rules: FieldRules | None = None
 ) -> ReviewedFields:
@@ -104,7 +82,7 @@ def read_reviewed(
     PlaneError
         A plane was changed meanwhile.
     """
-    table = _table(reviewed)
+    table = table_of(reviewed)
     before = stamp_of(table)
     left_out: list[str] = []
     labels = dict(_labels(table, scheme, left_out))
@@ -146,7 +124,14 @@ def read_reviewed(
     )
 
 
-def _table(reviewed: Path) -> Path:
+def table_of(reviewed: Path) -> Path:
+    """Return the table of labels in a folder, or the table itself.
+
+    Raises
+    ------
+    AdaptationError
+        There is none.
+    """
     table = reviewed if is_table(reviewed) else reviewed / TABLE
     if not table.is_file():
         raise AdaptationError(
