@@ -172,10 +172,9 @@ def _metrics(reviewed: ReviewedFields, outcome: Outcome) -> Metrics:
 
 def _calibration(card: ModelCard, outcome: Outcome) -> Calibration | None:
     temperature = outcome.temperature
-    if temperature is None and outcome.learned.step is None:
-        return card.calibration
+    if temperature is None:  # that of the parent is of its own last layer
+        return card.calibration if outcome.learned.step is None else None
     truth, logits = outcome.fields.truth, outcome.held_out.logits
-    temperature = temperature or 1.0
     return Calibration(
         temperature=temperature,
         fields=len(truth),
