@@ -107,10 +107,8 @@ def read_reviewed(
             remedy="Run again when nobody writes to it any more.",
         )
     truth = np.zeros((len(found), len(scheme)), np.bool_)
-    digest = hashlib.sha256()
     for row, name in enumerate(found):
         truth[row, list(labels[name])] = True
-        digest.update(f"{name} {sorted(labels[name])}\n".encode("utf-8", "backslashreplace"))
     folder = table.parent.resolve().name
     predicted = list(found.values())
     return ReviewedFields(
@@ -119,9 +117,17 @@ def read_reviewed(
         truth=truth,
         probabilities=np.array([answer.probabilities for answer in predicted], np.float32),
         embeddings=np.array([answer.embedding for answer in predicted], np.float32),
-        fingerprint=digest.hexdigest(),
+        fingerprint=fingerprint_of((name, labels[name]) for name in found),
         left_out=tuple(left_out),
     )
+
+
+def fingerprint_of(labels: Iterable[tuple[str, Iterable[int]]]) -> str:
+    """Return the SHA-256, in hexadecimal, of ids and labels of fields in the order of their table."""
+    digest = hashlib.sha256()
+    for name, own in labels:
+        digest.update(f"{name} {sorted(own)}\n".encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 def table_of(reviewed: Path) -> Path:

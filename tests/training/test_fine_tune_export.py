@@ -1,6 +1,7 @@
 """A fit starts from an exported model file, keeps old data, and is compared with the file on both."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnx import numpy_helper
 from sklearn.metrics import f1_score
 
 from hpa_sdk import Predictor
+from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
@@ -180,6 +182,41 @@ def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path
         difference = source["differences"][0]
         assert difference["difference"] == pytest.approx(after - before)
         assert all(one <= other for one, other in pairwise((difference["low"], after - before, difference["high"])))
+
+
+def test_fields_of_an_adaptation_are_reported(
+    data: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = tmp_path / "own.onnx"
+    adapt(STARTER, data[0], own, device="cpu", force=True)
+    words = f"{own} was adapted to fields of new"
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, own, data[0], "--threshold", "card"))])
+    assert (judged.exit_code, words in judged.stderr) == (0, True), judged.output
+    # The same labels in another folder, and others under the same name.
+    copy = Path(shutil.copytree(data[0], tmp_path / "copy"))
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, own, copy, data[1]))])
+    assert f"{own} was adapted to fields of copy" in judged.stderr
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, own, data[1]))])
+    assert "was adapted to" not in judged.stderr
+    taken = tmp_path / "taken"
+    taken.write_bytes(b"")
+    plan = (
+        "fit",
+        data[1],
+        "--also",
+        data[0],
+        "--network",
+        "light",
+        "--recipe",
+        "fine_tune",
+        "--weights",
+        own,
+        "--out",
+        taken,
+    )
+    fitted = CliRunner().invoke(main, [*map(str, plan)])
+    assert (fitted.exit_code, "this is a file, not a folder" in fitted.stderr) == (2, True), fitted.output
+    assert f"{words}: the figures of the validation part are too good" in caplog.text
 
 
 def test_a_share_without_old_data_is_refused(data: tuple[Path, Path], tmp_path: Path) -> None:
