@@ -109,7 +109,8 @@ def adapt(
     Raises
     ------
     AdaptationError
-        The fields are too few or all alike, the model can't be adapted, or nothing is better than the old model.
+        The fields are too few or all alike, the model can't be adapted or was adapted to some of them, or nothing is
+        better than the old model.
     OutputError
         The file exists, or can't be written.
     HpaError
@@ -123,6 +124,7 @@ def adapt(
         labels = _extended(predictor.card, new_classes, scheme, reviewed)
         fields = read_reviewed(reviewed, predictor, labels, rules=rules)
     new = len(labels) - len(parent.card.labels)
+    _check_unknown(parent.card, fields, reviewed)
     _check_fields(fields, reviewed, new, labels)
     layer, not_refitted = _last_layer(parent, fields)
     if layer is None and new:
@@ -170,6 +172,19 @@ def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, r
             remedy="Adapt a model of that scheme.",
         )
     return extended
+
+
+def _check_unknown(card: ModelCard, fields: ReviewedFields, reviewed: Path) -> None:
+    """Refuse fields that the model was adapted to: cross-validation can't hold them out of what it knows already."""
+    made = card.adaptation
+    known = 0 if made is None else sum(one in made.known_fields for one in fields.hashes)
+    if made is not None and known:
+        raise AdaptationError(
+            f"{card.name} was adapted to {known} of these {len(fields.hashes)} fields, so it can't be judged on them",
+            where=reviewed,
+            remedy=f"Adapt {made.parent} (SHA-256 {made.parent_sha256}), from which it was made, to all of the fields;"
+            " or adapt this file to other fields only.",
+        )
 
 
 def _check_fields(fields: ReviewedFields, reviewed: Path, new: int, labels: LabelScheme) -> None:

@@ -121,6 +121,7 @@ def _card(
     parent: Parent, reviewed: ReviewedFields, outcome: Outcome, labels: LabelScheme, name: str | None
 ) -> ModelCard:
     card, answers = parent.card, outcome.changes_answers
+    known = card.adaptation.known_fields if card.adaptation else frozenset()
     return replace(
         card,
         name=name or f"{card.name} adapted",
@@ -143,6 +144,7 @@ def _card(
             new_labels=tuple(outcome.new_classes),
             figures=tuple(outcome.figures()),
             forced=outcome.forced,
+            field_hashes=b"".join(sorted(known.union(reviewed.hashes))),
         ),
     )
 

@@ -18,6 +18,7 @@ from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.tables import is_table, parse_labels_of, read_rows
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.adaptation import field_hash
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 
@@ -43,6 +44,8 @@ class ReviewedFields:
         float32 of shape (fields, classes of the model) and (fields, width).
     fingerprint : str
         SHA-256, in hexadecimal, of ids and labels.
+    hashes : tuple of bytes
+        Identifies each field: see `hpa_sdk.models.adaptation.field_hash`.
     left_out : tuple of str
         Why other fields of the table are not used, one sentence each.
     """
@@ -53,6 +56,7 @@ class ReviewedFields:
     probabilities: npt.NDArray[np.float32]
     embeddings: npt.NDArray[np.float32]
     fingerprint: str
+    hashes: tuple[bytes, ...]
     left_out: tuple[str, ...]
 
 
@@ -99,6 +103,7 @@ def read_reviewed(
         str(failed[name].error) if name in failed else _NO_FIELD.format(name) for name in labels if name not in found
     ]
     found = {name: found[name] for name in labels if name in found}
+    hashes = tuple(_hash_of(answer, table) for answer in found.values())
     _check_unchanged(found.values(), table)
     if stamp_of(table) != before:
         raise TableError(
@@ -107,8 +112,10 @@ def read_reviewed(
             remedy="Run again when nobody writes to it any more.",
         )
     truth = np.zeros((len(found), len(scheme)), np.bool_)
+    digest = hashlib.sha256()
     for row, name in enumerate(found):
         truth[row, list(labels[name])] = True
+        digest.update(f"{name} {sorted(labels[name])}\n".encode("utf-8", "backslashreplace"))
     folder = table.parent.resolve().name
     predicted = list(found.values())
     return ReviewedFields(
@@ -117,17 +124,10 @@ def read_reviewed(
         truth=truth,
         probabilities=np.array([answer.probabilities for answer in predicted], np.float32),
         embeddings=np.array([answer.embedding for answer in predicted], np.float32),
-        fingerprint=fingerprint_of((name, labels[name]) for name in found),
+        fingerprint=digest.hexdigest(),
+        hashes=hashes,
         left_out=tuple(left_out),
     )
-
-
-def fingerprint_of(labels: Iterable[tuple[str, Iterable[int]]]) -> str:
-    """Return the SHA-256, in hexadecimal, of ids and labels of fields in the order of their table."""
-    digest = hashlib.sha256()
-    for name, own in labels:
-        digest.update(f"{name} {sorted(own)}\n".encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()
 
 
 def table_of(reviewed: Path) -> Path:
@@ -174,6 +174,13 @@ def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[t
         yield name, labels
 
 
+def _hash_of(answer: Prediction, table: Path) -> bytes:
+    try:
+        return field_hash(answer.files, answer.id.partition("#")[2])
+    except OSError as error:
+        raise _changed(error.filename or answer.id, table) from error
+
+
 def _check_unchanged(answers: Iterable[Prediction], table: Path) -> None:
     for answer in answers:
         for file in answer.files:
@@ -182,8 +189,12 @@ def _check_unchanged(answers: Iterable[Prediction], table: Path) -> None:
             except OSError:
                 same = False
             if not same:
-                raise PlaneError(
-                    "the file was changed while the fields were read",
-                    where=file.path,
-                    remedy=f"Nothing was written. Run again when nobody writes to the fields of {table.name} any more.",
-                )
+                raise _changed(file.path, table)
+
+
+def _changed(where: str, table: Path) -> PlaneError:
+    return PlaneError(
+        "the file was changed while the fields were read",
+        where=where,
+        remedy=f"Nothing was written. Run again when nobody writes to the fields of {table.name} any more.",
+    )

@@ -15,7 +15,7 @@ from hpa_sdk.prediction import Failure
 from training.data.augmentation import VIEWS
 from training.data.dataset import Dataset
 from training.data.split import SplitName
-from training.judge.fitted_fields import adapted_to, count_fitted_fields
+from training.judge.fitted_fields import count_adapted_fields, count_fitted_fields
 from training.judge.fitted_run import FittedRun, Part, is_data_of
 from training.judge.tuning import Tuned, thresholds_for_views
 
@@ -97,8 +97,12 @@ def _warn_of_data(file: FittedRun, dataset: Dataset, part: Part) -> None:
                 + (f", unless {part} is the part that its card has figures of ({judged})." if part != "all" else "."),
                 err=True,
             )
-    for name in adapted_to(file.card, dataset):
-        click.echo(f"{file.folder} was adapted to fields of {name}: its figures there are too good.", err=True)
+    if count := count_adapted_fields(file.card, dataset):
+        click.echo(
+            f"{file.folder} was adapted to {count:,} of these {len(dataset.samples):,} fields: its figures are too"
+            " good.",
+            err=True,
+        )
 
 
 def report_failures(failures: Sequence[Failure]) -> None:

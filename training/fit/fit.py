@@ -34,7 +34,7 @@ from training.fit.reference import REFERENCE_FIELDS
 from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
 from training.fit.stage import compile_stage
 from training.fit.tensorboard import EVENTS, write_events
-from training.judge.fitted_fields import adapted_to
+from training.judge.fitted_fields import count_adapted_fields
 from training.network_forms import preprocessing_of
 from training.networks import build_network
 
@@ -97,11 +97,11 @@ def fit(
     weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
     exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
     parent = read_parent(Path(plan.weights), plan.network) if exported else None
-    for name in adapted_to(parent.card, dataset) if parent else ():
+    if parent and (known := count_adapted_fields(parent.card, dataset)):
         _log.warning(
-            "%s was adapted to fields of %s: the figures of the validation part are too good, and so may be the"
-            " thresholds and the temperature. Fit from the file that it was adapted from.",
-            *(plan.weights, name),
+            "%s was adapted to %d of these %d fields: the figures of the validation part are too good, and so may be"
+            " the thresholds and the temperature. Fit from the file that it was adapted from.",
+            *(plan.weights, known, len(dataset.samples)),
         )
     begin = partial(
         Run,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpa_sdk.adapt.reviewed import fingerprint_of
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.files.file_state import stamp_of
+from hpa_sdk.files.file_state import FileState, stamp_of
+from hpa_sdk.models.adaptation import field_hash
 from hpa_sdk.models.model_card import ModelCard
 from training.data.dataset import Dataset, read_datasets
 from training.judge.fitted_run import FittedRun, is_data_of, part_rows
@@ -38,19 +38,17 @@ def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
     return sum(sample.id in fitted and _alike(sample, fitted[sample.id]) for sample in dataset.samples)
 
 
-def adapted_to(card: ModelCard, dataset: Dataset) -> list[str]:
-    """Return the names of the data sets that a model file was adapted to, by their ids and labels or by their name."""
-    made = card.adaptation
-    if made is None:
-        return []
-    ends = np.cumsum([source.fields for source in dataset.sources])
-    found = []
-    for source, end in zip(dataset.sources, ends.tolist(), strict=True):
-        rows = range(end - source.fields, end)
-        labels = ((dataset.samples[row].id, np.flatnonzero(dataset.targets[row]).tolist()) for row in rows)
-        if source.name == made.data or fingerprint_of(labels) == made.data_fingerprint:
-            found.append(source.name)
-    return found
+def count_adapted_fields(card: ModelCard, dataset: Dataset) -> int:
+    """Count the fields of a data set that a model file was adapted to, by the content of their planes."""
+    known = card.adaptation.known_fields if card.adaptation else ()
+    return sum(_hash_of(sample) in known for sample in dataset.samples) if known else 0
+
+
+def _hash_of(sample: Sample) -> bytes:
+    try:
+        return field_hash(map(FileState.of, sample.files))
+    except OSError:  # reported when it is predicted or drawn
+        return b""
 
 
 def _alike(one: Sample, other: Sample) -> bool:

@@ -20,7 +20,7 @@ from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.variant import Variant
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
-from tests.small import CARD, build_model, make_model
+from tests.small import CARD, build_model, make_model, write_planes
 
 
 @pytest.fixture
@@ -67,6 +67,21 @@ def test_a_scheme_file_names_the_classes(parent: Path, lab: Path) -> None:
     refused(parent, lab, AdaptationError, "the new class Own is in 0 of 12")
     (lab / "scheme.json").write_text(json.dumps({"name": "lab-2", "names": ["A", "B"]}), encoding="utf-8")
     refused(parent, lab, AdaptationError, "labels of lab-2, and the model those of hpa-2018")
+
+
+def test_fields_that_the_model_was_adapted_to(parent: Path, adapted: Path, tmp_path: Path) -> None:
+    folder = write_reviewed(tmp_path / "more", seed=0)  # those of `adapted`
+    for row in range(20, 60):
+        planes = np.full((4, 33, 33), row, np.uint8)
+        write_planes(folder, f"field-{row:03d}", planes)
+    refused(adapted, folder, AdaptationError, "adapted to 20 of these 60 fields.*Adapt small .SHA-256 [0-9a-f]{64}")
+    others = write_reviewed(tmp_path / "others", seed=1)
+    second, third = tmp_path / "second.onnx", tmp_path / "third.onnx"
+    adapt(adapted, others, second, device="cpu", force=True)
+    # What the parent was adapted to, its child knows too.
+    for known in (folder, others):
+        refused(second, known, AdaptationError, "adapted to .0 of these 60 fields")
+    adapt(parent, folder, third, device="cpu", force=True)
 
 
 def test_contradicting_rows(parent: Path, lab: Path) -> None:
