@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,8 @@ def read_reviewed(
     AdaptationError
         There is no table of labels.
     TableError
-        The table can't be read, or is changed meanwhile; a label is not of the scheme, or two rows contradict each
-        other.
+        The table can't be read, or is changed meanwhile; a label is not of the scheme, or two rows or two ids of one
+        field contradict each other.
     PlaneError
         A plane was changed meanwhile.
     """
@@ -103,7 +103,7 @@ def read_reviewed(
         str(failed[name].error) if name in failed else _NO_FIELD.format(name) for name in labels if name not in found
     ]
     found = {name: found[name] for name in labels if name in found}
-    hashes = tuple(_hash_of(answer, table) for answer in found.values())
+    hashes = {name: _hash_of(answer, table) for name, answer in found.items()}
     _check_unchanged(found.values(), table)
     if stamp_of(table) != before:
         raise TableError(
@@ -111,6 +111,10 @@ def read_reviewed(
             where=table,
             remedy="Run again when nobody writes to it any more.",
         )
+    # One field under two ids would be learned from and held out at once.
+    for name, first in _repeated(hashes, labels, table):
+        left_out.append(f"{name} has the same planes as {first}, and counts once")
+        del found[name], hashes[name]
     truth = np.zeros((len(found), len(scheme)), np.bool_)
     digest = hashlib.sha256()
     for row, name in enumerate(found):
@@ -125,7 +129,7 @@ def read_reviewed(
         probabilities=np.array([answer.probabilities for answer in predicted], np.float32),
         embeddings=np.array([answer.embedding for answer in predicted], np.float32),
         fingerprint=digest.hexdigest(),
-        hashes=hashes,
+        hashes=tuple(hashes.values()),
         left_out=tuple(left_out),
     )
 
@@ -172,6 +176,23 @@ def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[t
                 remedy="Keep the row that is right.",
             )
         yield name, labels
+
+
+def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]], table: Path) -> list[tuple[str, str]]:
+    """Return the ids whose field has another id before, and that one."""
+    firsts: dict[bytes, str] = {}
+    repeated = []
+    for name, known in hashes.items():
+        first = firsts.setdefault(known, name)
+        if labels[first] != labels[name]:
+            raise TableError(
+                f"{first} and {name} have the same planes and different labels",
+                where=table,
+                remedy="Keep the row that is right.",
+            )
+        if first != name:
+            repeated.append((name, first))
+    return repeated
 
 
 def _hash_of(answer: Prediction, table: Path) -> bytes:

@@ -101,6 +101,9 @@ def field_hash(files: Iterable[FileState], scene: str = "") -> bytes:
 
 def _content_of(file: FileState) -> str:
     path = Path(file.path)
-    if file.stamp.sha256 is None and path.is_dir():  # a folder of OME-Zarr, which can have a million files
-        return f"{path.name} {file.stamp.size}"
-    return file.stamp.sha256 or file_sha256(path)
+    if file.stamp.sha256 is not None or not path.is_dir():
+        return file.stamp.sha256 or file_sha256(path)
+    below = sorted(one for one in path.rglob("*") if one.is_file())  # OME-Zarr
+    return hashlib.sha256(
+        repr([(one.relative_to(path).as_posix(), file_sha256(one)) for one in below]).encode()
+    ).hexdigest()
