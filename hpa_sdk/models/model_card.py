@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -225,6 +226,11 @@ class ModelCard:
     def label_scheme(self) -> LabelScheme:
         """The classes that the network answers with."""
         return LabelScheme(self.scheme, self.labels)
+
+    @property
+    def network_id(self) -> str:
+        """Identifies the fit of the network, in hexadecimal: its variants and what is adapted from it have the same."""
+        return hashlib.sha256(msgspec.json.encode((self.architecture, self.training), order="sorted")).hexdigest()
 
     @property
     def input_name(self) -> str:
