@@ -252,7 +252,7 @@ def stated_scheme(table: Path) -> LabelScheme | None:
 def check_scheme(table: Path, scheme: LabelScheme) -> None:
     """Check that the numbers in a table of labels mean classes of a scheme, as far as the files beside it say.
 
-    Those of a scheme that begins with the same classes and has further ones do.
+    Those of a scheme that begins with the same classes do, if one of the two has further ones.
 
     Raises
     ------
@@ -260,7 +260,7 @@ def check_scheme(table: Path, scheme: LabelScheme) -> None:
         They mean other classes, or the file with the scheme can't be read.
     """
     stated = stated_scheme(table)
-    if stated is not None and stated.names[: len(scheme)] != scheme.names:
+    if stated is not None and any(one != other for one, other in zip(stated.names, scheme.names, strict=False)):
         raise TableError(
             f"the table has labels of {stated.name}, not of {scheme.name}: the same numbers mean other classes",
             where=table,

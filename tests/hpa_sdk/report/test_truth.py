@@ -10,8 +10,9 @@ import pytest
 
 from hpa_sdk import Predictor
 from hpa_sdk.errors import TableError
-from hpa_sdk.labels import HPA_2018, HPA_2021
+from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
 from hpa_sdk.report.build import Sources, make_report
+from hpa_sdk.report.metrics import read_truth
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.report.test_answered_files import predict
 from tests.hpa_sdk.report.test_report import content_of
@@ -82,3 +83,7 @@ def test_a_truth_of_another_scheme_is_refused(tmp_path: Path, model: Path) -> No
     scheme.write_text(json.dumps({"name": HPA_2018.name, "names": HPA_2018.names}), encoding="utf-8")
     make_report(Sources(results=results, truth=truth), page=page)
     assert content_of(page)["judged"]["fields"] == 1
+    # A class of one's own, whose number was written into what 'hpa review export' wrote.
+    scheme.rename(tmp_path / "reviews.csv")
+    truth.write_text("Id,Target\nf1,13 28\n", encoding="utf-8")
+    assert len(read_truth(truth, LabelScheme("lab-29", (*HPA_2018.names, "Own")))["f1"]) == 2
