@@ -77,7 +77,12 @@ class Adaptation:
     @property
     def known_fields(self) -> frozenset[bytes]:
         """The hashes of the fields that the file was adapted to."""
-        return frozenset(self.field_hashes[at : at + _HASH] for at in range(0, len(self.field_hashes), _HASH))
+        return split_hashes(self.field_hashes)
+
+
+def split_hashes(joined: bytes) -> frozenset[bytes]:
+    """Return the hashes of fields that `Adaptation.field_hashes` joins."""
+    return frozenset(joined[at : at + _HASH] for at in range(0, len(joined), _HASH))
 
 
 def field_hash(files: Iterable[FileState], scene: str = "") -> bytes:

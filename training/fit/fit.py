@@ -97,7 +97,8 @@ def fit(
     weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
     exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
     parent = read_parent(Path(plan.weights), plan.network) if exported else None
-    if parent and (known := count_adapted_fields(parent.card, dataset)):
+    adapted = parent.card.adaptation if parent else None
+    if adapted and (known := count_adapted_fields(adapted.known_fields, dataset)):
         _log.warning(
             "%s was adapted to %d of these %d fields: the figures of the validation part are too good, and so may be"
             " the thresholds and the temperature. Fit from the file that it was adapted from.",

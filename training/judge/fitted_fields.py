@@ -8,7 +8,6 @@ from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.files.file_state import FileState, stamp_of
 from hpa_sdk.models.adaptation import field_hash
-from hpa_sdk.models.model_card import ModelCard
 from training.data.dataset import Dataset, read_datasets
 from training.judge.fitted_run import FittedRun, is_data_of, part_rows
 
@@ -38,9 +37,16 @@ def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
     return sum(sample.id in fitted and _alike(sample, fitted[sample.id]) for sample in dataset.samples)
 
 
-def count_adapted_fields(card: ModelCard, dataset: Dataset) -> int:
-    """Count the fields of a data set that a model file was adapted to, by the content of their planes."""
-    known = card.adaptation.known_fields if card.adaptation else ()
+def count_adapted_fields(known: frozenset[bytes], dataset: Dataset) -> int:
+    """Count the fields of a data set that a model file was adapted to, by the content of their planes.
+
+    Parameters
+    ----------
+    known : frozenset of bytes
+        The hashes of those fields: `hpa_sdk.models.adaptation.Adaptation.known_fields`.
+    dataset : Dataset
+        The data set.
+    """
     return sum(_hash_of(sample) in known for sample in dataset.samples) if known else 0
 
 
