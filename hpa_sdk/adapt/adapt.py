@@ -175,7 +175,13 @@ def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, r
 
 
 def _check_unknown(card: ModelCard, fields: ReviewedFields, reviewed: Path) -> None:
-    """Refuse fields that the model was adapted to: cross-validation can't hold them out of what it knows already."""
+    """Refuse fields that the model knows already: cross-validation can't hold them out of it."""
+    if fields.as_fitted == card.training.data_fingerprint:
+        raise AdaptationError(
+            f"{card.name} was fitted on these fields, so it can't be judged on them",
+            where=reviewed,
+            remedy="Adapt it to fields of your microscope that it was not fitted on.",
+        )
     made = card.adaptation
     known = 0 if made is None else sum(one in made.known_fields for one in fields.hashes)
     if made is not None and known:

@@ -15,7 +15,7 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
-from hpa_sdk.fields.tables import is_table, parse_labels_of, read_rows
+from hpa_sdk.fields.tables import is_table, labels_fingerprint, parse_labels_of, read_rows
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.adaptation import field_hash
@@ -46,6 +46,8 @@ class ReviewedFields:
         SHA-256, in hexadecimal, of ids and labels.
     hashes : tuple of bytes
         Identifies each field: see `hpa_sdk.models.adaptation.field_hash`.
+    as_fitted : str
+        What a fit on them would have as the fingerprint of its data: see `hpa_sdk.models.model_card.Training`.
     left_out : tuple of str
         Why other fields of the table are not used, one sentence each.
     """
@@ -57,6 +59,7 @@ class ReviewedFields:
     embeddings: npt.NDArray[np.float32]
     fingerprint: str
     hashes: tuple[bytes, ...]
+    as_fitted: str
     left_out: tuple[str, ...]
 
 
@@ -111,6 +114,8 @@ def read_reviewed(
             where=table,
             remedy="Run again when nobody writes to it any more.",
         )
+    sizes = ([file.stamp.size for file in answer.files] for answer in found.values())
+    fitted = labels_fingerprint(zip(found, (sorted(labels[name]) for name in found), sizes, strict=True))
     # One field under two ids would be learned from and held out at once.
     for name, first in _repeated(hashes, labels, table):
         left_out.append(f"{name} has the same planes as {first}, and counts once")
@@ -130,6 +135,7 @@ def read_reviewed(
         embeddings=np.array([answer.embedding for answer in predicted], np.float32),
         fingerprint=digest.hexdigest(),
         hashes=tuple(hashes.values()),
+        as_fitted=fitted,
         left_out=tuple(left_out),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -266,6 +267,14 @@ def check_scheme(table: Path, scheme: LabelScheme) -> None:
             where=table,
             remedy="Name fields that were reviewed with these classes.",
         )
+
+
+def labels_fingerprint(rows: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:
+    """Identify labelled fields: SHA-256, in hexadecimal, of ids, labels in order, and sizes of the planes in bytes."""
+    digest = hashlib.sha256()
+    for name, labels, sizes in rows:
+        digest.update(f"{name} {list(labels)} {list(sizes)}\n".encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:

@@ -22,6 +22,7 @@ from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.variant import Variant
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
 from tests.small import CARD, build_model, make_model, write_planes
+from training.data.dataset import read_dataset
 
 
 @pytest.fixture
@@ -83,6 +84,14 @@ def test_fields_that_the_model_was_adapted_to(parent: Path, adapted: Path, tmp_p
     for known in (folder, others):
         refused(second, known, AdaptationError, "adapted to .0 of these 60 fields")
     adapt(parent, folder, third, device="cpu", force=True)
+
+
+def test_fields_that_the_model_was_fitted_on(lab: Path, tmp_path: Path) -> None:
+    training = replace(CARD.training, data_fingerprint=read_dataset(lab).fingerprint)
+    fitted = make_model(tmp_path / "fitted.onnx", training=training)
+    refused(fitted, lab, AdaptationError, "small was fitted on these fields")
+    other = write_reviewed(tmp_path / "other" / "lab", count=12, seed=3)
+    adapt(fitted, other, tmp_path / "other.onnx", device="cpu", force=True)
 
 
 def test_one_picture_under_two_ids_counts_once(parent: Path, lab: Path) -> None:
