@@ -149,6 +149,20 @@ def test_new_limits_of_quality_repeat_all_fields(
     assert out.read_text(encoding="utf-8").count("The blue plane is dark") == 5
 
 
+def test_answers_without_quality_do_not_pass_as_good(model: Path, tmp_path: Path, predicted: list[str]) -> None:
+    folder, out = tmp_path / "fields", tmp_path / "out.csv"
+    write_planes(folder, "black", np.zeros((4, 64, 64), np.uint8))
+    write_planes(folder, "noise", random_planes(np.random.default_rng(0)))
+    predict(model, folder, "-o", out, "--no-quality", *RESUMED)
+    predicted.clear()
+    done = predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
+    assert (done.exit_code, sorted(predicted)) == (1, ["black", "noise"])
+    assert "The red plane is empty" in out.read_text(encoding="utf-8")
+    predicted.clear()
+    predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
+    assert predicted == []
+
+
 def test_another_unit_of_the_card_repeats_all_fields(
     fields: list[Sample], tmp_path: Path, predicted: list[str]
 ) -> None:
