@@ -15,12 +15,15 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
-from hpa_sdk.fields.tables import is_table, labels_fingerprint, parse_labels_of, read_rows
+from hpa_sdk.fields.tables import REVIEWS, is_table, labels_fingerprint, parse_labels_of, read_rows
+from hpa_sdk.fields.trained_scale import scale_notes
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.adaptation import field_hash
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.review.record import Review
+from hpa_sdk.review.tables import read_reviews
 
 TABLE = "train.csv"
 """The table of labels in a folder in the Kaggle form."""
@@ -82,7 +85,7 @@ def read_reviewed(
     Raises
     ------
     AdaptationError
-        There is no table of labels.
+        There is no table of labels, or the fields would be brought to the pixel size of training twice.
     TableError
         The table can't be read, or is changed meanwhile; a label is not of the scheme, or two rows or two ids of one
         field contradict each other.
@@ -106,6 +109,7 @@ def read_reviewed(
         str(failed[name].error) if name in failed else _NO_FIELD.format(name) for name in labels if name not in found
     ]
     found = {name: found[name] for name in labels if name in found}
+    _check_scale(found.values(), table)
     hashes = {name: _hash_of(answer, table) for name, answer in found.items()}
     _check_unchanged(found.values(), table)
     if stamp_of(table) != before:
@@ -182,6 +186,19 @@ def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[t
                 remedy="Keep the row that is right.",
             )
         yield name, labels
+
+
+def _check_scale(answers: Iterable[Prediction], table: Path) -> None:
+    """Refuse fields that ``hpa review export`` wrote at the pixel size of training, and that were rescaled again."""
+    reviews = table.parent / REVIEWS
+    if not any(scale_notes(answer.notes) for answer in answers) or not reviews.is_file():
+        return
+    if any(isinstance(one, Review) and scale_notes(one.result.notes) for one in read_reviews(reviews)):
+        raise AdaptationError(
+            "the fields were exported at the pixel size of training, and are brought to it a second time",
+            where=table,
+            remedy="Give no pixel size: neither --pixel-size, nor a station file with files.pixel_size.",
+        )
 
 
 def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]], table: Path) -> list[tuple[str, str]]:

@@ -17,10 +17,13 @@ from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.variant import Variant
+from hpa_sdk.review.tables import write_review_table
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
+from tests.hpa_sdk.review.made_reviews import result_of, review_of
 from tests.small import CARD, build_model, make_model, write_planes
 from training.data.dataset import read_dataset
 
@@ -92,6 +95,16 @@ def test_fields_that_the_model_was_fitted_on(lab: Path, tmp_path: Path) -> None:
     refused(fitted, lab, AdaptationError, "small was fitted on these fields")
     other = write_reviewed(tmp_path / "other" / "lab", count=12, seed=3)
     adapt(fitted, other, tmp_path / "other.onnx", device="cpu", force=True)
+
+
+def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> None:
+    scaled = make_model(tmp_path / "m.onnx", training=replace(CARD.training, pixel_size=0.32, field_side=32))
+    rules = FieldRules(files=Files(pattern="hpa", pixel_size=0.3))
+    adapt(scaled, lab, tmp_path / "once.onnx", device="cpu", rules=rules, force=True)
+    answered = result_of("field-000", notes=("resized by 0.938 to the pixel size of training",))
+    write_review_table([review_of(answered).checked()], lab / "reviews.csv")
+    refused(scaled, lab, AdaptationError, "exported at the pixel size of training", rules=rules, force=True)
+    adapt(scaled, lab, tmp_path / "plain.onnx", device="cpu", force=True)
 
 
 def test_one_picture_under_two_ids_counts_once(parent: Path, lab: Path) -> None:
