@@ -16,7 +16,7 @@ from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.tables import parse_labels_of, read_columns
+from hpa_sdk.fields.tables import check_scheme, parse_labels_of, read_columns
 from hpa_sdk.files.file_state import FileState
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard
@@ -121,7 +121,7 @@ def read_fields(data: Path, card: ModelCard, *, least: int, white: White | None 
     ------
     TableError
         There are fewer fields, the table can't be read or is written while it is read, or a label is none of the
-        card's.
+        card's, or the labels are of another scheme.
     SampleError
         There is no field.
     """
@@ -160,6 +160,7 @@ def _has_targets(table: Path) -> bool:
 
 
 def _read_targets(table: Path, samples: Sequence[Sample], scheme: LabelScheme) -> npt.NDArray[np.bool_]:
+    check_scheme(table, scheme)
     ids, rows = [], []
     for line, (sample_id, target) in read_columns(table, "Id", "Target"):
         ids.append(sample_id)

@@ -143,7 +143,7 @@ _SCHEME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNUSABLE = re.compile(
     r".*[;\x00-\x1f\x7f].*|\s.*|.*\s|"
     r"id|labels|indices|error|probabilities|thresholds|files|notes|stamps|white|embedding|time|device|model_sha256"
-    r"|models|views|channels|warnings|quality|disagreement|scheme|",
+    r"|models|views|channels|warnings|quality|disagreement|deviations|scheme|classes|",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -194,6 +194,12 @@ class Prediction(AbstractSet[AnyLabel]):
                 where=self.id,
                 remedy="Ask for a label of its scheme, such as prediction.scheme.from_name('Nucleoplasm').",
             )
+        if isinstance(label, SchemeLabel) and label not in self.scheme.labels:
+            raise SettingError(
+                f"{label!r} is no class of the {scheme} of this prediction",
+                where=self.id,
+                remedy="Ask for a label of its scheme: prediction.scheme.from_name.",
+            )
         return label in self.labels
 
     def __iter__(self) -> Iterator[AnyLabel]:

@@ -27,9 +27,10 @@ from hpa_sdk.adapt.choice import (
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.adapt.last_layer import LastLayer, LastLayerError, find_last_layer
 from hpa_sdk.adapt.outcome import Outcome
-from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, read_scheme
+from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, table_of
 from hpa_sdk.errors import ModelFileError, OutputError, count_of
 from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.tables import stated_scheme
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent
@@ -108,7 +109,8 @@ def adapt(
     Raises
     ------
     AdaptationError
-        The fields are too few or all alike, the model can't be adapted, or nothing is better than the old model.
+        The fields are too few or all alike, the model can't be adapted or was adapted to some of them, or nothing is
+        better than the old model.
     OutputError
         The file exists, or can't be written.
     HpaError
@@ -122,6 +124,7 @@ def adapt(
         labels = _extended(predictor.card, new_classes, scheme, reviewed)
         fields = read_reviewed(reviewed, predictor, labels, rules=rules)
     new = len(labels) - len(parent.card.labels)
+    _check_unknown(parent.card, fields, reviewed)
     _check_fields(fields, reviewed, new, labels)
     layer, not_refitted = _last_layer(parent, fields)
     if layer is None and new:
@@ -155,7 +158,7 @@ def _read_parent(model: Path, predictor: Predictor) -> Parent:
 
 def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, reviewed: Path) -> LabelScheme:
     """Return the classes of the new model: those of the old one, then those of the command or of the fields' scheme."""
-    stated, old = read_scheme(reviewed), len(card.labels)
+    stated, old = stated_scheme(table_of(reviewed)), len(card.labels)
     new_classes = new_classes or (() if stated is None else stated.names[old:])
     extended = card.label_scheme
     if new_classes:
@@ -169,6 +172,25 @@ def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, r
             remedy="Adapt a model of that scheme.",
         )
     return extended
+
+
+def _check_unknown(card: ModelCard, fields: ReviewedFields, reviewed: Path) -> None:
+    """Refuse fields that the model knows already: cross-validation can't hold them out of it."""
+    if fields.as_fitted == card.training.data_fingerprint:
+        raise AdaptationError(
+            f"{card.name} was fitted on these fields, so it can't be judged on them",
+            where=reviewed,
+            remedy="Adapt it to fields of your microscope that it was not fitted on.",
+        )
+    made = card.adaptation
+    known = 0 if made is None else sum(one in made.known_fields for one in fields.hashes)
+    if made is not None and known:
+        raise AdaptationError(
+            f"{card.name} was adapted to {known} of these {len(fields.hashes)} fields, so it can't be judged on them",
+            where=reviewed,
+            remedy=f"Adapt {made.parent} (SHA-256 {made.parent_sha256}), from which it was made, to all of the fields;"
+            " or adapt this file to other fields only.",
+        )
 
 
 def _check_fields(fields: ReviewedFields, reviewed: Path, new: int, labels: LabelScheme) -> None:

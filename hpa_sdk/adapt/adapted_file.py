@@ -121,6 +121,7 @@ def _card(
     parent: Parent, reviewed: ReviewedFields, outcome: Outcome, labels: LabelScheme, name: str | None
 ) -> ModelCard:
     card, answers = parent.card, outcome.changes_answers
+    known = card.adaptation.known_fields if card.adaptation else frozenset()
     return replace(
         card,
         name=name or f"{card.name} adapted",
@@ -143,6 +144,7 @@ def _card(
             new_labels=tuple(outcome.new_classes),
             figures=tuple(outcome.figures()),
             forced=outcome.forced,
+            field_hashes=b"".join(sorted(known.union(reviewed.hashes))),
         ),
     )
 
@@ -172,10 +174,9 @@ def _metrics(reviewed: ReviewedFields, outcome: Outcome) -> Metrics:
 
 def _calibration(card: ModelCard, outcome: Outcome) -> Calibration | None:
     temperature = outcome.temperature
-    if temperature is None and outcome.learned.step is None:
-        return card.calibration
+    if temperature is None:  # that of the parent is of its own last layer
+        return card.calibration if outcome.learned.step is None else None
     truth, logits = outcome.fields.truth, outcome.held_out.logits
-    temperature = temperature or 1.0
     return Calibration(
         temperature=temperature,
         fields=len(truth),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -16,16 +15,19 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
-from hpa_sdk.fields.tables import is_table, parse_labels_of, read_rows
+from hpa_sdk.fields.tables import REVIEWS, is_table, labels_fingerprint, parse_labels_of, read_rows
+from hpa_sdk.fields.trained_scale import scale_notes
 from hpa_sdk.files.file_state import stamp_of
-from hpa_sdk.labels import HPA_2018, LabelScheme
+from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.adaptation import field_hash
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.review.record import Review
+from hpa_sdk.review.tables import read_reviews
 
 TABLE = "train.csv"
 """The table of labels in a folder in the Kaggle form."""
 
-_SCHEME, _REVIEWS = "scheme.json", "reviews.csv"
 _NO_FIELD = "{}: no field has this id"
 
 
@@ -45,6 +47,10 @@ class ReviewedFields:
         float32 of shape (fields, classes of the model) and (fields, width).
     fingerprint : str
         SHA-256, in hexadecimal, of ids and labels.
+    hashes : tuple of bytes
+        Identifies each field: see `hpa_sdk.models.adaptation.field_hash`.
+    as_fitted : str
+        What a fit on them would have as the fingerprint of its data: see `hpa_sdk.models.model_card.Training`.
     left_out : tuple of str
         Why other fields of the table are not used, one sentence each.
     """
@@ -55,27 +61,9 @@ class ReviewedFields:
     probabilities: npt.NDArray[np.float32]
     embeddings: npt.NDArray[np.float32]
     fingerprint: str
+    hashes: tuple[bytes, ...]
+    as_fitted: str
     left_out: tuple[str, ...]
-
-
-def read_scheme(reviewed: Path) -> LabelScheme | None:
-    """Read the label scheme of reviewed fields that ``hpa review export`` wrote; None for other fields.
-
-    Raises
-    ------
-    AdaptationError
-        The file with the scheme can't be read.
-    """
-    folder = reviewed.parent if is_table(reviewed) else reviewed
-    file = folder / _SCHEME
-    if not file.is_file():
-        return HPA_2018 if (folder / _REVIEWS).is_file() else None
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=LabelScheme)
-    except (OSError, msgspec.DecodeError) as error:
-        raise AdaptationError(
-            f"the label scheme can't be read ({error})", where=file, remedy="Export the reviews again."
-        ) from error
 
 
 def read_reviewed(
@@ -97,14 +85,14 @@ def read_reviewed(
     Raises
     ------
     AdaptationError
-        There is no table of labels.
+        There is no table of labels, or the fields would be brought to the pixel size of training twice.
     TableError
-        The table can't be read, or is changed meanwhile; a label is not of the scheme, or two rows contradict each
-        other.
+        The table can't be read, or is changed meanwhile; a label is not of the scheme, or two rows or two ids of one
+        field contradict each other.
     PlaneError
         A plane was changed meanwhile.
     """
-    table = _table(reviewed)
+    table = table_of(reviewed)
     before = stamp_of(table)
     left_out: list[str] = []
     labels = dict(_labels(table, scheme, left_out))
@@ -121,6 +109,8 @@ def read_reviewed(
         str(failed[name].error) if name in failed else _NO_FIELD.format(name) for name in labels if name not in found
     ]
     found = {name: found[name] for name in labels if name in found}
+    _check_scale(found.values(), table)
+    hashes = {name: _hash_of(answer, table) for name, answer in found.items()}
     _check_unchanged(found.values(), table)
     if stamp_of(table) != before:
         raise TableError(
@@ -128,6 +118,12 @@ def read_reviewed(
             where=table,
             remedy="Run again when nobody writes to it any more.",
         )
+    sizes = ([file.stamp.size for file in answer.files] for answer in found.values())
+    fitted = labels_fingerprint(zip(found, (sorted(labels[name]) for name in found), sizes, strict=True))
+    # One field under two ids would be learned from and held out at once.
+    for name, first in _repeated(hashes, labels, table):
+        left_out.append(f"{name} has the same planes as {first}, and counts once")
+        del found[name], hashes[name]
     truth = np.zeros((len(found), len(scheme)), np.bool_)
     digest = hashlib.sha256()
     for row, name in enumerate(found):
@@ -142,11 +138,20 @@ def read_reviewed(
         probabilities=np.array([answer.probabilities for answer in predicted], np.float32),
         embeddings=np.array([answer.embedding for answer in predicted], np.float32),
         fingerprint=digest.hexdigest(),
+        hashes=tuple(hashes.values()),
+        as_fitted=fitted,
         left_out=tuple(left_out),
     )
 
 
-def _table(reviewed: Path) -> Path:
+def table_of(reviewed: Path) -> Path:
+    """Return the table of labels in a folder, or the table itself.
+
+    Raises
+    ------
+    AdaptationError
+        There is none.
+    """
     table = reviewed if is_table(reviewed) else reviewed / TABLE
     if not table.is_file():
         raise AdaptationError(
@@ -183,6 +188,43 @@ def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[t
         yield name, labels
 
 
+def _check_scale(answers: Iterable[Prediction], table: Path) -> None:
+    """Refuse fields that ``hpa review export`` wrote at the pixel size of training, and that were rescaled again."""
+    reviews = table.parent / REVIEWS
+    if not any(scale_notes(answer.notes) for answer in answers) or not reviews.is_file():
+        return
+    if any(isinstance(one, Review) and scale_notes(one.result.notes) for one in read_reviews(reviews)):
+        raise AdaptationError(
+            "the fields were exported at the pixel size of training, and are brought to it a second time",
+            where=table,
+            remedy="Give no pixel size: neither --pixel-size, nor a station file with files.pixel_size.",
+        )
+
+
+def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]], table: Path) -> list[tuple[str, str]]:
+    """Return the ids whose field has another id before, and that one."""
+    firsts: dict[bytes, str] = {}
+    repeated = []
+    for name, known in hashes.items():
+        first = firsts.setdefault(known, name)
+        if labels[first] != labels[name]:
+            raise TableError(
+                f"{first} and {name} have the same planes and different labels",
+                where=table,
+                remedy="Keep the row that is right.",
+            )
+        if first != name:
+            repeated.append((name, first))
+    return repeated
+
+
+def _hash_of(answer: Prediction, table: Path) -> bytes:
+    try:
+        return field_hash(answer.files, answer.id.partition("#")[2])
+    except OSError as error:
+        raise _changed(error.filename or answer.id, table) from error
+
+
 def _check_unchanged(answers: Iterable[Prediction], table: Path) -> None:
     for answer in answers:
         for file in answer.files:
@@ -191,8 +233,12 @@ def _check_unchanged(answers: Iterable[Prediction], table: Path) -> None:
             except OSError:
                 same = False
             if not same:
-                raise PlaneError(
-                    "the file was changed while the fields were read",
-                    where=file.path,
-                    remedy=f"Nothing was written. Run again when nobody writes to the fields of {table.name} any more.",
-                )
+                raise _changed(file.path, table)
+
+
+def _changed(where: str, table: Path) -> PlaneError:
+    return PlaneError(
+        "the file was changed while the fields were read",
+        where=where,
+        remedy=f"Nothing was written. Run again when nobody writes to the fields of {table.name} any more.",
+    )

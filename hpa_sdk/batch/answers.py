@@ -139,6 +139,8 @@ class AnswerCache(Recall):
         The model card: which channels the model takes, and which classes it answers with.
     device : str
         The device that makes the new answers.
+    needs_quality : bool
+        Whether an answer without quality is predicted again.
     """
 
     def __init__(
@@ -150,9 +152,11 @@ class AnswerCache(Recall):
         thresholds: npt.NDArray[np.float32],
         card: ModelCard,
         device: str,
+        needs_quality: bool = False,
     ) -> None:
         super().__init__()
         self._ledger = ledger
+        self._needs_quality = needs_quality
         self._settings = settings
         self._comparison = comparison
         self._thresholds = thresholds
@@ -170,6 +174,8 @@ class AnswerCache(Recall):
         # An earlier version stored less about the files; what it stored is still valid.
         if known.fingerprint != (fingerprint.by_time if known.files is None else fingerprint.value):
             self.changed += 1
+            return pending
+        if self._needs_quality and known.quality is None:
             return pending
         self.hits += 1
         self.devices.add(known.device)

@@ -103,7 +103,9 @@ def _form_of(card: ModelCard) -> list[str]:
         texts.append(repr(later))
     if form.normalization is not None:
         texts.append(repr(form.normalization))
-    # The warnings depend on both.
+    # The warnings depend on these.
+    if card.unit != "field":
+        texts.append(f"unit {card.unit}")
     texts.append(f"quality {shipped_sha256()}")
     if card.reference is not None:
         texts.append(repr(card.reference))

@@ -141,6 +141,7 @@ def open_run(
                     thresholds=engine.thresholds,
                     card=engine.card,
                     device=engine.device,
+                    needs_quality=on_warning == "fail",
                 )
             writer = stack.enter_context(open_writer(output, form, engine.card.label_scheme))
             run = Run(engine, writer, cache, on_warning=on_warning)

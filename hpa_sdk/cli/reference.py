@@ -57,6 +57,7 @@ def reference(
     twice = 0
     measured: dict[str, list[dict[str, float]]] = {}
     with Predictor.load(model, card=as_card(card), device=device, white=white) as predictor:
+        network = predictor.card.network_id
         answers = (
             (path, answer)
             for path in dict.fromkeys(paths)
@@ -92,6 +93,7 @@ def reference(
         fields=len(embeddings),
         limits=learn_limits_apart([(Path(path).name, some) for path, some in measured.items()]),
         spread=learn_spread(np.stack(embeddings)) if embeddings[0].size else None,
+        network=network,
     )
     problem = made.problem()
     if problem is not None:

@@ -14,6 +14,11 @@ from hpa_sdk.cli.log_options import add_log_options
 from hpa_sdk.cli.model_text import printable
 from hpa_sdk.cli.review_text import status_lines
 from hpa_sdk.errors import HpaError, OutputError, TableError, count_of
+from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.trained_scale import for_model, scale_notes
+from hpa_sdk.models.card_file import as_card
+from hpa_sdk.models.contract import check_model
+from hpa_sdk.models.model_names import resolve_model
 from hpa_sdk.report.checked_planes import OTHER, read_checked
 from hpa_sdk.report.finder import PlaneFinder, SearchPaths
 from hpa_sdk.results.result import Result
@@ -23,10 +28,14 @@ from hpa_sdk.review.log import Entry, ReviewLog
 from hpa_sdk.review.record import Review
 from hpa_sdk.review.summary import read_reviewed, summarise
 from hpa_sdk.review.tables import read_reviews
-from hpa_sdk.workstation.station import read_station
+from hpa_sdk.workstation.station import Station, read_station
 
 _PATH = click.Path(path_type=Path)
 _SHOWN = 5  # ids of a reason
+_SCALED = (
+    "Fields that were brought to the pixel size of training are exported so, as they were answered: give no pixel size"
+    " where they are read."
+)
 
 
 @click.group()
@@ -66,11 +75,13 @@ def export_(store: Path, folder: Path, planes: tuple[Path, ...], station: Path |
     with _opened(store) as opened:
         known = read_reviewed(opened)
     fields = [*known.fields, *known.other_fields]
-    rules = None if station is None else read_station(station)
     results = [field.result for field in fields]
+    rules = None if station is None else _rules_of(read_station(station), results)
     read = partial(_read_planes, PlaneFinder(_one_of_each(results), SearchPaths(paths=planes), rules))
     done = export(folder, fields, known.reviews, scheme=known.scheme, read=read)
     click.echo(f"{count_of(done.fields, 'field')} exported to {folder}", err=True)
+    if done.fields and any(scale_notes(result.notes) for result in results):
+        click.echo(_SCALED, err=True)
     for reason, names in done.left_out.items():
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         click.echo(printable(f"{count_of(len(names), 'field')} left out, {reason}: {shown}"), err=True)
@@ -134,10 +145,28 @@ def _one_of_each(results: list[Result]) -> list[Result]:
     return list({result.id: result for result in results}.values())
 
 
+def _rules_of(station: Station, results: list[Result]) -> FieldRules:
+    """Return the rules by which the watch of a station reads: with the scale of the model's training, if it counted."""
+    if not any(scale_notes(result.notes) for result in results):
+        return station
+    try:
+        return for_model(check_model(resolve_model(station.model).path, as_card(station.card)), station)
+    except HpaError as error:
+        click.echo(f"The scale of the model's training is not known: {error}", err=True)
+        return station
+
+
 def _read_planes(finder: PlaneFinder, result: Result) -> ReadPlanes:
     found = read_checked(finder.find(result))
     if found.caption == OTHER:
         raise TableError("the field of this name is not the one that was reviewed", where=result.id, remedy="Find it.")
+    if scale_notes(result.notes) != scale_notes(found.notes):
+        raise TableError(
+            "the field was answered at the pixel size of training, and is now read at its own or at another one: name"
+            " with --station the station file that has this model, and the pixel size if the files have none",
+            where=result.id,
+            remedy="Find it.",
+        )
     return ReadPlanes(found.planes, found.files, found.caption)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.table_text import SEPARATORS, Record, Records, clean, is_empty, open_text
@@ -15,6 +18,11 @@ from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme
 _TABLES = (".csv", ".tsv", ".tab")
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _NAMES_IN_MESSAGE = 12
+
+SCHEME, REVIEWS = "scheme.json", "reviews.csv"
+"""Files beside a table of labels that ``hpa review export`` wrote: its classes, if they are not those of 2018; and all
+reviews."""
+
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\r\n" ])"?[\s,;|]*', re.IGNORECASE)
 
 _LONGEST = 100  # digits of a label, which may start with zeros
@@ -221,6 +229,52 @@ def _row(
         what, remedy = f"has an empty {columns[values.index('')]!r}", "Complete the row or delete it."
     problem = TableError(f"line {line} {what}", where=table, remedy=remedy) if what else None
     return Row(line, values, record.note, problem)
+
+
+def stated_scheme(table: Path) -> LabelScheme | None:
+    """Read the label scheme that stands beside a table of labels; None if nothing says which it is.
+
+    Raises
+    ------
+    TableError
+        The file with the scheme can't be read.
+    """
+    file = table.parent / SCHEME
+    if not file.is_file():
+        return HPA_2018 if (table.parent / REVIEWS).is_file() else None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=LabelScheme)
+    except (OSError, msgspec.DecodeError) as error:
+        raise TableError(
+            f"the label scheme can't be read ({error})", where=file, remedy="Export the reviews again."
+        ) from error
+
+
+def check_scheme(table: Path, scheme: LabelScheme) -> None:
+    """Check that the numbers in a table of labels mean classes of a scheme, as far as the files beside it say.
+
+    Those of a scheme that begins with the same classes do, if one of the two has further ones.
+
+    Raises
+    ------
+    TableError
+        They mean other classes, or the file with the scheme can't be read.
+    """
+    stated = stated_scheme(table)
+    if stated is not None and any(one != other for one, other in zip(stated.names, scheme.names, strict=False)):
+        raise TableError(
+            f"the table has labels of {stated.name}, not of {scheme.name}: the same numbers mean other classes",
+            where=table,
+            remedy="Name fields that were reviewed with these classes.",
+        )
+
+
+def labels_fingerprint(rows: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:
+    """Identify labelled fields: SHA-256, in hexadecimal, of ids, labels in order, and sizes of the planes in bytes."""
+    digest = hashlib.sha256()
+    for name, labels, sizes in rows:
+        digest.update(f"{name} {list(labels)} {list(sizes)}\n".encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 def parse_labels(target: str, line: int, table: Path) -> tuple[Label, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -19,6 +19,7 @@ from hpa_sdk.preprocessing import Planes, White
 
 _DETAIL = 1.5  # pixels larger than those of training by this factor lack detail that the network looks for
 _WHOLE = 0.99
+_RESIZED, _LARGER, _SMALLER = "resized by ", "the field is larger than ", "the field is smaller than "
 UNKNOWN_SCALE = "the pixel size of the model's training is unknown, so nothing is rescaled"
 """The note of a field that is read without the scale of training."""
 
@@ -156,11 +157,16 @@ def _cut(side: int, wanted: float) -> slice:
 
 def _notes(planes: Planes, cut: Planes, filled: float, factor: float) -> tuple[str, ...]:
     seen = cut.size / planes.size
-    notes = [f"resized by {factor:.3g} to the pixel size of training"] if abs(factor - 1) > 1 - _WHOLE else []
+    notes = [f"{_RESIZED}{factor:.3g} to the pixel size of training"] if abs(factor - 1) > 1 - _WHOLE else []
     if seen < _WHOLE:
-        notes.append(f"the field is larger than those of training: its centre, {seen:.0%} of it, is seen")
+        notes.append(f"{_LARGER}those of training: its centre, {seen:.0%} of it, is seen")
     if filled < _WHOLE:
-        notes.append(f"the field is smaller than those of training: it fills {filled:.0%}, the rest is black")
+        notes.append(f"{_SMALLER}those of training: it fills {filled:.0%}, the rest is black")
     if factor > _DETAIL:
         notes.append("its pixels are coarser than those of training: detail is missing")
     return tuple(notes)
+
+
+def scale_notes(notes: Iterable[str]) -> frozenset[str]:
+    """Return those notes of a field that say how it was brought to the scale of training; empty if it was not."""
+    return frozenset(note for note in notes if note.startswith((_RESIZED, _LARGER, _SMALLER)))

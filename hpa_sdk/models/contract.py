@@ -211,15 +211,22 @@ def check_reference(file: OnnxFile, card: ModelCard) -> None:
     Raises
     ------
     ModelCardError
-        It is of embeddings of another width, or the file gives none.
+        It is of embeddings of another network, or of another width, or the file gives none.
     """
-    spread = card.reference and card.reference.spread
+    reference = card.reference
+    spread = reference and reference.spread
     if not spread:
         return
     width = 0 if card.tensors.embedding is None else file.outputs[card.tensors.embedding].shape[-1]
     if isinstance(width, int) and width != spread.width:
         raise ModelCardError(
             f"the reference is of embeddings with {spread.width} numbers, and the model gives {width}",
+            where=file.path,
+            remedy="Make a reference with this model: 'hpa reference'.",
+        )
+    if reference and reference.network not in {"", card.network_id}:
+        raise ModelCardError(
+            "the reference was learned with another network, whose embeddings mean something else",
             where=file.path,
             remedy="Make a reference with this model: 'hpa reference'.",
         )

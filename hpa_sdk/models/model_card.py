@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -225,6 +226,15 @@ class ModelCard:
     def label_scheme(self) -> LabelScheme:
         """The classes that the network answers with."""
         return LabelScheme(self.scheme, self.labels)
+
+    @property
+    def network_id(self) -> str:
+        """Identifies the fit of the network, in hexadecimal: its variants and what is adapted from it have the same."""
+        made = self.training
+        # Named one by one, so that it stays the same when cards get another field, or a pixel size is corrected.
+        fit = (made.recipe, made.backend, made.seed, made.steps, made.fields_seen, made.initial_weights)
+        content = (self.architecture, *fit, made.data_fingerprint, made.code_revision)
+        return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
     @property
     def input_name(self) -> str:

@@ -102,8 +102,9 @@ def measure(
     varied = [at for at, channel in enumerate(channels) if not values[f"constant {channel}"]]
     if not scale_problem and min(planes.shape[1:]) < LEAST_SIDE:
         scale_problem = f"a side of the planes has fewer than {LEAST_SIDE} pixels"
+    left_out = tuple(f"the {channel} plane: the model does not take it" for channel in _ALL if channel not in channels)
     if scale_problem:
-        return Measured(values, (f"all but grey levels: {scale_problem}",))
+        return Measured(values, (f"all but grey levels: {scale_problem}", *left_out))
     found_scales = scales_of([planes[at] for at in varied], [float(levels[at]) for at in varied])
     scales = dict(zip([channels[at] for at in varied], found_scales, strict=True))
     for channel, found in scales.items():
@@ -113,7 +114,6 @@ def measure(
     alike = {pair: _correlation(*(scales[channel] for channel in pair)) for pair in combinations(scales, 2)}
     if alike:
         values["unlike"] = 1 - max(alike.values())
-    left_out = tuple(f"the {channel} plane: the model does not take it" for channel in _ALL if channel not in channels)
     bright: dict[str, Bright] = {
         channel: Bright(scales[channel].half) for channel in ("green", "blue") if channel in scales
     }

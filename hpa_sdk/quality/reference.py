@@ -149,12 +149,15 @@ class Reference:
         Their usual measures. Without them, those that ship are used.
     spread : Spread, optional
         How their embeddings are spread.
+    network : str
+        Identifies the network that gave the embeddings, as `ModelCard.network_id`; empty if that is not recorded.
     """
 
     data: str
     fields: int
     limits: Limits | None = None
     spread: Spread | None = None
+    network: str = ""
 
     def problem(self) -> str | None:
         """Say why it can't be used; None if it can."""

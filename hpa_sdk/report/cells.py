@@ -153,15 +153,13 @@ def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Pat
     SettingError
         They have not.
     """
-    others = {one.result.label_scheme.name for one in cells.values() if one.cells and one.result.error is None} - {
-        scheme.name
-    }
+    others = {one.result.label_scheme for one in cells.values() if one.cells and one.result.error is None} - {scheme}
     if others:
-        raise SettingError(
-            f"the fields were answered in the classes {scheme.name} and the cells in {', '.join(sorted(others))}",
-            where=path,
-            remedy="Make a report of the cells alone: hpa report CELLS.",
-        )
+        names = ", ".join(sorted({other.name for other in others}))
+        differ = f"the fields were answered in the classes {scheme.name} and the cells in {names}"
+        if names == scheme.name:
+            differ = f"fields and cells were answered in two label schemes of the name {names}, with other classes"
+        raise SettingError(differ, where=path, remedy="Make a report of the cells alone: hpa report CELLS.")
 
 
 def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[int, int] | None) -> dict[str, Any]:

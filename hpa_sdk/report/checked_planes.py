@@ -34,11 +34,14 @@ class CheckedPlanes:
         What a reader has to know of the picture; empty if the files are those that were answered.
     files : tuple of FileState
         The files that they were read from, with their state at that time.
+    notes : tuple of str
+        What was done to them when they were read.
     """
 
     planes: Planes
     caption: str = ""
     files: tuple[FileState, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_checked(found: PlanesOfResult) -> CheckedPlanes:
@@ -63,7 +66,7 @@ def read_checked(found: PlanesOfResult) -> CheckedPlanes:
 def _read_own(found: PlanesOfResult, sample: Sample) -> CheckedPlanes:
     field = read_field(sample, found.result.read_channels)
     check_unchanged(found.result, field)
-    return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED, field.files)
+    return CheckedPlanes(field.planes, "" if found.result.stamps else UNCHECKED, field.files, field.notes)
 
 
 def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
@@ -75,7 +78,7 @@ def _read_copy(found: PlanesOfResult, sample: Sample) -> CheckedPlanes | None:
     if not resembles(found.result, field.files):
         return None
     check_reading(found.result, field)
-    return CheckedPlanes(field.planes, LIKE, field.files)
+    return CheckedPlanes(field.planes, LIKE, field.files, field.notes)
 
 
 def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPlanes:
@@ -84,7 +87,7 @@ def _read_by_name(found: PlanesOfResult, sample: Sample | HpaError) -> CheckedPl
     field = read_field(sample, found.result.read_channels)
     if resembles(found.result, field.files):
         check_reading(found.result, field)
-        return CheckedPlanes(field.planes, LIKE, field.files)
+        return CheckedPlanes(field.planes, LIKE, field.files, field.notes)
     if not found.may_be_unchecked:
         raise found.refusal()
-    return CheckedPlanes(field.planes, OTHER if found.result.stamps else UNCHECKED, field.files)
+    return CheckedPlanes(field.planes, OTHER if found.result.stamps else UNCHECKED, field.files, field.notes)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
-from hpa_sdk.fields.tables import parse_labels_of, read_columns
+from hpa_sdk.fields.tables import check_scheme, parse_labels_of, read_columns
 from hpa_sdk.labels import AnyLabel, LabelScheme
 
 UNSURE = 0.1
@@ -25,8 +25,10 @@ def read_truth(table: Path, scheme: LabelScheme) -> dict[str, Labels]:
     Raises
     ------
     TableError
-        The table can't be read, an id occurs twice, or a label is not one of the scheme. The message names the line.
+        The table can't be read, an id occurs twice, or a label is not one of the scheme: the message names the line.
+        Or a file beside the table says that its labels are of another scheme.
     """
+    check_scheme(table, scheme)
     truth: dict[str, Labels] = {}
     for line, (name, target) in read_columns(table, "Id", "Target"):
         if name in truth:

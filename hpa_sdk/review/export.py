@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hpa_sdk.errors import HpaError, OutputError
 from hpa_sdk.fields.samples import Channel
+from hpa_sdk.fields.tables import REVIEWS, SCHEME
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileState, stamp_of
 from hpa_sdk.labels import HPA_2018, LabelScheme
@@ -28,9 +29,9 @@ from hpa_sdk.review.record import Review
 from hpa_sdk.review.safe_cells import to_cell
 from hpa_sdk.review.tables import write_review_table
 
-TABLE, REVIEWS, SCHEME, NAMES = "train.csv", "reviews.csv", "scheme.json", "ids.csv"
-"""The files of an exported data set: labels by field; all reviews; the classes, if they are not those of 2018; and the
-ids that differ from those of the results, because those can't be file names."""
+TABLE, NAMES = "train.csv", "ids.csv"
+"""Files of an exported data set: labels by field; and the ids that differ from those of the results, because those
+can't be file names."""
 
 _LONGEST = 100
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

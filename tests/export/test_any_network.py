@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import zipfile
 from dataclasses import replace
@@ -266,6 +267,10 @@ class TestFields:
             assert set(np.flatnonzero(row)) == ({2, 18} if ";" in named[sample.id] else {0, 17})
         (data / "train.csv").write_text("Id,Target\nf00,19\n", encoding="utf-8")
         with pytest.raises(HpaError, match="0 to 18"):
+            read_fields(data, card, least=1)
+        scheme = {"name": SUBCELL_2024.name, "names": SUBCELL_2024.names}
+        (data / "scheme.json").write_text(json.dumps(scheme), encoding="utf-8")
+        with pytest.raises(HpaError, match="labels of subcell-2024, not of hpa-2021"):
             read_fields(data, card, least=1)
 
     def test_a_plane_that_is_not_taken_may_be_missing(self, noise: Path, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from hpa_sdk.errors import OutputError, PlaneError
+from hpa_sdk.errors import ModelCardError, OutputError, PlaneError
 from hpa_sdk.files.file_state import FileStamp, FileState
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import Label, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
+from hpa_sdk.results.result import columns
 from hpa_sdk.results.writers import ORIGIN_COLUMNS, WRITERS, open_writer
 
 PROBABILITIES = np.random.default_rng(0).random(28).astype(np.float32)
@@ -143,3 +144,18 @@ def test_a_file_that_another_program_holds_is_reported(
 def test_an_id_that_is_no_unicode_is_written_escaped(tmp_path: Path) -> None:
     failure = Failure("f\udcff", PlaneError("x", remedy="Y."))
     assert written(tmp_path / "out.csv", "csv", [failure]).splitlines()[1].startswith("f\\udcff,")
+
+
+@pytest.mark.parametrize("form", [*WRITERS, "parquet"])
+def test_no_class_has_the_name_of_a_column(form: str, tmp_path: Path, answers: list[Prediction | Failure]) -> None:
+    path = tmp_path / f"answers.{form}"
+    if form == "parquet":
+        with open_writer(path, form) as writer:
+            writer.write(answers[0])
+        names = parquet.read_schema(path).names
+    else:
+        first = written(path, form, answers[:1]).splitlines()[0]
+        names = list(json.loads(first)) if form == "jsonl" else first.split(",")
+    for name in {*names, *columns(), "scheme", "classes"} - {label.hpa_name for label in Label} - {"Predicted"}:
+        with pytest.raises(ModelCardError, match="names of the scheme lab can't be used"):
+            LabelScheme("lab", ("Filopodia", name)).check()

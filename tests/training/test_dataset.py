@@ -1,5 +1,6 @@
 """Label tables are read as they are, and a bad row is named."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, HPA_2021, Label
 from tests.small import make_field
 from training.data import dataset as dataset_module
 from training.data.dataset import read_dataset, read_datasets, read_label_table
@@ -153,3 +154,20 @@ def test_a_row_that_would_teach_wrong_labels_is_refused(tmp_path: Path, text: st
     table.write_text(text, encoding="utf-8")
     with pytest.raises(TableError, match=message):
         read_dataset(tmp_path)
+
+
+def test_labels_of_another_scheme_are_refused(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "lab")
+    (folder / "train.csv").write_text("Id,Target\nb,13\na,7 1\nc,17\n", encoding="utf-8")  # 13: Plasma membrane of 2021
+    scheme = folder / "scheme.json"
+    scheme.write_text(json.dumps({"name": HPA_2021.name, "names": HPA_2021.names}), encoding="utf-8")
+    with pytest.raises(TableError, match="labels of hpa-2021, not of hpa-2018"):
+        read_dataset(folder)
+    with pytest.raises(TableError, match="labels of hpa-2021, not of hpa-2018"):
+        read_dataset(folder / "train.csv")
+    scheme.write_text("{", encoding="utf-8")
+    with pytest.raises(TableError, match="the label scheme can't be read"):
+        read_dataset(folder)
+    # The numbers of a scheme that begins with the same classes mean the same.
+    scheme.write_text(json.dumps({"name": "lab-29", "names": [*HPA_2018.names, "Own"]}), encoding="utf-8")
+    assert [np.flatnonzero(target).tolist() for target in read_dataset(folder).targets] == [[13], [1, 7], [17]]

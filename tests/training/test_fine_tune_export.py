@@ -1,6 +1,7 @@
 """A fit starts from an exported model file, keeps old data, and is compared with the file on both."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnx import numpy_helper
 from sklearn.metrics import f1_score
 
 from hpa_sdk import Predictor
+from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.onnx_file import file_sha256
@@ -143,14 +145,17 @@ def test_a_graph_of_another_form_is_refused(network: keras.Model, tmp_path: Path
 def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path], tmp_path: Path) -> None:
     new, old = data
     run = tmp_path / "run"
+    fitted_on_old = replace(read_model(STARTER)[1].training, data_fingerprint=read_dataset(old).fingerprint)
+    weights = with_card(tmp_path / "starter.onnx", training=fitted_on_old)
     sizes = "--epochs 1 --steps 2 --batch-size 4 --validation-fields 8 --statistics-fields 8 --reference-fields 0"
     run_command(
         *("tests.eager_training", "fit", new, "--also", old, "--share", 0.4, "--network", "light", "--out", run),
-        *("--recipe", "fine_tune", "--weights", STARTER, *sizes.split()),
+        *("--recipe", "fine_tune", "--weights", weights, *sizes.split()),
     )
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    parent = {"name": "starter", "sha256": file_sha256(STARTER)}
-    assert (record["share"], record["sizes"], record["parent"]) == (0.4, [NEW, OLD], parent)
+    parent = {"name": "starter", "sha256": file_sha256(weights)}
+    assert (record["share"], record["sizes"]) == (0.4, [NEW, OLD])
+    assert parent.items() <= record["parent"].items()
     card = ModelCard.from_json((run / "card.json").read_bytes())
     assert card.licence == read_model(STARTER)[1].licence
     assert card.training.initial_weights == f"starter, SHA-256 {parent['sha256']}"
@@ -180,6 +185,32 @@ def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path
         difference = source["differences"][0]
         assert difference["difference"] == pytest.approx(after - before)
         assert all(one <= other for one, other in pairwise((difference["low"], after - before, difference["high"])))
+    # What its parent knows, it knows too.
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, old))])
+    assert f"{run} was fitted from starter, which was fitted on fields of old: the figures there are" in judged.stderr
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, new))])
+    assert "fitted from starter" not in judged.stderr
+
+
+def test_fields_of_an_adaptation_are_reported(
+    data: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = tmp_path / "own.onnx"
+    adapt(STARTER, data[0], own, device="cpu", force=True)
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, own, data[0], "--threshold", "card"))])
+    assert judged.exit_code == 0, judged.output
+    assert f"{own} was adapted to {NEW} of these {NEW} fields" in judged.stderr
+    copy = Path(shutil.copytree(data[0], tmp_path / "copy"))
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, own, copy, data[1]))])
+    assert f"{own} was adapted to {NEW} of these {NEW + OLD} fields" in judged.stderr
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, own, data[1]))])
+    assert "was adapted to" not in judged.stderr
+    taken = tmp_path / "taken"
+    taken.write_bytes(b"")
+    plan = ("fit", data[1], "--also", data[0], "--network", "light", "--recipe", "fine_tune", "--weights", own)
+    fitted = CliRunner().invoke(main, [*map(str, (*plan, "--out", taken))])
+    assert (fitted.exit_code, "this is a file, not a folder" in fitted.stderr) == (2, True), fitted.output
+    assert f"{own} was adapted to {NEW} of these {NEW + OLD} fields: the figures of the validation" in caplog.text
 
 
 def test_a_share_without_old_data_is_refused(data: tuple[Path, Path], tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import click
 import msgspec
 
 from hpa_sdk.labels import Label
+from hpa_sdk.models.adaptation import split_hashes
 from hpa_sdk.prediction import Failure
 from training.data.augmentation import VIEWS
 from training.data.dataset import Dataset
 from training.data.split import SplitName
-from training.judge.fitted_fields import count_fitted_fields
-from training.judge.fitted_run import FittedRun, Part, is_data_of
+from training.judge.fitted_fields import count_adapted_fields, count_fitted_fields
+from training.judge.fitted_run import FittedRun, ParentRecord, Part, is_data_of
 from training.judge.tuning import Tuned, thresholds_for_views
 
 Threshold = float | Literal["card"]
@@ -69,6 +70,8 @@ def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> No
     if fitted.split is None:
         _warn_of_data(fitted, dataset, part)
         return
+    if fitted.parent is not None:
+        _warn_of_parent(fitted, fitted.parent, dataset)
     if part == "validation":
         return
     if is_data_of(fitted, dataset):
@@ -97,6 +100,30 @@ def _warn_of_data(file: FittedRun, dataset: Dataset, part: Part) -> None:
                 + (f", unless {part} is the part that its card has figures of ({judged})." if part != "all" else "."),
                 err=True,
             )
+    adapted = file.card.adaptation
+    if adapted and (count := count_adapted_fields(adapted.known_fields, dataset)):
+        click.echo(
+            f"{file.folder} was adapted to {count:,} of these {len(dataset.samples):,} fields: its figures are too"
+            " good.",
+            err=True,
+        )
+
+
+def _warn_of_parent(fitted: FittedRun, parent: ParentRecord, dataset: Dataset) -> None:
+    """Warn if a network is judged on fields that the file knew from which its fit started."""
+    fitted_from = f"{fitted.folder} was fitted from {parent.name}, which was"
+    for source in dataset.sources:
+        if parent.data_fingerprint in {source.fingerprint, dataset.fingerprint}:
+            click.echo(
+                f"{fitted_from} fitted on fields of {source.name}: the figures there are too good, unless these are"
+                " fields that neither was fitted on.",
+                err=True,
+            )
+    if count := count_adapted_fields(split_hashes(parent.field_hashes), dataset):
+        click.echo(
+            f"{fitted_from} adapted to {count:,} of these {len(dataset.samples):,} fields: the figures are too good.",
+            err=True,
+        )
 
 
 def report_failures(failures: Sequence[Failure]) -> None:

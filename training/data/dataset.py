@@ -13,9 +13,9 @@ import numpy.typing as npt
 from hpa_sdk.errors import TableError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.tables import is_table, parse_labels, read_columns
+from hpa_sdk.fields.tables import check_scheme, is_table, labels_fingerprint, parse_labels, read_columns
 from hpa_sdk.files.file_state import stamp_of
-from hpa_sdk.labels import Label
+from hpa_sdk.labels import HPA_2018, Label
 from hpa_sdk.preprocessing import White
 
 Targets = npt.NDArray[np.float32]
@@ -124,8 +124,8 @@ def read_dataset(data: Path, *, white: White | None = None) -> Dataset:
     Raises
     ------
     TableError
-        The table or a plane is missing, an id occurs twice, a label is none of the 28 classes, or the table is written
-        while it is read.
+        The table or a plane is missing, an id occurs twice, a label is none of the 28 classes, the labels are of
+        another scheme, or the table is written while it is read.
     """
     table = data if is_table(data) else data / _TABLE
     ids, targets = read_label_table(table)
@@ -164,8 +164,10 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
     Raises
     ------
     TableError
-        The table can't be read, an id occurs twice, or a label is none of the 28 classes. The message names the line.
+        The table can't be read, an id occurs twice, or a label is none of the 28 classes: the message names the line.
+        Or a file beside the table says that its labels are of another scheme.
     """
+    check_scheme(table, HPA_2018)
     rows: dict[str, tuple[Label, ...]] = {}
     for line, (sample_id, target) in read_columns(table, "Id", "Target"):
         if sample_id in rows:
@@ -182,15 +184,17 @@ def read_label_table(table: Path) -> tuple[tuple[str, ...], Targets]:
 
 
 def _fingerprint(ids: tuple[str, ...], targets: Targets, samples: tuple[Sample, ...], table: Path) -> str:
-    digest = hashlib.sha256()
-    for sample_id, target, sample in zip(ids, targets, samples, strict=True):
-        try:
-            sizes = [stamp_of(file).size for file in sample.files]
-        except OSError as error:
-            raise TableError(
-                f"the field {sample_id} has no {Path(str(error.filename)).name}",
-                where=table,
-                remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
-            ) from error
-        digest.update(f"{sample_id} {np.flatnonzero(target).tolist()} {sizes}\n".encode())
-    return digest.hexdigest()
+    sizes = (_sizes(sample, table) for sample in samples)
+    labels = (np.flatnonzero(target).tolist() for target in targets)
+    return labels_fingerprint(zip(ids, labels, sizes, strict=True))
+
+
+def _sizes(sample: Sample, table: Path) -> list[int]:
+    try:
+        return [stamp_of(file).size for file in sample.files]
+    except OSError as error:
+        raise TableError(
+            f"the field {sample.id} has no {Path(str(error.filename)).name}",
+            where=table,
+            remedy="Put the four planes of each field beside the table or in train/, or take the row out.",
+        ) from error

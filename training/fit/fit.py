@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from dataclasses import dataclass
@@ -33,8 +34,11 @@ from training.fit.reference import REFERENCE_FIELDS
 from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
 from training.fit.stage import compile_stage
 from training.fit.tensorboard import EVENTS, write_events
+from training.judge.fitted_fields import count_adapted_fields
 from training.network_forms import preprocessing_of
 from training.networks import build_network
+
+_log = logging.getLogger(__name__)
 
 
 def fit(
@@ -93,6 +97,13 @@ def fit(
     weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
     exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
     parent = read_parent(Path(plan.weights), plan.network) if exported else None
+    adapted = parent.card.adaptation if parent else None
+    if adapted and (known := count_adapted_fields(adapted.known_fields, dataset)):
+        _log.warning(
+            "%s was adapted to %d of these %d fields: the figures of the validation part are too good, and so may be"
+            " the thresholds and the temperature. Fit from the file that it was adapted from.",
+            *(plan.weights, known, len(dataset.samples)),
+        )
     begin = partial(
         Run,
         out,

@@ -7,6 +7,7 @@ import json
 import logging
 import platform
 import subprocess
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -168,7 +169,7 @@ class Run:
                 ) from error
             facts: dict[str, Any] = {"sizes": list(sizes)} if len(sizes) > 1 else {}
             if parent is not None:
-                facts["parent"] = {"name": parent.card.name, "sha256": parent.sha256}
+                facts["parent"] = _facts_of(parent)
             self.write(RUN_RECORD, _as_json(record | around | facts))
 
     def _check(self, asked: dict[str, Any], around: dict[str, Any], *, resume: bool) -> None:
@@ -258,6 +259,17 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect a fit."""
     backend = keras.backend.backend()
     return {"python": platform.python_version()} | {name: version(name) for name in (*_PACKAGES, backend)}
+
+
+def _facts_of(parent: Parent) -> dict[str, str]:
+    """Return what names a parent, and which fields it knows."""
+    adapted = parent.card.adaptation
+    return {
+        "name": parent.card.name,
+        "sha256": parent.sha256,
+        "data_fingerprint": parent.card.training.data_fingerprint,
+        "field_hashes": b64encode(adapted.field_hashes if adapted else b"").decode(),
+    }
 
 
 def code_revision() -> str:

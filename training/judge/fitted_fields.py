@@ -6,7 +6,8 @@ import numpy as np
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.files.file_state import stamp_of
+from hpa_sdk.files.file_state import FileState, stamp_of
+from hpa_sdk.models.adaptation import field_hash
 from training.data.dataset import Dataset, read_datasets
 from training.judge.fitted_run import FittedRun, is_data_of, part_rows
 
@@ -34,6 +35,26 @@ def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
     rows = part_rows(fitted_on, "training", run) if known else np.arange(len(fitted_on.samples))
     fitted = {sample.id: sample for sample in fitted_on.pick(rows)}
     return sum(sample.id in fitted and _alike(sample, fitted[sample.id]) for sample in dataset.samples)
+
+
+def count_adapted_fields(known: frozenset[bytes], dataset: Dataset) -> int:
+    """Count the fields of a data set that a model file was adapted to, by the content of their planes.
+
+    Parameters
+    ----------
+    known : frozenset of bytes
+        The hashes of those fields: `hpa_sdk.models.adaptation.Adaptation.known_fields`.
+    dataset : Dataset
+        The data set.
+    """
+    return sum(_hash_of(sample) in known for sample in dataset.samples) if known else 0
+
+
+def _hash_of(sample: Sample) -> bytes:
+    try:
+        return field_hash(map(FileState.of, sample.files))
+    except OSError:  # reported when it is predicted or drawn
+        return b""
 
 
 def _alike(one: Sample, other: Sample) -> bool:

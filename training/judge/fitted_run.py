@@ -23,6 +23,25 @@ Part = Literal["all", "training", "validation"]
 """Which fields of a data set to judge on: all, or a part of the split that the run was fitted with."""
 
 
+@dataclass(frozen=True, slots=True)
+class ParentRecord:
+    """The model file that a fit started from, and the fields that it knows.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    data_fingerprint : str
+        That of the data that it was fitted on.
+    field_hashes : bytes
+        Of the fields that it was adapted to: see `hpa_sdk.models.adaptation.Adaptation`.
+    """
+
+    name: str
+    data_fingerprint: str = ""
+    field_hashes: bytes = b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedRun:
     """A finished run, or a model file that is compared with one.
@@ -47,6 +66,8 @@ class FittedRun:
         Whether the card's thresholds were tuned on the validation part.
     network_sha256 : str
         SHA-256, in hexadecimal, of the file that the network was read from.
+    parent : ParentRecord or None
+        The exported model file that the fit started from.
     """
 
     folder: Path
@@ -58,6 +79,7 @@ class FittedRun:
     white: White | None
     tuned: bool
     network_sha256: str
+    parent: ParentRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +97,7 @@ class _Record:
     recipe: _Thresholds = field(default_factory=_Thresholds)
     network_sha256: str | None = None
     card_sha256: str | None = None
+    parent: ParentRecord | None = None
 
 
 def read_run(run: Path) -> FittedRun:
@@ -137,6 +160,7 @@ def read_run(run: Path) -> FittedRun:
         white=record.white,
         tuned=record.recipe.thresholds == "tuned",
         network_sha256=file.sha256,
+        parent=record.parent,
     )
 
 

@@ -15,9 +15,11 @@ from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.adapt.temperature import TEMPERATURES
 from hpa_sdk.cli import main
+from hpa_sdk.errors import SettingError
 from hpa_sdk.models.model_card import Calibration
 from tests.hpa_sdk.adapt.reviewed_fields import read_table, write_reviewed, write_table
-from tests.small import make_model_with_checksum
+from tests.small import make_model_with_checksum, write_planes
+from tests.stand_ins import OWN_SCHEME, Interface, card_of, write_stand_in
 
 JUDGED = [0, 1, 2]
 
@@ -91,6 +93,26 @@ def test_a_model_that_is_right_already_is_kept(tmp_path: Path) -> None:
     assert written.card.adaptation is not None
     assert written.card.adaptation.forced
     assert "from 50 fields on, and there are 24" in written.not_refitted
+
+
+def test_no_temperature_is_written_if_none_is_better(tmp_path: Path) -> None:
+    # Labels with the probability that the brightness of a plane gives: a refitted layer needs no temperature.
+    interface = Interface(scheme=OWN_SCHEME, side=32, width=48, batch=None)
+    rng, labels = np.random.default_rng(0), []
+    for row, level in enumerate(rng.uniform(20, 235, (120, 4, 1, 1))):
+        planes = np.clip(rng.normal(level, 8, (4, 32, 32)), 0, 255).astype(np.uint8)
+        write_planes(tmp_path / "lab", f"field-{row:03d}", planes)
+        drawn = np.flatnonzero(rng.random(3) < 1 / (1 + np.exp((128 - level.ravel()[:3]) / 25))).tolist()
+        labels.append(drawn or [int(rng.integers(3))])
+    folder, out = write_table(tmp_path / "lab", labels), tmp_path / "own.onnx"
+    outdated = Calibration(temperature=3.0, fields=24, error_before=0.0, error_after=0.0)
+    parent, card = write_stand_in(tmp_path / "parent.onnx", interface), card_of(interface, calibration=outdated)
+    made = adapt(parent, folder, out, card=card, device="cpu").card
+    assert made.adaptation is not None
+    assert [change.partition(" of")[0] for change in made.adaptation.changes] == ["thresholds", "last layer"]
+    assert made.calibration is None
+    with pytest.raises(SettingError, match="no temperature to calibrate with"):
+        Predictor.load(out, device="cpu", calibrated=True)
 
 
 def test_a_new_class_is_one_more_output(parent: Path, tmp_path: Path) -> None:

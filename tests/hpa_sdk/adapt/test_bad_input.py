@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,15 @@ from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.variant import Variant
+from hpa_sdk.review.tables import write_review_table
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
-from tests.small import CARD, build_model, make_model
+from tests.hpa_sdk.review.made_reviews import result_of, review_of
+from tests.small import CARD, build_model, make_model, write_planes
+from training.data.dataset import read_dataset
 
 
 @pytest.fixture
@@ -67,6 +72,54 @@ def test_a_scheme_file_names_the_classes(parent: Path, lab: Path) -> None:
     refused(parent, lab, AdaptationError, "the new class Own is in 0 of 12")
     (lab / "scheme.json").write_text(json.dumps({"name": "lab-2", "names": ["A", "B"]}), encoding="utf-8")
     refused(parent, lab, AdaptationError, "labels of lab-2, and the model those of hpa-2018")
+
+
+def test_fields_that_the_model_was_adapted_to(parent: Path, adapted: Path, tmp_path: Path) -> None:
+    folder = write_reviewed(tmp_path / "more", seed=0)  # those of `adapted`
+    for row in range(20, 60):
+        planes = np.full((4, 33, 33), row, np.uint8)
+        write_planes(folder, f"field-{row:03d}", planes)
+    refused(adapted, folder, AdaptationError, "adapted to 20 of these 60 fields.*Adapt small .SHA-256 [0-9a-f]{64}")
+    others = write_reviewed(tmp_path / "others", seed=1)
+    second, third = tmp_path / "second.onnx", tmp_path / "third.onnx"
+    adapt(adapted, others, second, device="cpu", force=True)
+    # What the parent was adapted to, its child knows too.
+    for known in (folder, others):
+        refused(second, known, AdaptationError, "adapted to .0 of these 60 fields")
+    adapt(parent, folder, third, device="cpu", force=True)
+
+
+def test_fields_that_the_model_was_fitted_on(lab: Path, tmp_path: Path) -> None:
+    training = replace(CARD.training, data_fingerprint=read_dataset(lab).fingerprint)
+    fitted = make_model(tmp_path / "fitted.onnx", training=training)
+    refused(fitted, lab, AdaptationError, "small was fitted on these fields")
+    other = write_reviewed(tmp_path / "other" / "lab", count=12, seed=3)
+    adapt(fitted, other, tmp_path / "other.onnx", device="cpu", force=True)
+
+
+def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> None:
+    scaled = make_model(tmp_path / "m.onnx", training=replace(CARD.training, pixel_size=0.32, field_side=32))
+    rules = FieldRules(files=Files(pattern="hpa", pixel_size=0.3))
+    adapt(scaled, lab, tmp_path / "once.onnx", device="cpu", rules=rules, force=True)
+    answered = result_of("field-000", notes=("resized by 0.938 to the pixel size of training",))
+    write_review_table([review_of(answered).checked()], lab / "reviews.csv")
+    refused(scaled, lab, AdaptationError, "exported at the pixel size of training", rules=rules, force=True)
+    adapt(scaled, lab, tmp_path / "plain.onnx", device="cpu", force=True)
+
+
+def test_one_picture_under_two_ids_counts_once(parent: Path, lab: Path) -> None:
+    labels = dict(csv.reader((lab / "train.csv").read_text(encoding="utf-8").splitlines()))
+    for plane in lab.glob("field-003_*.png"):
+        shutil.copy(plane, lab / plane.name.replace("field-003", "again"))
+    rows(lab, ("again", labels["field-003"]))
+    once = write_reviewed(lab.parent / "once" / "lab", count=12)
+    made = [adapt(parent, folder, folder / "own.onnx", device="cpu", force=True) for folder in (once, lab)]
+    assert made[1].left_out == ("again has the same planes as field-003, and counts once",)
+    assert made[1].card.adaptation == made[0].card.adaptation
+    (lab / "train.csv").unlink()
+    write_table(lab, [[int(label) for label in labels[f"field-{row:03d}"].split()] for row in range(12)])
+    rows(lab, ("again", "27"))
+    refused(parent, lab, TableError, "field-003 and again have the same planes and different labels")
 
 
 def test_contradicting_rows(parent: Path, lab: Path) -> None:

@@ -87,6 +87,11 @@ def test_labels_of_other_schemes_are_never_mistaken(tmp_path: Path, fields: list
     assert set(prediction) != {Label(index) for index in range(19)}
     with pytest.raises(SettingError, match="is a label of hpa-2018, and this prediction is of hpa-2021"):
         assert Label.NUCLEOPLASM in prediction
+    # Two labs can give their schemes one name.
+    with pytest.raises(SettingError, match="is no class of the hpa-2021 of this prediction"):
+        assert SchemeLabel("hpa-2021", 3, "Blebs") in prediction
+    with pytest.raises(SettingError, match="is no class of the hpa-2021 of this prediction"):
+        assert SchemeLabel("hpa-2021", 19, "Blebs") in prediction
     of_2018 = write_stand_in(tmp_path / "other.onnx", replace(WINNER, side=64))
     prediction = Predictor.load(of_2018, card=card_of(replace(WINNER, side=64)), device="cpu").predict(fields[0])[0]
     with pytest.raises(SettingError, match="hpa-2021"):

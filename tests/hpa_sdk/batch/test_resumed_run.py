@@ -20,6 +20,7 @@ from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.quality.limits import Limits, defaults
 from tests.hpa_sdk.batch.runs import RESUMED, predict
 from tests.small import build_model, make_model, random_planes, write_planes
+from tests.stand_ins import Interface, write_card, write_stand_in
 
 
 @pytest.fixture
@@ -146,6 +147,39 @@ def test_new_limits_of_quality_repeat_all_fields(
     predict(model, folder, "-o", out, *RESUMED)
     assert len(predicted) == 5
     assert out.read_text(encoding="utf-8").count("The blue plane is dark") == 5
+
+
+def test_answers_without_quality_do_not_pass_as_good(model: Path, tmp_path: Path, predicted: list[str]) -> None:
+    folder, out = tmp_path / "fields", tmp_path / "out.csv"
+    write_planes(folder, "black", np.zeros((4, 64, 64), np.uint8))
+    write_planes(folder, "noise", random_planes(np.random.default_rng(0)))
+    predict(model, folder, "-o", out, "--no-quality", *RESUMED)
+    predicted.clear()
+    done = predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
+    assert (done.exit_code, sorted(predicted)) == (1, ["black", "noise"])
+    assert "The red plane is empty" in out.read_text(encoding="utf-8")
+    predicted.clear()
+    predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
+    assert predicted == []
+
+
+def test_another_unit_of_the_card_repeats_all_fields(
+    fields: list[Sample], tmp_path: Path, predicted: list[str]
+) -> None:
+    folder, out, card = fields[0].files[0].parent, tmp_path / "out.csv", tmp_path / "card.toml"
+    interface = Interface(side=32, batch=None)
+    model = write_stand_in(tmp_path / "model.onnx", interface)
+    text = write_card(card, interface).read_text(encoding="utf-8")
+    unit = text.replace("unit = 'field'", "unit = 'cell'")
+    card.write_text(f"{unit}\n[cell]\nmargin = 2\nmasked = true\n", encoding="utf-8")
+    predict(model, folder, "-o", out, "--card", card, *RESUMED)
+    assert "taken as the crop of one cell" in out.read_text(encoding="utf-8")
+    predicted.clear()
+    card.write_text(text, encoding="utf-8")
+    predict(model, folder, "-o", out, "--card", card, *RESUMED)
+    # Notes and warnings of a field are others than those of a crop.
+    assert len(predicted) == 5
+    assert "taken as the crop of one cell" not in out.read_text(encoding="utf-8")
 
 
 def test_order_is_as_asked_and_equal_ids_in_two_folders_stay_two(

@@ -97,6 +97,8 @@ def test_planes_that_are_not_taken_are_left_out() -> None:
     planes = draw_field(101)
     quality = judge(planes[:3], CHANNELS[:3], limits=limits())
     assert quality.left_out == ("the yellow plane: the model does not take it",)
+    small = judge(planes[:3, :100], CHANNELS[:3], limits=limits())
+    assert small.left_out[1:] == quality.left_out
     assert not any("yellow" in name for name in quality.measures)
     two = judge(planes[1:3], CHANNELS[1:3], limits=limits())
     assert "swapped" not in two.measures

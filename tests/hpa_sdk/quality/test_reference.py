@@ -99,7 +99,7 @@ def test_a_field_unlike_the_others_is_flagged(model: Path, made: Path, folder: P
 
 
 def test_a_reference_in_the_card_is_used_and_stays_small(tmp_path: Path, made: Path) -> None:
-    reference = read_reference(made)
+    reference = replace(read_reference(made), network=CARD.network_id)
     card = replace(CARD, reference=reference)
     assert len(card.to_json()) < 100_000
     assert ModelCard.from_json(card.to_json()).reference == reference
@@ -117,6 +117,19 @@ def test_a_reference_of_another_width_is_refused(model: Path) -> None:
     spread, _ = spread_of(width=7)
     with pytest.raises(ModelCardError, match="embeddings with 7 numbers"):
         Predictor.load(model, device="cpu", reference=Reference(data="", fields=30, spread=spread))
+
+
+def test_a_reference_of_another_network_is_refused(model: Path, made: Path, tmp_path: Path) -> None:
+    other = make_model(tmp_path / "other.onnx")  # its embedding has 512 numbers too
+    with pytest.raises(ModelCardError, match="learned with another network"):
+        Predictor.load(other, device="cpu", reference=made)
+    Predictor.load(model, device="cpu", reference=made).close()
+    reference = read_reference(made)
+    # A variant, and what is adapted, has the training of its parent; earlier references do not name their network.
+    own = replace(reference, network=CARD.network_id)
+    variant = make_model(tmp_path / "variant.onnx", name="other name", thresholds=(0.4,) * 28)
+    for fitting in (own, replace(reference, network=""), replace(reference, spread=None)):
+        Predictor.load(variant, device="cpu", reference=fitting).close()
 
 
 @pytest.mark.parametrize(

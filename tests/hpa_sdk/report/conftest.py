@@ -31,8 +31,9 @@ def results(model: Path, fields: list[Sample], tmp_path: Path) -> Path:
 def write_results(path: Path, model: Path, fields: list[Sample], *, failed: str = "") -> None:
     """Predict fields to a file."""
     error = PlaneError("the plane is damaged", where="somewhere", remedy="Copy it again.")
-    with open_writer(path, path.suffix[1:]) as writer:
-        for prediction in Predictor.load(model, device="cpu").predict(fields):
+    predictor = Predictor.load(model, device="cpu")
+    with open_writer(path, path.suffix[1:], predictor.card.label_scheme) as writer:
+        for prediction in predictor.predict(fields):
             writer.write(Failure(failed, error) if prediction.id == failed else prediction)
 
 

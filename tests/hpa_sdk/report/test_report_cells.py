@@ -19,7 +19,7 @@ from hpa_sdk.cells.summary import summarize
 from hpa_sdk.cells.writers import FORMS, open_cell_writer
 from hpa_sdk.cli import main
 from hpa_sdk.errors import PlaneError, SettingError
-from hpa_sdk.labels import HPA_2018, HPA_2021
+from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.report.build import Sources, make_report
 from tests.browser import AXE
@@ -29,7 +29,7 @@ from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.report.conftest import write_results
 from tests.hpa_sdk.report.found import content_of
 from tests.hpa_sdk.report.test_report_page import barriers, control, visiting
-from tests.small import make_field
+from tests.small import make_field, make_model
 
 
 def _answers(fields: list[Sample], **options: Any) -> list[CellAnswers]:
@@ -184,6 +184,12 @@ def test_cells_that_do_not_belong_to_the_results_are_refused(
         make_report(Sources(results=results, cells=tmp_path / "other.csv"), page=page)
     _write(tmp_path / "other.csv", _answers(fields, scheme=HPA_2021), scheme=HPA_2021)
     with pytest.raises(SettingError, match="classes hpa-2018 and the cells in hpa-2021"):
+        make_report(Sources(results=results, cells=tmp_path / "other.csv"), page=page)
+    own, of_cells = ((*HPA_2018.names[:-1], last) for last in ("Blebs", "Filopodia"))
+    write_results(results, make_model(tmp_path / "own.onnx", scheme="lab", labels=own), fields[:3])
+    scheme = LabelScheme("lab", of_cells)
+    _write(tmp_path / "other.csv", _answers(fields, scheme=scheme), scheme=scheme)
+    with pytest.raises(SettingError, match="two label schemes of the name lab"):
         make_report(Sources(results=results, cells=tmp_path / "other.csv"), page=page)
     with pytest.raises(SettingError, match="a truth table has labels of fields"):
         make_report(Sources(results=cells, truth=results), page=page)

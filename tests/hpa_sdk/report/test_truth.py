@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hpa_sdk import Predictor
+from hpa_sdk.errors import TableError
+from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
 from hpa_sdk.report.build import Sources, make_report
+from hpa_sdk.report.metrics import read_truth
 from hpa_sdk.results.writers import open_writer
 from tests.hpa_sdk.report.test_answered_files import predict
 from tests.hpa_sdk.report.test_report import content_of
@@ -65,3 +69,21 @@ def test_a_truth_names_fields_as_the_run_writes_them(tmp_path: Path, model: Path
     fields = make_report(Sources(results=results, truth=truth), page=tmp_path / "report.html")
     known = {field.result.id: field.truth and sorted(map(int, field.truth)) for field in fields}
     assert known == {"plateA/f1": [0], "plateB/f1": [25], "other": None}
+
+
+def test_a_truth_of_another_scheme_is_refused(tmp_path: Path, model: Path) -> None:
+    (folder,) = plates(tmp_path, "plateA")
+    results, truth, page = tmp_path / "results.csv", tmp_path / "train.csv", tmp_path / "report.html"
+    predict(model, results, folder)
+    truth.write_text("Id,Target\nf1,13\n", encoding="utf-8")
+    scheme = tmp_path / "scheme.json"
+    scheme.write_text(json.dumps({"name": HPA_2021.name, "names": HPA_2021.names}), encoding="utf-8")
+    with pytest.raises(TableError, match="labels of hpa-2021, not of hpa-2018"):
+        make_report(Sources(results=results, truth=truth), page=page)
+    scheme.write_text(json.dumps({"name": HPA_2018.name, "names": HPA_2018.names}), encoding="utf-8")
+    make_report(Sources(results=results, truth=truth), page=page)
+    assert content_of(page)["judged"]["fields"] == 1
+    # A class of one's own, whose number was written into what 'hpa review export' wrote.
+    scheme.rename(tmp_path / "reviews.csv")
+    truth.write_text("Id,Target\nf1,13 28\n", encoding="utf-8")
+    assert len(read_truth(truth, LabelScheme("lab-29", (*HPA_2018.names, "Own")))["f1"]) == 2

@@ -25,8 +25,8 @@ from hpa_sdk.review.record import Review
 from hpa_sdk.review.tables import write_review_table
 from hpa_sdk.workstation import read_station
 from tests.hpa_sdk.review.made_reviews import OWN_SCHEME, result_of, review_of, store_of, withdrawal_of
-from tests.hpa_sdk.workstation.written import stack, write_ome_tiff
-from tests.small import make_field
+from tests.hpa_sdk.workstation.written import MICROMETRES, stack, station, write_ome_tiff
+from tests.small import CARD, make_field, make_model
 from training.data.dataset import read_dataset
 
 RNG = np.random.default_rng(3)
@@ -200,6 +200,42 @@ def test_stacks_become_png(tmp_path: Path, model: Path) -> None:
     assert done.exit_code == 0, done.output
     (exported,) = read_dataset(tmp_path / "data", white=4095).samples
     np.testing.assert_array_equal(read_planes(exported), read_planes(sample))
+
+
+def test_rescaled_fields_are_exported_as_answered(tmp_path: Path) -> None:
+    training = replace(CARD.training, pixel_size=0.32, field_side=64)
+    model = make_model(tmp_path / "scaled.onnx", training=training)
+    for folder in ("exports", "store"):
+        (tmp_path / folder).mkdir()
+    # Bright in the middle, of which 205 of 400 pixels are seen.
+    planes = stack(height=400, width=400) // np.uint16(8)
+    planes[:, :, 100:300, 100:300] *= np.arange(2, 6, dtype=np.uint16)[:, np.newaxis, np.newaxis, np.newaxis]
+    write_ome_tiff(tmp_path / "exports" / "s.ome.tif", planes, **MICROMETRES)
+    station(tmp_path)
+    rules = tmp_path / "station.toml"
+    rules.write_text(rules.read_text(encoding="utf-8").replace("small.onnx", model.name), encoding="utf-8")
+    watched = read_station(rules)
+    with Predictor.load(model, device="cpu", white=4095) as predictor:
+        (answered,) = predictor.predict(tmp_path / "exports", rules=watched)
+        result = FieldResult.by(predictor, answered)
+        store_of(tmp_path / "store", result).close()
+        store_reviews(tmp_path / "store", review_of(result, "labels", (1,)))
+        done = run("export", tmp_path / "store", tmp_path / "data", "--station", rules)
+        assert done.exit_code == 0, done.output
+        assert "are exported so, as they were answered" in done.output
+        (again,) = predictor.predict(tmp_path / "data")
+        np.testing.assert_array_equal(again.probabilities, answered.probabilities)
+        # Of another model, or of one that is gone, this scale is not known.
+        other = tmp_path / "other.toml"
+        make_model(tmp_path / "unscaled.onnx")
+        other.write_text(rules.read_text(encoding="utf-8").replace(model.name, "unscaled.onnx"), encoding="utf-8")
+        done = run("export", tmp_path / "store", tmp_path / "unknown", "--station", other)
+        assert (done.exit_code, "0 fields exported" in done.output) == (1, True)
+        assert "at the pixel size of training, and is now read at its own" in done.output
+        model.unlink()
+        done = run("export", tmp_path / "store", tmp_path / "gone", "--station", rules)
+        assert (done.exit_code, "0 fields exported" in done.output) == (1, True)
+        assert "scaled.onnx" in done.output
 
 
 def test_fields_of_another_scheme_are_kept_apart(tmp_path: Path) -> None:
