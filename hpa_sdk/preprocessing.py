@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -28,6 +29,40 @@ PERCENTILE = 99.9
 ChannelName = Literal["red", "green", "blue", "yellow"]
 
 _EVERY: tuple[ChannelName, ...] = ("red", "green", "blue", "yellow")
+
+
+class Patch(NamedTuple):
+    """A rectangle of a field, outside of which all pixels of the field are black.
+
+    Attributes
+    ----------
+    planes : numpy.ndarray
+        uint8 or uint16 of shape (4, h, w).
+    top, left : int
+        Its first row and column in the field.
+    shape : tuple of int
+        Height and width of the field.
+    """
+
+    planes: Planes
+    top: int
+    left: int
+    shape: tuple[int, int]
+
+    def field(self) -> Planes:
+        """Return the field, of shape (4, H, W)."""
+        return self.within((0, self.shape[0]), (0, self.shape[1]))
+
+    def within(self, rows: tuple[int, int], columns: tuple[int, int]) -> Planes:
+        """Return the planes of these rows and columns of the field, from the first to before the last."""
+        count, height, width = self.planes.shape
+        size = (rows[1] - rows[0], columns[1] - columns[0])
+        top, left = self.top - rows[0], self.left - columns[0]
+        if (top, left, *size) == (0, 0, height, width):
+            return self.planes
+        window = np.zeros((count, *size), self.planes.dtype)
+        window[:, top : top + height, left : left + width] = self.planes
+        return window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +200,46 @@ class Preprocessing:
         in_8_bits = taken if taken.dtype == np.uint8 else self._to_8_bits(taken, levels)
         return cast("npt.NDArray[np.uint8]", in_8_bits), levels
 
+    def patch_input(
+        self, patch: Patch, *, white: Sequence[float], where: str | Path | None = None
+    ) -> tuple[Image | npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """Turn a field that is black outside a patch into the input of the model.
+
+        The same as `model_input` of the field. If possible, only the surroundings of the patch are computed.
+
+        Parameters
+        ----------
+        patch : Patch
+            The patch.
+        white : sequence of float
+            The intensity of 16-bit planes that counts as 1, of each plane.
+        where : str or pathlib.Path, optional
+            As for a call.
+
+        Returns
+        -------
+        field, levels
+            As for `model_input`.
+
+        Raises
+        ------
+        PlaneError
+            As for a call.
+        """
+        spans = [
+            _surroundings(first, first + length, side, self.size or side)
+            for first, length, side in zip((patch.top, patch.left), patch.planes.shape[1:], patch.shape, strict=True)
+        ]
+        if self.place != "host" or self.normalization is not None or None in spans:
+            return self.model_input(patch.field(), white=white, where=where)
+        rows, columns = cast("list[_Surroundings]", spans)
+        levels = self.white_levels(patch.planes, white=white, where=where)
+        window = self.taken(patch.within(rows.source, columns.source))
+        around = self._blended(window, levels, rows.length, columns.length)
+        image = np.zeros((self.size or patch.shape[0], self.size or patch.shape[1], len(self.blend)), np.float32)
+        image[rows.start : rows.start + rows.length, columns.start : columns.start + columns.length] = around
+        return self._standardized(image), levels
+
     def taken(self, planes: Planes) -> Planes:
         """Pick the planes of `channels`, in their order."""
         if self.channels == _EVERY or len(planes) != len(_EVERY):
@@ -172,14 +247,17 @@ class Preprocessing:
         return planes[[_EVERY.index(channel) for channel in self.channels]]
 
     def _image(self, planes: Planes, levels: npt.NDArray[np.float32]) -> Image:
+        height, width = planes.shape[1:]
+        image = self._blended(planes, levels, self.size or height, self.size or width)
+        return self._standardized(image if self.normalization is None else self.normalization(image))
+
+    def _blended(self, planes: Planes, levels: npt.NDArray[np.float32], height: int, width: int) -> Image:
         merged = _merged(planes)
         if planes.dtype != np.uint8:
             np.minimum(merged, levels, out=merged)
-        if self.size is not None:
-            merged = _resized(merged, self.size)
-        image = _transformed(merged, np.asarray(self.blend, np.float32) / levels)
-        if self.normalization is not None:
-            image = self.normalization(image)
+        return _transformed(_resized(merged, height, width), np.asarray(self.blend, np.float32) / levels)
+
+    def _standardized(self, image: Image) -> Image:
         if self.mean is not None:
             image -= np.asarray(self.mean, np.float32)
         if self.deviation is not None:
@@ -267,9 +345,42 @@ def _merged(planes: Planes) -> Image:
     return merged
 
 
-def _resized(merged: Image, size: int) -> Image:
-    resized = cv2.resize(merged, (size, size), interpolation=cv2.INTER_LINEAR)
-    return cast("Image", resized.reshape(size, size, merged.shape[2]))
+def _resized(merged: Image, height: int, width: int) -> Image:
+    if merged.shape[:2] == (height, width):
+        return merged
+    resized = cv2.resize(merged, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cast("Image", resized.reshape(height, width, merged.shape[2]))
+
+
+class _Surroundings(NamedTuple):
+    """Rows or columns of a field around a patch, and those of the image that are made of them alone.
+
+    Attributes
+    ----------
+    source : tuple of int
+        The first one of the field, and the one behind the last.
+    start, length : int
+        The first one of the image, and how many there are.
+    """
+
+    source: tuple[int, int]
+    start: int
+    length: int
+
+
+def _surroundings(first: int, stop: int, side: int, size: int) -> _Surroundings | None:
+    """Return the surroundings of a patch; None if they can't be resized alone.
+
+    If p pixels of the field become q of the image, a part that begins at a multiple of p is resized as in the field.
+    Positions are exact if q is a power of two. Beside the patch there is a black pixel on each side: nothing else is
+    interpolated with what is outside.
+    """
+    blocks = math.gcd(side, size)
+    taken, given = side // blocks, size // blocks
+    if given & (given - 1):
+        return None
+    start, end = max(0, first // taken - 1), min(blocks, -(-stop // taken) + 1)
+    return _Surroundings((start * taken, end * taken), start * given, (end - start) * given)
 
 
 def _transformed(merged: Image, blend: npt.NDArray[np.float32]) -> Image:

@@ -12,7 +12,7 @@ from hpa_sdk.cells.cell import Cell
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.fields.trained_scale import to_trained_scale
 from hpa_sdk.models.network_form import CellCrop
-from hpa_sdk.preprocessing import Planes
+from hpa_sdk.preprocessing import Patch, Planes
 
 _Labels = npt.NDArray[np.int32]
 _Span = tuple[int, int]
@@ -22,10 +22,10 @@ _EQUAL = 0.01
 
 def alone_in_field(
     planes: Planes, labels: _Labels, cell: Cell, *, pixel_size: float | None, trained: Trained | None, where: Path | str
-) -> tuple[Planes, tuple[str, ...]]:
+) -> tuple[Patch, tuple[str, ...]]:
     """Return a field with one cell, for a model that answers for fields. All other pixels are black.
 
-    If both pixel sizes are known, it has the scale and the extent of training, as `to_trained_scale` makes them. Along
+    If both pixel sizes are known, the field has the scale and the extent of training, as `to_trained_scale` makes them. Along
     a side that is longer than in training, the field begins half an extent before the centre of the cell.
 
     Parameters
@@ -45,8 +45,8 @@ def alone_in_field(
 
     Returns
     -------
-    planes : numpy.ndarray
-        Of the same type.
+    patch : Patch
+        The cell in its field, of the same type.
     notes : tuple of str
         What was done to the scale.
 
@@ -55,9 +55,10 @@ def alone_in_field(
     PlaneError
         The planes cover too little.
     """
-    height, width = labels.shape
     if pixel_size is None or trained is None:
-        return _window(planes, labels, cell, (0, height), (0, width), masked=True), ()
+        top, left, bottom, right = cell.box
+        alone = _window(planes, labels, cell, (top, bottom), (left, right), masked=True)
+        return Patch(alone, top, left, (labels.shape[0], labels.shape[1])), ()
     extent = round(trained.side * trained.pixel_size / pixel_size)
     rows, columns = (
         (0, side)
@@ -66,7 +67,8 @@ def alone_in_field(
         for side, centre in zip(labels.shape, cell.centre, strict=True)
     )
     window = _window(planes, labels, cell, rows, columns, masked=True)
-    return to_trained_scale(window, pixel_size, trained, Path(where))
+    scaled, notes = to_trained_scale(window, pixel_size, trained, Path(where))
+    return Patch(scaled, 0, 0, (scaled.shape[1], scaled.shape[2])), notes
 
 
 def crop_of(
