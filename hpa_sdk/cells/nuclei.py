@@ -17,13 +17,14 @@ from hpa_sdk.cells.thresholds import (
     brightest_within,
     depth_of,
     disc,
+    flooded,
     without_holes,
 )
 from hpa_sdk.cells.tiles import Labels
 
 _CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
 _SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
-_COARSE = 512  # pixels of the shorter side at which the size of nuclei is estimated
+_COARSE = 256  # pixels of the shorter side at which the size of nuclei is estimated
 _DISC = 3.0  # radius of a disc over the mean distance of its points from the edge
 _SMOOTH = 0.6  # um: ripples of an outline that make no nuclei of their own
 _PEAKS = 2.5  # um: nuclei whose centres are nearer count as one
@@ -103,13 +104,11 @@ def separated(mask: Mask, pixel: float, settings: SegmentationSettings) -> Label
 
 
 def _split(mask: Mask, pixel: float, neck: float) -> Labels:
-    from skimage.segmentation import watershed  # noqa: PLC0415 - of the extra 'cells'
-
     depth = blurred(depth_of(mask), _SMOOTH / pixel)
     peaks = (depth >= brightest_within(depth, _PEAKS / pixel) - 1e-4) & mask
     _, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
-    labels: Labels = watershed(-depth, seeds, mask=mask).astype(np.int32)
-    return _joined(labels, depth, neck)
+    labels, several = flooded(-depth, seeds, mask)
+    return _joined(labels, depth, neck) if several else labels
 
 
 def _joined(labels: Labels, depth: Floats, neck: float) -> Labels:

@@ -12,7 +12,8 @@ class SegmentationSettings:
     Attributes
     ----------
     pixel : float
-        Micrometres per pixel at which cells are found. Finer planes are reduced to it, coarser ones stay as they are.
+        Micrometres per pixel at which cells are found, about: finer planes are reduced by a whole number, so that they
+        come nearest to it. Coarser ones stay as they are.
     nucleus_radius : float
         Usual radius of a nucleus, by which the pixel size is estimated if nobody knows it.
     least_nucleus : float
@@ -36,7 +37,7 @@ class SegmentationSettings:
         Farthest distance of a pixel of a cell from its nucleus.
     """
 
-    pixel: float = 0.32
+    pixel: float = 0.64
     nucleus_radius: float = 7.0
     least_nucleus: float = 15.0
     nucleus_blur: float = 0.8

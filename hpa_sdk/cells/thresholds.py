@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.cells.tiles import Labels
+
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _WHITE = 255
-_BRIGHT = 99  # percentile
+_BRIGHT = 0.99  # of the pixels
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation of normally distributed values
 _STEP = 2  # of every second row and column, statistics of the background are the same
 _FINEST_BLUR = 0.3
@@ -56,20 +58,23 @@ def background_of(plane: Floats) -> Background:
     roots = cv2.convertScaleAbs(cv2.sqrt(plane), alpha=_WHITE / brightest**0.5)
     found, _ = cv2.threshold(roots, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     threshold = brightest * ((found + 0.5) / _WHITE) ** 2
-    some = plane[::_STEP, ::_STEP]
-    below = some <= threshold
-    dark, bright, white = some[below], some[~below], float(np.percentile(some, _BRIGHT))
-    if dark.size in {0, some.size}:
+    ordered = np.sort(plane[::_STEP, ::_STEP], axis=None)
+    split = int(np.searchsorted(ordered, threshold, side="right"))
+    dark, bright, white = ordered[:split], ordered[split:], float(ordered[round((ordered.size - 1) * _BRIGHT)])
+    if not (dark.size and bright.size):
         level = float(plane.min())
-        return Background(
-            level, 0.0, threshold, 0.0, float(np.median(some)) - level if bright.size else 0.0, white - level
-        )
-    level = float(np.median(dark))
-    some_roots, share = roots[::_STEP, ::_STEP], dark.size / some.size
-    between = share * (1 - share) * float(some_roots[below].mean() - some_roots[~below].mean()) ** 2
-    deviation = _NORMAL * float(np.median(np.abs(dark - level)))
-    contrast = float(np.median(bright)) - level
-    return Background(level, deviation, threshold, between / float(some_roots.var()), contrast, white - level)
+        return Background(level, 0.0, threshold, 0.0, _middle(ordered) - level if bright.size else 0.0, white - level)
+    level = _middle(dark)
+    lengths, share = np.sqrt(ordered), split / ordered.size
+    between = share * (1 - share) * float(lengths[:split].mean() - lengths[split:].mean()) ** 2
+    deviation = _NORMAL * _middle(np.sort(np.abs(dark - level)))
+    return Background(
+        level, deviation, threshold, between / float(lengths.var()), _middle(bright) - level, white - level
+    )
+
+
+def _middle(ordered: Floats) -> float:
+    return float(ordered[ordered.size // 2])
 
 
 def shows_cells(plane: Floats, pixel: float) -> bool:
@@ -121,3 +126,35 @@ def without_holes(mask: Mask, largest: float) -> Mask:
     hole = inside & (found[:, cv2.CC_STAT_AREA] <= largest)
     hole[0] = False  # the mask itself
     return cast("Mask", mask | hole[parts])
+
+
+def flooded(landscape: Floats, seeds: Labels, mask: Mask) -> tuple[Labels, bool]:
+    """Flood a landscape within a mask from numbered seeds: a watershed, which grows over the four neighbours of a pixel.
+
+    Parts of the mask with seeds of one number get it without one, which takes a fraction of the time.
+
+    Returns
+    -------
+    labels : numpy.ndarray
+        int32: the number of a seed for each pixel; 0 outside the mask, and where no seed can get.
+    several : bool
+        Whether a part has seeds of several numbers.
+    """
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    places = np.flatnonzero(seeds)
+    numbers, inside = seeds.ravel()[places], parts.ravel()[places]
+    of_part = np.zeros(int(parts.max()) + 1, np.int32)
+    of_part[inside] = numbers
+    several = np.zeros(len(of_part), np.bool_)
+    several[inside[numbers != of_part[inside]]] = True
+    of_part[several] = of_part[0] = several[0] = 0
+    labels = of_part[parts]
+    if not several.any():
+        return labels, False
+    from skimage.segmentation import watershed  # noqa: PLC0415 - of the extra 'cells'
+
+    left = several[parts]
+    first, top, width, height = cv2.boundingRect(left.astype(np.uint8))
+    box = np.s_[top : top + height, first : first + width]
+    labels[box] += watershed(landscape[box], seeds[box], mask=left[box]).astype(np.int32)
+    return labels, True
