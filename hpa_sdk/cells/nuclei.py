@@ -40,7 +40,7 @@ def estimated_pixel_size(blue: npt.NDArray[np.uint8 | np.uint16], settings: Segm
     factor = min(1.0, _COARSE / min(blue.shape))
     size = (max(1, round(blue.shape[1] * factor)), max(1, round(blue.shape[0] * factor)))
     plane = cv2.resize(blue, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    smooth = blurred(plane, 1.0)
+    smooth = blurred(plane, 0.5)
     background = background_of(smooth)
     pixel = pixel_size_of(smooth > background.threshold, settings.nucleus_radius) if shows_nuclei(background) else None
     return None if pixel is None else pixel * factor
@@ -100,7 +100,7 @@ def separated(mask: Mask, pixel: float, settings: SegmentationSettings) -> Label
     kept = areas >= least
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 1 - np.cumsum(~kept)).astype(np.int32)
-    return numbers[labels]
+    return numbers.take(labels)
 
 
 def _split(mask: Mask, pixel: float, neck: float) -> Labels:

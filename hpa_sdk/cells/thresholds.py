@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, cast
 
 import cv2
@@ -16,7 +17,7 @@ Mask = npt.NDArray[np.bool_]
 _WHITE = 255
 _BRIGHT = 0.99  # of the pixels
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation of normally distributed values
-_STEP = 2  # of every second row and column, statistics of the background are the same
+_SAMPLED = 2**13  # pixels: more give the same statistics of the background
 _FINEST_BLUR = 0.3
 _STRUCTURE = 4.0  # um: side of the squares over which means remove noise and keep cells
 _OVER_NOISE = 3.0
@@ -55,21 +56,23 @@ def background_of(plane: Floats) -> Background:
     brightest = float(plane.max())
     if brightest <= 0:
         return Background(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    roots = cv2.convertScaleAbs(cv2.sqrt(plane), alpha=_WHITE / brightest**0.5)
-    found, _ = cv2.threshold(roots, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    step = max(1, math.isqrt(plane.size // _SAMPLED))
+    ordered = np.sort(plane[::step, ::step], axis=None)
+    roots = np.sqrt(ordered)
+    in_8_bits = cv2.convertScaleAbs(roots, alpha=_WHITE / brightest**0.5)
+    found, _ = cv2.threshold(in_8_bits, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     threshold = brightest * ((found + 0.5) / _WHITE) ** 2
-    ordered = np.sort(plane[::_STEP, ::_STEP], axis=None)
     split = int(np.searchsorted(ordered, threshold, side="right"))
     dark, bright, white = ordered[:split], ordered[split:], float(ordered[round((ordered.size - 1) * _BRIGHT)])
     if not (dark.size and bright.size):
         level = float(plane.min())
         return Background(level, 0.0, threshold, 0.0, _middle(ordered) - level if bright.size else 0.0, white - level)
     level = _middle(dark)
-    lengths, share = np.sqrt(ordered), split / ordered.size
-    between = share * (1 - share) * float(lengths[:split].mean() - lengths[split:].mean()) ** 2
+    share = split / ordered.size
+    between = share * (1 - share) * float(roots[:split].mean() - roots[split:].mean()) ** 2
     deviation = _NORMAL * _middle(np.sort(np.abs(dark - level)))
     return Background(
-        level, deviation, threshold, between / float(lengths.var()), _middle(bright) - level, white - level
+        level, deviation, threshold, between / _deviation(roots) ** 2, _middle(bright) - level, white - level
     )
 
 
@@ -119,13 +122,14 @@ def depth_of(mask: Mask) -> Floats:
 
 def without_holes(mask: Mask, largest: float) -> Mask:
     """Fill holes of up to so many pixels that do not touch the border."""
-    _, parts, found, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    height, width = mask.shape
-    inside = (found[:, 0] > 0) & (found[:, 1] > 0)
-    inside &= (found[:, 0] + found[:, 2] < width) & (found[:, 1] + found[:, 3] < height)
-    hole = inside & (found[:, cv2.CC_STAT_AREA] <= largest)
-    hole[0] = False  # the mask itself
-    return cast("Mask", mask | hole[parts])
+    framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(framed, None, (0, 0), 1)
+    if cv2.countNonZero(framed) == framed.size:
+        return mask
+    _, parts, found, _ = cv2.connectedComponentsWithStats(1 - framed[1:-1, 1:-1], connectivity=4)
+    hole = found[:, cv2.CC_STAT_AREA] <= largest
+    hole[0] = False  # what is no hole
+    return cast("Mask", mask | hole.take(parts))
 
 
 def flooded(landscape: Floats, seeds: Labels, mask: Mask) -> tuple[Labels, bool]:
@@ -148,12 +152,12 @@ def flooded(landscape: Floats, seeds: Labels, mask: Mask) -> tuple[Labels, bool]
     several = np.zeros(len(of_part), np.bool_)
     several[inside[numbers != of_part[inside]]] = True
     of_part[several] = of_part[0] = several[0] = 0
-    labels = of_part[parts]
+    labels = of_part.take(parts)
     if not several.any():
         return labels, False
     from skimage.segmentation import watershed  # noqa: PLC0415 - of the extra 'cells'
 
-    left = several[parts]
+    left = several.take(parts)
     first, top, width, height = cv2.boundingRect(left.astype(np.uint8))
     box = np.s_[top : top + height, first : first + width]
     labels[box] += watershed(landscape[box], seeds[box], mask=left[box]).astype(np.int32)

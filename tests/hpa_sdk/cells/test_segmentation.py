@@ -169,7 +169,7 @@ def crowded(radius: int, spacing: int, *, side: int = 1024) -> Planes:
     return np.clip(planes, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("side", [520, 700])
+@pytest.mark.parametrize("side", [260, 350])
 @pytest.mark.parametrize(("radius", "spacing", "least"), [(13, 36, 0.95), (20, 90, 0.98), (22, 260, 1.0)])
 def test_tiles_give_the_cells_of_the_whole_field(
     monkeypatch: pytest.MonkeyPatch, radius: int, spacing: int, least: float, side: int
@@ -190,8 +190,8 @@ def test_debris_is_counted_once_in_tiles(monkeypatch: pytest.MonkeyPatch) -> Non
     planes = np.tile(draw([(200, 200)], side=384), (1, 3, 3))
     planes[2, 100::150, 60::150] = 0
     for row in range(50, 1152, 110):
-        planes[2, row : row + 7, 20:27] = 200
-    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 600 * 600)
+        planes[2, row : row + 9, 20:29] = 200
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 300 * 300)
     found = segment(planes)
     assert len(found.cells) == 9
     assert found.notes == ("11 bright parts of the blue plane too small for a nucleus",)
@@ -200,7 +200,7 @@ def test_debris_is_counted_once_in_tiles(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_part_larger_than_the_overlap_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     planes = draw([], side=1152)
     planes[2, 300:800, 300:800] = 160
-    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 600 * 600)
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 300 * 300)
     assert any("larger than the overlap of the tiles" in note for note in segment(planes).notes)
 
 
