@@ -51,18 +51,12 @@ class Patch(NamedTuple):
 
     def field(self) -> Planes:
         """Return the field, of shape (4, H, W)."""
-        return self.within((0, self.shape[0]), (0, self.shape[1]))
-
-    def within(self, rows: tuple[int, int], columns: tuple[int, int]) -> Planes:
-        """Return the planes of these rows and columns of the field, from the first to before the last."""
         count, height, width = self.planes.shape
-        size = (rows[1] - rows[0], columns[1] - columns[0])
-        top, left = self.top - rows[0], self.left - columns[0]
-        if (top, left, *size) == (0, 0, height, width):
+        if (height, width) == self.shape:
             return self.planes
-        window = np.zeros((count, *size), self.planes.dtype)
-        window[:, top : top + height, left : left + width] = self.planes
-        return window
+        field = np.zeros((count, *self.shape), self.planes.dtype)
+        field[:, self.top : self.top + height, self.left : self.left + width] = self.planes
+        return field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,10 +228,14 @@ class Preprocessing:
             return self.model_input(patch.field(), white=white, where=where)
         rows, columns = cast("list[_Surroundings]", spans)
         levels = self.white_levels(patch.planes, white=white, where=where)
-        window = self.taken(patch.within(rows.source, columns.source))
-        around = self._blended(window, levels, rows.length, columns.length)
+        planes = self.taken(patch.planes)
+        (count, height, width), top, left = planes.shape, patch.top - rows.first, patch.left - columns.first
+        around = np.zeros((count, rows.taken, columns.taken), planes.dtype)
+        around[:, top : top + height, left : left + width] = planes
         image = np.zeros((self.size or patch.shape[0], self.size or patch.shape[1], len(self.blend)), np.float32)
-        image[rows.start : rows.start + rows.length, columns.start : columns.start + columns.length] = around
+        image[rows.start : rows.start + rows.given, columns.start : columns.start + columns.given] = self._blended(
+            _merged(around, levels), levels, rows.given, columns.given
+        )
         return self._standardized(image), levels
 
     def taken(self, planes: Planes) -> Planes:
@@ -248,13 +246,10 @@ class Preprocessing:
 
     def _image(self, planes: Planes, levels: npt.NDArray[np.float32]) -> Image:
         height, width = planes.shape[1:]
-        image = self._blended(planes, levels, self.size or height, self.size or width)
+        image = self._blended(_merged(planes, levels), levels, self.size or height, self.size or width)
         return self._standardized(image if self.normalization is None else self.normalization(image))
 
-    def _blended(self, planes: Planes, levels: npt.NDArray[np.float32], height: int, width: int) -> Image:
-        merged = _merged(planes)
-        if planes.dtype != np.uint8:
-            np.minimum(merged, levels, out=merged)
+    def _blended(self, merged: Image, levels: npt.NDArray[np.float32], height: int, width: int) -> Image:
         return _transformed(_resized(merged, height, width), np.asarray(self.blend, np.float32) / levels)
 
     def _standardized(self, image: Image) -> Image:
@@ -339,10 +334,11 @@ class Preprocessing:
 _MOST_COLOURS = 4
 
 
-def _merged(planes: Planes) -> Image:
+def _merged(planes: Planes, levels: npt.NDArray[np.float32]) -> Image:
+    """Return planes with the colours last, of shape (H, W, C), and 16-bit planes up to their white levels only."""
     height, width = planes.shape[1:]
     merged: Image = cv2.merge(list(planes)).astype(np.float32).reshape(height, width, len(planes))
-    return merged
+    return merged if planes.dtype == np.uint8 else np.minimum(merged, levels, out=merged)
 
 
 def _resized(merged: Image, height: int, width: int) -> Image:
@@ -357,15 +353,16 @@ class _Surroundings(NamedTuple):
 
     Attributes
     ----------
-    source : tuple of int
-        The first one of the field, and the one behind the last.
-    start, length : int
-        The first one of the image, and how many there are.
+    first, taken : int
+        The first one of the field, and how many there are.
+    start, given : int
+        The same of the image.
     """
 
-    source: tuple[int, int]
+    first: int
+    taken: int
     start: int
-    length: int
+    given: int
 
 
 def _surroundings(first: int, stop: int, side: int, size: int) -> _Surroundings | None:
@@ -380,7 +377,7 @@ def _surroundings(first: int, stop: int, side: int, size: int) -> _Surroundings 
     if given & (given - 1):
         return None
     start, end = max(0, first // taken - 1), min(blocks, -(-stop // taken) + 1)
-    return _Surroundings((start * taken, end * taken), start * given, (end - start) * given)
+    return _Surroundings(start * taken, (end - start) * taken, start * given, (end - start) * given)
 
 
 def _transformed(merged: Image, blend: npt.NDArray[np.float32]) -> Image:

@@ -68,7 +68,17 @@ def alone_in_field(
     )
     window = _window(planes, labels, cell, rows, columns, masked=True)
     scaled, notes = to_trained_scale(window, pixel_size, trained, Path(where))
-    return Patch(scaled, 0, 0, (scaled.shape[1], scaled.shape[2])), notes
+    return _without_black_edges(scaled), notes
+
+
+def _without_black_edges(planes: Planes) -> Patch:
+    height, width = planes.shape[1:]
+    brightest = planes.max(axis=0)
+    rows, columns = (np.flatnonzero(brightest.max(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return Patch(planes[:, :1, :1], 0, 0, (height, width))
+    top, left, bottom, right = (int(edge) for edge in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1))
+    return Patch(planes[:, top:bottom, left:right], top, left, (height, width))
 
 
 def crop_of(
@@ -116,12 +126,15 @@ def crop_of(
 
 def _window(planes: Planes, labels: _Labels, cell: Cell, rows: _Span, columns: _Span, *, masked: bool) -> Planes:
     """Cut a window, which can be partly outside the field. If masked, only the cell is in it."""
-    window = np.zeros((len(planes), rows[1] - rows[0], columns[1] - columns[0]), planes.dtype)
+    size = (rows[1] - rows[0], columns[1] - columns[0])
     top, left, bottom, right = cell.box if masked else (0, 0, *labels.shape)
     taken = np.s_[max(rows[0], top) : min(rows[1], bottom), max(columns[0], left) : min(columns[1], right)]
     part = planes[:, *taken]
     if masked:
         part = part * (labels[taken] == cell.number).astype(planes.dtype)
+        if part.shape[1:] == size:
+            return part
+    window = np.zeros((len(planes), *size), planes.dtype)
     start, first = taken[0].start - rows[0], taken[1].start - columns[0]
     window[:, start : start + part.shape[1], first : first + part.shape[2]] = part
     return window
