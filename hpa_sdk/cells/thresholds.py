@@ -56,7 +56,7 @@ def background_of(plane: Floats) -> Background:
     brightest = float(plane.max())
     if brightest <= 0:
         return Background(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    step = max(1, math.isqrt(plane.size // _SAMPLED))
+    step = math.ceil((plane.size / _SAMPLED) ** 0.5)
     ordered = np.sort(plane[::step, ::step], axis=None)
     roots = np.sqrt(ordered)
     in_8_bits = cv2.convertScaleAbs(roots, alpha=_WHITE / brightest**0.5)
