@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.patch import Patch
 
 Planes = npt.NDArray[np.uint8 | np.uint16]
 """The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
@@ -29,34 +29,6 @@ PERCENTILE = 99.9
 ChannelName = Literal["red", "green", "blue", "yellow"]
 
 _EVERY: tuple[ChannelName, ...] = ("red", "green", "blue", "yellow")
-
-
-class Patch(NamedTuple):
-    """A rectangle of a field, outside of which all pixels of the field are black.
-
-    Attributes
-    ----------
-    planes : numpy.ndarray
-        uint8 or uint16 of shape (4, h, w).
-    top, left : int
-        Its first row and column in the field.
-    shape : tuple of int
-        Height and width of the field.
-    """
-
-    planes: Planes
-    top: int
-    left: int
-    shape: tuple[int, int]
-
-    def field(self) -> Planes:
-        """Return the field, of shape (4, H, W)."""
-        count, height, width = self.planes.shape
-        if (height, width) == self.shape:
-            return self.planes
-        field = np.zeros((count, *self.shape), self.planes.dtype)
-        field[:, self.top : self.top + height, self.left : self.left + width] = self.planes
-        return field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,21 +192,15 @@ class Preprocessing:
         PlaneError
             As for a call.
         """
-        spans = [
-            _surroundings(first, first + length, side, self.size or side)
-            for first, length, side in zip((patch.top, patch.left), patch.planes.shape[1:], patch.shape, strict=True)
-        ]
-        if self.place != "host" or self.normalization is not None or None in spans:
+        height, width = (self.size or side for side in patch.shape)
+        rows, columns = patch.surroundings(height, width)
+        if self.place != "host" or self.normalization is not None or rows is None or columns is None:
             return self.model_input(patch.field(), white=white, where=where)
-        rows, columns = cast("list[_Surroundings]", spans)
         levels = self.white_levels(patch.planes, white=white, where=where)
-        planes = self.taken(patch.planes)
-        (count, height, width), top, left = planes.shape, patch.top - rows.first, patch.left - columns.first
-        around = np.zeros((count, rows.taken, columns.taken), planes.dtype)
-        around[:, top : top + height, left : left + width] = planes
-        image = np.zeros((self.size or patch.shape[0], self.size or patch.shape[1], len(self.blend)), np.float32)
+        around = _merged(self.taken(patch.within(rows, columns)), levels)
+        image = np.zeros((height, width, len(self.blend)), np.float32)
         image[rows.start : rows.start + rows.given, columns.start : columns.start + columns.given] = self._blended(
-            _merged(around, levels), levels, rows.given, columns.given
+            around, levels, rows.given, columns.given
         )
         return self._standardized(image), levels
 
@@ -346,38 +312,6 @@ def _resized(merged: Image, height: int, width: int) -> Image:
         return merged
     resized = cv2.resize(merged, (width, height), interpolation=cv2.INTER_LINEAR)
     return cast("Image", resized.reshape(height, width, merged.shape[2]))
-
-
-class _Surroundings(NamedTuple):
-    """Rows or columns of a field around a patch, and those of the image that are made of them alone.
-
-    Attributes
-    ----------
-    first, taken : int
-        The first one of the field, and how many there are.
-    start, given : int
-        The same of the image.
-    """
-
-    first: int
-    taken: int
-    start: int
-    given: int
-
-
-def _surroundings(first: int, stop: int, side: int, size: int) -> _Surroundings | None:
-    """Return the surroundings of a patch; None if they can't be resized alone.
-
-    If p pixels of the field become q of the image, a part that begins at a multiple of p is resized as in the field.
-    Positions are exact if q is a power of two. Beside the patch there is a black pixel on each side: nothing else is
-    interpolated with what is outside.
-    """
-    blocks = math.gcd(side, size)
-    taken, given = side // blocks, size // blocks
-    if given & (given - 1):
-        return None
-    start, end = max(0, first // taken - 1), min(blocks, -(-stop // taken) + 1)
-    return _Surroundings(start * taken, (end - start) * taken, start * given, (end - start) * given)
 
 
 def _transformed(merged: Image, blend: npt.NDArray[np.float32]) -> Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +109,7 @@ def _split(mask: Mask, pixel: float, neck: float) -> Labels:
     depth = blurred(depth_of(mask), _SMOOTH / pixel)
     peaks = (depth >= brightest_within(depth, _PEAKS / pixel) - 1e-4) & mask
     _, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
-    labels, several = flooded(-depth, seeds, mask)
+    labels, several = flooded(-depth, cast("Labels", seeds), mask)
     return _joined(labels, depth, neck) if several else labels
 
 

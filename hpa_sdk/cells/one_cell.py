@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ from hpa_sdk.cells.cell import Cell
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.fields.trained_scale import to_trained_scale
 from hpa_sdk.models.network_form import CellCrop
-from hpa_sdk.preprocessing import Patch, Planes
+from hpa_sdk.patch import Patch
+from hpa_sdk.preprocessing import Planes
 
 _Labels = npt.NDArray[np.int32]
 _Span = tuple[int, int]
@@ -25,8 +27,8 @@ def alone_in_field(
 ) -> tuple[Patch, tuple[str, ...]]:
     """Return a field with one cell, for a model that answers for fields. All other pixels are black.
 
-    If both pixel sizes are known, the field has the scale and the extent of training, as `to_trained_scale` makes them. Along
-    a side that is longer than in training, the field begins half an extent before the centre of the cell.
+    If both pixel sizes are known, the field has the scale and the extent of training, as `to_trained_scale` makes them.
+    Along a side that is longer than in training, it begins half an extent before the centre of the cell.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ def _window(planes: Planes, labels: _Labels, cell: Cell, rows: _Span, columns: _
     taken = np.s_[max(rows[0], top) : min(rows[1], bottom), max(columns[0], left) : min(columns[1], right)]
     part = planes[:, *taken]
     if masked:
-        part = part * (labels[taken] == cell.number).astype(planes.dtype)
+        part = cast("Planes", part * (labels[taken] == cell.number).astype(planes.dtype))
         if part.shape[1:] == size:
             return part
     window = np.zeros((len(planes), *size), planes.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -27,7 +28,6 @@ from hpa_sdk.inference.threads import ThreadPlan
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
-
 
 _TOGETHER = 8  # cells
 _LARGEST_INPUTS = 16 * 2**20  # bytes of the inputs of the model for the cells that a worker cuts at once
@@ -200,17 +200,17 @@ def _answers(engine: Engine, fields: Generator[CutField | Failure]) -> Generator
 def _jobs(engine: Engine, found: CutField) -> Iterator[_Job]:
     """Divide the cells of a field among the workers.
 
-    If a run takes one cell, a worker cuts some cells, and then runs them: what it needs for either stays in the cache of
+    If a run takes one cell, a worker cuts some cells and then runs them: what it needs for either stays in the cache of
     its core.
     """
-    count, form = len(found.segmentation.cells), engine.card.preprocessing
+    count, form, workers = len(found.segmentation.cells), engine.card.preprocessing, engine.threads.workers
     most = 1
     if engine.session.batch_size == 1:
-        planes = form.place == "graph" or form.size is None
-        size = found.read.planes.nbytes if planes else form.size**2 * len(form.blend) * np.dtype(np.float32).itemsize
-        most = max(1, min(_TOGETHER, _LARGEST_INPUTS // size))
-    workers = engine.threads.workers
-    jobs = min(count, -(-count // (workers * most)) * workers)
+        sides = found.segmentation.labels.shape if form.size is None else (form.size, form.size)
+        # Pixels are floats, or four planes of bytes if the model does the preprocessing.
+        inputs = found.read.planes.nbytes if form.place == "graph" else math.prod(sides) * len(form.blend) * 4
+        most = max(1, min(_TOGETHER, _LARGEST_INPUTS // inputs))
+    jobs = min(count, math.ceil(count / (workers * most)) * workers)
     for cells in np.array_split(np.arange(count), jobs):
         yield found, cells.tolist()
 

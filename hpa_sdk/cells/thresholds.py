@@ -131,11 +131,11 @@ def without_holes(mask: Mask, largest: float) -> Mask:
     _, parts, found, _ = cv2.connectedComponentsWithStats(1 - framed[1:-1, 1:-1], connectivity=4)
     hole = found[:, cv2.CC_STAT_AREA] <= largest
     hole[0] = False  # what is no hole
-    return cast("Mask", mask | hole.take(parts))
+    return mask | hole.take(cast("Labels", parts))
 
 
 def flooded(landscape: Floats, seeds: Labels, mask: Mask) -> tuple[Labels, bool]:
-    """Flood a landscape within a mask from numbered seeds: a watershed, which grows over the four neighbours of a pixel.
+    """Flood a landscape within a mask from numbered seeds: a watershed, over the four neighbours of each pixel.
 
     Parts of the mask with seeds of one number get it without one, which takes a fraction of the time.
 
@@ -146,7 +146,7 @@ def flooded(landscape: Floats, seeds: Labels, mask: Mask) -> tuple[Labels, bool]
     several : bool
         Whether a part has seeds of several numbers.
     """
-    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    parts = cast("Labels", cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1])
     places = np.flatnonzero(seeds)
     numbers, inside = seeds.ravel()[places], parts.ravel()[places]
     of_part = np.zeros(int(parts.max()) + 1, np.int32)
