@@ -17,7 +17,7 @@ _ROUGHEST_HOLE = 200.0  # um2: a larger dark area between cells is background
 _NEAR = 0.04  # of the landscape per um: where planes are even, a border lies in the middle between two nuclei
 _HALF = 0.5
 _MOST_IN_16_BITS = np.iinfo(np.uint16).max
-_CORNERS = 3  # pixels: side of the square of a median that leaves lines of two pixels
+_SQUARE, _LATER_SQUARE = 3, 5  # sides of medians in pixels: they leave lines that were one pixel before the first step
 
 
 def cell_area(planes: Sequence[Smooth], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
@@ -111,7 +111,9 @@ def at_full_size(cells: Labels, nuclei: Mask, shape: tuple[int, int]) -> tuple[L
 
 def _enlarged(numbers: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401 - as OpenCV's own types
     """Enlarge numbers, step by step so that a median can round the corners of the pixels after each."""
+    square = _SQUARE
     while numbers.shape != shape:
         size = tuple(min(2 * side, full) for side, full in zip(numbers.shape, shape, strict=True))
-        numbers = cv2.medianBlur(cv2.resize(numbers, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), _CORNERS)
+        numbers = cv2.medianBlur(cv2.resize(numbers, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), square)
+        square = _LATER_SQUARE
     return numbers
