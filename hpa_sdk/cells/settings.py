@@ -44,7 +44,7 @@ class SegmentationSettings:
     cell_blur: float = 0.25
     nucleus_share: float = 0.2
     neck: float = 0.68
-    noise: float = 5.0
+    noise: float = 10.0
     edge: float = 1.5
     edge_share: float = 0.2
     closing: float = 0.8
