@@ -12,8 +12,6 @@ from functools import partial
 from itertools import count
 from typing import Protocol
 
-import numpy as np
-
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.cut_field import CutField, PreparedCell, cut, read_cells
 from hpa_sdk.cells.segmenter import Segmenter
@@ -211,8 +209,7 @@ def _jobs(engine: Engine, found: CutField) -> Iterator[_Job]:
         inputs = found.read.planes.nbytes if form.place == "graph" else math.prod(sides) * len(form.blend) * 4
         most = max(1, min(_TOGETHER, _LARGEST_INPUTS // inputs))
     jobs = min(count, math.ceil(count / (workers * most)) * workers)
-    for cells in np.array_split(np.arange(count), jobs):
-        yield found, cells.tolist()
+    yield from ((found, range(count * at // jobs, count * (at + 1) // jobs)) for at in range(jobs))
 
 
 def _with_quality(cell: PreparedCell, answer: Prediction | Failure) -> Prediction | Failure:
