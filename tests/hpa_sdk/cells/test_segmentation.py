@@ -252,6 +252,13 @@ def test_only_where_seeds_meet_is_a_watershed_needed(seed: int) -> None:
     np.testing.assert_array_equal(found, watershed(landscape, seeds, mask=mask))
 
 
+def test_more_cells_than_16_bits_count_are_enlarged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = np.stack([cv2.resize(plane, (900, 800), interpolation=cv2.INTER_LINEAR) for plane in draw(FOUR)])
+    expected = segment(planes, PIXEL / 2).labels
+    monkeypatch.setattr("hpa_sdk.cells.growing._MOST_IN_16_BITS", 2)
+    np.testing.assert_array_equal(segment(planes, PIXEL / 2).labels, expected)
+
+
 def test_outlines_of_fine_planes_have_no_blocks() -> None:
     planes = np.stack([cv2.resize(plane, (1536, 1536), interpolation=cv2.INTER_LINEAR) for plane in draw(FOUR)])
     labels = segment(planes, PIXEL / 4).labels
