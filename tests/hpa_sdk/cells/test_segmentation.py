@@ -241,7 +241,7 @@ def test_cells_of_a_reduced_field_are_not_shifted(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("seed", range(6))
 def test_only_where_seeds_meet_is_a_watershed_needed(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    landscape = cv2.GaussianBlur(rng.normal(0, 1, (120, 90)).astype(np.float32), (0, 0), 3)
+    landscape = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (120, 90)), (0, 0), 3), np.float32)
     mask = cv2.GaussianBlur(rng.normal(0, 1, (120, 90)), (0, 0), 2) > rng.uniform(-0.05, 0.1)
     seeds = np.zeros(mask.shape, np.int32)
     for number in range(1, 30):
