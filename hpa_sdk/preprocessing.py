@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import PlaneError
+from hpa_sdk.patch import Patch
 
 Planes = npt.NDArray[np.uint8 | np.uint16]
 """The channels of one field: uint8 or uint16 of shape (4, H, W), in the order red, green, blue, yellow."""
@@ -165,6 +166,44 @@ class Preprocessing:
         in_8_bits = taken if taken.dtype == np.uint8 else self._to_8_bits(taken, levels)
         return cast("npt.NDArray[np.uint8]", in_8_bits), levels
 
+    def patch_input(
+        self, patch: Patch, *, white: Sequence[float], where: str | Path | None = None
+    ) -> tuple[Image | npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """Turn a field that is black outside a patch into the input of the model.
+
+        The same as `model_input` of the field. If possible, only the surroundings of the patch are computed.
+
+        Parameters
+        ----------
+        patch : Patch
+            The patch.
+        white : sequence of float
+            The intensity of 16-bit planes that counts as 1, of each plane.
+        where : str or pathlib.Path, optional
+            As for a call.
+
+        Returns
+        -------
+        field, levels
+            As for `model_input`.
+
+        Raises
+        ------
+        PlaneError
+            As for a call.
+        """
+        height, width = (self.size or side for side in patch.shape)
+        rows, columns = patch.surroundings(height, width)
+        if self.place != "host" or self.normalization is not None or rows is None or columns is None:
+            return self.model_input(patch.field(), white=white, where=where)
+        levels = self.white_levels(patch.planes, white=white, where=where)
+        around = _merged(self.taken(patch.within(rows, columns)), levels)
+        image = np.zeros((height, width, len(self.blend)), np.float32)
+        image[rows.start : rows.start + rows.given, columns.start : columns.start + columns.given] = self._blended(
+            around, levels, rows.given, columns.given
+        )
+        return self._standardized(image), levels
+
     def taken(self, planes: Planes) -> Planes:
         """Pick the planes of `channels`, in their order."""
         if self.channels == _EVERY or len(planes) != len(_EVERY):
@@ -172,14 +211,14 @@ class Preprocessing:
         return planes[[_EVERY.index(channel) for channel in self.channels]]
 
     def _image(self, planes: Planes, levels: npt.NDArray[np.float32]) -> Image:
-        merged = _merged(planes)
-        if planes.dtype != np.uint8:
-            np.minimum(merged, levels, out=merged)
-        if self.size is not None:
-            merged = _resized(merged, self.size)
-        image = _transformed(merged, np.asarray(self.blend, np.float32) / levels)
-        if self.normalization is not None:
-            image = self.normalization(image)
+        height, width = planes.shape[1:]
+        image = self._blended(_merged(planes, levels), levels, self.size or height, self.size or width)
+        return self._standardized(image if self.normalization is None else self.normalization(image))
+
+    def _blended(self, merged: Image, levels: npt.NDArray[np.float32], height: int, width: int) -> Image:
+        return _transformed(_resized(merged, height, width), np.asarray(self.blend, np.float32) / levels)
+
+    def _standardized(self, image: Image) -> Image:
         if self.mean is not None:
             image -= np.asarray(self.mean, np.float32)
         if self.deviation is not None:
@@ -261,15 +300,18 @@ class Preprocessing:
 _MOST_COLOURS = 4
 
 
-def _merged(planes: Planes) -> Image:
+def _merged(planes: Planes, levels: npt.NDArray[np.float32]) -> Image:
+    """Return planes with the colours last, of shape (H, W, C), and 16-bit planes up to their white levels only."""
     height, width = planes.shape[1:]
     merged: Image = cv2.merge(list(planes)).astype(np.float32).reshape(height, width, len(planes))
-    return merged
+    return merged if planes.dtype == np.uint8 else np.minimum(merged, levels, out=merged)
 
 
-def _resized(merged: Image, size: int) -> Image:
-    resized = cv2.resize(merged, (size, size), interpolation=cv2.INTER_LINEAR)
-    return cast("Image", resized.reshape(size, size, merged.shape[2]))
+def _resized(merged: Image, height: int, width: int) -> Image:
+    if merged.shape[:2] == (height, width):
+        return merged
+    resized = cv2.resize(merged, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cast("Image", resized.reshape(height, width, merged.shape[2]))
 
 
 def _transformed(merged: Image, blend: npt.NDArray[np.float32]) -> Image:

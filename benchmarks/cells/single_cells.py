@@ -85,7 +85,7 @@ def _write_cells(out: Path, collages: Sequence[tuple[Sample, int]]) -> None:
             alone, _ = alone_in_field(planes, found.labels, cell, pixel_size=None, trained=None, where=sample.id)
             name = f"{sample.id}-cell{cell.number}"
             rows.append((name, label))
-            for channel, plane in zip(Channel, alone, strict=True):
+            for channel, plane in zip(Channel, alone.field(), strict=True):
                 (out / f"{name}_{channel}.png").write_bytes(cv2.imencode(".png", plane)[1].tobytes())
     with atomic_write(out / TABLE) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("Id", "Target"), *rows])

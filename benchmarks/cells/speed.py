@@ -74,8 +74,24 @@ class Known:
         return id
 
 
-def rates(predictor: Predictor, samples: list[Sample], *, rounds: int) -> dict[str, list[float]]:
-    """Measure cells a second in turn: raw sessions on ready images, and the cells of the same fields from files."""
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How fast cells are answered.
+
+    Attributes
+    ----------
+    cells_a_second : dict of str to list of float
+        For each turn.
+    milliseconds : dict of str to list of float
+        Processor time of one core for a cell, for each turn. Other programs change it less.
+    """
+
+    cells_a_second: dict[str, list[float]] = field(default_factory=dict)
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
+
+
+def rates(predictor: Predictor, samples: list[Sample], *, rounds: int) -> Rates:
+    """Measure in turn: raw sessions on ready images, and the cells of the same fields from files."""
     segmenter = ClassicalSegmenter()
     images: list[npt.NDArray[np.float32]] = []
     known = Known()
@@ -94,41 +110,49 @@ def rates(predictor: Predictor, samples: list[Sample], *, rounds: int) -> dict[s
         known.segmentations[sample.id] = found.segmentation
         cells = (cut(found, at, predictor.card) for at in range(len(found.segmentation.cells)))
         images += [np.asarray(cell.prepared.inputs[0], np.float32) for cell in cells if isinstance(cell, PreparedCell)]
+    size = predictor.session.batch_size
+    batches = [np.stack(images[at : at + size]) for at in range(0, len(images), size)]
     raw = [_open(Path(str(predictor.model.path))) for _ in range(usable_cores())]
+    runs: dict[str, Callable[[], int]] = {
+        RAW: partial(_run_raw, raw, batches),
+        MASKS: partial(_run, predictor, samples, known),
+        WHOLE: partial(_run, predictor, samples, segmenter),
+    }
+    found_rates = Rates(milliseconds={name: [] for name in runs})
     measures: dict[str, Callable[[], float]] = {
-        RAW: partial(_raw_rate, raw, images, predictor.session.batch_size),
-        MASKS: partial(_rate, predictor, samples, known),
-        WHOLE: partial(_rate, predictor, samples, segmenter),
+        name: partial(_rate, run, found_rates.milliseconds[name]) for name, run in runs.items()
     }
     for _ in in_turn(measures, 1):  # warm-up: first runs allocate memory, and open the session for long streams
         pass
+    for times in found_rates.milliseconds.values():
+        times.clear()
     rows = list(tqdm(in_turn(measures, rounds), total=rounds, unit=" rounds", disable=None))
-    return {name: [row[name] for row in rows] for name in measures}
+    found_rates.cells_a_second.update({name: [row[name] for row in rows] for name in measures})
+    return found_rates
 
 
-def _rate(predictor: Predictor, samples: list[Sample], segmenter: Known | ClassicalSegmenter) -> float:
-    begun = time.perf_counter()
-    cells = sum(
-        len(one.answers) for one in predictor.cells(samples, segmenter=segmenter) if isinstance(one, CellAnswers)
-    )
+def _rate(run: Callable[[], int], milliseconds: list[float]) -> float:
+    begun, used = time.perf_counter(), time.process_time()
+    cells = run()
+    milliseconds.append((time.process_time() - used) / cells * 1000)
     return cells / (time.perf_counter() - begun)
 
 
-def _raw_rate(
-    sessions: list[onnxruntime.InferenceSession], images: list[npt.NDArray[np.float32]], batch_size: int
-) -> float:
-    batches = [np.stack(images[at : at + batch_size]) for at in range(0, len(images), batch_size)]
+def _run(predictor: Predictor, samples: list[Sample], segmenter: Known | ClassicalSegmenter) -> int:
+    answers = predictor.cells(samples, segmenter=segmenter)
+    return sum(len(one.answers) for one in answers if isinstance(one, CellAnswers))
 
+
+def _run_raw(sessions: list[onnxruntime.InferenceSession], batches: list[npt.NDArray[np.float32]]) -> int:
     def run(number: int) -> None:
         session = sessions[number]
         (taken,) = session.get_inputs()
         for batch in batches[number :: len(sessions)]:
             session.run(None, {taken.name: batch})
 
-    begun = time.perf_counter()
     with ThreadPoolExecutor(len(sessions)) as pool:
         list(pool.map(run, range(len(sessions))))
-    return len(images) / (time.perf_counter() - begun)
+    return sum(map(len, batches))
 
 
 def _open(model: Path) -> onnxruntime.InferenceSession:

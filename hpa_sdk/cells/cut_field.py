@@ -144,8 +144,9 @@ def cut(field: CutField, at: int, card: ModelCard) -> PreparedCell | Failure:
             factor = field.pixel_size / field.trained.pixel_size if field.pixel_size and field.trained else None
             resized = card.preprocessing.size is None
             planes = crop_of(field.read.planes, labels, cell, card.cell, factor=factor, resized=resized)
+            image, levels = card.preprocessing.model_input(planes, white=field.white, where=name)
         else:
-            planes, scale_notes = alone_in_field(
+            patch, scale_notes = alone_in_field(
                 field.read.planes,
                 labels,
                 cell,
@@ -154,7 +155,7 @@ def cut(field: CutField, at: int, card: ModelCard) -> PreparedCell | Failure:
                 where=field.where,
             )
             notes = (*notes, *scale_notes, _ALONE)
-        image, levels = card.preprocessing.model_input(planes, white=field.white, where=name)
+            image, levels = card.preprocessing.patch_input(patch, white=field.white, where=name)
     except HpaError as error:
         return Failure(name, error)
     read = field.read

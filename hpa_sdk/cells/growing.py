@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import cv2
 import numpy as np
 
 from hpa_sdk.cells.filtered import Smooth
 from hpa_sdk.cells.settings import SegmentationSettings
-from hpa_sdk.cells.thresholds import Floats, Mask, brightest_within, depth_of, disc, without_holes
+from hpa_sdk.cells.thresholds import Floats, Mask, brightest_within, depth_of, disc, flooded, without_holes
 from hpa_sdk.cells.tiles import Labels
 
 _ROUGHEST_HOLE = 200.0  # um2: a larger dark area between cells is background
 _NEAR = 0.04  # of the landscape per um: where planes are even, a border lies in the middle between two nuclei
 _HALF = 0.5
+_MOST_IN_16_BITS = np.iinfo(np.uint16).max
+_SQUARE, _LATER_SQUARE = 3, 5  # sides of medians in pixels: they leave lines that were one pixel before the first step
 
 
 def cell_area(planes: Sequence[Smooth], nuclei: Labels, pixel: float, settings: SegmentationSettings) -> Mask:
@@ -72,13 +74,11 @@ def grow(nuclei: Labels, area: Mask, landscape: Floats, pixel: float, settings: 
     numpy.ndarray
         int32 of shape (H, W): each cell has the number of its nucleus.
     """
-    from skimage.segmentation import watershed  # noqa: PLC0415 - of the extra 'cells'
-
     if not nuclei.any():
         return nuclei
     distance = depth_of(nuclei == 0) * np.float32(pixel)
     within = area & (distance <= settings.reach)
-    cells: Labels = watershed(landscape + np.float32(_NEAR) * distance, nuclei, mask=within).astype(np.int32)
+    cells, _ = flooded(landscape + np.float32(_NEAR) * distance, nuclei, within)
     return cells
 
 
@@ -104,9 +104,16 @@ def at_full_size(cells: Labels, nuclei: Mask, shape: tuple[int, int]) -> tuple[L
     within: Mask = nuclei & (cells > 0)
     if cells.shape == shape:
         return cells, within
-    size = shape[::-1]
-    larger = cv2.resize(within.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return (
-        cast("Labels", cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST_EXACT)),
-        np.asarray(larger > 0, np.bool_),
-    )
+    # The median of numbers of four bytes is that of floats, which are exact up to 2^24.
+    larger = _enlarged(cells.astype(np.uint16 if cells.max() <= _MOST_IN_16_BITS else np.float32), shape)
+    return larger.astype(np.int32), np.asarray(_enlarged(within.astype(np.uint8), shape) > 0, np.bool_)
+
+
+def _enlarged(numbers: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401 - as OpenCV's own types
+    """Enlarge numbers, step by step so that a median can round the corners of the pixels after each."""
+    square = _SQUARE
+    while numbers.shape != shape:
+        size = tuple(min(2 * side, full) for side, full in zip(numbers.shape, shape, strict=True))
+        numbers = cv2.medianBlur(cv2.resize(numbers, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), square)
+        square = _LATER_SQUARE
+    return numbers

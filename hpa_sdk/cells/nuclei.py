@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +19,14 @@ from hpa_sdk.cells.thresholds import (
     brightest_within,
     depth_of,
     disc,
+    flooded,
     without_holes,
 )
 from hpa_sdk.cells.tiles import Labels
 
 _CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
 _SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
-_COARSE = 512  # pixels of the shorter side at which the size of nuclei is estimated
+_COARSE = 256  # pixels of the shorter side at which the size of nuclei is estimated
 _DISC = 3.0  # radius of a disc over the mean distance of its points from the edge
 _SMOOTH = 0.6  # um: ripples of an outline that make no nuclei of their own
 _PEAKS = 2.5  # um: nuclei whose centres are nearer count as one
@@ -39,7 +42,7 @@ def estimated_pixel_size(blue: npt.NDArray[np.uint8 | np.uint16], settings: Segm
     factor = min(1.0, _COARSE / min(blue.shape))
     size = (max(1, round(blue.shape[1] * factor)), max(1, round(blue.shape[0] * factor)))
     plane = cv2.resize(blue, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    smooth = blurred(plane, 1.0)
+    smooth = blurred(plane, 0.5)
     background = background_of(smooth)
     pixel = pixel_size_of(smooth > background.threshold, settings.nucleus_radius) if shows_nuclei(background) else None
     return None if pixel is None else pixel * factor
@@ -99,17 +102,15 @@ def separated(mask: Mask, pixel: float, settings: SegmentationSettings) -> Label
     kept = areas >= least
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 1 - np.cumsum(~kept)).astype(np.int32)
-    return numbers[labels]
+    return numbers.take(labels)
 
 
 def _split(mask: Mask, pixel: float, neck: float) -> Labels:
-    from skimage.segmentation import watershed  # noqa: PLC0415 - of the extra 'cells'
-
     depth = blurred(depth_of(mask), _SMOOTH / pixel)
     peaks = (depth >= brightest_within(depth, _PEAKS / pixel) - 1e-4) & mask
     _, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
-    labels: Labels = watershed(-depth, seeds, mask=mask).astype(np.int32)
-    return _joined(labels, depth, neck)
+    labels, several = flooded(-depth, cast("Labels", seeds), mask)
+    return _joined(labels, depth, neck) if several else labels
 
 
 def _joined(labels: Labels, depth: Floats, neck: float) -> Labels:

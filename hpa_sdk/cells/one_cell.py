@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from hpa_sdk.cells.cell import Cell
 from hpa_sdk.fields.rules import Trained
 from hpa_sdk.fields.trained_scale import to_trained_scale
 from hpa_sdk.models.network_form import CellCrop
+from hpa_sdk.patch import Patch
 from hpa_sdk.preprocessing import Planes
 
 _Labels = npt.NDArray[np.int32]
@@ -22,11 +24,11 @@ _EQUAL = 0.01
 
 def alone_in_field(
     planes: Planes, labels: _Labels, cell: Cell, *, pixel_size: float | None, trained: Trained | None, where: Path | str
-) -> tuple[Planes, tuple[str, ...]]:
+) -> tuple[Patch, tuple[str, ...]]:
     """Return a field with one cell, for a model that answers for fields. All other pixels are black.
 
-    If both pixel sizes are known, it has the scale and the extent of training, as `to_trained_scale` makes them. Along
-    a side that is longer than in training, the field begins half an extent before the centre of the cell.
+    If both pixel sizes are known, the field has the scale and the extent of training, as `to_trained_scale` makes them.
+    Along a side that is longer than in training, it begins half an extent before the centre of the cell.
 
     Parameters
     ----------
@@ -45,8 +47,8 @@ def alone_in_field(
 
     Returns
     -------
-    planes : numpy.ndarray
-        Of the same type.
+    patch : Patch
+        The cell in its field, of the same type.
     notes : tuple of str
         What was done to the scale.
 
@@ -55,9 +57,10 @@ def alone_in_field(
     PlaneError
         The planes cover too little.
     """
-    height, width = labels.shape
     if pixel_size is None or trained is None:
-        return _window(planes, labels, cell, (0, height), (0, width), masked=True), ()
+        top, left, bottom, right = cell.box
+        alone = _window(planes, labels, cell, (top, bottom), (left, right), masked=True)
+        return Patch(alone, top, left, (labels.shape[0], labels.shape[1])), ()
     extent = round(trained.side * trained.pixel_size / pixel_size)
     rows, columns = (
         (0, side)
@@ -66,7 +69,18 @@ def alone_in_field(
         for side, centre in zip(labels.shape, cell.centre, strict=True)
     )
     window = _window(planes, labels, cell, rows, columns, masked=True)
-    return to_trained_scale(window, pixel_size, trained, Path(where))
+    scaled, notes = to_trained_scale(window, pixel_size, trained, Path(where))
+    return _without_black_edges(scaled), notes
+
+
+def _without_black_edges(planes: Planes) -> Patch:
+    height, width = planes.shape[1:]
+    brightest = planes.max(axis=0)
+    rows, columns = (np.flatnonzero(brightest.max(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return Patch(planes[:, :1, :1], 0, 0, (height, width))
+    top, left, bottom, right = (int(edge) for edge in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1))
+    return Patch(planes[:, top:bottom, left:right], top, left, (height, width))
 
 
 def crop_of(
@@ -114,12 +128,15 @@ def crop_of(
 
 def _window(planes: Planes, labels: _Labels, cell: Cell, rows: _Span, columns: _Span, *, masked: bool) -> Planes:
     """Cut a window, which can be partly outside the field. If masked, only the cell is in it."""
-    window = np.zeros((len(planes), rows[1] - rows[0], columns[1] - columns[0]), planes.dtype)
+    size = (rows[1] - rows[0], columns[1] - columns[0])
     top, left, bottom, right = cell.box if masked else (0, 0, *labels.shape)
     taken = np.s_[max(rows[0], top) : min(rows[1], bottom), max(columns[0], left) : min(columns[1], right)]
     part = planes[:, *taken]
     if masked:
-        part = part * (labels[taken] == cell.number).astype(planes.dtype)
+        part = cast("Planes", part * (labels[taken] == cell.number).astype(planes.dtype))
+        if part.shape[1:] == size:
+            return part
+    window = np.zeros((len(planes), *size), planes.dtype)
     start, first = taken[0].start - rows[0], taken[1].start - columns[0]
     window[:, start : start + part.shape[1], first : first + part.shape[2]] = part
     return window

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -26,6 +27,9 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
 from hpa_sdk.quality.reference import Reference
+
+_TOGETHER = 8  # cells
+_LARGEST_INPUTS = 16 * 2**20  # bytes of the inputs of the model for the cells that a worker cuts at once
 
 
 class Engine(Protocol):
@@ -175,53 +179,64 @@ class _Pending:
         return CellAnswers(id=self.found.id, segmentation=self.found.segmentation, answers=tuple(self.answers))
 
 
-class _NoCell:
-    """Stands for a field without cells, so that it keeps its turn among the cells of other fields."""
-
-
-_Job = tuple[CutField, int] | _NoCell
-"""A field and the position of one of its cells."""
+_Job = tuple[CutField, Sequence[int]]
+"""A field and the positions of some of its cells; of none, if the field has none or failed."""
 
 
 def _answers(engine: Engine, fields: Generator[CutField | Failure]) -> Generator[CellAnswers | Failure]:
     waiting: deque[_Pending] = deque()
-    batches = count()
+    runs = count()
+    batch_size = engine.session.batch_size
 
-    def jobs() -> Iterator[_Job]:
+    def jobs() -> Iterator[_Job | None]:
         for found in fields:
             waiting.append(_Pending(found))
-            if waiting[-1].complete:
-                yield _NoCell()
-            elif isinstance(found, CutField):
-                yield from ((found, at) for at in range(len(found.segmentation.cells)))
+            # Without a cell, it keeps its turn among the cells of other fields.
+            yield from [None] if isinstance(found, Failure) or not found.segmentation.cells else _jobs(engine, found)
 
-    def prepare(job: _Job) -> PreparedCell | Failure | _NoCell:
-        return job if isinstance(job, _NoCell) else cut(*job, engine.card)
+    def prepare(job: _Job | None) -> list[PreparedCell | Failure]:
+        return [] if job is None else [cut(job[0], at, engine.card) for at in job[1]]
 
-    def run(cells: list[PreparedCell | _NoCell]) -> list[Prediction | Failure | _NoCell]:
-        return _run(engine, cells, next(batches))
+    def run(jobs: list[list[PreparedCell | Failure]]) -> list[list[Prediction | Failure]]:
+        asked = [cell for cells in jobs for cell in cells if isinstance(cell, PreparedCell)]
+        turns = [next(runs) for _ in asked[::batch_size]]
+        answers = iter(engine._run([cell.prepared for cell in asked], turns[0]) if asked else ())  # noqa: SLF001 - of the Engine
+        return [
+            [cell if isinstance(cell, Failure) else _with_quality(cell, next(answers)) for cell in cells]
+            for cells in jobs
+        ]
 
-    answers: Generator[Prediction | Failure | _NoCell] = run_in_batches(
+    answers: Generator[list[Prediction | Failure] | Failure] = run_in_batches(
         jobs(),
         prepare=prepare,
         run=run,
-        batch_size=engine.session.batch_size,
+        batch_size=batch_size,
         workers=engine.threads.workers,
         parallel_runs=engine.threads.parallel_runs,
     )
     # Closed explicitly: the traceback of a raised error would keep the generators, and so their threads, alive.
     with closing(fields), closing(answers):
         for answer in answers:
-            if not isinstance(answer, _NoCell):
-                waiting[0].answers.append(answer)
+            waiting[0].answers.extend([answer] if isinstance(answer, Failure) else answer)
             if waiting[0].complete:
                 yield waiting.popleft().result()
 
 
-def _run(engine: Engine, cells: list[PreparedCell | _NoCell], turn: int) -> list[Prediction | Failure | _NoCell]:
-    asked = [cell for cell in cells if isinstance(cell, PreparedCell)]
-    answers = iter(engine._run([cell.prepared for cell in asked], turn) if asked else ())  # noqa: SLF001 - of the Engine
-    return [cell if isinstance(cell, _NoCell) else _with_quality(cell, next(answers)) for cell in cells]
+def _jobs(engine: Engine, found: CutField) -> Iterator[_Job]:
+    """Divide the cells of a field among the workers.
+
+    If a run takes one cell, a worker cuts some cells and then runs them: what it needs for either stays in the cache of
+    its core.
+    """
+    count, form, workers = len(found.segmentation.cells), engine.card.preprocessing, engine.threads.workers
+    most = 1
+    if engine.session.batch_size == 1:
+        sides = found.segmentation.labels.shape if form.size is None else (form.size, form.size)
+        # Pixels are floats, or four planes of bytes if the model does the preprocessing.
+        inputs = found.read.planes.nbytes if form.place == "graph" else math.prod(sides) * len(form.blend) * 4
+        most = max(1, min(_TOGETHER, _LARGEST_INPUTS // inputs))
+    jobs = min(count, math.ceil(count / (workers * most)) * workers)
+    yield from ((found, range(count * at // jobs, count * (at + 1) // jobs)) for at in range(jobs))
 
 
 def _with_quality(cell: PreparedCell, answer: Prediction | Failure) -> Prediction | Failure:

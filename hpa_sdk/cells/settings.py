@@ -12,7 +12,8 @@ class SegmentationSettings:
     Attributes
     ----------
     pixel : float
-        Micrometres per pixel at which cells are found. Finer planes are reduced to it, coarser ones stay as they are.
+        Micrometres per pixel at which cells are found, about: finer planes are reduced by a whole number, so that they
+        come nearest to it. Coarser ones stay as they are.
     nucleus_radius : float
         Usual radius of a nucleus, by which the pixel size is estimated if nobody knows it.
     least_nucleus : float
@@ -36,14 +37,14 @@ class SegmentationSettings:
         Farthest distance of a pixel of a cell from its nucleus.
     """
 
-    pixel: float = 0.32
+    pixel: float = 0.64
     nucleus_radius: float = 7.0
     least_nucleus: float = 15.0
     nucleus_blur: float = 0.8
     cell_blur: float = 0.25
     nucleus_share: float = 0.2
     neck: float = 0.68
-    noise: float = 5.0
+    noise: float = 10.0
     edge: float = 1.5
     edge_share: float = 0.2
     closing: float = 0.8

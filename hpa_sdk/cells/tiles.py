@@ -113,6 +113,8 @@ def find_in_tiles(shape: tuple[int, int], tiles: Sequence[Tile], find: Callable[
     find : callable
         Returns the labels of a window, int32: nuclei from 1 and debris from -1, each without gaps.
     """
+    if len(tiles) == 1:
+        return _found_at_once(find(tiles[0].window))
     labels = np.zeros(shape, np.int32)
     begins = [np.zeros(0, np.int64)]
     count = debris = 0
@@ -135,12 +137,24 @@ def find_in_tiles(shape: tuple[int, int], tiles: Sequence[Tile], find: Callable[
         begins.append((rows + tile.window[0].start) * shape[1] + columns + tile.window[1].start)
         count += len(starts)
         cut |= any((inside & _numbers_of(edge, sizes))[1:].any() for edge in _cut_edges(found, tile.window, shape))
-    order = np.argsort(np.concatenate(begins))
-    ranks = np.zeros(count + 1, np.int32)
-    ranks[order + 1] = np.arange(1, count + 1)
+    ranks = _ranks(np.concatenate(begins))
     for tile in tiles:
         labels[tile.core] = ranks[labels[tile.core]]
     return FoundNuclei(labels, debris, cut)
+
+
+def _found_at_once(found: Labels) -> FoundNuclei:
+    debris = -int(found.min(initial=0))
+    np.maximum(found, 0, out=found)
+    ranks = _ranks(_first_pixels(found, 0, int(found.max(initial=0))))
+    return FoundNuclei(ranks.take(found), debris, cut=False)
+
+
+def _ranks(begins: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return for each number, from 0, its place in the order of first pixels; 0 stays 0."""
+    ranks = np.zeros(len(begins) + 1, np.int32)
+    ranks[np.argsort(begins) + 1] = np.arange(1, len(ranks))
+    return ranks
 
 
 def grow_in_tiles(nuclei: Labels, tiles: Sequence[Tile], grow: Callable[[Box, Labels], Labels]) -> None:
@@ -159,6 +173,9 @@ def grow_in_tiles(nuclei: Labels, tiles: Sequence[Tile], grow: Callable[[Box, La
         Takes a window and its nuclei, and returns its cells, with the numbers of their nuclei.
     """
     labels = nuclei
+    if len(tiles) == 1:
+        labels[...] = grow(tiles[0].window, labels)
+        return
     # Below 0: a pixel of a nucleus. Later windows still have to see the nuclei where cells are known already.
     np.negative(labels, out=labels)
     for tile in tiles:

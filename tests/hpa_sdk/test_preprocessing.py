@@ -11,7 +11,8 @@ import pytest
 from hpa_sdk.errors import PlaneError
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
-from hpa_sdk.preprocessing import PERCENTILE, Preprocessing, White
+from hpa_sdk.patch import Patch
+from hpa_sdk.preprocessing import PERCENTILE, Normalization, Preprocessing, White
 from tests.small import random_planes
 
 
@@ -95,3 +96,33 @@ def test_an_array_of_another_shape_is_refused(planes: npt.NDArray[Any]) -> None:
 def test_an_array_of_another_type_is_refused(dtype: Any) -> None:
     with pytest.raises(PlaneError, match="not uint8 or uint16"):
         Preprocessing()(np.zeros((4, 9, 9), dtype))
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "of the study": {},
+    "of four colours": {"size": 256, "blend": np.eye(4).tolist()},
+    "of the field's own size": {"size": None},
+    "with mean and deviation": {"size": 128, "mean": (0.1, 0.2, 0.3), "deviation": (0.5, 0.6, 0.7), "layout": "nchw"},
+    "normalized": {"size": 128, "normalization": Normalization(kind="zero_mean_unit_variance")},
+    "of planes": {"place": "graph"},
+    "of three channels": {"size": 64, "channels": ("red", "green", "yellow"), "blend": np.eye(3).tolist()},
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(512, 512), (512, 384), (299, 299), (64, 96), (1000, 256), (700, 513)])
+def test_a_patch_is_preprocessed_as_its_field(name: str, dtype: type, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sum(shape))
+    form, white = Preprocessing(**FORMS[name]), (255.0, 200.0, 4095.0, 3000.5)
+    for _ in range(6):
+        (top, bottom), (left, right) = (np.sort(rng.choice(side + 1, 2, replace=False)).tolist() for side in shape)
+        field: npt.NDArray[Any] = np.zeros((4, *shape), dtype)
+        field[:, top:bottom, left:right] = rng.integers(0, np.iinfo(dtype).max, (4, bottom - top, right - left))
+        patch = Patch(field[:, top:bottom, left:right].copy(), top, left, shape)
+        np.testing.assert_array_equal(patch.field(), field)
+        image, levels = form.patch_input(patch, white=white)
+        expected, of_field = form.model_input(field, white=white)
+        np.testing.assert_allclose(image, expected, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(levels, of_field)
+        assert (image.dtype, image.flags.c_contiguous) == (expected.dtype, True)

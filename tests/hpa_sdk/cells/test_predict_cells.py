@@ -201,6 +201,25 @@ def test_cells_of_many_fields_share_batches(model: Path) -> None:
     assert [len(one.answers) for one in answers if isinstance(one, CellAnswers)] == [3] * 5
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_workers_share_the_cells_of_a_field(model: Path, threads: int) -> None:
+    planes = noise()
+    labels = np.zeros((SIDE, SIDE), np.int32)
+    for number in range(30):
+        row, column = 16 * (number // 6), 16 * (number % 6)
+        labels[row + 1 : row + 15, column + 2 : column + 14] = number + 1
+    with Predictor.load(model, device="cpu", threads=threads) as predictor:
+        known = Known({"0": labels, "1": np.zeros_like(labels), "2": labels})
+        first, empty, again = predictor.cells([planes] * 3, segmenter=known)
+        masked = [np.where(labels == number, planes, 0).astype(np.uint8) for number in range(1, 31)]
+        assert isinstance(first, CellAnswers)
+        assert_same(first.answers, predictor.predict_planes(masked))
+    assert isinstance(empty, CellAnswers)
+    assert empty.answers == ()
+    assert isinstance(again, CellAnswers)
+    assert [one.id for one in again.answers] == [f"2:{number}" for number in range(1, 31)]
+
+
 def test_a_bad_field_costs_no_other_its_answers(model: Path) -> None:
     fields = [noise(seed) for seed in range(5)]
     labels = {str(at): two_cells() for at in (0, 2, 4)} | {"3": np.zeros((SIDE, SIDE), np.int32)}

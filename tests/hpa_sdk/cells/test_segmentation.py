@@ -6,10 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from skimage.segmentation import watershed
 
 from benchmarks.cells.segmentation import judge_collages, judge_simulated
 from hpa_sdk.cells import ClassicalSegmenter, Segmentation, SegmentationSettings
 from hpa_sdk.cells.network import NetworkSegmenter
+from hpa_sdk.cells.thresholds import flooded
 from hpa_sdk.errors import SettingError
 from tests.hpa_sdk.cells.made_fields import CELL, FOUR, NUCLEUS, PIXEL, Planes, draw
 from tests.hpa_sdk.cells.test_network_segmenter import make_network
@@ -169,7 +171,7 @@ def crowded(radius: int, spacing: int, *, side: int = 1024) -> Planes:
     return np.clip(planes, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("side", [520, 700])
+@pytest.mark.parametrize("side", [260, 350])
 @pytest.mark.parametrize(("radius", "spacing", "least"), [(13, 36, 0.95), (20, 90, 0.98), (22, 260, 1.0)])
 def test_tiles_give_the_cells_of_the_whole_field(
     monkeypatch: pytest.MonkeyPatch, radius: int, spacing: int, least: float, side: int
@@ -189,18 +191,18 @@ def test_tiles_give_the_cells_of_the_whole_field(
 def test_debris_is_counted_once_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     planes = np.tile(draw([(200, 200)], side=384), (1, 3, 3))
     planes[2, 100::150, 60::150] = 0
-    for row in range(50, 1152, 110):
+    for row in range(50, 1140, 110):
         planes[2, row : row + 7, 20:27] = 200
-    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 600 * 600)
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 300 * 300)
     found = segment(planes)
     assert len(found.cells) == 9
-    assert found.notes == ("11 bright parts of the blue plane too small for a nucleus",)
+    assert found.notes == ("10 bright parts of the blue plane too small for a nucleus",)
 
 
 def test_a_part_larger_than_the_overlap_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     planes = draw([], side=1152)
     planes[2, 300:800, 300:800] = 160
-    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 600 * 600)
+    monkeypatch.setattr("hpa_sdk.cells.classical.MOST_PIXELS", 300 * 300)
     assert any("larger than the overlap of the tiles" in note for note in segment(planes).notes)
 
 
@@ -234,3 +236,40 @@ def test_cells_of_a_reduced_field_are_not_shifted(monkeypatch: pytest.MonkeyPatc
         (),
         ("the field is large: the network saw it 1.8 times as coarse at least",),
     ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_only_where_seeds_meet_is_a_watershed_needed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    landscape = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (120, 90)), (0, 0), 3), np.float32)
+    mask = cv2.GaussianBlur(rng.normal(0, 1, (120, 90)), (0, 0), 2) > rng.uniform(-0.05, 0.1)
+    seeds = np.zeros(mask.shape, np.int32)
+    for number in range(1, 30):
+        row, column = rng.integers(0, 118), rng.integers(0, 88)
+        seeds[row : row + 2, column : column + 2] = number
+    found, several = flooded(landscape, seeds, mask)
+    assert several
+    np.testing.assert_array_equal(found, watershed(landscape, seeds, mask=mask))
+
+
+def test_more_cells_than_16_bits_count_are_enlarged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = np.stack([cv2.resize(plane, (900, 800), interpolation=cv2.INTER_LINEAR) for plane in draw(FOUR)])
+    expected = segment(planes, PIXEL / 2).labels
+    monkeypatch.setattr("hpa_sdk.cells.growing._MOST_IN_16_BITS", 2)
+    np.testing.assert_array_equal(segment(planes, PIXEL / 2).labels, expected)
+
+
+def test_outlines_of_fine_planes_have_no_blocks() -> None:
+    planes = np.stack([cv2.resize(plane, (1536, 1536), interpolation=cv2.INTER_LINEAR) for plane in draw(FOUR)])
+    labels = segment(planes, PIXEL / 4).labels
+    rows, columns = np.mgrid[:1536, :1536]
+    true = np.any([np.hypot(rows - 4 * row, columns - 4 * column) < 4 * CELL for row, column in FOUR], axis=0)
+    blocks = np.kron(labels[4::8, 4::8], np.ones((8, 8), np.int32))
+
+    def outline(picture: np.ndarray) -> float:
+        contours, _ = cv2.findContours((picture > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        return sum(cv2.arcLength(contour, closed=True) for contour in contours)
+
+    assert np.mean((labels > 0) != true) < 0.01
+    assert outline(labels) / outline(true) < 1.04
+    assert outline(blocks) / outline(true) > 1.1
