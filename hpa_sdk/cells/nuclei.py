@@ -24,8 +24,6 @@ from hpa_sdk.cells.thresholds import (
 )
 from hpa_sdk.cells.tiles import Labels
 
-_CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
-_SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
 _COARSE = 256  # pixels of the shorter side at which the size of nuclei is estimated
 _DISC = 3.0  # radius of a disc over the mean distance of its points from the edge
 _SMOOTH = 0.6  # um: ripples of an outline that make no nuclei of their own
@@ -58,9 +56,7 @@ def pixel_size_of(mask: Mask, nucleus_radius: float) -> float | None:
 
 def shows_nuclei(background: Background) -> bool:
     """Whether the bright part of a plane is more than noise."""
-    # In a dense field the dark part is the blurred gaps between nuclei: its deviation says nothing of noise.
-    clear = background.contrast >= _CONTRAST * background.deviation or background.separation >= _SEPARATED
-    return background.contrast >= 1 and clear
+    return background.contrast >= 1 and not background.is_noise
 
 
 def find_nuclei(blue: Smooth, pixel: float, settings: SegmentationSettings) -> Labels:

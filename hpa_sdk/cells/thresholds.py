@@ -18,6 +18,11 @@ _WHITE = 255
 _BRIGHT = 0.99  # of the pixels
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation of normally distributed values
 _SAMPLED = 2**13  # pixels: more give the same statistics of the background
+_COARSEST = 8  # pixels from one of them to the next at most: a nucleus is 20 wide, and can be the only one
+_CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
+_SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
+_RARE = 10.0  # standard deviations of noise
+_FEWEST = 3  # pixels of the sample: fewer are specks
 _FINEST_BLUR = 0.3
 _STRUCTURE = 4.0  # um: side of the squares over which means remove noise and keep cells
 _OVER_NOISE = 3.0
@@ -47,6 +52,12 @@ class Background(NamedTuple):
     contrast: float
     white: float
 
+    @property
+    def is_noise(self) -> bool:
+        """Whether the threshold splits noise, and there is no bright part."""
+        # In a dense field the dark part is the blurred gaps between nuclei: its deviation says nothing of noise.
+        return self.contrast < _CONTRAST * self.deviation and self.separation < _SEPARATED
+
 
 def background_of(plane: Floats) -> Background:
     """Find the background by Otsu's threshold (IEEE Trans. SMC 9, 1979, 62) of the square roots of the grey levels.
@@ -56,24 +67,31 @@ def background_of(plane: Floats) -> Background:
     brightest = float(plane.max())
     if brightest <= 0:
         return Background(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    step = math.ceil((plane.size / _SAMPLED) ** 0.5)
+    step = min(math.ceil((plane.size / _SAMPLED) ** 0.5), _COARSEST)
     ordered = np.sort(plane[::step, ::step], axis=None)
-    roots = np.sqrt(ordered)
-    in_8_bits = cv2.convertScaleAbs(roots, alpha=_WHITE / brightest**0.5)
+    in_8_bits = cv2.convertScaleAbs(np.sqrt(ordered), alpha=_WHITE / brightest**0.5)
     found, _ = cv2.threshold(in_8_bits, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    threshold = brightest * ((found + 0.5) / _WHITE) ** 2
+    background = _split(ordered, brightest * ((found + 0.5) / _WHITE) ** 2)
+    if not background.is_noise:
+        return background
+    # Otsu's threshold splits the noise if less than about one pixel in a thousand is bright.
+    middle = _middle(ordered)
+    noise = _NORMAL * _middle(np.sort(np.abs(ordered - middle)))
+    rare = ordered[np.searchsorted(ordered, middle + _RARE * noise) :]
+    return background if rare.size < _FEWEST else _split(ordered, ((middle**0.5 + _middle(rare) ** 0.5) / 2) ** 2)
+
+
+def _split(ordered: Floats, threshold: float) -> Background:
     split = int(np.searchsorted(ordered, threshold, side="right"))
     dark, bright, white = ordered[:split], ordered[split:], float(ordered[round((ordered.size - 1) * _BRIGHT)])
     if not (dark.size and bright.size):
-        level = float(plane.min())
+        level = float(ordered[0])
         return Background(level, 0.0, threshold, 0.0, _middle(ordered) - level if bright.size else 0.0, white - level)
-    level = _middle(dark)
-    share = split / ordered.size
+    level, roots, share = _middle(dark), np.sqrt(ordered), split / ordered.size
     between = share * (1 - share) * float(roots[:split].mean() - roots[split:].mean()) ** 2
     deviation = _NORMAL * _middle(np.sort(np.abs(dark - level)))
-    return Background(
-        level, deviation, threshold, between / _deviation(roots) ** 2, _middle(bright) - level, white - level
-    )
+    separation = between / _deviation(roots) ** 2
+    return Background(level, deviation, threshold, separation, _middle(bright) - level, white - level)
 
 
 def _middle(ordered: Floats) -> float:
@@ -93,7 +111,8 @@ def shows_cells(plane: Floats, pixel: float) -> bool:
     # Of whole squares, which takes a fraction of the time of any other.
     means: Any = cv2.resize(plane[: rows * side, : columns * side], (columns, rows), interpolation=cv2.INTER_AREA)
     noise = _deviation(plane) * (rows * columns / (height * width)) ** 0.5
-    return bool(_deviation(means) > _OVER_NOISE * noise)
+    # Cells of a nearly empty field add little to the deviation.
+    return bool(_deviation(means) > _OVER_NOISE * noise or means.max() - np.median(means) > _RARE * noise)
 
 
 def _deviation(plane: Any) -> float:  # noqa: ANN401 - as OpenCV's own types

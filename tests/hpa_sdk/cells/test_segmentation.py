@@ -91,6 +91,19 @@ def test_a_field_without_nuclei_has_no_cells(level: int) -> None:
     assert "no nucleus was found in the blue plane" in found.notes
 
 
+@pytest.mark.parametrize("centre", [(1500, 1500), (1516, 1516), (777, 2201)])
+def test_the_only_cell_of_a_large_field_is_found(centre: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    planes = np.clip(rng.normal(12, 2, (4, 3000, 3000)), 0, 255).astype(np.uint8)
+    assert segment(planes, 2 * PIXEL).cells == ()
+    for plane, radius, level in ((0, CELL, 80), (1, CELL, 60), (2, NUCLEUS, 150), (3, CELL, 80)):
+        cv2.circle(planes[plane], centre[::-1], radius // 2, level, cv2.FILLED)
+    found = segment(planes, 2 * PIXEL)
+    assert [tuple(map(round, cell.centre)) for cell in found.cells] == [centre]
+    assert found.cells[0].area == pytest.approx(area_of(CELL // 2), rel=0.12)
+    assert found.notes == ()
+
+
 def test_one_nucleus_can_fill_the_field() -> None:
     rows, columns = np.mgrid[:256, :256]
     planes = draw([], side=256)
