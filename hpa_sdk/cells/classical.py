@@ -24,7 +24,7 @@ from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Planes, White
 
-VERSION = "threshold and watershed 5"
+VERSION = "threshold and watershed 6"
 """Changes with every change of the results, also of those that start from the maps of a network."""
 
 MOST_PIXELS = 2048 * 2048

@@ -21,6 +21,7 @@ _SAMPLED = 2**13  # pixels: more give the same statistics of the background
 _COARSEST = 8  # pixels from one of them to the next at most: a nucleus is 20 wide, and can be the only one
 _CONTRAST = 6.0  # standard deviations: Otsu's threshold splits noise alone by fewer
 _SEPARATED = 0.75  # of Otsu's threshold: that of noise alone is 0.64
+_NOWHERE_DARK = 0.5  # of the square root of the brightest pixel
 _RARE = 10.0  # standard deviations of noise
 _FEWEST = 3  # pixels of the sample: fewer are specks
 _FINEST_BLUR = 0.3
@@ -69,9 +70,15 @@ def background_of(plane: Floats) -> Background:
         return Background(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     step = min(math.ceil((plane.size / _SAMPLED) ** 0.5), _COARSEST)
     ordered = np.sort(plane[::step, ::step], axis=None)
-    in_8_bits = cv2.convertScaleAbs(np.sqrt(ordered), alpha=_WHITE / brightest**0.5)
+    roots = np.sqrt(ordered)
+    # In a plane that is nowhere dark, 256 levels from black on would be coarser than its noise.
+    lowest = float(roots[0]) if roots[0] > _NOWHERE_DARK * brightest**0.5 else 0.0
+    span = brightest**0.5 - lowest
+    if span <= 0:
+        return Background(brightest, 0.0, brightest, 0.0, 0.0, 0.0)
+    in_8_bits = cv2.convertScaleAbs(roots - lowest, alpha=_WHITE / span)
     found, _ = cv2.threshold(in_8_bits, 0, _WHITE, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    background = _split(ordered, brightest * ((found + 0.5) / _WHITE) ** 2)
+    background = _split(ordered, (lowest + span * (found + 0.5) / _WHITE) ** 2)
     if not background.is_noise:
         return background
     # Otsu's threshold splits the noise if less than about one pixel in a thousand is bright.

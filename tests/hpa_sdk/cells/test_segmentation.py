@@ -91,6 +91,17 @@ def test_a_field_without_nuclei_has_no_cells(level: int) -> None:
     assert "no nucleus was found in the blue plane" in found.notes
 
 
+@pytest.mark.parametrize(("level", "noise"), [(5_000, 20), (30_000, 100), (60_000, 200)])
+def test_noise_of_a_bright_16_bit_plane_is_no_cell(level: int, noise: int) -> None:
+    planes = np.random.default_rng(0).normal(level, noise, (4, 1024, 1024)).astype(np.uint16)
+    assert ClassicalSegmenter().segment(planes, id="field", pixel_size=PIXEL).cells == ()
+    for plane in planes:
+        cv2.circle(plane, (500, 400), NUCLEUS, level + 20 * noise, cv2.FILLED)
+    [cell] = ClassicalSegmenter().segment(planes, id="field", pixel_size=PIXEL).cells
+    assert tuple(map(round, cell.centre)) == (400, 500)
+    assert cell.area == pytest.approx(area_of(NUCLEUS), rel=0.12)
+
+
 @pytest.mark.parametrize("centre", [(1500, 1500), (1516, 1516), (777, 2201)])
 def test_the_only_cell_of_a_large_field_is_found(centre: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
