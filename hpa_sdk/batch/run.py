@@ -50,7 +50,8 @@ class Run:
     cache : AnswerCache or NoCache
         The cached answers of earlier runs.
     on_warning : str
-        ``"record"``: a field with warnings is answered, and its warnings are written too. ``"fail"``: it fails.
+        ``"record"``: a field with warnings is answered, and its warnings are written too. ``"fail"``: it fails, and so
+        does one whose quality was not measured.
 
     Attributes
     ----------
@@ -81,12 +82,18 @@ class Run:
 
 
 def _refused(answer: Prediction | Failure) -> Prediction | Failure:
-    if isinstance(answer, Failure) or not answer.warnings:
+    if isinstance(answer, Failure) or (answer.quality is not None and not answer.warnings):
         return answer
+    what, remedy = " ".join(answer.warnings).removesuffix("."), "Take the field again"
+    if answer.quality is None:
+        what, remedy = (
+            "its quality was not measured, so nothing says that it is good",
+            "Load the model with quality=True",
+        )
     error = QualityError(
-        " ".join(answer.warnings).removesuffix("."),
+        what,
         where=answer.files[0].path if answer.files else None,
-        remedy="Take the field again, or allow it with --on-warning record.",
+        remedy=f"{remedy}, or allow it with --on-warning record.",
     )
     return Failure(answer.id, error)
 

@@ -15,6 +15,7 @@ import pyarrow.parquet
 import pytest
 
 from hpa_sdk import Failure, Prediction, Predictor, __version__
+from hpa_sdk.batch.run import open_run
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.quality.limits import Limits, defaults
@@ -161,6 +162,18 @@ def test_answers_without_quality_do_not_pass_as_good(model: Path, tmp_path: Path
     predicted.clear()
     predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
     assert predicted == []
+
+
+def test_fields_without_quality_fail_where_warnings_do(model: Path, fields: list[Sample], tmp_path: Path) -> None:
+    with (
+        Predictor.load(model, quality=False) as predictor,
+        open_run(tmp_path / "out.csv", "csv", engine=predictor, on_warning="fail") as run,
+    ):
+        answers = list(run.answers(iter(fields)))
+    assert len(answers) == len(fields)
+    for answer in answers:
+        assert isinstance(answer, Failure)
+        assert "its quality was not measured" in str(answer.error)
 
 
 def test_another_unit_of_the_card_repeats_all_fields(
