@@ -91,7 +91,7 @@ def field_hash(files: Iterable[FileState], scene: str = "") -> bytes:
     Parameters
     ----------
     files : iterable of FileState
-        The files.
+        The files of the planes that the model takes.
     scene : str
         What tells the field from others in the same files.
 

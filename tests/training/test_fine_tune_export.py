@@ -213,6 +213,20 @@ def test_fields_of_an_adaptation_are_reported(
     assert f"{own} was adapted to {NEW} of these {NEW + OLD} fields: the figures of the validation" in caplog.text
 
 
+def test_adapted_fields_are_known_by_the_planes_that_count(data: tuple[Path, Path], tmp_path: Path) -> None:
+    parent, own = tmp_path / "three.onnx", tmp_path / "own.onnx"
+    three = replace(
+        LIGHT_PREPROCESSING,
+        channels=("red", "green", "blue"),
+        blend=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)),
+    )
+    with_card(parent, preprocessing=three)
+    adapt(parent, data[0], own, device="cpu", force=True)
+    judged = CliRunner().invoke(main, [*map(str, ("compare", parent, own, data[0], "--threshold", "card"))])
+    assert judged.exit_code == 0, judged.output
+    assert f"{own} was adapted to {NEW} of these {NEW} fields" in judged.stderr
+
+
 def test_a_share_without_old_data_is_refused(data: tuple[Path, Path], tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["fit", str(data[0]), "--network", "light", "--out", str(tmp_path / "run"), "--share", "0.3"]

@@ -101,7 +101,7 @@ def _warn_of_data(file: FittedRun, dataset: Dataset, part: Part) -> None:
                 err=True,
             )
     adapted = file.card.adaptation
-    if adapted and (count := count_adapted_fields(adapted.known_fields, dataset)):
+    if adapted and (count := count_adapted_fields(adapted.known_fields, dataset, file.card)):
         click.echo(
             f"{file.folder} was adapted to {count:,} of these {len(dataset.samples):,} fields: its figures are too"
             " good.",
@@ -119,7 +119,7 @@ def _warn_of_parent(fitted: FittedRun, parent: ParentRecord, dataset: Dataset) -
                 " fields that neither was fitted on.",
                 err=True,
             )
-    if count := count_adapted_fields(split_hashes(parent.field_hashes), dataset):
+    if count := count_adapted_fields(split_hashes(parent.field_hashes), dataset, fitted.card):
         click.echo(
             f"{fitted_from} adapted to {count:,} of these {len(dataset.samples):,} fields: the figures are too good.",
             err=True,

@@ -98,7 +98,7 @@ def fit(
     exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
     parent = read_parent(Path(plan.weights), plan.network) if exported else None
     adapted = parent.card.adaptation if parent else None
-    if adapted and (known := count_adapted_fields(adapted.known_fields, dataset)):
+    if parent and adapted and (known := count_adapted_fields(adapted.known_fields, dataset, parent.card)):
         _log.warning(
             "%s was adapted to %d of these %d fields: the figures of the validation part are too good, and so may be"
             " the thresholds and the temperature. Fit from the file that it was adapted from.",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from hpa_sdk.errors import HpaError
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.files.file_state import FileState, stamp_of
 from hpa_sdk.models.adaptation import field_hash
+from hpa_sdk.models.model_card import ModelCard
 from training.data.dataset import Dataset, read_datasets
 from training.judge.fitted_run import FittedRun, is_data_of, part_rows
 
@@ -37,7 +40,7 @@ def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
     return sum(sample.id in fitted and _alike(sample, fitted[sample.id]) for sample in dataset.samples)
 
 
-def count_adapted_fields(known: frozenset[bytes], dataset: Dataset) -> int:
+def count_adapted_fields(known: frozenset[bytes], dataset: Dataset, card: ModelCard) -> int:
     """Count the fields of a data set that a model file was adapted to, by the content of their planes.
 
     Parameters
@@ -46,13 +49,16 @@ def count_adapted_fields(known: frozenset[bytes], dataset: Dataset) -> int:
         The hashes of those fields: `hpa_sdk.models.adaptation.Adaptation.known_fields`.
     dataset : Dataset
         The data set.
+    card : ModelCard
+        That of the file, or of a network that takes the same planes: a hash is of these alone.
     """
-    return sum(_hash_of(sample) in known for sample in dataset.samples) if known else 0
+    channels = card.preprocessing.channels
+    return sum(_hash_of(sample, channels) in known for sample in dataset.samples) if known else 0
 
 
-def _hash_of(sample: Sample) -> bytes:
+def _hash_of(sample: Sample, channels: Collection[str]) -> bytes:
     try:
-        return field_hash(map(FileState.of, sample.files))
+        return field_hash(map(FileState.of, sample.files_of(channels)))
     except OSError:  # reported when it is predicted or drawn
         return b""
 
