@@ -219,8 +219,12 @@ def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]],
 
 
 def _hash_of(answer: Prediction, table: Path) -> bytes:
+    _, sign, scene = answer.id.rpartition("#")
+    # The name of a file can have the sign too.
+    if not sign or any(answer.id in Path(file.path).as_posix() for file in answer.files):
+        scene = ""
     try:
-        return field_hash(answer.files, answer.id.partition("#")[2])
+        return field_hash(answer.files, scene)
     except OSError as error:
         raise _changed(error.filename or answer.id, table) from error
 
