@@ -171,7 +171,8 @@ class Preprocessing:
     ) -> tuple[Image | npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         """Turn a field that is black outside a patch into the input of the model.
 
-        The same as `model_input` of the field. If possible, only the surroundings of the patch are computed.
+        The same as `model_input` of the field, but for the rounding of its last digits. If possible, only the
+        surroundings of the patch are computed.
 
         Parameters
         ----------
