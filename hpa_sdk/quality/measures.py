@@ -159,7 +159,7 @@ def _of_grey_levels(plane: Planes, white: float) -> dict[str, float]:
     lowest, highest, *_ = cv2.minMaxLoc(plane)
     if lowest == highest:
         return {"constant": 1.0}
-    count = np.iinfo(plane.dtype).max + 1
+    count = 256**plane.itemsize
     rows = plane[:: max(1, plane.size // _PIXELS)]
     histogram = cv2.calcHist([rows], [0], None, [count], [0, count]).ravel()
     low, high, brightest = np.searchsorted(np.cumsum(histogram), [share * rows.size for share in _SHARES]).tolist()

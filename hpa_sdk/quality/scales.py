@@ -64,24 +64,34 @@ def scales_of(planes: Sequence[_Plane], whites: Sequence[float]) -> list[Scales]
     if not planes:
         return []
     planes = [_reduced(plane) for plane in planes]
+    scales = [1.0 if plane.dtype == np.uint8 else _WHITE / white for plane, white in zip(planes, whites, strict=True)]
     smaller = [_halved(plane) for plane in planes]
     # One buffer for all planes: new memory for each would cost as much as the work in it.
     buffer = np.empty(smaller[0].shape, np.float32)
-    found = []
-    for plane, half, white in zip(planes, smaller, whites, strict=True):
-        scale = 1.0 if plane.dtype == np.uint8 else _WHITE / white
+    quarters = []
+    for half in smaller:
         np.copyto(buffer, half)
-        level = _halved(buffer)
-        level -= cv2.mean(level)[0]
-        length = cv2.norm(level)
-        around = level.ravel()
-        variances = [_variance(half), length**2 / level.size]
-        while len(variances) < _LEVELS:
-            level = _halved(level)
-            variances.append(_variance(level))
-        around /= max(length, _DARK)
-        bands = np.maximum(-np.diff(variances), 0) * scale**2
-        found.append(Scales(bands, noise_of(plane) * scale, _in_8_bits(half, scale), around))
+        quarter = _halved(buffer)
+        quarter -= cv2.mean(quarter)[0]
+        quarters.append(quarter)
+    lengths = [cv2.norm(quarter) for quarter in quarters]
+    level = cv2.merge([_halved(quarter) for quarter in quarters])
+    variances = [
+        [_variances(half)[0] for half in smaller],
+        [length**2 / quarters[0].size for length in lengths],
+        _variances(level),
+    ]
+    while len(variances) < _LEVELS:
+        level = _halved(level)
+        variances.append(_variances(level))
+    found = []
+    for at, plane in enumerate(planes):
+        fine = [of_level[at] for of_level in variances]
+        bands = [max(fine[place] - fine[place + 1], 0) * scales[at] ** 2 for place in range(_LEVELS - 1)]
+        around = quarters[at].ravel()
+        around /= max(lengths[at], _DARK)
+        noise = noise_of(plane) * scales[at]
+        found.append(Scales(np.array(bands), noise, _in_8_bits(smaller[at], scales[at]), around))
     return found
 
 
@@ -118,5 +128,6 @@ def _halved(plane: Any) -> Any:  # noqa: ANN401 - of the type of the plane
     return cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
-def _variance(plane: Any) -> float:  # noqa: ANN401 - as above
-    return float(cv2.meanStdDev(plane)[1][0, 0]) ** 2
+def _variances(plane: Any) -> list[float]:  # noqa: ANN401 - as above
+    """Return the variance of each channel."""
+    return [float(deviation) ** 2 for deviation in cv2.meanStdDev(plane)[1].ravel()]
