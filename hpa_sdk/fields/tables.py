@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from hpa_sdk.errors import TableError
+from hpa_sdk.errors import ModelCardError, TableError
 from hpa_sdk.fields.table_text import SEPARATORS, Record, Records, clean, is_empty, open_text
 from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme
 
@@ -237,17 +237,20 @@ def stated_scheme(table: Path) -> LabelScheme | None:
     Raises
     ------
     TableError
-        The file with the scheme can't be read.
+        The file with the scheme can't be read, or no model can have such a scheme.
     """
     file = table.parent / SCHEME
     if not file.is_file():
         return HPA_2018 if (table.parent / REVIEWS).is_file() else None
     try:
-        return msgspec.json.decode(file.read_bytes(), type=LabelScheme)
-    except (OSError, msgspec.DecodeError) as error:
+        scheme = msgspec.json.decode(file.read_bytes(), type=LabelScheme)
+        scheme.check()
+    except (OSError, msgspec.DecodeError, ModelCardError) as error:
+        reason = error.what if isinstance(error, ModelCardError) else error
         raise TableError(
-            f"the label scheme can't be read ({error})", where=file, remedy="Export the reviews again."
+            f"the label scheme can't be read ({reason})", where=file, remedy="Export the reviews again."
         ) from error
+    return scheme
 
 
 def check_scheme(table: Path, scheme: LabelScheme) -> None:

@@ -165,6 +165,9 @@ def test_labels_of_another_scheme_are_refused(tmp_path: Path) -> None:
         read_dataset(folder)
     with pytest.raises(TableError, match="labels of hpa-2021, not of hpa-2018"):
         read_dataset(folder / "train.csv")
+    scheme.write_text(json.dumps({"name": "lab-0", "names": []}), encoding="utf-8")
+    with pytest.raises(TableError, match="the label scheme can't be read"):
+        read_dataset(folder)
     scheme.write_text("{", encoding="utf-8")
     with pytest.raises(TableError, match="the label scheme can't be read"):
         read_dataset(folder)
