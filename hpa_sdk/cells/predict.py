@@ -28,7 +28,7 @@ from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.preprocessing import White
 from hpa_sdk.quality.reference import Reference
 
-_TOGETHER = 8  # cells
+_TOGETHER = 2  # cells: with more, workers of a large network wait for each other at the end
 _LARGEST_INPUTS = 16 * 2**20  # bytes of the inputs of the model for the cells that a worker cuts at once
 
 
