@@ -15,6 +15,7 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.errors import PlaneError, TableError
 from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
+from hpa_sdk.fields.stack_samples import scene_part
 from hpa_sdk.fields.tables import REVIEWS, is_table, labels_fingerprint, parse_labels_of, read_rows
 from hpa_sdk.fields.trained_scale import scale_notes
 from hpa_sdk.files.file_state import stamp_of
@@ -219,12 +220,8 @@ def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]],
 
 
 def _hash_of(answer: Prediction, table: Path) -> bytes:
-    _, sign, scene = answer.id.rpartition("#")
-    # The name of a file can have the sign too.
-    if not sign or any(answer.id in Path(file.path).as_posix() for file in answer.files):
-        scene = ""
     try:
-        return field_hash(answer.files, scene)
+        return field_hash(answer.files, scene_part(answer.id, answer.files))
     except OSError as error:
         raise _changed(error.filename or answer.id, table) from error
 

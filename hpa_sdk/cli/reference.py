@@ -14,6 +14,7 @@ from tqdm import tqdm
 from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.errors import SettingError, count_of
+from hpa_sdk.fields.stack_samples import scene_part
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.card_file import as_card
 from hpa_sdk.prediction import Failure, Prediction
@@ -106,4 +107,4 @@ def reference(
 def _field_of(answer: Prediction) -> tuple[str, ...]:
     """Return the files of a field and its scene in them: the same in whatever path it is found."""
     files = tuple(os.path.realpath(file.path) for file in answer.files)
-    return (*files, answer.id.partition("#")[2]) if files else (answer.id,)
+    return (*files, scene_part(answer.id, answer.files)) if files else (answer.id,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +15,7 @@ from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.samples import Sample
 from hpa_sdk.fields.scenes import TIFF, extension_of, open_scenes
 from hpa_sdk.fields.tiff_place import PartError
-from hpa_sdk.files.file_state import escaped
+from hpa_sdk.files.file_state import FileState, escaped
 
 
 def find_fields(rules: FieldRules, folder: Path) -> Iterator[Sample]:
@@ -92,6 +92,13 @@ def scene_of(samples: Sequence[Sample], name: str) -> Sample | None:
             if wanted == tail or wanted.endswith(f"/{tail}"):
                 return sample
     return None
+
+
+def scene_part(name: str, files: Iterable[FileState]) -> str:
+    """Return what tells a field from others in the same files, by its id: what stands after ``#``; empty if nothing."""
+    _, sign, scene = name.rpartition("#")
+    # The name of a file or folder can have the sign too.
+    return scene if sign and not any(name in Path(file.path).as_posix() for file in files) else ""
 
 
 _HASH = re.compile(r"-[0-9a-f]{12}$")  # a hot folder adds this to ids that would otherwise be equal

@@ -169,6 +169,15 @@ def test_a_file_that_is_no_reference_is_refused(tmp_path: Path, content: bytes) 
         read_reference(tmp_path / "a.json")
 
 
+def test_a_folder_can_have_the_sign_of_a_scene(model: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plate#2").mkdir()
+    for file in folder.glob("field-0*"):
+        (tmp_path / "plate#2" / file.name).write_bytes(file.read_bytes())
+    paths = [str(tmp_path / "plate#2"), str(tmp_path)]
+    done = CliRunner().invoke(main, ["reference", str(model), *paths, "-r", "-o", str(tmp_path / "r.json")])
+    assert (done.exit_code, "10 fields in more than one of the paths" in done.stderr) == (2, True)
+
+
 def test_a_field_in_two_paths_counts_once(model: Path, folder: Path, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "r.json"
     (tmp_path / "some").mkdir()
