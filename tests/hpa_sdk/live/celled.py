@@ -1,9 +1,11 @@
-"""Stores results of fields with a table of their cells, as a watched folder with ``[cells]`` does."""
+"""Stores results of fields with a table of their cells, as a watched folder does, and asks for the cells of results."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -12,6 +14,7 @@ from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.field_files import FieldFiles
 from hpa_sdk.cells.summary import counts_of
 from hpa_sdk.cells.writers import open_cell_writer
+from hpa_sdk.fields.samples import Sample
 from hpa_sdk.files.file_state import FileState
 from hpa_sdk.prediction import Prediction
 from hpa_sdk.results.result import Result
@@ -20,6 +23,7 @@ from hpa_sdk.workstation.field_cells import CELLS_FOLDER
 from hpa_sdk.workstation.station import Cells, Station
 from tests.hpa_sdk.cells.label_images import discs
 from tests.hpa_sdk.cells.made_answers import answers_of
+from tests.hpa_sdk.live.serving import Page
 from tests.small import make_field
 
 
@@ -57,3 +61,20 @@ def write_table(output: Path, answers: CellAnswers) -> Path:
     with open_cell_writer(table, "csv") as writer:
         writer.write(answers)
     return table
+
+
+def sent(page: Page, sample: Sample) -> Any:
+    """Send a field, and return its result."""
+    response = page.send(*sample.files)
+    assert response.status_code == 200, response.text
+    return response.json()["results"][0]
+
+
+def cells(page: Page, result: Any) -> Any:
+    """Ask for the cells of a result."""
+    return page.get(f"/cells/{quote(result['id'])}", number=result["number"], store=result["store"])["cells"]
+
+
+def tables(page: Page) -> list[Path]:
+    """List all files in the folder of the tables."""
+    return [file for file in (page.station.output / CELLS_FOLDER).rglob("*") if file.is_file()]
