@@ -1,13 +1,20 @@
 /* Reviews: collected in the page, and saved as a file that "hpa review import" takes into a store. */
 const VERDICTS = [["r", "right", "Right"], ["w", "wrong", "Wrong"], ["l", "labels", "These labels"], ["u", "unsure", "Unsure"], ["b", "bad", "Bad field"]];
-const REVIEWS_KEY = `hpa-reviews ${report.made} ${report.title} ${report.provenance.results}`, NAME_KEY = "hpa-reviewer";
+const ENTRY_KEY = `hpa-review ${JSON.stringify([report.made, report.title, report.provenance.results])} `, NAME_KEY = "hpa-reviewer";
 const review = { on: false, name: stored(NAME_KEY) ?? "", entries: storedEntries(), labels: new Set(), isSaved: true, field: null };
 
 /* A browser may have no storage for files: then reviews last until the page is closed, which asks before. */
 function stored(key) { try { return localStorage.getItem(key); } catch { return null; } }
 function keep(key, value) { try { localStorage.setItem(key, value); return true; } catch { return false; } }
+/* Each review has a key of its own: a tab reads late what another one wrote, and would overwrite it in a common list. */
 function storedEntries() {
-  try { return JSON.parse(stored(REVIEWS_KEY) ?? "[]").filter(entry => fields[entry.field]); } catch { return []; }
+  try {
+    return Object.keys(localStorage).filter(key => key.startsWith(ENTRY_KEY)).sort().map(key => JSON.parse(localStorage[key])).filter(entry => fields[entry.field]);
+  } catch { return []; }
+}
+function takeStored() {
+  const known = new Set(review.entries.map(one => one.id));
+  review.entries = [...review.entries, ...storedEntries().filter(one => !known.has(one.id))].sort((one, other) => one.time < other.time ? -1 : one.time > other.time ? 1 : 0);
 }
 const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("");
 const oneLine = name => name.normalize("NFC").replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, " ").trim();
@@ -23,10 +30,9 @@ const named = labels => [...labels].sort((one, other) => one - other).map(label 
 const textOf = entry => entry.verdict === "right" || entry.verdict === "labels" ? `${entry.verdict === "right" ? "right: " : ""}${named(entry.labels)}` : VERDICTS.find(([, verdict]) => verdict === entry.verdict)[2].toLowerCase();
 
 function record(entry) {
-  /* Another tab with this page may have added reviews. */
-  const known = new Set(review.entries.map(one => one.id));
-  review.entries.push(...storedEntries().filter(one => !known.has(one.id)), { id: newId(), reviewer: review.name, time: new Date().toISOString(), labels: [], withdraws: "", ...entry });
-  keep(REVIEWS_KEY, JSON.stringify(review.entries));
+  const added = { id: newId(), reviewer: review.name, time: new Date().toISOString(), labels: [], withdraws: "", ...entry };
+  keep(`${ENTRY_KEY}${added.time} ${String(review.entries.length).padStart(6, "0")} ${added.id}`, JSON.stringify(added));
+  review.entries.push(added);
   review.isSaved = false;
   drawReviews();
 }
@@ -116,6 +122,7 @@ function reviewText(entry) {
   return `${JSON.stringify(own).slice(0, -1)},"result":${JSON.stringify(result).slice(0, -1)},"stamps":${field.stamps ?? "[]"}}}`;
 }
 function save() {
+  takeStored();
   const text = `{"form":"hpa-reviews","version":1,"reviews":[\n${review.entries.map(reviewText).join(",\n")}\n]}\n`;
   const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: `reviews-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.json` });
   link.click();
@@ -137,6 +144,11 @@ at("who").onkeydown = event => {
   at("facts").focus();
   drawState();
 };
+addEventListener("storage", event => {
+  if (!event.key?.startsWith(ENTRY_KEY)) return;
+  takeStored();
+  drawReviews();
+});
 addEventListener("beforeunload", event => { if (!review.isSaved) event.preventDefault(); });
 drawReviews();
 update();

@@ -32,7 +32,8 @@ export async function post(path, body, waiting) {
 // What an earlier page did not get through. Each refusal is reported: its review is lost.
 export function sendUnsent(waiting, fail) {
   for (const key of Object.keys(stored())) {
-    if (key.startsWith(PREFIX)) post(...JSON.parse(kept(key)), waiting).catch(fail);
+    const unsent = key.startsWith(PREFIX) && kept(key); // empty where another tab has sent it since
+    if (unsent) post(...JSON.parse(unsent), waiting).catch(fail);
   }
 }
 

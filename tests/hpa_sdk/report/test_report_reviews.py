@@ -171,15 +171,22 @@ def test_a_person_undoes_only_their_own_reviews(report: Path, browser: Any) -> N
 
 
 def test_two_tabs_of_a_report_lose_no_review(report: Path, browser: Any) -> None:
+    rounds, given = 20, 40
     with visiting(browser, report) as first:
         start(first)
         second = first.context.new_page()
         second.goto(report.as_uri())
-        for visit in (first, first, second):
-            visit.evaluate("record({ field: 0, verdict: 'unsure' })")
+        for _ in range(rounds):
+            for visit in (first, second):
+                visit.evaluate("record({ field: 0, verdict: 'unsure' })")
         third = first.context.new_page()
         third.goto(report.as_uri())
-        assert third.evaluate("review.entries.length") == 3
+        for visit in (first, second, third):
+            visit.wait_for_function(f"review.entries.length === {given}")
+            assert visit.locator("#save").inner_text().startswith(f"Save {given} reviews")
+            assert visit.evaluate("new Set(review.entries.map(entry => entry.id)).size") == given
+            times = visit.evaluate("review.entries.map(entry => entry.time)")
+            assert times == sorted(times)
 
 
 def test_the_order_is_that_of_the_live_queue(report: Path, browser: Any) -> None:
