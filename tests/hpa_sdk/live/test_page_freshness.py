@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
+from tests.hpa_sdk.live.browsing import drop, shown_labels, until, visiting
 from tests.hpa_sdk.live.serving import Page, add_results, field, serving
 from tests.hpa_sdk.live.test_page import barriers, labels_of
 from tests.hpa_sdk.live.test_store_identity import move_store_away
@@ -23,29 +22,12 @@ from tests.small import write_planes
 
 pytestmark = pytest.mark.slow
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-
 CHANGED = "No picture: the files were changed since this field was answered"
 
 
 def rows(visit: Any) -> list[str]:
     names: list[str] = visit.locator("[role=option] .option-name").all_text_contents()
     return names
-
-
-def until(visit: Any, condition: Callable[[], object]) -> None:
-    """Wait for something while the browser handles its events, also while the page is loaded again."""
-
-    def holds() -> bool:
-        visit.wait_for_timeout(20)
-        try:
-            return bool(condition())
-        except playwright.Error as error:
-            if "navigation" not in str(error):
-                raise
-            return False
-
-    wait_until(holds)
 
 
 def colour(visit: Any) -> list[int]:

@@ -11,13 +11,14 @@ import pytest
 
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import visiting
+from tests.hpa_sdk.live.browsing import until, visiting
 from tests.hpa_sdk.live.serving import Page, add_results, serving
 from tests.hpa_sdk.live.test_page import barriers
 from tests.hpa_sdk.workstation.watching import wait_until
 
 pytestmark = pytest.mark.slow
 
+REVIEWS_OF_FIELD = re.compile(r"/reviews\?field=")
 NAME = '<img src=x onerror=alert(1)> & "Anna" =1+1'
 
 
@@ -126,6 +127,56 @@ def test_two_people_see_each_others_reviews(page_of_results: Page, browser: Any)
         assert shown(bob) not in {one["result"]["id"] for one in page.get("/reviews")["reviews"]}
 
 
+def test_a_review_that_arrives_before_older_ones_is_shown(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as anna, visiting(browser, page) as bob:
+        start(anna, "Anna")
+        held: list[Any] = []
+        bob.route(REVIEWS_OF_FIELD, lambda route: held.append((route, route.fetch())))
+        start(bob, "Bob")
+        until(bob, lambda: held)
+        press(anna, page, "w")
+        bob.locator("#reviews-of-field", has_text="Anna: wrong").wait_for()
+        with bob.expect_response(REVIEWS_OF_FIELD):
+            held[0][0].fulfill(response=held[0][1])
+        bob.wait_for_timeout(300)
+        assert "Anna: wrong" in bob.locator("#reviews-of-field").inner_text()
+
+
+def test_a_key_before_the_next_field_is_shown_says_nothing(station: Station, browser: Any) -> None:
+    add_results(station, 1)
+    with serving(station) as page, visiting(browser, page) as visit:
+        start(visit, "Anna")
+        held: list[Any] = []
+        visit.route("**/review-queue*", lambda route: held.append(route))
+        visit.keyboard.press("r")
+        until(visit, lambda: held)
+        visit.keyboard.press("w")
+        visit.wait_for_timeout(300)
+        held[0].continue_()
+        visit.locator("#review-state", has_text="No field is left").wait_for()
+        assert [one["verdict"] for one in page.get("/reviews")["reviews"]] == ["right"]
+
+
+def test_undo_finds_a_review_that_is_still_asked_for(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        start(visit, "Anna")
+        field = press(visit, page, "r")["result"]["id"]
+        visit.reload()
+        visit.locator("#review").press("Enter")
+        visit.locator("#review-state", has_text=":").wait_for()
+        held: list[Any] = []
+        visit.route(REVIEWS_OF_FIELD, lambda route: held.append(route))
+        visit.locator(".option-name", has_text=re.compile(f"^{field}$")).click()
+        until(visit, lambda: held)
+        visit.keyboard.press("z")
+        visit.wait_for_timeout(300)
+        visit.unroute(REVIEWS_OF_FIELD)
+        held[0].continue_()
+        visit.locator("#review-state", has_text="Undone").wait_for()
+
+
 def test_a_review_outlasts_a_server_that_is_away(station: Station, browser: Any) -> None:
     add_results(station, 3)
     context = browser.new_context()
@@ -172,7 +223,7 @@ def test_every_review_that_is_refused_is_reported(page_of_results: Page, browser
                 "([key, unsent]) => localStorage.setItem(key, unsent)", [f"hpa-unsent-{at}", json.dumps(unsent)]
             )
         visit.reload()
-        visit.locator(".trouble", has_text="there is no such field any more").nth(2).wait_for(timeout=10_000)
+        visit.locator(".trouble", has_text="there is no such field any more").nth(2).wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
