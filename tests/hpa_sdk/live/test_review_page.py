@@ -41,6 +41,8 @@ def start(visit: Any, name: str) -> None:
 def press(visit: Any, page: Page, key: str) -> dict[str, Any]:
     """Press the key of a verdict, and wait until it is stored and the page is at the next field."""
     before = len(page.get("/reviews", count=500)["reviews"])
+    # What is said of the last review must not be taken for this one's.
+    visit.locator("#review-state").evaluate("(state) => { state.textContent = ''; }")
     visit.keyboard.press(key)
     wait_until(lambda: len(page.get("/reviews", count=500)["reviews"]) > before)
     visit.locator("#review-state", has_text="Saved" if key != "z" else "Undone").wait_for()
@@ -141,6 +143,25 @@ def test_a_review_that_arrives_before_older_ones_is_shown(page_of_results: Page,
             held[0][0].fulfill(response=held[0][1])
         bob.wait_for_timeout(300)
         assert "Anna: wrong" in bob.locator("#reviews-of-field").inner_text()
+
+
+def test_late_figures_do_not_replace_newer_ones(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        start(visit, "Anna")
+        held: list[Any] = []
+        visit.route(
+            "**/review-figures",
+            lambda route: route.continue_() if held else held.append((route, route.fetch())),
+        )
+        press(visit, page, "w")
+        until(visit, lambda: held)
+        press(visit, page, "w")
+        visit.locator("#figures td", has_text=re.compile("^2$")).first.wait_for()
+        with visit.expect_response("**/review-figures"):
+            held[0][0].fulfill(response=held[0][1])
+        visit.wait_for_timeout(300)
+        assert visit.locator("#figures td").first.inner_text() == "2"
 
 
 def test_a_key_before_the_next_field_is_shown_says_nothing(station: Station, browser: Any) -> None:
