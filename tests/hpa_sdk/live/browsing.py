@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,17 @@ def until(visit: Any, condition: Callable[[], object]) -> None:
             return False
 
     wait_until(holds)
+
+
+def hold(visit: Any, address: str | re.Pattern[str]) -> list[Any]:
+    """Hold back all requests to an address, which are then in the list."""
+    held: list[Any] = []
+
+    def keep(route: Any) -> None:
+        held.append(route)
+
+    visit.route(address, keep)
+    return held
 
 
 def shown_labels(visit: Any) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import drop, shown_labels, until, visiting
+from tests.hpa_sdk.live.browsing import drop, hold, shown_labels, until, visiting
 from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
 from tests.small import make_model, random_planes, write_planes
@@ -202,12 +202,7 @@ def test_a_late_answer_does_not_replace_the_last_choice(page: Page, browser: Any
     for name in ("a", "b"):
         page.send(*field(tmp_path / "mine", name, seed=ord(name)).files)
     with visiting(browser, page) as visit:
-        waiting: list[Any] = []
-
-        def hold(route: Any) -> None:
-            waiting.append(route)
-
-        visit.route("**/results*label=*", hold)
+        waiting = hold(visit, "**/results*label=*")
         visit.locator(".count").first.click()
         until(visit, lambda: waiting)
         visit.locator("#show").select_option("failed=true")

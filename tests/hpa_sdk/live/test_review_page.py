@@ -11,7 +11,7 @@ import pytest
 
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import until, visiting
+from tests.hpa_sdk.live.browsing import hold, until, visiting
 from tests.hpa_sdk.live.serving import Page, add_results, serving
 from tests.hpa_sdk.live.test_page import barriers
 from tests.hpa_sdk.workstation.watching import wait_until
@@ -168,8 +168,7 @@ def test_a_key_before_the_next_field_is_shown_says_nothing(station: Station, bro
     add_results(station, 1)
     with serving(station) as page, visiting(browser, page) as visit:
         start(visit, "Anna")
-        held: list[Any] = []
-        visit.route("**/review-queue*", lambda route: held.append(route))
+        held = hold(visit, "**/review-queue*")
         visit.keyboard.press("r")
         until(visit, lambda: held)
         visit.keyboard.press("w")
@@ -187,8 +186,7 @@ def test_undo_finds_a_review_that_is_still_asked_for(page_of_results: Page, brow
         visit.reload()
         visit.locator("#review").press("Enter")
         visit.locator("#review-state", has_text=":").wait_for()
-        held: list[Any] = []
-        visit.route(REVIEWS_OF_FIELD, lambda route: held.append(route))
+        held = hold(visit, REVIEWS_OF_FIELD)
         visit.locator(".option-name", has_text=re.compile(f"^{field}$")).click()
         until(visit, lambda: held)
         visit.keyboard.press("z")

@@ -93,7 +93,12 @@ def test_a_predictor_that_raises_costs_its_field_alone(place: Workplace) -> None
 @pytest.mark.parametrize("when_full", ["wait", "drop"])
 def test_a_predictor_that_hangs_holds_nobody_up_for_long(place: Workplace, when_full: str) -> None:
     gate = Gate()
-    predictor = Stubborn(place.predictor, lambda name: name.endswith("1") and gate.wait())
+
+    def hang(name: str) -> None:
+        if name.endswith("1"):
+            gate.wait()
+
+    predictor = Stubborn(place.predictor, hang)
     with place.handler(predictor, timeout=0.3, waiting=1, when_full=when_full) as (handler, received):
 
         def wait_for_the_first(_: object, event: useq.MDAEvent) -> None:
