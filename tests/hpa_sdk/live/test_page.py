@@ -12,7 +12,7 @@ from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import drop, hold, shown_labels, until, visiting
-from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, zip_of
+from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, spare_port, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
 from tests.small import make_model, random_planes, write_planes
 
@@ -102,8 +102,8 @@ def test_a_new_field_appears_by_itself_newest_first(station: Station, browser: A
 
 
 def test_an_open_page_continues_when_the_server_is_back(station: Station, browser: Any, tmp_path: Path) -> None:
-    with serving(station) as page:
-        port = int(page.url.rpartition(":")[2])
+    port = spare_port()
+    with serving(station, port=port) as page:
         context = browser.new_context()
         visit = context.new_page()
         visit.goto(page.url)

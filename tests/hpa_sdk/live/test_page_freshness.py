@@ -14,7 +14,7 @@ from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import drop, shown_labels, until, visiting
-from tests.hpa_sdk.live.serving import Page, add_results, field, serving
+from tests.hpa_sdk.live.serving import Page, add_results, field, serving, spare_port
 from tests.hpa_sdk.live.test_page import barriers, labels_of
 from tests.hpa_sdk.live.test_store_identity import move_store_away
 from tests.hpa_sdk.workstation.watching import wait_until, watching
@@ -53,14 +53,13 @@ def bright(folder: Path, channel: int) -> list[Path]:
 
 def test_a_new_store_shows_its_own_pictures(station: Station, browser: Any) -> None:
     context = browser.new_context()
-    colours, port = [], 0
+    colours, port = [], spare_port()
     for channel in (0, 2):
         for file in bright(station.watch, channel):
             file.touch()
         with watching(station) as store:
             wait_until(store.count)
         with serving(station, port=port) as page:
-            port = int(page.url.rpartition(":")[2])
             visit = context.new_page()
             visit.goto(page.url)
             visit.locator("figure.composite img").wait_for()
@@ -75,8 +74,8 @@ def test_a_new_store_shows_its_own_pictures(station: Station, browser: Any) -> N
 def test_an_open_page_of_another_store_begins_anew(station: Station, browser: Any, tmp_path: Path, new: int) -> None:
     context = browser.new_context()
     visit = context.new_page()
-    with serving(station) as page:
-        port = int(page.url.rpartition(":")[2])
+    port = spare_port()
+    with serving(station, port=port) as page:
         for name in ("left-1", "left-2"):
             page.send(*field(tmp_path / "mine", name).files)
         visit.goto(page.url)

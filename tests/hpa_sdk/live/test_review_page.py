@@ -12,7 +12,7 @@ import pytest
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import hold, until, visiting
-from tests.hpa_sdk.live.serving import Page, add_results, serving
+from tests.hpa_sdk.live.serving import Page, add_results, serving, spare_port
 from tests.hpa_sdk.live.test_page import barriers
 from tests.hpa_sdk.workstation.watching import wait_until
 
@@ -200,8 +200,8 @@ def test_a_review_outlasts_a_server_that_is_away(station: Station, browser: Any)
     add_results(station, 3)
     context = browser.new_context()
     visit = context.new_page()
-    with serving(station) as page:
-        port = int(page.url.rpartition(":")[2])
+    port = spare_port()
+    with serving(station, port=port) as page:
         visit.goto(page.url)
         start(visit, "Anna")
         field = shown(visit)
