@@ -139,6 +139,7 @@ def test_watched_fields_have_cells_and_their_whole_picture(tmp_path: Path, model
         write_planes(station.watch, "empty", draw([]))
         wait_until(lambda: page.get("/health")["results"] == 2)
         result = page.get("/results/A01")
+        assert (result["error"], result["cells"]["error"]) == (None, "")
         assert len(page.get("/cells/A01")["cells"]) == len(FOUR) == result["cells"]["cells"]
         empty = page.get("/cells/empty")
         assert empty["cells"] == []
