@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def write_planes(folder: Path, sample_id: str, planes: npt.NDArray[Any], extensi
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{sample_id}_{channel}{extension}" for channel in Channel]
     for file, plane in zip(files, planes, strict=True):
-        aside = file.with_name(f".{file.name}")
+        aside = file.with_name(f".{uuid4().hex}{extension}")  # a name that is not too long if the file's own is not
         Image.fromarray(plane).save(aside)
         if file.exists():
             file.write_bytes(aside.read_bytes())
