@@ -50,11 +50,21 @@ def random_planes(rng: np.random.Generator, *, side: int = 64, dtype: type = np.
 
 
 def write_planes(folder: Path, sample_id: str, planes: npt.NDArray[Any], extension: str = ".png") -> Sample:
-    """Write four planes as files."""
+    """Write four planes as files. New files appear whole; files that exist are written over in their place.
+
+    A watch may look at the folder: if the machine stopped for half a second in the middle of a file, its field would
+    count as failed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{sample_id}_{channel}{extension}" for channel in Channel]
     for file, plane in zip(files, planes, strict=True):
-        Image.fromarray(plane).save(file)
+        aside = file.with_name(f".{file.name}")
+        Image.fromarray(plane).save(aside)
+        if file.exists():
+            file.write_bytes(aside.read_bytes())
+            aside.unlink()
+        else:
+            aside.rename(file)
     red, green, blue, yellow = files
     return Sample(sample_id, (red, green, blue, yellow))
 

@@ -103,6 +103,9 @@ function update() {
   at("grid").replaceChildren();
   drawn = 0;
   drawMore();
+  /* It reports only changes, and the end of the earlier cards may have been in sight too. */
+  end.unobserve(at("more"));
+  end.observe(at("more"));
   at("shown").textContent = `${count(chosen.length)} of ${plural(fields.length, "field", "fields")}`;
 }
 function choose(values) {

@@ -152,4 +152,3 @@ addEventListener("storage", event => {
 addEventListener("beforeunload", event => { if (!review.isSaved) event.preventDefault(); });
 drawReviews();
 update();
-end.observe(at("more"));

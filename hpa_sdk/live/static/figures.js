@@ -6,10 +6,13 @@ import { byId, make } from "./dom.js";
 const REST = 1500; // milliseconds, however fast people review
 
 let timer = null;
+let newestShown = -1;
 
 // The number of the newest review, from which to follow.
 export async function showFigures(nameOf) {
   const { models, newest } = await ask("/review-figures");
+  if (newest < newestShown) return newest; // a late response
+  newestShown = newest;
   byId("figures-panel").hidden = models.length === 0;
   const heads = ["Fields", "Count", "Right", "F1"].map((text) => make("th", { scope: "col" }, text));
   const rows = models.flatMap((one) => [

@@ -51,6 +51,12 @@ function show(result) {
   else if (status) showField(result, status, review.choices);
 }
 
+// A field that is sent arrives twice, as a response and as an event: drawn again, it would lose what a person chose in it.
+function showUnlessShown(result) {
+  if (result.id === shown?.id && result.number <= shown.number) list.select(shown);
+  else show(result);
+}
+
 function follow(on) {
   following = on;
   byId("follow").setAttribute("aria-pressed", String(on));
@@ -71,8 +77,8 @@ const drawAll = () => {
   list.prepend(results);
   const again = results.findLast((result) => result.id === shown?.id);
   for (const result of results) review.queue.replace(result);
-  if ((following && !review.on) || !shown) show(results.at(-1));
-  else if (again) show(again);
+  if ((following && !review.on) || !shown) showUnlessShown(results.at(-1));
+  else if (again) showUnlessShown(again);
   else list.select(shown);
   say(results);
 };
@@ -157,7 +163,7 @@ takeFiles({
   done: (results) => {
     if (!results.length || !isOfThisStore(results[0].store)) return;
     follow(false);
-    show(results[0]);
+    showUnlessShown(results[0]);
     byId("field").focus();
   },
 });

@@ -14,7 +14,6 @@ const VERDICTS = [
   ["b", "bad", "Bad field"],
 ];
 const MOVES = [
-  ["z", "undo", "Undo"],
   ["ArrowLeft", "previous", "Previous", "←"],
   ["ArrowRight", "next", "Next", "→"],
 ];
@@ -30,11 +29,13 @@ export class Review {
     this.result = null;
     this.chosen = new Set();
     this.entries = [];
+    this.loaded = null;
     this.given = [];
     this.busy = false;
     this.quietUntil = 0;
     this.actions = new Map();
-    for (const [key, verdict, text] of VERDICTS) this.addButton(key, text, () => this.judge(verdict));
+    for (const [key, verdict, text] of VERDICTS) this.addButton(key, text, () => this.once(() => this.judge(verdict)));
+    this.addButton("z", "Undo", () => this.once(() => this.undo()));
     for (const [key, move, text, sign] of MOVES) this.addButton(key, text, () => this[move](), sign);
     byId("review").addEventListener("click", () => this.toggle());
     byId("rename").addEventListener("click", () => this.askName());
@@ -114,7 +115,7 @@ export class Review {
     this.chosen = new Set(result.indices);
     this.queue.visit(result);
     this.drawState();
-    this.loadEntries(result.id).catch((problem) => this.failed(problem));
+    this.loaded = this.loadEntries(result.id).catch((problem) => this.failed(problem));
   }
 
   // For the table of probabilities: a box for each label, the first nine with their digits.
@@ -143,9 +144,20 @@ export class Review {
     box.dispatchEvent(new Event("change"));
   }
 
+  // Until the next field is shown, a further key would be one more verdict on this one.
+  async once(act) {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      await act();
+    } finally {
+      this.busy = false;
+    }
+  }
+
   async judge(verdict) {
     const { result } = this;
-    if (this.busy || !result || performance.now() < this.quietUntil) return;
+    if (!result || performance.now() < this.quietUntil) return;
     const labels = verdict === "labels" ? [...this.chosen].sort((a, b) => a - b) : [];
     const body = { id: newId(), field: result.id, number: result.number, store: result.store, verdict, labels, reviewer: this.name };
     const entry = await this.post("/reviews", body);
@@ -155,7 +167,7 @@ export class Review {
   }
 
   async undo() {
-    if (this.busy) return;
+    if (!this.given.length) await this.loaded;
     const entry = this.given.at(-1) ?? this.standing().findLast((one) => one.reviewer === this.name);
     if (!entry) {
       byId("review-state").textContent = "There is nothing to undo.";
@@ -171,13 +183,8 @@ export class Review {
     byId("review-state").textContent = `Undone: ${this.said(entry)} for ${shortName(entry.result.id)}.`;
   }
 
-  async post(path, body) {
-    this.busy = true;
-    try {
-      return await post(path, body, (problem) => this.waiting(problem));
-    } finally {
-      this.busy = false;
-    }
+  post(path, body) {
+    return post(path, body, (problem) => this.waiting(problem));
   }
 
   async next(before = "") {
@@ -212,7 +219,9 @@ export class Review {
       found.push(...page.reviews);
       after = page.next;
     }
-    this.entries = found;
+    // Those that arrived meanwhile may be missing in the responses.
+    const known = new Set(found.map((one) => one.id));
+    this.entries = [...found, ...this.entries.filter((one) => !known.has(one.id))];
     this.drawEntries();
   }
 

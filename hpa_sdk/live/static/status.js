@@ -41,27 +41,34 @@ export function showProblem(problem) {
   byId("troubles").append(shown);
 }
 
+const counts = make("ul", { className: "counts-list" });
+const rows = new Map();
+
+function countRow(index) {
+  if (!rows.has(index)) rows.set(index, make("li", {}, make("button", { type: "button", className: "count" }, make("span"), make("span", { className: "number" }), bar(0))));
+  return rows.get(index);
+}
+
+// The rows stay the same elements: a click on one that is replaced before the mouse button is released would be lost.
 function showCounts(status, choose) {
-  const order = status.labels.map((_, index) => index);
+  const order = status.labels.map((_, index) => index).filter((index) => status.label_counts[index] > 0);
   order.sort((a, b) => status.label_counts[b] - status.label_counts[a]);
   const largest = Math.max(1, ...status.label_counts);
-  const focused = document.activeElement?.dataset?.label;
-  const rows = order
-    .filter((index) => status.label_counts[index] > 0)
-    .map((index) => {
-      const count = status.label_counts[index];
-      const button = make(
-        "button",
-        { type: "button", className: "count", title: `Show the fields with ${status.labels[index]}` },
-        make("span", {}, status.labels[index]),
-        make("span", { className: "number" }, count.toLocaleString()),
-        bar(count / largest),
-      );
-      button.dataset.label = index;
-      button.addEventListener("click", () => choose(index, status.labels[index]));
-      return make("li", {}, button);
-    });
-  const shown = rows.length ? make("ul", { className: "counts-list" }, ...rows) : make("p", { className: "empty" }, "None yet.");
-  byId("counts").replaceChildren(shown);
-  if (focused !== undefined) byId("counts").querySelector(`[data-label="${focused}"]`)?.focus();
+  const focused = document.activeElement;
+  order.forEach((index, at) => {
+    const row = countRow(index);
+    const button = row.firstChild;
+    const [label, number, share] = button.children;
+    const [name, count] = [status.labels[index], status.label_counts[index]];
+    button.title = `Show the fields with ${name}`;
+    button.onclick = () => choose(index, name);
+    label.textContent = name;
+    number.textContent = count.toLocaleString();
+    share.firstChild.style.setProperty("--share", count / largest);
+    if (counts.children[at] !== row) counts.insertBefore(row, counts.children[at] ?? null);
+  });
+  while (counts.children.length > order.length) counts.lastElementChild.remove();
+  if (!order.length) byId("counts").replaceChildren(make("p", { className: "empty" }, "None yet."));
+  else if (!counts.isConnected) byId("counts").replaceChildren(counts);
+  if (counts.contains(focused)) focused.focus();
 }

@@ -109,10 +109,10 @@ def test_long_outlines_have_few_points() -> None:
 def test_thousands_of_cells_take_seconds() -> None:
     labels = grid(side=2048, cells=60, gap=8)
     cells = cells_of(labels, None)
-    start = time.perf_counter()
+    start = time.process_time()
     found = list(outlines_of(Segmentation(labels=labels, cells=cells, pixel_size=None, source="grid")))
     assert len(found) == 3600
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_classes_have_colours_of_their_own() -> None:

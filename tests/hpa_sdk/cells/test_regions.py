@@ -42,7 +42,7 @@ def test_one_cell_over_the_whole_field() -> None:
 
 def test_many_cells_take_little_time() -> None:
     labels = np.kron(np.arange(1, 20_001, dtype=np.int32).reshape(100, 200), np.ones((10, 10), np.int32))
-    start = time.perf_counter()
+    start = time.process_time()
     cells = cells_of(labels, None)
     assert len(cells) == 20_000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

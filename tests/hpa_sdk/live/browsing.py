@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from tests.hpa_sdk.live.serving import Page
+from tests.hpa_sdk.workstation.watching import wait_until
 
 
 @contextmanager
@@ -47,6 +50,33 @@ def drop(visit: Any, files: list[Path]) -> None:
         }""",
         [[[file.name, list(file.read_bytes())] for file in files]],
     )
+
+
+def until(visit: Any, condition: Callable[[], object]) -> None:
+    """Wait for something while the browser handles its events, also while the page is loaded again."""
+    failure = importlib.import_module("playwright.sync_api").Error
+
+    def holds() -> bool:
+        visit.wait_for_timeout(20)
+        try:
+            return bool(condition())
+        except failure as error:
+            if "navigation" not in str(error):
+                raise
+            return False
+
+    wait_until(holds)
+
+
+def hold(visit: Any, address: str | re.Pattern[str]) -> list[Any]:
+    """Hold back all requests to an address, which are then in the list."""
+    held: list[Any] = []
+
+    def keep(route: Any) -> None:
+        held.append(route)
+
+    visit.route(address, keep)
+    return held
 
 
 def shown_labels(visit: Any) -> list[str]:

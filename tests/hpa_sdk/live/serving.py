@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import random
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,14 @@ def serving(station: Station, *, watches: bool = False, token: str | None = None
         thread.join()
     if failures:
         raise failures[0]
+
+
+def spare_port() -> int:
+    """Find a port that systems do not give away by themselves, so that a server can come back to it."""
+    while True:
+        port = random.randrange(20_000, 30_000)  # noqa: S311 - no secret
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _answers(client: httpx.Client) -> bool:

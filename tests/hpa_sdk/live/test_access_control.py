@@ -61,7 +61,7 @@ def test_the_page_itself_and_links_to_it_are_let_in(shared_page: Page) -> None:
 
 def test_a_token_is_needed_for_every_answer(station: Station, tmp_path: Path) -> None:
     planes = [("files", (file.name, file.read_bytes())) for file in field(tmp_path / "mine", "a").files]
-    with serving(station, token=TOKEN) as page, httpx.Client(base_url=page.url) as stranger:
+    with serving(station, token=TOKEN) as page, httpx.Client(base_url=page.url, timeout=60) as stranger:
         for path in ("/", "/results", "/results/a", "/pictures/red/a", "/events", "/health", "/openapi.json"):
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
                 response = stranger.get(path, headers=headers)

@@ -117,7 +117,7 @@ def test_only_tables_of_results_are_read(station: Station, tmp_path: Path) -> No
         assert refusal(page, "/cells/B")[0] == 404  # no result has this id
         assert refusal(page, "/cells/field-0") == (404, "the cells of 'field-0' were not answered")
         for path in ("/cells/%2e%2e/%2e%2e/secret", "/cells/..%2F..%2Fsecret"):
-            with httpx.stream("GET", page.url + path) as response:
+            with httpx.stream("GET", page.url + path, timeout=60) as response:
                 assert response.status_code == 404, path
                 assert "secret.csv" not in response.read().decode()
 
@@ -126,9 +126,9 @@ def test_cells_need_the_token(station: Station) -> None:
     add_field(station, "A01")
     with serving(with_cells(station), token=TOKEN) as page:
         assert page.client.get("/cells/A01").status_code == 200
-        assert httpx.get(f"{page.url}/cells/A01").status_code == 401
+        assert httpx.get(f"{page.url}/cells/A01", timeout=60).status_code == 401
         foreign = {"Authorization": f"Bearer {TOKEN}", "Origin": "http://elsewhere.example"}
-        assert httpx.get(f"{page.url}/cells/A01", headers=foreign).status_code == 403
+        assert httpx.get(f"{page.url}/cells/A01", headers=foreign, timeout=60).status_code == 403
 
 
 def test_watched_fields_have_cells_and_their_whole_picture(tmp_path: Path, model: Path) -> None:

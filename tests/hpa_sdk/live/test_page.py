@@ -11,8 +11,8 @@ import pytest
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
-from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, zip_of
+from tests.hpa_sdk.live.browsing import drop, hold, shown_labels, until, visiting
+from tests.hpa_sdk.live.serving import TOKEN, Page, add_results, field, serving, spare_port, zip_of
 from tests.hpa_sdk.workstation.watching import make_station, wait_until
 from tests.small import make_model, random_planes, write_planes
 
@@ -76,6 +76,8 @@ def test_a_field_with_a_warning_is_marked_found_and_explained(page: Page, browse
             drop(visit, list(sample.files))
             visit.locator("#field .field-id", has_text=sample.id).wait_for()
         assert visit.locator("#field .warnings").count() == 0
+        # The list gets a field by an event, which can come later than the answer.
+        visit.locator("[role=option]").nth(1).wait_for(state="attached")
         visit.locator("#show").select_option("warned=true")
         # All rows at once: the list is loaded again when the filter changes.
         wait_until(lambda: ["⚠" in row for row in visit.locator("[role=option]").all_inner_texts()] == [True])
@@ -100,8 +102,8 @@ def test_a_new_field_appears_by_itself_newest_first(station: Station, browser: A
 
 
 def test_an_open_page_continues_when_the_server_is_back(station: Station, browser: Any, tmp_path: Path) -> None:
-    with serving(station) as page:
-        port = int(page.url.rpartition(":")[2])
+    port = spare_port()
+    with serving(station, port=port) as page:
         context = browser.new_context()
         visit = context.new_page()
         visit.goto(page.url)
@@ -169,18 +171,40 @@ def test_the_list_can_be_narrowed_to_a_label_and_to_what_failed(page: Page, brow
         visit.get_by_text("No field yet").wait_for()
 
 
+def test_a_click_while_the_counts_change_is_not_lost(page: Page, browser: Any, tmp_path: Path) -> None:
+    page.send(*field(tmp_path / "mine", "a").files)
+    with visiting(browser, page) as visit:
+        visit.locator(".count").first.hover()
+        visit.mouse.down()
+        page.send(*field(tmp_path / "mine", "b").files)
+        visit.locator("#total", has_text="2").wait_for()
+        assert visit.locator(".count .number").first.inner_text() == "2"
+        visit.mouse.up()
+        wait_until(lambda: visit.locator("#show").input_value().startswith("label="))
+
+
+def test_a_field_that_is_sent_is_drawn_once(page: Page, browser: Any, tmp_path: Path) -> None:
+    with visiting(browser, page) as visit:
+        visit.get_by_text("Live", exact=True).wait_for()
+        held: list[Any] = []
+        visit.route("**/predict", lambda route: held.append((route, route.fetch())))
+        drop(visit, list(field(tmp_path / "mine", "a").files))
+        until(visit, lambda: held)
+        visit.locator("#field .field-id", has_text="a").wait_for()
+        visit.get_by_text("Where it comes from").press("Enter")
+        held[0][0].fulfill(response=held[0][1])
+        until(visit, lambda: not visit.locator("#sending").inner_text())
+        assert visit.locator("#field details[open]").count() == 1
+        assert visit.locator("#follow").get_attribute("aria-pressed") == "false"
+
+
 def test_a_late_answer_does_not_replace_the_last_choice(page: Page, browser: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         page.send(*field(tmp_path / "mine", name, seed=ord(name)).files)
     with visiting(browser, page) as visit:
-        waiting: list[Any] = []
-
-        def hold(route: Any) -> None:
-            waiting.append(route)
-
-        visit.route("**/results*label=*", hold)
+        waiting = hold(visit, "**/results*label=*")
         visit.locator(".count").first.click()
-        wait_until(lambda: (visit.wait_for_timeout(20), waiting)[1])
+        until(visit, lambda: waiting)
         visit.locator("#show").select_option("failed=true")
         visit.get_by_text("No field yet").wait_for()
         with visit.expect_response("**/results*label=*"):

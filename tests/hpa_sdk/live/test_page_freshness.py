@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import pytest
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import drop, shown_labels, visiting
-from tests.hpa_sdk.live.serving import Page, add_results, field, serving
+from tests.hpa_sdk.live.browsing import drop, shown_labels, until, visiting
+from tests.hpa_sdk.live.serving import Page, add_results, field, serving, spare_port
 from tests.hpa_sdk.live.test_page import barriers, labels_of
 from tests.hpa_sdk.live.test_store_identity import move_store_away
 from tests.hpa_sdk.workstation.watching import wait_until, watching
@@ -23,29 +22,12 @@ from tests.small import write_planes
 
 pytestmark = pytest.mark.slow
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-
 CHANGED = "No picture: the files were changed since this field was answered"
 
 
 def rows(visit: Any) -> list[str]:
     names: list[str] = visit.locator("[role=option] .option-name").all_text_contents()
     return names
-
-
-def until(visit: Any, condition: Callable[[], object]) -> None:
-    """Wait for something while the browser handles its events, also while the page is loaded again."""
-
-    def holds() -> bool:
-        visit.wait_for_timeout(20)
-        try:
-            return bool(condition())
-        except playwright.Error as error:
-            if "navigation" not in str(error):
-                raise
-            return False
-
-    wait_until(holds)
 
 
 def colour(visit: Any) -> list[int]:
@@ -71,14 +53,13 @@ def bright(folder: Path, channel: int) -> list[Path]:
 
 def test_a_new_store_shows_its_own_pictures(station: Station, browser: Any) -> None:
     context = browser.new_context()
-    colours, port = [], 0
+    colours, port = [], spare_port()
     for channel in (0, 2):
         for file in bright(station.watch, channel):
             file.touch()
         with watching(station) as store:
             wait_until(store.count)
         with serving(station, port=port) as page:
-            port = int(page.url.rpartition(":")[2])
             visit = context.new_page()
             visit.goto(page.url)
             visit.locator("figure.composite img").wait_for()
@@ -93,8 +74,8 @@ def test_a_new_store_shows_its_own_pictures(station: Station, browser: Any) -> N
 def test_an_open_page_of_another_store_begins_anew(station: Station, browser: Any, tmp_path: Path, new: int) -> None:
     context = browser.new_context()
     visit = context.new_page()
-    with serving(station) as page:
-        port = int(page.url.rpartition(":")[2])
+    port = spare_port()
+    with serving(station, port=port) as page:
         for name in ("left-1", "left-2"):
             page.send(*field(tmp_path / "mine", name).files)
         visit.goto(page.url)

@@ -11,13 +11,14 @@ import pytest
 
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
-from tests.hpa_sdk.live.browsing import visiting
-from tests.hpa_sdk.live.serving import Page, add_results, serving
+from tests.hpa_sdk.live.browsing import hold, until, visiting
+from tests.hpa_sdk.live.serving import Page, add_results, serving, spare_port
 from tests.hpa_sdk.live.test_page import barriers
 from tests.hpa_sdk.workstation.watching import wait_until
 
 pytestmark = pytest.mark.slow
 
+REVIEWS_OF_FIELD = re.compile(r"/reviews\?field=")
 NAME = '<img src=x onerror=alert(1)> & "Anna" =1+1'
 
 
@@ -40,6 +41,8 @@ def start(visit: Any, name: str) -> None:
 def press(visit: Any, page: Page, key: str) -> dict[str, Any]:
     """Press the key of a verdict, and wait until it is stored and the page is at the next field."""
     before = len(page.get("/reviews", count=500)["reviews"])
+    # What is said of the last review must not be taken for this one's.
+    visit.locator("#review-state").evaluate("(state) => { state.textContent = ''; }")
     visit.keyboard.press(key)
     wait_until(lambda: len(page.get("/reviews", count=500)["reviews"]) > before)
     visit.locator("#review-state", has_text="Saved" if key != "z" else "Undone").wait_for()
@@ -126,12 +129,79 @@ def test_two_people_see_each_others_reviews(page_of_results: Page, browser: Any)
         assert shown(bob) not in {one["result"]["id"] for one in page.get("/reviews")["reviews"]}
 
 
+def test_a_review_that_arrives_before_older_ones_is_shown(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as anna, visiting(browser, page) as bob:
+        start(anna, "Anna")
+        held: list[Any] = []
+        bob.route(REVIEWS_OF_FIELD, lambda route: held.append((route, route.fetch())))
+        start(bob, "Bob")
+        until(bob, lambda: held)
+        press(anna, page, "w")
+        bob.locator("#reviews-of-field", has_text="Anna: wrong").wait_for()
+        with bob.expect_response(REVIEWS_OF_FIELD):
+            held[0][0].fulfill(response=held[0][1])
+        bob.wait_for_timeout(300)
+        assert "Anna: wrong" in bob.locator("#reviews-of-field").inner_text()
+
+
+def test_late_figures_do_not_replace_newer_ones(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        start(visit, "Anna")
+        held: list[Any] = []
+        visit.route(
+            "**/review-figures",
+            lambda route: route.continue_() if held else held.append((route, route.fetch())),
+        )
+        press(visit, page, "w")
+        until(visit, lambda: held)
+        press(visit, page, "w")
+        visit.locator("#figures td", has_text=re.compile("^2$")).first.wait_for()
+        with visit.expect_response("**/review-figures"):
+            held[0][0].fulfill(response=held[0][1])
+        visit.wait_for_timeout(300)
+        assert visit.locator("#figures td").first.inner_text() == "2"
+
+
+def test_a_key_before_the_next_field_is_shown_says_nothing(station: Station, browser: Any) -> None:
+    add_results(station, 1)
+    with serving(station) as page, visiting(browser, page) as visit:
+        start(visit, "Anna")
+        held = hold(visit, "**/review-queue*")
+        visit.keyboard.press("r")
+        until(visit, lambda: held)
+        visit.keyboard.press("w")
+        visit.wait_for_timeout(300)
+        held[0].continue_()
+        visit.locator("#review-state", has_text="No field is left").wait_for()
+        assert [one["verdict"] for one in page.get("/reviews")["reviews"]] == ["right"]
+
+
+def test_undo_finds_a_review_that_is_still_asked_for(page_of_results: Page, browser: Any) -> None:
+    page = page_of_results
+    with visiting(browser, page) as visit:
+        start(visit, "Anna")
+        field = press(visit, page, "r")["result"]["id"]
+        visit.reload()
+        visit.locator("#review").press("Enter")
+        visit.locator("#review-state", has_text=":").wait_for()
+        held = hold(visit, REVIEWS_OF_FIELD)
+        visit.locator(".option-name", has_text=re.compile(f"^{field}$")).click()
+        until(visit, lambda: held)
+        visit.keyboard.press("z")
+        visit.wait_for_timeout(300)
+        visit.unroute(REVIEWS_OF_FIELD)
+        held[0].continue_()
+        visit.locator("#review-state", has_text="Undone").wait_for()
+
+
 def test_a_review_outlasts_a_server_that_is_away(station: Station, browser: Any) -> None:
     add_results(station, 3)
     context = browser.new_context()
     visit = context.new_page()
-    with serving(station) as page:
-        port = int(page.url.rpartition(":")[2])
+    port = spare_port()
+    with serving(station, port=port) as page:
         visit.goto(page.url)
         start(visit, "Anna")
         field = shown(visit)
@@ -172,7 +242,7 @@ def test_every_review_that_is_refused_is_reported(page_of_results: Page, browser
                 "([key, unsent]) => localStorage.setItem(key, unsent)", [f"hpa-unsent-{at}", json.dumps(unsent)]
             )
         visit.reload()
-        visit.locator(".trouble", has_text="there is no such field any more").nth(2).wait_for(timeout=10_000)
+        visit.locator(".trouble", has_text="there is no such field any more").nth(2).wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

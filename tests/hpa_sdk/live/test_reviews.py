@@ -278,7 +278,7 @@ def test_writing_needs_the_token_and_the_own_page(tmp_path: Path, model: Path) -
     add_results(station, 1)
     with serving(station, token=TOKEN) as page:
         body = asked(results(page)[0])
-        with httpx.Client(base_url=page.url) as stranger:
+        with httpx.Client(base_url=page.url, timeout=60) as stranger:
             for path in ("/reviews", "/withdrawals"):
                 assert stranger.post(path, json=body).status_code == 401
             for path in ("/reviews", "/review-queue?reviewer=Anna", "/review-figures"):

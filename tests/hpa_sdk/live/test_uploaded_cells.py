@@ -215,7 +215,7 @@ def test_cells_of_sent_fields_need_the_token(station: Station, tmp_path: Path) -
     with serving(with_cells(station), token=TOKEN) as page:
         result = sent(page, write_planes(tmp_path / "mine", "A01", draw(FOUR)))
         assert len(cells(page, result)) == len(FOUR)
-        assert httpx.get(f"{page.url}/cells/{result['id']}").status_code == 401
+        assert httpx.get(f"{page.url}/cells/{result['id']}", timeout=60).status_code == 401
 
 
 def test_a_device_that_fails_leaves_nothing_behind(

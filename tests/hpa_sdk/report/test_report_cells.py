@@ -273,6 +273,7 @@ def test_a_label_marks_the_cells_that_show_it(page: Path, browser: Any) -> None:
         visit.locator("#find").fill("field-1")
         visit.locator(".card").click()
         visit.locator("#facts button.shares").first.click()
+        visit.locator("#stage path").first.wait_for()
         marked = [cell["n"] for cell in field["cells"] if label in cell["labels"]]
         paths = visit.locator("#stage path:not(.dim)")
         assert paths.count() == len(marked)

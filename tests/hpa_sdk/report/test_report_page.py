@@ -115,6 +115,18 @@ def test_fields_are_filtered_sorted_and_found(report: Path, browser: Any) -> Non
         assert float(shown[shown.index("Cytosol") + 2]) <= best
 
 
+def test_all_cards_come_after_a_change_at_the_end(report: Path, browser: Any) -> None:
+    with visiting(browser, report) as visit:
+        cards = visit.locator(".card")
+        visit.locator("#more").scroll_into_view_if_needed()
+        cards.nth(COUNT - 1).wait_for()
+        visit.locator("#more").scroll_into_view_if_needed()
+        visit.wait_for_timeout(300)
+        # A person does so where the tools stick to the top of the window.
+        visit.locator("#sort").evaluate("(sort) => { sort.value = 'order'; sort.onchange(); }")
+        cards.nth(COUNT - 1).wait_for()
+
+
 def test_a_field_opens_large_with_its_four_planes(report: Path, browser: Any) -> None:
     with visiting(browser, report) as visit:
         open_first(visit)

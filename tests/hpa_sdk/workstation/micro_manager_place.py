@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +55,23 @@ class Workplace:
         return [prediction.probabilities for prediction in self.predictor.predict_planes(fields)]
 
 
+class Gate:
+    """What a predictor waits for, a minute at most; `passed` says whether the wait is over."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+        self.passed = False
+
+    def wait(self) -> None:
+        """Wait until it is open."""
+        self._opened.wait(60)
+        self.passed = True
+
+    def open(self) -> None:
+        """Let all pass."""
+        self._opened.set()
+
+
 class Stubborn:
     """A predictor that waits, or raises, before it asks the real one."""
 
@@ -92,13 +108,11 @@ def open_place(
         yield Workplace(station, load_predictor(station), store)
 
 
-def run_and_cancel(core: UniMMCore, events: Any, handler: FieldHandler, when: Callable[[], bool]) -> float:
-    """Run an acquisition, cancel it when a condition is met, and return how long it ran after that."""
+def run_and_cancel(core: UniMMCore, events: Any, handler: FieldHandler, when: Callable[[], bool]) -> None:
+    """Run an acquisition, cancel it when a condition is met, and wait until it ends."""
     acquisition = threading.Thread(target=lambda: core.mda.run(events, output=[handler]))
     acquisition.start()
     wait_until(when)
     core.mda.cancel()
-    began = time.monotonic()
-    acquisition.join(20)
+    acquisition.join(60)
     assert not acquisition.is_alive()
-    return time.monotonic() - began

@@ -33,10 +33,13 @@ def leica(folder: Path, *, time: int = 0, z: int = 0) -> list[Path]:
 
 
 def write_scenes(path: Path, count: int) -> None:
-    with tifffile.TiffWriter(path, ome=True) as file:
+    """Write a stack of several scenes, which appears whole."""
+    aside = path.with_name(f".{path.name}")
+    with tifffile.TiffWriter(aside, ome=True) as file:
         for seed in range(count):
             metadata = {"axes": "CZYX", "Channel": {"Name": list(NAMES)}}
             file.write(stack(seed=seed), metadata=metadata, photometric="minisblack")
+    aside.replace(path)
 
 
 def test_processing_notes_are_logged_once_and_kept_with_results(

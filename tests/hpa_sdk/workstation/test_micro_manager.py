@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from hpa_sdk.errors import PlaneError, SettingError
 from hpa_sdk.workstation.micro_manager import FieldHandler
 from tests.hpa_sdk.workstation.micro_manager_place import (
     CHANNELS,
+    Gate,
     Stubborn,
     Workplace,
     open_place,
@@ -126,15 +126,15 @@ def test_a_missing_channel_is_allowed_and_a_fifth_is_ignored(make_place: Callabl
 
 
 def test_what_finds_no_place_is_dropped_early_and_counted(place: Workplace) -> None:
-    gate = threading.Event()
+    gate = Gate()
     frames: list[weakref.ref[Any]] = []
-    with place.handler(Stubborn(place.predictor, lambda _: gate.wait(20)), waiting=2) as (handler, results):
+    with place.handler(Stubborn(place.predictor, lambda _: gate.wait()), waiting=2) as (handler, results):
         core = simulated_core(planes(12))
         core.mda.events.frameReady.connect(lambda frame: frames.append(weakref.ref(frame)))
         core.mda.run(plan(12, exposure=1), output=[handler])
         alive = sum(frame() is not None for frame in frames)
         dropped = handler.report.dropped
-        gate.set()
+        gate.open()
     assert dropped == 12 - 2
     # Four frames each of the two fields; the core keeps its last one.
     assert alive <= 4 * 2 + 1

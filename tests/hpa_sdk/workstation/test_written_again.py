@@ -340,7 +340,7 @@ def test_an_ome_zarr_written_again_in_place_is_answered_again(tmp_path: Path, mo
         wait_until(store.count)
         (first,) = store.newest(1)
         put_zarr(station.watch / "a.zarr", 2)
-        wait_until(lambda: store.newest(1) != [first], 20)
+        wait_until(lambda: store.newest(1) != [first])
         (second,) = store.newest(1)
     predictor = Predictor.load(model, device="cpu", white=4095)
     (expected,) = predictor.predict_planes(stack(seed=2)[list(ORDER), 0][None])

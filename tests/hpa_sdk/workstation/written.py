@@ -51,11 +51,12 @@ def stack(*, z: int = 1, height: int = 40, width: int = 48, dtype: type = np.uin
 
 
 def write_ome_tiff(path: Path, data: npt.NDArray[Any], axes: str = "CZYX", **metadata: Any) -> Path:
-    """Write an OME-TIFF whose channels have `NAMES` unless `metadata` names others."""
+    """Write an OME-TIFF whose channels have `NAMES` unless `metadata` names others; it appears whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ome_metadata = {"axes": axes, "Channel": {"Name": list(NAMES)}, **metadata}
-    tifffile.imwrite(path, data, ome=True, metadata=ome_metadata, photometric="minisblack")
-    return path
+    aside = path.with_name(f".{path.name}")
+    tifffile.imwrite(aside, data, ome=True, metadata=ome_metadata, photometric="minisblack")
+    return aside.replace(path)
 
 
 def write_ome_zarr(
