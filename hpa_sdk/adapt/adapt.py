@@ -32,6 +32,7 @@ from hpa_sdk.errors import ModelFileError, OutputError, count_of
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.tables import stated_scheme
 from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.contract import check_pictures
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.prediction import log_odds, sigmoid
@@ -43,6 +44,7 @@ LEAST_FIELDS = 10
 
 _LARGEST_DIFFERENCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 1e-3}
 _NEW_THRESHOLD = 0.5
+_FOR_CELLS = "Adapted to single cells, each alone in its field: use it with hpa cells, and not for whole fields."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ def adapt(
     scheme: str | None = None,
     name: str | None = None,
     force: bool = False,
+    single_cells: bool = False,
 ) -> Adapted:
     """Adapt a model file to reviewed fields.
 
@@ -105,6 +108,9 @@ def adapt(
         Name of the new model. Default: that of the old one, followed by ``adapted``.
     force : bool
         Write the best change even if it is not better than the old model by more than chance; the card says so.
+    single_cells : bool
+        Whether each picture is of one cell: cut out as the model card says, for a model that answers for cells; alone
+        in its field, for a model that answers for fields. The card of the latter then warns of whole fields.
 
     Raises
     ------
@@ -113,6 +119,8 @@ def adapt(
         better than the old model.
     OutputError
         The file exists, or can't be written.
+    SettingError
+        The model answers for single cells, and the pictures are whole fields.
     HpaError
         The model, its card, the table or the planes can't be used.
     """
@@ -121,6 +129,8 @@ def adapt(
     predictor = Predictor.load(model, card=card, device=device, white=white, quality=False)
     with predictor:
         parent = _read_parent(model, predictor)
+        if parent.card.unit == "cell":
+            check_pictures(parent.card, model, single_cells=single_cells)
         labels = _extended(predictor.card, new_classes, scheme, reviewed)
         fields = read_reviewed(reviewed, predictor, labels, rules=rules)
     new = len(labels) - len(parent.card.labels)
@@ -136,7 +146,8 @@ def adapt(
             f"the last layer of the model's classes is refitted from {LEAST_FOR_LAYER} fields on, and there are"
             f" {len(fields.truth)}."
         )
-    written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name)
+    warning = _FOR_CELLS if single_cells and parent.card.unit == "field" else ""
+    written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name, warning=warning)
     return Adapted(card=written, left_out=fields.left_out, not_refitted=not_refitted)
 
 

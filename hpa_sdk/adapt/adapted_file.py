@@ -59,6 +59,7 @@ def write_adapted(
     *,
     labels: LabelScheme,
     name: str | None,
+    warning: str = "",
 ) -> ModelCard:
     """Write the adapted file with its card and checksum, atomically.
 
@@ -78,6 +79,8 @@ def write_adapted(
         The classes of the new file.
     name : str, optional
         Its name.
+    warning : str
+        What the file must not be used for, beside what the parent must not.
 
     Raises
     ------
@@ -92,6 +95,7 @@ def write_adapted(
     metadata = [entry for entry in parent.model.metadata_props if entry.key not in {METADATA_KEY, CHECKSUM_KEY}]
     del parent.model.metadata_props[:]
     card = _card(parent, reviewed, outcome, labels, name)
+    card = replace(card, warning=" ".join(dict.fromkeys(filter(None, (card.warning, warning)))))
     card = replace(card, weights_sha256=graph_sha256(parent.model.SerializeToString(deterministic=True)))
     parent.model.metadata_props.extend([*metadata, onnx.StringStringEntryProto(key=METADATA_KEY, value=card.to_json())])
     try:

@@ -16,6 +16,8 @@ def status_lines(summary: Summary) -> Iterator[str]:
     yield f"{count_of(summary.reviews, 'review')} count, {summary.withdrawn:,} withdrawn"
     if summary.damaged:
         yield f"{count_of(summary.damaged, 'review')} damaged in the ledger, in no figure below"
+    if summary.of_cells:
+        yield f"{count_of(summary.of_cells, 'review')} of labels that cells show, in no figure of a model"
     if summary.verdicts:
         yield f"verdicts   {_counts(summary.verdicts)}"
         yield f"people     {_counts(summary.people)}"
@@ -43,6 +45,9 @@ def _figures(title: str, figures: Figures, names: tuple[str, ...]) -> Iterator[s
 
 def _model(model: ModelFigures, names: tuple[str, ...]) -> Iterator[str]:
     yield f"  model {model.model[:12] or 'unknown'}: {model.right:,} of {model.reviewed:,} fields right"
+    if model.as_cells:
+        yield f"    answers for single cells, and took {count_of(model.as_cells, 'whole picture')} as crops of one cell:"
+        yield "    these figures do not say how good it is on cells"
     if model.judged < model.reviewed:
         only = model.reviewed - model.judged
         yield f"    {count_of(only, 'field')} wrong, and nobody named the right labels: not in F1, so F1 is too high"

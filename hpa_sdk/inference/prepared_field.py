@@ -20,7 +20,9 @@ from hpa_sdk.quality.quality import Quality, judge
 ModelField = Image | npt.NDArray[np.uint8]
 """The input of a model for one field, without the batch dimension: an image or planes."""
 
-_WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+"""The note of an answer of such a model for a picture that was not cut into cells."""
+
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -67,7 +69,7 @@ def prepare(found: FoundField, cards: Sequence[ModelCard], white: White | None, 
     for form in (other.preprocessing for other in cards[1:]):
         if form not in inputs:
             inputs[form], _ = form.model_input(read.planes, white=white, where=found.where)
-    notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
+    notes = (*read.notes, WHOLE_FIELD) if card.unit == "cell" else read.notes
     judged = judge_field(read.planes, levels, card) if quality else None
     given = tuple(inputs[each.preprocessing] for each in cards)
     return PreparedField(found.id, given, levels, read.files, notes, read.channels, judged)

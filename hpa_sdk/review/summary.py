@@ -11,7 +11,7 @@ from hpa_sdk.results.result import Result
 from hpa_sdk.results.result_store import ResultStore
 from hpa_sdk.review.agreement import PairAgreement, agreement
 from hpa_sdk.review.consensus import SettledField, settle
-from hpa_sdk.review.figures import ModelFigures, judge_models
+from hpa_sdk.review.figures import ModelFigures, is_of_cells, judge_models
 from hpa_sdk.review.log import ReviewLog, standing
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import Review
@@ -68,6 +68,9 @@ class Summary:
         Number of reviews that count, and of those that were withdrawn.
     damaged : int
         Number of entries that are damaged in the ledger and do not count.
+    of_cells : int
+        Number of reviews that count and are of labels that were made of the answers for cells: they settle labels, and
+        are in no figure of a model.
     verdicts, people : dict of str to int
         Number of reviews that count, by verdict and by reviewer.
     other_schemes : dict of str to int
@@ -87,6 +90,7 @@ class Summary:
     reviews: int
     withdrawn: int
     damaged: int
+    of_cells: int
     verdicts: dict[str, int]
     people: dict[str, int]
     other_schemes: dict[str, int]
@@ -136,6 +140,7 @@ def summarise(store: ResultStore) -> Summary:
         reviews=len(counted),
         withdrawn=sum(review.verdict == "withdrawn" for review in known.reviews),
         damaged=known.damaged,
+        of_cells=sum(is_of_cells(review.result) for review in counted),
         verdicts=dict(Counter(review.verdict for review in counted).most_common()),
         people=dict(Counter(review.reviewer for review in counted).most_common()),
         other_schemes=dict(Counter(field.result.scheme for field in known.other_fields)),

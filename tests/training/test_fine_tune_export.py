@@ -18,6 +18,7 @@ from hpa_sdk import Predictor
 from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.models.variant import Variant
 from tests.conftest import STARTER, run_command
@@ -100,6 +101,7 @@ def test_statistics_leave_the_answers_as_they_are(data: tuple[Path, Path]) -> No
         ({"precision": "fp16"}, "is a variant"),
         ({"architecture": "vgg16"}, "of the network vgg16, not light"),
         ({"preprocessing": replace(LIGHT_PREPROCESSING, scale=100.0)}, "takes other images than light"),
+        ({"unit": "cell", "cell": CellCrop()}, "answers for single cells, and networks are fitted on whole fields"),
         ({"scheme": "own", "labels": tuple("abcdefghijklmnopqrstuvwxyzäö")}, "not those of hpa-2018"),
     ],
 )
@@ -225,6 +227,12 @@ def test_adapted_fields_are_known_by_the_planes_that_count(data: tuple[Path, Pat
     judged = CliRunner().invoke(main, [*map(str, ("compare", parent, own, data[0], "--threshold", "card"))])
     assert judged.exit_code == 0, judged.output
     assert f"{own} was adapted to {NEW} of these {NEW} fields" in judged.stderr
+
+
+def test_a_file_for_cells_is_not_compared_on_fields(data: tuple[Path, Path], tmp_path: Path) -> None:
+    of_cells = with_card(tmp_path / "cells.onnx", unit="cell", cell=CellCrop())
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, of_cells, data[0]))])
+    assert (judged.exit_code, "answers for single cells, and whole fields would" in judged.stderr) == (2, True)
 
 
 def test_a_share_without_old_data_is_refused(data: tuple[Path, Path], tmp_path: Path) -> None:

@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import numpy_helper
 
 from hpa_sdk import Predictor
 from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.adapt.errors import AdaptationError
+from hpa_sdk.cli import main
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
 from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.labels import HPA_2018
+from hpa_sdk.models.contract import read_model
 from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.variant import Variant
 from hpa_sdk.review.tables import write_review_table
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
@@ -95,6 +99,24 @@ def test_fields_that_the_model_was_fitted_on(lab: Path, tmp_path: Path) -> None:
     refused(fitted, lab, AdaptationError, "small was fitted on these fields")
     other = write_reviewed(tmp_path / "other" / "lab", count=12, seed=3)
     adapt(fitted, other, tmp_path / "other.onnx", device="cpu", force=True)
+
+
+def test_whole_fields_teach_no_model_for_cells(lab: Path, tmp_path: Path) -> None:
+    of_cells = make_model(tmp_path / "cells.onnx", unit="cell", cell=CellCrop())
+    refused(of_cells, lab, SettingError, "answers for single cells, and nothing says .* --single-cells", force=True)
+    out = tmp_path / "out.onnx"
+    command = ["adapt", str(of_cells), str(lab), "-o", str(out), "--device", "cpu", "--force", "--single-cells"]
+    completed = CliRunner().invoke(main, command)
+    assert completed.exit_code == 0, completed.output
+    made = read_model(out)[1]
+    assert (made.unit, made.warning) == ("cell", "")
+
+
+def test_a_model_for_fields_adapted_to_cells_says_so(parent: Path, lab: Path, tmp_path: Path) -> None:
+    made = adapt(parent, lab, tmp_path / "once.onnx", device="cpu", force=True, single_cells=True).card
+    assert "use it with hpa cells, and not for whole fields" in made.warning
+    plain = adapt(parent, lab, tmp_path / "plain.onnx", device="cpu", force=True).card
+    assert plain.warning == ""
 
 
 def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> None:
@@ -197,5 +219,10 @@ def test_a_missing_library_names_the_extra(
     monkeypatch.setitem(sys.modules, "iterstrat.ml_stratifiers", None)
     with pytest.raises(SettingError, match=r"hpa-sdk\[adapt\]"):
         command.callback(  # type: ignore[misc]
-            parent, lab, tmp_path / "own.onnx", (), None, None, force=False, card=None, device="cpu", white=None
+            *(parent, lab, tmp_path / "own.onnx", (), None, None),
+            force=False,
+            single_cells=False,
+            card=None,
+            device="cpu",
+            white=None,
         )

@@ -98,6 +98,14 @@ def test_a_model_that_failed_on_a_field_is_not_judged_on_it() -> None:
     assert [one.model[0] for one in judge_models(fields, [failed], CLASSES)] == ["a"]
 
 
+def test_pictures_that_were_taken_as_cells_are_counted() -> None:
+    note = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+    results = [result_of(name, notes=(note,) * taken) for name, taken in (("a", True), ("b", True), ("c", False))]
+    reviews = [review_of(results[0]), review_of(results[1], "unsure"), review_of(results[2], "wrong")]
+    (found,) = judge_models(settle(reviews), [], CLASSES)
+    assert (found.reviewed, found.as_cells) == (2, 1)
+
+
 def test_kappa_is_that_of_scikit_learn() -> None:
     one, other = TRUTH[:, :6], ANSWERS[:, :6]
     for label in range(6):
