@@ -21,6 +21,7 @@ from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.adaptation import Adaptation
 from hpa_sdk.models.checksum import CHECKSUM_KEY, add_checksum
+from hpa_sdk.models.known_data import split_hashes
 from hpa_sdk.models.model_card import METADATA_KEY, Calibration, Metrics, ModelCard
 from hpa_sdk.models.onnx_file import graph_sha256
 from hpa_sdk.prediction import sigmoid
@@ -125,7 +126,7 @@ def _card(
     parent: Parent, reviewed: ReviewedFields, outcome: Outcome, labels: LabelScheme, name: str | None
 ) -> ModelCard:
     card, answers = parent.card, outcome.changes_answers
-    known = card.adaptation.known_fields if card.adaptation else frozenset()
+    known = split_hashes(card.adaptation.field_hashes if card.adaptation else b"")
     return replace(
         card,
         name=name or f"{card.name} adapted",

@@ -16,7 +16,9 @@ from sklearn.metrics import f1_score
 
 from hpa_sdk import Predictor
 from hpa_sdk.adapt.adapt import adapt
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.known_data import KnownData, field_hash
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.onnx_file import file_sha256
@@ -60,6 +62,12 @@ def with_card(path: Path, **changes: object) -> Path:
     model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
     onnx.save(model, path)
     return path
+
+
+def hashes_of(data: Path) -> bytes:
+    """Return the hashes of fields, as the card of an adapted model has them."""
+    dataset = read_dataset(data)
+    return b"".join(field_hash(read_planes(sample), LIGHT_PREPROCESSING.channels) for sample in dataset.samples)
 
 
 def test_the_network_answers_as_the_file(network: keras.Model, data: tuple[Path, Path]) -> None:
@@ -148,7 +156,13 @@ def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path
     new, old = data
     run = tmp_path / "run"
     fitted_on_old = replace(read_model(STARTER)[1].training, data_fingerprint=read_dataset(old).fingerprint)
-    weights = with_card(tmp_path / "starter.onnx", training=fitted_on_old)
+    copies = Path(shutil.copytree(data[0].parent, tmp_path / "copies"))
+    for name in ("new", "old"):
+        (copies / name).rename(copies / f"{name}-copy")
+    grand = tmp_path / "grand"
+    simulate(grand, count=6, seed=9, size=256, workers=1)
+    earlier = KnownData(fits=(read_dataset(grand).fingerprint,), field_hashes=hashes_of(grand))
+    weights = with_card(tmp_path / "starter.onnx", training=fitted_on_old, known_data=earlier)
     sizes = "--epochs 1 --steps 2 --batch-size 4 --validation-fields 8 --statistics-fields 8 --reference-fields 0"
     run_command(
         *("tests.eager_training", "fit", new, "--also", old, "--share", 0.4, "--network", "light", "--out", run),
@@ -192,6 +206,25 @@ def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path
     assert f"{run} was fitted from starter, which was fitted on fields of old: the figures there are" in judged.stderr
     judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, new))])
     assert "fitted from starter" not in judged.stderr
+    # So it does of what models before its parent know, and of each table of its own fit where that has been moved.
+    own = tuple(read_dataset(source).fingerprint for source in data)
+    known = KnownData(tables=own, fits=(own[1], *earlier.fits), field_hashes=earlier.field_hashes)
+    assert card.known_data == known
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, grand))])
+    assert "starter, which was made from a model that was fitted on fields of grand: the figures" in judged.stderr
+    assert f"{run} was adapted to 6 of these 6 fields (starter, or a model before it)" in judged.stderr
+    record["data"], record["also"] = [str(tmp_path / "moved")], [str(tmp_path / "away")]
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, copies / "new-copy"))])
+    assert f"{run} was fitted on fields of new-copy: its figures there are too good" in judged.stderr
+    # A fit from the network of a run knows what the run knows.
+    again = tmp_path / "again"
+    run_command(
+        *("tests.eager_training", "fit", grand, "--network", "light", "--out", again, "--recipe", "fine_tune"),
+        *("--weights", run / "network.keras", *sizes.split()),
+    )
+    found = ModelCard.from_json((again / "card.json").read_bytes()).known_data
+    assert found == replace(known, tables=(), fits=(card.training.data_fingerprint, *own, *known.fits[1:]))
 
 
 def test_fields_of_an_adaptation_are_reported(
@@ -212,7 +245,7 @@ def test_fields_of_an_adaptation_are_reported(
     plan = ("fit", data[1], "--also", data[0], "--network", "light", "--recipe", "fine_tune", "--weights", own)
     fitted = CliRunner().invoke(main, [*map(str, (*plan, "--out", taken))])
     assert (fitted.exit_code, "this is a file, not a folder" in fitted.stderr) == (2, True), fitted.output
-    assert f"{own} was adapted to {NEW} of these {NEW + OLD} fields: the figures of the validation" in caplog.text
+    assert f"was adapted to {NEW} of these {NEW + OLD} fields: the figures of the validation" in caplog.text
 
 
 def test_adapted_fields_are_known_by_the_planes_that_count(data: tuple[Path, Path], tmp_path: Path) -> None:

@@ -19,9 +19,12 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.cli import main
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.labels import HPA_2018
 from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.known_data import KnownData
 from hpa_sdk.models.model_card import METADATA_KEY
 from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.variant import Variant
@@ -99,6 +102,40 @@ def test_fields_that_the_model_was_fitted_on(lab: Path, tmp_path: Path) -> None:
     refused(fitted, lab, AdaptationError, "small was fitted on these fields")
     other = write_reviewed(tmp_path / "other" / "lab", count=12, seed=3)
     adapt(fitted, other, tmp_path / "other.onnx", device="cpu", force=True)
+
+
+def test_tables_that_earlier_models_were_fitted_on(lab: Path, tmp_path: Path) -> None:
+    own = read_dataset(lab).fingerprint
+    for name, known, message in (
+        ("tables", KnownData(tables=("other", own)), "small was fitted on these fields"),
+        ("fits", KnownData(fits=("other", own)), "small was made from a model that was fitted on these fields"),
+    ):
+        refused(make_model(tmp_path / f"{name}.onnx", known_data=known), lab, AdaptationError, message)
+    grown = adapt(make_model(tmp_path / "m.onnx", known_data=KnownData(fits=("other",))), lab, tmp_path / "own.onnx",
+                  device="cpu", force=True)  # fmt: skip
+    assert grown.card.known_data == KnownData(fits=("other",))
+
+
+def test_fields_that_earlier_models_were_adapted_to(
+    parent: Path, lab: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = adapt(parent, lab, tmp_path / "first.onnx", device="cpu", force=True).card.adaptation
+    assert made is not None
+    known = KnownData(field_hashes=made.field_hashes)
+    fitted = make_model(tmp_path / "fitted.onnx", known_data=known)
+    refused(fitted, lab, AdaptationError, "small was made from a model that was adapted to 12 of these 12 fields")
+    forgotten = make_model(tmp_path / "forgotten.onnx", known_data=KnownData(left_out=7))
+    adapt(forgotten, lab, tmp_path / "other.onnx", device="cpu", force=True)
+    assert "small knows 7 fields or data sets by earlier models that its card does not list" in caplog.text
+
+
+def test_adapted_fields_are_known_in_another_format(parent: Path, lab: Path, tmp_path: Path) -> None:
+    adapt(parent, lab, tmp_path / "first.onnx", device="cpu", force=True)
+    copy = tmp_path / "copy"
+    for sample in find_samples(lab / "train.csv"):
+        write_planes(copy, sample.id, read_planes(sample), ".tif")
+    shutil.copy(lab / "train.csv", copy)
+    refused(tmp_path / "first.onnx", copy, AdaptationError, "small adapted was adapted to 12 of these 12 fields")
 
 
 def test_whole_fields_teach_no_model_for_cells(lab: Path, tmp_path: Path) -> None:
