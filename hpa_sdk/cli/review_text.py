@@ -51,8 +51,14 @@ def _model(model: ModelFigures, names: tuple[str, ...]) -> Iterator[str]:
     if model.judged < model.reviewed:
         only = model.reviewed - model.judged
         yield f"    {count_of(only, 'field')} wrong, and nobody named the right labels: not in F1, so F1 is too high"
-    few = f", on {count_of(model.judged, 'field')} only" if model.judged < _FEW else ""
-    yield f"    micro F1 {_estimate(model.micro_f1)}, macro F1 {_estimate(model.macro_f1)}{few}"
+    yield f"    {_f1(model)}"
+    if model.adapted:
+        yield f"    adapted to {model.adapted:,} of these {count_of(model.reviewed, 'field')}: its figures are too good"
+        left, others = model.reviewed - model.adapted, model.others
+        if others is not None:
+            yield f"    on the {left:,} others: {others.right:,} right, {_f1(others)}"
+        elif left:
+            yield f"    {count_of(left, 'other field')}, too few for figures"
     if model.classes:
         yield f"    {'class':<32} {'TP':>5} {'FP':>5} {'FN':>5} {'TN':>5}  F1"
     for label, found in model.classes.items():
@@ -62,6 +68,11 @@ def _model(model: ModelFigures, names: tuple[str, ...]) -> Iterator[str]:
         )
         row = " ".join(f"{count:>5,}" for count in counts)
         yield f"    {names[label]:<32} {row}  {_estimate(found.f1)}{f'; instead of {instead}' if instead else ''}"
+
+
+def _f1(model: ModelFigures) -> str:
+    few = f", on {count_of(model.judged, 'field')} only" if model.judged < _FEW else ""
+    return f"micro F1 {_estimate(model.micro_f1)}, macro F1 {_estimate(model.macro_f1)}{few}"
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpa_sdk.inference.prepared_field import WHOLE_FIELD
+from hpa_sdk.inference.prepared_field import ADAPTED_TO, WHOLE_FIELD
 from hpa_sdk.results.cell_counts import LABELS_OF_CELLS
 from hpa_sdk.results.result import Result
 from hpa_sdk.review.consensus import SettledField
@@ -16,6 +16,9 @@ from hpa_sdk.review.record import picture_of
 
 RESAMPLES = 1000
 """Number of bootstrap resamples."""
+
+LEAST_OTHERS = 10
+"""Fewest fields that a model was not adapted to on which it gets figures of their own."""
 
 _SEED = 20180927
 _LEVELS = (2.5, 97.5)
@@ -73,6 +76,11 @@ class ModelFigures:
         answer is wrong, so F1 is too high by their share.
     as_cells : int
         Of the reviewed fields, those whose whole picture a model for single cells took as the crop of one cell.
+    adapted : int
+        Of the reviewed fields, those that the model was adapted to: the figures are too good by them.
+    others : ModelFigures or None
+        The figures on the other reviewed fields; None if it was adapted to none, or if fewer than `LEAST_OTHERS` are
+        left.
     micro_f1, macro_f1 : Estimate
         Over all decisions, and the mean over the classes that occur in the settled labels.
     classes : dict of int to ClassConfusion
@@ -84,6 +92,8 @@ class ModelFigures:
     right: int
     judged: int
     as_cells: int
+    adapted: int
+    others: ModelFigures | None
     micro_f1: Estimate
     macro_f1: Estimate
     classes: dict[int, ClassConfusion]
@@ -135,6 +145,8 @@ def _is_decided(result: Result, field: SettledField) -> bool:
 
 def _judge(model: str, answers: Sequence[_Answer], classes: int, resamples: int) -> ModelFigures:
     decided = [pair for pair in answers if _is_decided(*pair)]
+    others = [pair for pair in decided if ADAPTED_TO not in pair[0].notes]
+    adapted = len(decided) - len(others)
     settled = [(frozenset(result.indices), field.labels) for result, field in decided if field.state == "labels"]
     found, has = (label_matrix([pair[side] for pair in settled], classes) for side in (0, 1))
     # For each field and class: true positive, false positive, false negative.
@@ -152,6 +164,8 @@ def _judge(model: str, answers: Sequence[_Answer], classes: int, resamples: int)
         right=sum(answer == labels for answer, labels in settled),
         judged=len(settled),
         as_cells=sum(WHOLE_FIELD in result.notes for result, _ in decided),
+        adapted=adapted,
+        others=_judge(model, others, classes, resamples) if adapted and len(others) >= LEAST_OTHERS else None,
         micro_f1=micro[0],
         macro_f1=macro[0],
         classes={
