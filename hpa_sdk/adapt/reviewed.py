@@ -219,9 +219,7 @@ def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]],
     return repeated
 
 
-def _hashes(
-    table: Path, found: Collection[str], predictor: Predictor, rules: FieldRules | None
-) -> dict[str, bytes]:
+def _hashes(table: Path, found: Collection[str], predictor: Predictor, rules: FieldRules | None) -> dict[str, bytes]:
     """Read the planes of the predicted fields once more, as they were read for the prediction, and hash them."""
     channels = predictor.card.preprocessing.channels
     read = find_fields(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hpa_sdk.cli.model_text import printable
 from hpa_sdk.errors import count_of
 from hpa_sdk.review.figures import Estimate, ModelFigures
 from hpa_sdk.review.summary import Figures, Summary
@@ -16,6 +17,13 @@ def status_lines(summary: Summary) -> Iterator[str]:
     yield f"{count_of(summary.reviews, 'review')} count, {summary.withdrawn:,} withdrawn"
     if summary.damaged:
         yield f"{count_of(summary.damaged, 'review')} damaged in the ledger, in no figure below"
+    if summary.kept_withdrawals:
+        kept = count_of(summary.kept_withdrawals, "withdrawal")
+        yield f"  {kept} of these still named the review, which stays withdrawn"
+    for unclear in summary.unclear_withdrawals:
+        people = " or ".join(map(printable, unclear.people))
+        yield f"  a withdrawal of these, on {printable(unclear.field)}, does not say any more of which review:"
+        yield f"    a review of {people} that counts may have been withdrawn; withdraw it again"
     if summary.of_cells:
         yield f"{count_of(summary.of_cells, 'review')} of labels that cells show, in no figure of a model"
     if summary.verdicts:
@@ -46,7 +54,8 @@ def _figures(title: str, figures: Figures, names: tuple[str, ...]) -> Iterator[s
 def _model(model: ModelFigures, names: tuple[str, ...]) -> Iterator[str]:
     yield f"  model {model.model[:12] or 'unknown'}: {model.right:,} of {model.reviewed:,} fields right"
     if model.as_cells:
-        yield f"    answers for single cells, and took {count_of(model.as_cells, 'whole picture')} as crops of one cell:"
+        pictures = count_of(model.as_cells, "whole picture")
+        yield f"    answers for single cells, and took {pictures} as crops of one cell:"
         yield "    these figures do not say how good it is on cells"
     if model.judged < model.reviewed:
         only = model.reviewed - model.judged

@@ -91,5 +91,5 @@ def field_hash(planes: Planes, channels: Sequence[str]) -> bytes:
     taken = planes[[held.index(name) for name in CHANNELS if name in channels]]
     little_endian = np.ascontiguousarray(taken, taken.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{taken.dtype.itemsize} {taken.shape}".encode())
-    digest.update(little_endian)
+    digest.update(little_endian.data)
     return digest.digest()[:_HASH]

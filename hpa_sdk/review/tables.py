@@ -48,6 +48,7 @@ _COLUMNS = (
     "views",
 )
 _LARGEST = 2**29  # bytes of a file of reviews
+_LONGEST_ID = 64
 _PATIENCE = 10.0  # seconds to wait for another program that adds a review
 
 
@@ -196,7 +197,7 @@ def _reviews_of_file(path: Path) -> Iterator[Review | TableError]:
         try:
             yield msgspec.convert(one, Review).checked()
         except (HpaError, ValueError) as error:
-            yield _unusable(path, f"review {number}", error)
+            yield _unusable(path, f"review {number}", error, one)
 
 
 def _reviews_of_table(path: Path) -> Iterator[Review | TableError]:
@@ -222,11 +223,11 @@ def _rows(records: Records, header: list[str], path: Path) -> Iterator[Review | 
         if problem:
             yield _unusable(path, f"line {record.line}", ValueError(f"the row {problem}"))
             continue
+        row = dict(zip(header, map(from_cell, record.cells), strict=True))
         try:
-            row = dict(zip(header, map(from_cell, record.cells), strict=True))
             yield _review_of(row).checked()
         except (HpaError, ValueError, msgspec.DecodeError) as error:
-            yield _unusable(path, f"line {record.line}", error)
+            yield _unusable(path, f"line {record.line}", error, row)
 
 
 def _review_of(row: Mapping[str, str]) -> Review:
@@ -291,8 +292,12 @@ def _own_id(row: Mapping[str, str]) -> str:
     return hashlib.sha256("\0".join(row[column] for column in REQUIRED).encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _unusable(path: Path, which: str, error: Exception) -> TableError:
+def _unusable(path: Path, which: str, error: Exception, told: object = None) -> TableError:
     what = error.what if isinstance(error, HpaError) else str(error)
+    if isinstance(told, Mapping) and told.get("withdraws"):
+        what += f"; it withdraws the review {str(told['withdraws'])[:_LONGEST_ID]!r}, which counts without it"
+        remedy = "Withdraw that review again, by the person who gave it. The others are not affected."
+        return TableError(f"{which} can't be used: {what}", where=path, remedy=remedy)
     return TableError(f"{which} can't be used: {what}", where=path, remedy="The others are not affected.")
 
 

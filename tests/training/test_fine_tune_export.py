@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -152,22 +152,38 @@ def test_a_graph_of_another_form_is_refused(network: keras.Model, tmp_path: Path
         start_from_export(keras.models.clone_model(network), tmp_path / "other.onnx")
 
 
-def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path], tmp_path: Path) -> None:
+SIZES = "--epochs 1 --steps 2 --batch-size 4 --validation-fields 8 --statistics-fields 8 --reference-fields 0"
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A run that was fitted from a file, the file, and what the models before the file know: the fields of `grand`."""
+
+    run: Path
+    weights: Path
+    grand: Path
+    earlier: KnownData
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(data: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     new, old = data
+    tmp_path = tmp_path_factory.mktemp("fine-tuned")
     run = tmp_path / "run"
     fitted_on_old = replace(read_model(STARTER)[1].training, data_fingerprint=read_dataset(old).fingerprint)
-    copies = Path(shutil.copytree(data[0].parent, tmp_path / "copies"))
-    for name in ("new", "old"):
-        (copies / name).rename(copies / f"{name}-copy")
     grand = tmp_path / "grand"
     simulate(grand, count=6, seed=9, size=256, workers=1)
     earlier = KnownData(fits=(read_dataset(grand).fingerprint,), field_hashes=hashes_of(grand))
     weights = with_card(tmp_path / "starter.onnx", training=fitted_on_old, known_data=earlier)
-    sizes = "--epochs 1 --steps 2 --batch-size 4 --validation-fields 8 --statistics-fields 8 --reference-fields 0"
     run_command(
         *("tests.eager_training", "fit", new, "--also", old, "--share", 0.4, "--network", "light", "--out", run),
-        *("--recipe", "fine_tune", "--weights", weights, *sizes.split()),
+        *("--recipe", "fine_tune", "--weights", weights, *SIZES.split()),
     )
+    return FineTuned(run, weights, grand, earlier)
+
+
+def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path], fine_tuned: FineTuned) -> None:
+    (new, old), run, weights = data, fine_tuned.run, fine_tuned.weights
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     parent = {"name": "starter", "sha256": file_sha256(weights)}
     assert (record["share"], record["sizes"]) == (0.4, [NEW, OLD])
@@ -206,22 +222,34 @@ def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path
     assert f"{run} was fitted from starter, which was fitted on fields of old: the figures there are" in judged.stderr
     judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, new))])
     assert "fitted from starter" not in judged.stderr
-    # So it does of what models before its parent know, and of each table of its own fit where that has been moved.
+
+
+def test_a_run_knows_what_the_models_before_it_know(
+    data: tuple[Path, Path], fine_tuned: FineTuned, tmp_path: Path
+) -> None:
+    run, grand, earlier = fine_tuned.run, fine_tuned.grand, fine_tuned.earlier
+    copies = Path(shutil.copytree(data[0].parent, tmp_path / "copies"))
+    for name in ("new", "old"):
+        (copies / name).rename(copies / f"{name}-copy")
+    card = ModelCard.from_json((run / "card.json").read_bytes())
     own = tuple(read_dataset(source).fingerprint for source in data)
     known = KnownData(tables=own, fits=(own[1], *earlier.fits), field_hashes=earlier.field_hashes)
     assert card.known_data == known
     judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, grand))])
     assert "starter, which was made from a model that was fitted on fields of grand: the figures" in judged.stderr
     assert f"{run} was adapted to 6 of these 6 fields (starter, or a model before it)" in judged.stderr
-    record["data"], record["also"] = [str(tmp_path / "moved")], [str(tmp_path / "away")]
-    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, copies / "new-copy"))])
-    assert f"{run} was fitted on fields of new-copy: its figures there are too good" in judged.stderr
+    # Each table of the fit is known where its data has been moved, too.
+    moved = Path(shutil.copytree(run, tmp_path / "moved"))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record["data"], record["also"] = [str(tmp_path / "gone")], [str(tmp_path / "away")]
+    (moved / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, moved, copies / "new-copy"))])
+    assert f"{moved} was fitted on fields of new-copy: its figures there are too good" in judged.stderr
     # A fit from the network of a run knows what the run knows.
     again = tmp_path / "again"
     run_command(
         *("tests.eager_training", "fit", grand, "--network", "light", "--out", again, "--recipe", "fine_tune"),
-        *("--weights", run / "network.keras", *sizes.split()),
+        *("--weights", run / "network.keras", *SIZES.split()),
     )
     found = ModelCard.from_json((again / "card.json").read_bytes()).known_data
     assert found == replace(known, tables=(), fits=(card.training.data_fingerprint, *own, *known.fits[1:]))

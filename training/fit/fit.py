@@ -137,8 +137,12 @@ def fit(
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
     parts = training, validation
-    known = {"parent": parent, "before": before.card if before else None}
-    card = make_card(fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields, **known)
+    card = make_card(
+        *(fitted, plan, dataset, images, parts, revision),
+        reference_fields=reference_fields,
+        parent=parent,
+        before=before.card if before else None,
+    )
     draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)
