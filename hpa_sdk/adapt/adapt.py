@@ -30,8 +30,8 @@ from hpa_sdk.adapt.last_layer import LastLayer, LastLayerError, find_last_layer
 from hpa_sdk.adapt.outcome import Outcome
 from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, table_of
 from hpa_sdk.errors import ModelFileError, OutputError, count_of
+from hpa_sdk.fields.exported_files import stated_scheme
 from hpa_sdk.fields.rules import FieldRules
-from hpa_sdk.fields.tables import stated_scheme
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.contract import check_pictures
 from hpa_sdk.models.known_data import KnownData, split_hashes

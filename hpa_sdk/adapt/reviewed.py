@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.errors import HpaError, PlaneError, TableError
+from hpa_sdk.fields.exported_files import review_record
 from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
 from hpa_sdk.fields.sources import FoundField, find_fields
-from hpa_sdk.fields.tables import REVIEWS, is_table, labels_fingerprint, parse_labels_of, read_rows
+from hpa_sdk.fields.tables import is_table, labels_fingerprint, parse_labels_of, read_rows
 from hpa_sdk.fields.trained_scale import rules_for, scale_notes, stack_rules_of
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import LabelScheme
@@ -191,14 +192,22 @@ def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[t
 
 def _check_scale(answers: Iterable[Prediction], table: Path) -> None:
     """Refuse fields that ``hpa review export`` wrote at the pixel size of training, and that were rescaled again."""
-    reviews = table.parent / REVIEWS
-    if not any(scale_notes(answer.notes) for answer in answers) or not reviews.is_file():
+    if not any(scale_notes(answer.notes) for answer in answers):
         return
-    if any(isinstance(one, Review) and scale_notes(one.result.notes) for one in read_reviews(reviews)):
+    record = review_record(table)
+    read = list(read_reviews(record)) if record else []
+    if any(isinstance(one, Review) and scale_notes(one.result.notes) for one in read):
         raise AdaptationError(
             "the fields were exported at the pixel size of training, and are brought to it a second time",
             where=table,
             remedy="Give no pixel size: neither --pixel-size, nor a station file with files.pixel_size.",
+        )
+    if unusable := next((one for one in read if not isinstance(one, Review)), None):
+        raise AdaptationError(
+            "the record of the reviews does not say whether the fields were exported at the pixel size of training, to"
+            f" which they are brought ({unusable.what})",
+            where=record,
+            remedy="Export the reviews again; or give no pixel size, if they were.",
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hpa_sdk.errors import HpaError, OutputError, TableError
+from hpa_sdk.fields.exported_files import REVIEW_COLUMNS
 from hpa_sdk.fields.table_text import Records, open_text
 from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.atomic_write import atomic_write
@@ -28,11 +29,8 @@ FORM = "hpa-reviews"
 
 FORM_VERSION = 1
 
-REQUIRED = ("Id", "reviewer", "time", "verdict", "labels", "shown", "model")
-"""Columns that a table of reviews must have."""
-
 _COLUMNS = (
-    *REQUIRED,
+    *REVIEW_COLUMNS,
     "random",
     "review",
     "withdraws",
@@ -202,8 +200,8 @@ def _reviews_of_file(path: Path) -> Iterator[Review | TableError]:
 
 def _reviews_of_table(path: Path) -> Iterator[Review | TableError]:
     with open_text(path) as text:
-        header, records, separator = read_header(text, REQUIRED, path)
-        missing = [column for column in REQUIRED if column not in header]
+        header, records, separator = read_header(text, REVIEW_COLUMNS, path)
+        missing = [column for column in REVIEW_COLUMNS if column not in header]
         if missing:
             raise TableError(
                 missing_column(missing[0], header, separator, path).what,
@@ -289,7 +287,9 @@ def _texts(cell: str) -> tuple[str, ...]:
 
 def _own_id(row: Mapping[str, str]) -> str:
     """Return an id for a row that someone wrote by hand, so that it is imported once."""
-    return hashlib.sha256("\0".join(row[column] for column in REQUIRED).encode("utf-8", "replace")).hexdigest()[:32]
+    return hashlib.sha256("\0".join(row[column] for column in REVIEW_COLUMNS).encode("utf-8", "replace")).hexdigest()[
+        :32
+    ]
 
 
 def _unusable(path: Path, which: str, error: Exception, told: object = None) -> TableError:

@@ -19,6 +19,7 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.cli import main
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.fields.exported_files import stated_scheme
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.rules import FieldRules, Files
@@ -164,6 +165,21 @@ def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> Non
     write_review_table([review_of(answered).checked()], lab / "reviews.csv")
     refused(scaled, lab, AdaptationError, "exported at the pixel size of training", rules=rules, force=True)
     adapt(scaled, lab, tmp_path / "plain.onnx", device="cpu", force=True)
+    write_review_table([replace(review_of(result_of("field-000")), time="yesterday")], lab / "reviews.csv")
+    refused(scaled, lab, AdaptationError, "does not say whether the fields .*its time, 'yesterday'", rules=rules)
+
+
+@pytest.mark.parametrize("content", ["title,stars\nA book,5\n", "Id,model\nfield-000,x\n", "", "\0\1\2"])
+def test_other_files_of_that_name_are_no_reviews(
+    lab: Path, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (lab / "reviews.csv").write_text(content, encoding="utf-8")
+    rules = FieldRules(files=Files(pattern="hpa", pixel_size=0.3))
+    scaled = make_model(tmp_path / "m.onnx", training=replace(CARD.training, pixel_size=0.32, field_side=32))
+    adapt(scaled, lab, tmp_path / "own.onnx", device="cpu", rules=rules, force=True)
+    assert "reviews.csv is not used: it is no record of reviews that 'hpa review export' wrote" in caplog.text
+    # Nor do they say that the labels are those of 2018.
+    assert stated_scheme(lab / "train.csv") is None
 
 
 @pytest.mark.parametrize("other", ["again", "plate#2 again"])
