@@ -17,7 +17,9 @@ from hpa_sdk.cells.outlines import flat
 from hpa_sdk.cells.summary import FieldSummary, count_cells, shares_of
 from hpa_sdk.cells.writers import FORMS
 from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.trained_scale import scale_notes
 from hpa_sdk.labels import LabelScheme
+from hpa_sdk.results.cell_counts import LABELS_OF_CELLS
 from hpa_sdk.results.result import Result
 
 BYTES_OF_A_CELL = 500
@@ -93,7 +95,7 @@ def read_field_cells(path: Path) -> dict[str, FieldCells]:
     """
     fields: dict[str, FieldCells] = {}
     for found in read_cells(path):
-        own = fields.setdefault(found.result.id, FieldCells(replace(found.result, probabilities=(), thresholds=())))
+        own = fields.setdefault(found.result.id, FieldCells(_of_field(found.result)))
         if found.cell is not None:
             own.result = _joined(own.result, found.result)
             own.notes = tuple(dict.fromkeys((*own.notes, *found.result.notes)))
@@ -196,12 +198,22 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
     return content
 
 
+def _of_field(cell: Result) -> Result:
+    """Return the record of a field that begins with the row of one of its cells."""
+    if cell.error is not None:
+        return replace(cell, probabilities=(), thresholds=())
+    # The cell may have been brought to the scale of training, the field was not.
+    scaled = scale_notes(cell.notes)
+    notes = (LABELS_OF_CELLS, *(note for note in cell.notes if note not in scaled))
+    return replace(cell, probabilities=(), thresholds=(), notes=notes)
+
+
 def _joined(before: Result, cell: Result) -> Result:
     """Add the labels and warnings of a cell to those of its field. One cell that was answered is enough for a field."""
     if cell.error is not None:
         return before
     if before.error is not None:
-        return replace(cell, probabilities=(), thresholds=())
+        return _of_field(cell)
     indices = tuple(sorted({*before.indices, *cell.indices}))
     names = before.label_scheme.names
     warnings = tuple(dict.fromkeys((*before.warnings, *cell.warnings)))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hpa_sdk.errors import HpaError, OutputError, TableError
+from hpa_sdk.fields.exported_files import REVIEW_COLUMNS
 from hpa_sdk.fields.table_text import Records, open_text
 from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.atomic_write import atomic_write
@@ -28,11 +29,8 @@ FORM = "hpa-reviews"
 
 FORM_VERSION = 1
 
-REQUIRED = ("Id", "reviewer", "time", "verdict", "labels", "shown", "model")
-"""Columns that a table of reviews must have."""
-
 _COLUMNS = (
-    *REQUIRED,
+    *REVIEW_COLUMNS,
     "random",
     "review",
     "withdraws",
@@ -48,6 +46,7 @@ _COLUMNS = (
     "views",
 )
 _LARGEST = 2**29  # bytes of a file of reviews
+_LONGEST_ID = 64
 _PATIENCE = 10.0  # seconds to wait for another program that adds a review
 
 
@@ -196,13 +195,13 @@ def _reviews_of_file(path: Path) -> Iterator[Review | TableError]:
         try:
             yield msgspec.convert(one, Review).checked()
         except (HpaError, ValueError) as error:
-            yield _unusable(path, f"review {number}", error)
+            yield _unusable(path, f"review {number}", error, one)
 
 
 def _reviews_of_table(path: Path) -> Iterator[Review | TableError]:
     with open_text(path) as text:
-        header, records, separator = read_header(text, REQUIRED, path)
-        missing = [column for column in REQUIRED if column not in header]
+        header, records, separator = read_header(text, REVIEW_COLUMNS, path)
+        missing = [column for column in REVIEW_COLUMNS if column not in header]
         if missing:
             raise TableError(
                 missing_column(missing[0], header, separator, path).what,
@@ -222,11 +221,11 @@ def _rows(records: Records, header: list[str], path: Path) -> Iterator[Review | 
         if problem:
             yield _unusable(path, f"line {record.line}", ValueError(f"the row {problem}"))
             continue
+        row = dict(zip(header, map(from_cell, record.cells), strict=True))
         try:
-            row = dict(zip(header, map(from_cell, record.cells), strict=True))
             yield _review_of(row).checked()
         except (HpaError, ValueError, msgspec.DecodeError) as error:
-            yield _unusable(path, f"line {record.line}", error)
+            yield _unusable(path, f"line {record.line}", error, row)
 
 
 def _review_of(row: Mapping[str, str]) -> Review:
@@ -288,11 +287,17 @@ def _texts(cell: str) -> tuple[str, ...]:
 
 def _own_id(row: Mapping[str, str]) -> str:
     """Return an id for a row that someone wrote by hand, so that it is imported once."""
-    return hashlib.sha256("\0".join(row[column] for column in REQUIRED).encode("utf-8", "replace")).hexdigest()[:32]
+    return hashlib.sha256("\0".join(row[column] for column in REVIEW_COLUMNS).encode("utf-8", "replace")).hexdigest()[
+        :32
+    ]
 
 
-def _unusable(path: Path, which: str, error: Exception) -> TableError:
+def _unusable(path: Path, which: str, error: Exception, told: object = None) -> TableError:
     what = error.what if isinstance(error, HpaError) else str(error)
+    if isinstance(told, Mapping) and told.get("withdraws"):
+        what += f"; it withdraws the review {str(told['withdraws'])[:_LONGEST_ID]!r}, which counts without it"
+        remedy = "Withdraw that review again, by the person who gave it. The others are not affected."
+        return TableError(f"{which} can't be used: {what}", where=path, remedy=remedy)
     return TableError(f"{which} can't be used: {what}", where=path, remedy="The others are not affected.")
 
 

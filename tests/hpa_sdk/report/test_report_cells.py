@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hpa_sdk.errors import PlaneError, SettingError
 from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.report.build import Sources, make_report
+from hpa_sdk.review.log import ReviewLog
 from tests.browser import AXE
 from tests.hpa_sdk.cells.label_images import grid
 from tests.hpa_sdk.cells.made_answers import answers_of
@@ -29,6 +31,7 @@ from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.report.conftest import write_results
 from tests.hpa_sdk.report.found import content_of
 from tests.hpa_sdk.report.test_report_page import barriers, control, visiting
+from tests.hpa_sdk.review.made_reviews import review_of, store_of
 from tests.small import make_field, make_model
 
 
@@ -93,6 +96,28 @@ def test_a_report_of_cells_has_outlines_and_shares(fields: list[Sample], tmp_pat
         assert field["labels"] == sorted(found)
 
 
+def test_labels_of_cells_are_no_answer_for_a_field(cells: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    fields = make_report(Sources(results=cells), page=page)
+    shown = [field for field in content_of(page)["fields"] if "error" not in field]
+    assert all("at least one cell shows" in field["notes"][0] for field in shown)
+    results = [field.result for field in fields if field.result.error is None]
+    assert len(results) == len(shown) > 2
+    with store_of(
+        tmp_path / "store", *(replace(result, notes=(), indices=(), labels=()) for result in results)
+    ) as store:
+        ReviewLog(store.ledger).add_all(map(review_of, results))
+    with store_of(tmp_path / "alone") as store:
+        ReviewLog(store.ledger).add_all(map(review_of, results))
+    texts = [CliRunner().invoke(main, ["review", "status", str(tmp_path / name)]).output for name in ("store", "alone")]
+    for text in texts:
+        assert f"{len(results)} reviews of labels that cells show, in no figure of a model" in text
+        assert f"labels {len(results)}" in text
+    # The store has answers for the fields, which are judged by what people say of these.
+    assert f"0 of {len(results)} fields right" in texts[0]
+    assert "model" not in texts[1].partition("\n\n")[2]
+
+
 def test_cells_are_shown_with_the_results_of_fields(
     model: Path, fields: list[Sample], cells: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,7 +146,8 @@ def test_notes_of_cells_are_shown_with_the_results_of_fields(model: Path, fields
     assert str(failure) in second["no_cells"]
     make_report(Sources(results=cells), page=page)
     first, second = content_of(page)["fields"]
-    assert (first["notes"], first["cell_notes"]) == (["read as it is", "2 cells in pieces"], [])
+    assert first["notes"] == ["its labels are those that at least one cell shows", "read as it is", "2 cells in pieces"]
+    assert first["cell_notes"] == []
     assert ("the mask has no cells" in second["error"], second.get("no_cells")) == (True, None)
 
 

@@ -102,6 +102,21 @@ def test_training_reads_what_is_exported(tmp_path: Path, answered: dict[str, Fie
     assert (tmp_path / "again/train.csv").read_bytes() == (tmp_path / "data/train.csv").read_bytes()
 
 
+def test_status_marks_a_model_that_knows_the_fields(tmp_path: Path) -> None:
+    known = "the model was adapted to this field, so the answer does not show how good the model is"
+    results = [result_of(f"f{at}", (at % 3,), notes=(known,) * (at < 4)) for at in range(15)]
+    store_of(tmp_path / "store", *results).close()
+    store_reviews(tmp_path / "store", *map(review_of, results[:12]), *(review_of(one, "wrong") for one in results[12:]))
+    text = run("status", tmp_path / "store").output
+    assert "adapted to 4 of these 15 fields: its figures are too good" in text
+    assert "on the 11 others: 8 right, micro F1 1.000" in text
+    (model,) = json.loads(run("status", tmp_path / "store", "--json").output)["all"]["models"]
+    assert (model["adapted"], model["others"]["reviewed"], model["others"]["right"]) == (4, 11, 8)
+    store_of(tmp_path / "few", *results[:6]).close()
+    store_reviews(tmp_path / "few", *map(review_of, results[:6]))
+    assert "2 other fields, too few for figures" in run("status", tmp_path / "few").output
+
+
 def test_a_table_that_was_sorted_loses_no_withdrawal(tmp_path: Path) -> None:
     reviews = [review := review_of(result_of("a")), review_of(result_of("a"), "wrong", by="Bob"), withdrawal_of(review)]
     write_review_table(reversed(reviews), tmp_path / "reviews.csv")
