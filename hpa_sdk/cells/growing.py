@@ -110,19 +110,10 @@ def at_full_size(cells: Labels, nuclei: Mask, shape: tuple[int, int]) -> tuple[L
 
 
 def _enlarged(numbers: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401 - as OpenCV's own types
-    """Enlarge numbers, step by step so that a median can round the corners of the pixels after each.
-
-    Where three numbers or more meet, the median can be one that few pixels have: it is left out there.
-    """
+    """Enlarge numbers, step by step so that a median can round the corners of the pixels after each."""
     square = _SQUARE
     while numbers.shape != shape:
         size = tuple(min(2 * side, full) for side, full in zip(numbers.shape, shape, strict=True))
-        larger = cv2.resize(numbers, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        numbers = cv2.medianBlur(larger, square)
-        if numbers.dtype != np.uint8:
-            window = np.ones((square, square), np.uint8)
-            between = numbers != cv2.erode(larger, window)
-            between &= numbers != cv2.dilate(larger, window)
-            np.copyto(numbers, larger, where=between)
+        numbers = cv2.medianBlur(cv2.resize(numbers, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), square)
         square = _LATER_SQUARE
     return numbers

@@ -12,6 +12,8 @@ from hpa_sdk.cells.cell import Cell
 _Labels = npt.NDArray[np.int32]
 _Places = npt.NDArray[np.int64]
 
+_BITS = 32  # of a number
+
 
 class _Runs(NamedTuple):
     """The runs of equal numbers along the rows of a label image, row by row: where each starts, and how long it is."""
@@ -48,10 +50,9 @@ def cells_in_one_piece(labels: _Labels, pixel_size: float | None) -> tuple[Cell,
     to the cell, or to the background, with which it has the longest border.
     """
     runs = _runs_of(labels)
-    # A piece joins what is beside it, so each round leaves fewer of them.
-    while apart := _apart(runs, labels.shape[1]):
-        for piece in apart:
-            labels.ravel()[piece] = _most_beside(labels, piece)
+    waiting = True
+    while waiting and (apart := _apart(runs, labels.shape[1])) is not None:
+        waiting = _give_away(labels, *apart)
         runs = _runs_of(labels)
     return _measured(runs, labels.shape, pixel_size)
 
@@ -65,8 +66,8 @@ def _runs_of(labels: _Labels) -> _Runs:
     return _Runs(numbers[starts], starts, np.diff(starts, append=labels.size))
 
 
-def _apart(runs: _Runs, width: int) -> list[_Places]:
-    """Return the pixels of each piece of a cell except the largest one."""
+def _apart(runs: _Runs, width: int) -> tuple[_Places, _Places] | None:
+    """Return the pixels of all pieces but the largest of each cell, and the number of the piece of each pixel."""
     values, starts, lengths = runs
     every = np.arange(len(starts))
     # A run that touches one above it starts below that one, or the other starts above it.
@@ -82,7 +83,7 @@ def _apart(runs: _Runs, width: int) -> list[_Places]:
     numbers = values[tops]
     cells = len(np.unique(numbers))
     if cells == len(tops):
-        return []
+        return None
     while (top != (higher := top[top])).any():
         top = higher
     meeting &= (top[upper] != top[below]) & (values[upper] > 0)
@@ -95,7 +96,7 @@ def _apart(runs: _Runs, width: int) -> list[_Places]:
     pieces, piece_of_top = np.unique(piece_of_top, return_inverse=True)
     count = len(pieces)
     if count == cells:
-        return []
+        return None
     inside = values > 0
     piece_of = np.full(len(starts), count)
     piece_of[inside] = piece_of_top[np.searchsorted(tops, top[inside])]
@@ -104,23 +105,37 @@ def _apart(runs: _Runs, width: int) -> list[_Places]:
     number_of[piece_of_top] = numbers
     order = np.lexsort((-sizes, number_of))
     later = order[1:][number_of[order[1:]] == number_of[order[:-1]]]
-    return [
-        np.concatenate(
-            [np.arange(starts[run], starts[run] + lengths[run]) for run in np.flatnonzero(piece_of == piece)]
-        )
-        for piece in later
-    ]
+    is_apart = np.zeros(count + 1, np.bool_)
+    is_apart[later] = True
+    parts = np.flatnonzero(is_apart[piece_of])
+    lengths = lengths[parts]
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(starts[parts], lengths) + within, np.repeat(piece_of[parts], lengths)
 
 
-def _most_beside(labels: _Labels, piece: _Places) -> int:
-    """Return the number that most of the neighbours of a piece have, of those with another number than the piece."""
+def _give_away(labels: _Labels, places: _Places, pieces: _Places) -> bool:
+    """Give each piece the number that most of its neighbours have, of those that stay.
+
+    Return whether a piece touches none of these, so that it has to wait for its neighbours.
+    """
     height, width = labels.shape
-    rows, columns = np.divmod(piece, width)
-    beside = [piece[columns > 0] - 1, piece[columns < width - 1] + 1]
-    beside += [piece[rows > 0] - width, piece[rows < height - 1] + width]
-    found = labels.ravel()[np.concatenate(beside)]
-    numbers, counts = np.unique(found[found != labels.ravel()[piece[0]]], return_counts=True)
-    return int(numbers[counts.argmax()]) if numbers.size else 0
+    numbers = labels.ravel()
+    given = np.zeros(labels.size, np.bool_)
+    given[places] = True
+    rows, columns = np.divmod(places, width)
+    found = []
+    for inside, step in (columns > 0, -1), (columns < width - 1, 1), (rows > 0, -width), (rows < height - 1, width):
+        beside = places[inside] + step
+        stays = ~given[beside]
+        found.append(pieces[inside][stays] << _BITS | numbers[beside[stays]])
+    pairs, counts = np.unique(np.concatenate(found), return_counts=True)
+    of_piece, number = pairs >> _BITS, pairs & ((1 << _BITS) - 1)
+    order = np.lexsort((counts, of_piece))
+    last = order[np.flatnonzero(np.diff(of_piece[order], append=-1))]  # with the longest border
+    at = np.minimum(np.searchsorted(of_piece[last], pieces), len(last) - 1)
+    known = of_piece[last][at] == pieces
+    numbers[places[known]] = number[last][at[known]]
+    return not known.all()
 
 
 def _measured(runs: _Runs, shape: tuple[int, ...], pixel_size: float | None) -> tuple[Cell, ...]:
