@@ -165,9 +165,10 @@ def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Pat
 
 
 def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[int, int] | None) -> dict[str, Any]:
-    """Return what the page shows of the cells of a field: ``cells``, ``counts``, ``shares`` and ``cell_notes``.
+    """Return what the page shows of the cells of a field.
 
-    A field without cells has ``no_cells``, the reason.
+    It is ``cells``, ``counts``, ``shares``, ``mixed`` and ``cell_notes``. A field without cells has ``no_cells``, the
+    reason.
 
     Parameters
     ----------
@@ -191,6 +192,7 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
         "counts": [counts.cells, counts.border_cells, counts.failed],
         "cell_notes": [note for note in own.notes if note not in result.notes],
         "shares": [[one.index, one.shown, one.share, one.low, one.high, one.border_shown] for one in counts.shares],
+        "mixed": counts.mixed,
     }
     if size is not None and not own.fit(size):
         content["cells"] = [{**cell, "o": []} for cell in own.cells]

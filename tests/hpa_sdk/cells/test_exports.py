@@ -225,6 +225,10 @@ def test_fields_never_share_a_file(tmp_path: Path) -> None:
     assert files.path("../../up", ".x").resolve().is_relative_to(tmp_path)
     for name in ("nul", "Aux.1", "what?", "a:b", "end."):
         assert not re.fullmatch(r"(nul|aux)(\..*)?|.*[?:].*|.*\.", files.path(name, "").name, re.IGNORECASE)
+    assert len(files.path("ß" * 100, "_cells.ome.tif").name) == 114
+    for name in ("x" * 250, "ß" * 125):
+        with pytest.raises(SettingError, match="too long for the name of a file"):
+            files.path(name, ".csv")
     (tmp_path / "c").write_text("a file", "utf-8")
     with pytest.raises(OutputError, match="folder can't be made"):
         files.path("c/d", ".x")

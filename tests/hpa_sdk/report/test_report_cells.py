@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
+from scipy.stats import binomtest
 
 from hpa_sdk import Sample
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.outlines import UNLABELLED
-from hpa_sdk.cells.summary import summarize
+from hpa_sdk.cells.summary import counts_of, summarize
 from hpa_sdk.cells.writers import FORMS, open_cell_writer
 from hpa_sdk.cli import main
 from hpa_sdk.errors import PlaneError, SettingError
@@ -326,6 +327,34 @@ def test_fields_in_which_only_some_cells_show_a_label(page: Path, browser: Any) 
         text = row.locator(".bins").get_attribute("aria-label")
         counts = [int(part.split(" at ")[0]) for part in text.removeprefix("fields by share of cells: ").split(", ")]
         assert sum(counts) == len(shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shown", "mixed"), [(5, False), (6, True), (50, True), (51, False)])
+def test_some_cells_are_those_of_the_live_page(
+    fields: list[Sample], tmp_path: Path, browser: Any, shown: int, *, mixed: bool
+) -> None:
+    """Of 56 cells, 6 are some by 0.00004: the interval begins at 0.05004."""
+    labels = grid(side=64, cells=8, gap=4)
+    made = answers_of(np.where(labels > 57, 0, labels), id=fields[0].id, files=fields[0].files)
+    answered = [at for at, answer in enumerate(made.answers) if isinstance(answer, Prediction)]
+    assert len(answered) == 56
+    answers = list(made.answers)
+    for place, at in enumerate(answered):
+        probabilities = np.where(np.arange(28) == 7, 0.9 if place < shown else 0.1, 0.1).astype(np.float32)
+        before = answers[at]
+        assert isinstance(before, Prediction)
+        answers[at] = Prediction.from_probabilities(
+            probabilities, id=before.id, thresholds=before.thresholds, embedding=before.embedding, white=before.white
+        )
+    field = replace(made, answers=tuple(answers))
+    low, high = binomtest(shown, 56).proportion_ci(method="wilson")
+    assert (low > 0.05 and high < 0.95) == mixed == (counts_of(field).mixed == (7,))
+    _write(tmp_path / "cells.csv", [field])
+    make_report(Sources(results=tmp_path / "cells.csv"), page=tmp_path / "report.html")
+    with visiting(browser, tmp_path / "report.html") as visit:
+        visit.locator("#show").select_option("partial")
+        assert visit.locator(".card").count() == mixed
 
 
 @pytest.mark.slow
