@@ -68,6 +68,9 @@ def _runs_of(labels: _Labels) -> _Runs:
 
 def _apart(runs: _Runs, width: int) -> tuple[_Places, _Places] | None:
     """Return the pixels of all pieces but the largest of each cell, and the number of the piece of each pixel."""
+    from scipy.sparse import coo_array  # noqa: PLC0415 - of the extra 'cells'
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - as above
+
     values, starts, lengths = runs
     every = np.arange(len(starts))
     # A run that touches one above it starts below that one, or the other starts above it.
@@ -75,42 +78,23 @@ def _apart(runs: _Runs, width: int) -> tuple[_Places, _Places] | None:
     lower, upper = every[np.searchsorted(starts, width) :], every[: np.searchsorted(starts, last_row)]
     above = np.searchsorted(starts, starts[lower] - width, "right") - 1
     below = np.searchsorted(starts, starts[upper] + width, "right") - 1
-    touching, meeting = values[above] == values[lower], values[upper] == values[below]
-    top = every.copy()
-    top[below[meeting]] = upper[meeting]
-    top[lower[touching]] = above[touching]
-    tops = np.flatnonzero((top == every) & (values > 0))
-    numbers = values[tops]
-    cells = len(np.unique(numbers))
-    if cells == len(tops):
-        return None
-    while (top != (higher := top[top])).any():
-        top = higher
-    meeting &= (top[upper] != top[below]) & (values[upper] > 0)
-    one, other = np.searchsorted(tops, top[upper[meeting]]), np.searchsorted(tops, top[below[meeting]])
-    piece_of_top = np.arange(len(tops))
-    while (piece_of_top[one] != piece_of_top[other]).any():
-        least = np.minimum(piece_of_top[one], piece_of_top[other])
-        np.minimum.at(piece_of_top, one, least)
-        np.minimum.at(piece_of_top, other, least)
-    pieces, piece_of_top = np.unique(piece_of_top, return_inverse=True)
-    count = len(pieces)
-    if count == cells:
-        return None
-    inside = values > 0
-    piece_of = np.full(len(starts), count)
-    piece_of[inside] = piece_of_top[np.searchsorted(tops, top[inside])]
-    sizes = np.bincount(piece_of, lengths)[:count]
+    one, other = np.concatenate([lower, upper]), np.concatenate([above, below])
+    equal = (values[one] == values[other]) & (values[one] > 0)
+    touching = coo_array((np.ones(equal.sum(), np.bool_), (one[equal], other[equal])), shape=(len(every), len(every)))
+    count, piece_of = connected_components(touching, directed=False)
     number_of = np.zeros(count, np.int32)
-    number_of[piece_of_top] = numbers
+    number_of[piece_of] = values
+    sizes = np.bincount(piece_of, lengths)
     order = np.lexsort((-sizes, number_of))
-    later = order[1:][number_of[order[1:]] == number_of[order[:-1]]]
-    is_apart = np.zeros(count + 1, np.bool_)
-    is_apart[later] = True
+    is_apart = np.zeros(count, np.bool_)
+    is_apart[order[1:]] = np.diff(number_of[order]) == 0
+    is_apart[number_of == 0] = False
     parts = np.flatnonzero(is_apart[piece_of])
+    if not parts.size:
+        return None
     lengths = lengths[parts]
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.repeat(starts[parts], lengths) + within, np.repeat(piece_of[parts], lengths)
+    return np.repeat(starts[parts], lengths) + within, np.repeat(piece_of[parts].astype(np.int64), lengths)
 
 
 def _give_away(labels: _Labels, places: _Places, pieces: _Places) -> bool:
