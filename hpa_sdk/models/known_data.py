@@ -15,7 +15,7 @@ from hpa_sdk.models.network_form import CHANNELS
 from hpa_sdk.preprocessing import Planes
 
 MOST_FITS, MOST_FIELDS = 200, 20_000
-"""Most fingerprints of earlier fits, and most hashes of earlier fields, that a card lists: 130 kB."""
+"""Most fingerprints of earlier fits, and most hashes of earlier fields, that a card lists: 175 kB of it."""
 
 _HASH = 6  # bytes: two of some thousand fields are equal once in a hundred million times
 

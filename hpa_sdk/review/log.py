@@ -206,11 +206,12 @@ class ReviewLog:
     def _withdrawal(self, number: int, name: str, withdraws: bytes | None, told: dict[str, object]) -> Entry | None:
         """Make a damaged withdrawal anew from its review, if the row or the content still names that."""
         for target in ((withdraws or b"").decode("utf-8", "replace"), told.get("withdraws")):
-            found = self._one("WHERE id = ?", target) if isinstance(target, str) and target else None
-            # No damage makes the id of another review.
-            if found is not None and found.number < number and found.damaged is None and found.entry is not None:
-                known = found.entry.review
-                if known.verdict != "withdrawn":
+            if not isinstance(target, str) or not target:
+                continue
+            # No damage makes the id of another review. Only earlier rows: damaged ones could name each other.
+            for found in self._read("WHERE id = ? AND number < ?", target, number):
+                if found.damaged is None and found.entry is not None and found.entry.review.verdict != "withdrawn":
+                    known = found.entry.review
                     return Entry(number, replace(known, id=name, verdict="withdrawn", labels=(), withdraws=known.id))
         return None
 

@@ -31,7 +31,7 @@ from tests.hpa_sdk.cells.made_answers import answers_of
 from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.report.conftest import write_results
 from tests.hpa_sdk.report.found import content_of
-from tests.hpa_sdk.report.test_report_page import barriers, control, visiting
+from tests.hpa_sdk.report.test_report_page import barriers, close_field, control, visiting
 from tests.hpa_sdk.review.made_reviews import review_of, store_of
 from tests.small import make_field, make_model
 
@@ -284,7 +284,7 @@ def test_how_the_cells_were_found_is_shown(model: Path, fields: list[Sample], tm
         visit.locator(".card").click()
         visit.locator("#facts .cell-notes").wait_for()
         assert visit.locator("#facts .cells .cell-notes li").all_inner_texts() == ["read as it is", note]
-        visit.keyboard.press("Escape")
+        close_field(visit)
         visit.locator("#find").fill(fields[1].id)
         visit.locator(".card").click()
         assert visit.locator("#facts .no-cells").inner_text() == f"No cells: {failure}"

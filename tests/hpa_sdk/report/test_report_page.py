@@ -46,6 +46,12 @@ def open_first(visit: Any) -> None:
     visit.locator("#stage canvas").first.wait_for()
 
 
+def close_field(visit: Any) -> None:
+    """Close the large view by keyboard; a little later, the focus is on the card of its field."""
+    visit.keyboard.press("Escape")
+    visit.locator(".card:focus").wait_for()
+
+
 def test_the_summary_counts_what_there_is(report: Path, browser: Any) -> None:
     with visiting(browser, report) as visit:
         tiles = dict(reversed(text.split("\n")) for text in visit.locator("#tiles .panel").all_inner_texts())
@@ -177,7 +183,7 @@ def test_hands_on_the_keyboard_reach_everything(report: Path, browser: Any) -> N
         visit.locator("#stage canvas").nth(3).wait_for()
         visit.keyboard.press("ArrowLeft")
         assert name.inner_text() == first
-        visit.keyboard.press("Escape")
+        close_field(visit)
         assert not visit.locator("dialog").is_visible()
         assert first in visit.evaluate("document.activeElement.innerText")
 
@@ -188,7 +194,7 @@ def test_fields_without_answer_or_picture_open_too(report: Path, browser: Any) -
             visit.locator("#find").fill(name)
             visit.locator(".card").click()
             assert reason in visit.locator("#facts").inner_text()
-            visit.keyboard.press("Escape")
+            close_field(visit)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -227,7 +233,7 @@ def test_what_is_known_of_a_picture_can_be_read(
             card.click()
             assert (text in visit.locator("#caption").inner_text()) == (text != CHANGED)
             assert visit.locator("#caption").is_visible() == (text == LIKE)
-            visit.keyboard.press("Escape")
+            close_field(visit)
         if AXE.is_file():
             visit.add_script_tag(path=str(AXE))
             assert barriers(visit) == []

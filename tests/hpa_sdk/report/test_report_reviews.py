@@ -22,7 +22,7 @@ from hpa_sdk.review.record import Review
 from hpa_sdk.review.tables import read_reviews
 from tests.browser import AXE
 from tests.hpa_sdk.live.test_page import barriers
-from tests.hpa_sdk.report.test_report_page import visiting
+from tests.hpa_sdk.report.test_report_page import close_field, visiting
 from tests.hpa_sdk.test_ensembles import write_model
 from tests.small import make_field
 from training.data.dataset import read_dataset
@@ -92,7 +92,7 @@ def test_a_store_takes_the_reviews_of_a_report(report: Path, browser: Any, tmp_p
         # Keys that show channels do so again when nobody reviews.
         visit.locator("#judge").press("Enter")
         visit.keyboard.press("2")
-        visit.keyboard.press("Escape")
+        close_field(visit)
         with visit.expect_download() as download:
             visit.locator("#save").press("Enter")
         download.value.save_as(tmp_path / "reviews.json")
@@ -142,7 +142,7 @@ def test_a_review_of_an_ensemble_names_all_its_models(browser: Any, tmp_path: Pa
         start(visit)
         visit.keyboard.press("r")
         visit.locator("#judge").press("Enter")
-        visit.keyboard.press("Escape")
+        close_field(visit)
         with visit.expect_download() as download:
             visit.locator("#save").press("Enter")
         download.value.save_as(tmp_path / "reviews.json")

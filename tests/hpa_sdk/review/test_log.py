@@ -240,6 +240,7 @@ def test_a_damaged_withdrawal_that_names_its_review_holds(tmp_path: Path, damage
         ("withdraws = 'other-00000000', content = '{'", ("Anna", "Bob")),
         ("withdraws = NULL, content = replace(content, 'review-', 'reveiw-')", ("Anna",)),
         ("withdraws = x'ff', content = '{', field = x'ff'", ("Anna", "Bob", "Cleo")),
+        ("withdraws = id, content = '{'", ("Anna", "Bob")),
     ],
 )
 def test_a_withdrawal_that_names_no_review_is_reported(tmp_path: Path, damage: str, people: tuple[str, ...]) -> None:

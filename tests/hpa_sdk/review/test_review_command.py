@@ -14,6 +14,7 @@ from hpa_sdk.cli import main
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field, read_planes
 from hpa_sdk.labels import HPA_2018
+from hpa_sdk.models.known_data import KnownData, field_hash
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result as FieldResult
 from hpa_sdk.results.result_store import ResultStore
@@ -240,6 +241,13 @@ def test_rescaled_fields_are_exported_as_answered(tmp_path: Path) -> None:
         assert "are exported so, as they were answered" in done.output
         (again,) = predictor.predict(tmp_path / "data")
         np.testing.assert_array_equal(again.probabilities, answered.probabilities)
+        # A model that is adapted to the exported planes knows the stack.
+        (exported,) = read_dataset(tmp_path / "data").samples
+        known = KnownData(field_hashes=field_hash(read_planes(exported), CARD.preprocessing.channels))
+        own = make_model(tmp_path / "own.onnx", training=training, known_data=known)
+        with Predictor.load(own, device="cpu", white=4095) as adapted:
+            (seen,) = adapted.predict(tmp_path / "exports", rules=watched)
+        assert any("was adapted to this field" in note for note in seen.notes)
         # Of another model, or of one that is gone, this scale is not known.
         other = tmp_path / "other.toml"
         make_model(tmp_path / "unscaled.onnx")
