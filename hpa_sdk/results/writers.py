@@ -267,7 +267,7 @@ def open_writer(path: Path, form: str, scheme: LabelScheme = HPA_2018) -> Iterat
 
 
 def joined_texts(texts: Sequence[str]) -> str:
-    """Join paths, names or notes with ``;`` for a table; as a JSON list if one could be read as several, or as a list."""
+    """Join paths, names or notes with ``;`` for a table; as a JSON list if one could be read as several."""
     if any(";" in text or text.startswith("[") for text in texts):
         return json.dumps(list(map(escaped, texts)), ensure_ascii=False)
     return ";".join(texts)
