@@ -95,6 +95,8 @@ def test_squares_single_pixels_and_pieces() -> None:
 
 
 def test_outlines_are_well_known_text() -> None:
+    far = np.array([[1_234_567.5, 0], [1_234_570, 0], [1_234_570, 2.5]])
+    np.testing.assert_array_equal(from_wkt(to_wkt((far,)))[0], far)
     labels = _blobs(4)
     labels[labels == 2] = 1  # one cell in several pieces
     for cell in cells_of(labels, None):
