@@ -77,7 +77,9 @@ def outlines_of(segmentation: Segmentation, *, tolerance: float = 0.75) -> Itera
 
 def to_wkt(pieces: tuple[Polygon, ...]) -> str:
     """Write an outline as well-known text (OGC 06-103r4): a POLYGON, or a MULTIPOLYGON of several pieces."""
-    rings = [f"(({', '.join(f'{x:.12g} {y:.12g}' for x, y in (*piece.tolist(), piece[0].tolist()))}))" for piece in pieces]
+    rings = [
+        f"(({', '.join(f'{x:.12g} {y:.12g}' for x, y in (*piece.tolist(), piece[0].tolist()))}))" for piece in pieces
+    ]
     return f"POLYGON {rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON ({', '.join(rings)})"
 
 
