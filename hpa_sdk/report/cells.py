@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from hpa_sdk.errors import SettingError
 from hpa_sdk.fields.trained_scale import scale_notes
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.results.cell_counts import LABELS_OF_CELLS
-from hpa_sdk.results.result import Result
+from hpa_sdk.results.result import Result, ResultError
 
 BYTES_OF_A_CELL = 500
 """About how many bytes of a report a cell takes."""
 
 _DIGITS = 3
+_ONE_RUN = "Give the cells of one run of hpa cells."
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -88,6 +90,9 @@ def is_cells_file(path: Path) -> bool:
 def read_field_cells(path: Path) -> dict[str, FieldCells]:
     """Read the cells of each field, by its id, in the order of the file.
 
+    A field with two rows of one cell, as in a table of two runs, has an error in place of its cells: they would count
+    twice.
+
     Raises
     ------
     TableError
@@ -101,6 +106,12 @@ def read_field_cells(path: Path) -> dict[str, FieldCells]:
             own.notes = tuple(dict.fromkeys((*own.notes, *found.result.notes)))
             own.cells.append(_record(found, found.cell))
             own.measured.append(found.cell)
+    for own in fields.values():
+        number, rows = max(Counter(cell.number for cell in own.measured).items(), key=itemgetter(1), default=(0, 0))
+        if rows > 1:
+            error = ResultError(f"the table has {rows} rows of cell {number} of this field", str(path), _ONE_RUN)
+            own.result = replace(own.result, error=error, labels=(), indices=())
+            own.cells, own.measured, own.notes = [], [], ()
     return fields
 
 

@@ -19,7 +19,7 @@ from hpa_sdk.files.file_lock import lock_beside
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
-from hpa_sdk.results.writers import joined_paths, joined_stamps
+from hpa_sdk.results.writers import joined_stamps, joined_texts
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import VERDICTS, Review
 from hpa_sdk.review.safe_cells import from_cell, to_cell
@@ -171,7 +171,7 @@ def _cells(review: Review) -> tuple[str, ...]:
         *(_joined(review.labels), _joined(result.indices), result.model_sha256),
         "yes" if in_random_share(result.id) else "",
         *(review.id, review.withdraws, result.scheme, ";".join(result.classes), _joined(result.thresholds)),
-        *(joined_paths(result.files), joined_stamps(result.stamps), joined_paths(result.channels)),
+        *(joined_texts(result.files), joined_stamps(result.stamps), joined_texts(result.channels)),
         msgspec.json.encode(result.notes).decode() if result.notes else "",
         "" if result.error is None else result.error.what,
         *(" ".join(result.models), str(result.views)),
@@ -279,7 +279,7 @@ def _indices(cell: str, scheme: LabelScheme, column: str) -> tuple[int, ...]:
 
 
 def _texts(cell: str) -> tuple[str, ...]:
-    """Read what `joined_paths` wrote."""
+    """Read what `joined_texts` wrote."""
     if cell.startswith("["):
         return msgspec.json.decode(cell, type=tuple[str, ...])
     return tuple(part for part in cell.split(";") if part)

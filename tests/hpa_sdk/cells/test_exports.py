@@ -56,6 +56,16 @@ def test_label_images_are_opened_by_tifffile(tmp_path: Path, step: int, dtype: t
     assert (again.cells, again.pixel_size, again.notes) == (found.cells, 0.25, ())
 
 
+def test_an_id_that_is_no_unicode_has_its_files(tmp_path: Path) -> None:
+    answers = answers_of(discs(5), id="f\udcff")
+    write_label_image(tmp_path / "f_cells.ome.tif", answers.segmentation, id=answers.id)
+    with tifffile.TiffFile(tmp_path / "f_cells.ome.tif") as tiff:
+        assert tifffile.xml2dict(tiff.ome_metadata or "")["OME"]["Image"]["Name"] == r"f\udcff"
+    write_geojson(tmp_path / "f.geojson", answers)
+    features = json.loads((tmp_path / "f.geojson").read_bytes())["features"]
+    assert {feature["properties"]["metadata"]["field"] for feature in features} == {r"f\udcff"}
+
+
 def test_geojson_has_the_members_that_qupath_reads(tmp_path: Path) -> None:
     labels = discs(12)
     labels[labels == 2] = 0

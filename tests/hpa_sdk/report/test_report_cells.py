@@ -223,6 +223,22 @@ def test_cells_that_do_not_belong_to_the_results_are_refused(
     assert not page.exists()
 
 
+@pytest.mark.parametrize("with_fields", [False, True])
+def test_cells_of_two_runs_do_not_count_twice(
+    model: Path, fields: list[Sample], tmp_path: Path, *, with_fields: bool
+) -> None:
+    results, cells, page = (tmp_path / name for name in ("results.csv", "cells.csv", "report.html"))
+    answers = _answers(fields[:2])
+    _write(cells, [*answers, answers[1]])
+    if with_fields:
+        write_results(results, model, fields[:2])
+    make_report(Sources(results=results, cells=cells) if with_fields else Sources(results=cells), page=page)
+    first, second, *_ = content_of(page)["fields"]
+    assert sum(first["counts"]) == len(first["cells"]) == 9
+    assert "cells" not in second
+    assert "2 rows of cell 1 of this field" in (second["no_cells"] if with_fields else second["error"])
+
+
 def test_the_command_reports_cells(cells: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["report", str(cells), "-o", str(tmp_path / "report.html")])
     assert done.exit_code == 1  # a field has no mask
