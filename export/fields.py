@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from export.held_out import UsedFields
 from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.fields.exported_files import check_scheme
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.tables import check_scheme, parse_labels_of, read_columns
+from hpa_sdk.fields.tables import parse_labels_of, read_columns
 from hpa_sdk.files.file_state import FileState
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.model_card import ModelCard

@@ -31,6 +31,7 @@ def export_fp16(
     judged_fields: int = JUDGED_FIELDS,
     white: White | None = None,
     force: bool = False,
+    single_cells: bool = False,
 ) -> ModelCard:
     """Make the fp16 variant of a file, if its answers pass the comparison with its parent's.
 
@@ -48,6 +49,8 @@ def export_fp16(
         White level of 16-bit planes.
     force : bool
         Write it even if it does not pass the gates.
+    single_cells : bool
+        Whether each picture is of one cell, for a model that answers for cells.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def export_fp16(
     HpaError
         A file can't be read or written.
     """
-    parent = read_parent(model, out)
+    parent = read_parent(model, out, single_cells=single_cells)
     judged = read_fields(data, parent.card, least=LEAST_FIELDS, white=white).first(judged_fields)
     largest = _largest_result(parent, judged.first(LEAST_FIELDS))
     if not largest <= LARGEST_HALF:

@@ -25,6 +25,8 @@ Probabilities = npt.NDArray[np.float32]
 SMALLEST = 1e-7
 """A probability closer to 0 or 1 has no exact logit in float32. Keras clips its cross-entropy at the same value."""
 
+_NUMBERS = np.finfo(np.float32)
+
 ROUNDING = 1e-3
 """How far a probability can be outside 0 to 1 because of rounding, at most in half precision."""
 
@@ -69,9 +71,9 @@ def sigmoid(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
 def with_temperature(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
     """Return probabilities that agree better with observed frequencies: sigmoid(log-odds / temperature).
 
-    0 and 1 stay as they are.
+    0 and 1 stay as they are, and no other probability becomes 0 or 1: it would reach a threshold of 1.
     """
-    changed = sigmoid(log_odds(probabilities) / temperature)
+    changed = sigmoid(log_odds(probabilities) / temperature).clip(_NUMBERS.tiny, 1 - _NUMBERS.epsneg)
     return np.where((probabilities <= 0) | (probabilities >= 1), probabilities, changed).astype(np.float32)
 
 

@@ -126,6 +126,8 @@ def _parent(content: ModelContent, path: Path, name: NetworkName) -> Parent:
         problem = "the file takes raw planes: its graph is more than the network"
     elif card.architecture != name:
         problem = f"the file is of the network {card.architecture}, not {name}"
+    elif card.unit != "field":
+        problem = f"the file answers for single {card.unit}s, and networks are fitted on whole fields"
     elif card.label_scheme != HPA_2018:
         problem = f"the file answers with the {len(card.labels)} classes of {card.scheme}, not those of {HPA_2018.name}"
     elif card.preprocessing != preprocessing_of(name):

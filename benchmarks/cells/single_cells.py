@@ -65,7 +65,8 @@ def adapted_to_cells(folder: Path, work: Path) -> CellModel:
     if not (cells / TABLE).exists():
         _write_cells(cells, collages)
     if not file.exists():
-        adapt(resolve_model("starter").path, cells, file, device="cpu", name="starter for single cells")
+        parent = resolve_model("starter").path
+        adapt(parent, cells, file, device="cpu", name="starter for single cells", single_cells=True)
     made = read_card(read_onnx(file)).adaptation
     if made is None:
         raise RuntimeError(f"{file} is not adapted: delete it")

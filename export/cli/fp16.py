@@ -14,7 +14,17 @@ from hpa_sdk.preprocessing import White
 @click.command()
 @variant_arguments
 @judge_fields_option
-def fp16(model: Path, data: Path, output: Path, white: White | None, force: bool, judge_fields: int) -> None:
+def fp16(
+    model: Path,
+    data: Path,
+    output: Path,
+    white: White | None,
+    force: bool,
+    single_cells: bool,
+    judge_fields: int,
+) -> None:
     """Make the fp16 variant of MODEL, and compare its answers with MODEL's on the fields in DATA."""
-    card = export_fp16(model, data, output, judged_fields=judge_fields, white=white, force=force)
+    card = export_fp16(
+        model, data, output, judged_fields=judge_fields, white=white, force=force, single_cells=single_cells
+    )
     print_written_files(output, card)

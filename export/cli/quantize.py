@@ -34,6 +34,7 @@ def quantize(
     output: Path,
     white: White | None,
     force: bool,
+    single_cells: bool,
     judge_fields: int,
     calibration_fields: int,
     held_out: Path | None,
@@ -53,5 +54,6 @@ def quantize(
         reduce_range=reduce_range,
         white=white,
         force=force,
+        single_cells=single_cells,
     )
     print_written_files(output, card)

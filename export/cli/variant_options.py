@@ -19,6 +19,9 @@ def variant_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
         white_option,
         click.option("--force", is_flag=True, help="Write it even if it does not pass the gates; its card says so."),
+        click.option(
+            "--single-cells", is_flag=True, help="Each picture is of one cell, for a MODEL that answers for cells."
+        ),
         click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write."),
         click.argument("data", type=click.Path(path_type=Path)),
         click.argument("model", type=ModelPath()),

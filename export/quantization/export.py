@@ -34,6 +34,7 @@ def export_int8(
     reduce_range: bool = False,
     white: White | None = None,
     force: bool = False,
+    single_cells: bool = False,
 ) -> ModelCard:
     """Make the int8 variant of a file by the plan that is best on this machine.
 
@@ -58,6 +59,8 @@ def export_int8(
         White level of 16-bit planes, in `data` and `held_out`.
     force : bool
         Write it even if it does not pass the gates.
+    single_cells : bool
+        Whether each picture is of one cell, for a model that answers for cells.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def export_int8(
     HpaError
         A file can't be read or written.
     """
-    parent = read_parent(model, out)
+    parent = read_parent(model, out, single_cells=single_cells)
     fields = read_fields(data, parent.card, least=(3 if held_out is None else 2) * LEAST_FIELDS, white=white)
     calibration, tried_on, judged = part(fields, calibration_fields, judged_fields)
     if held_out is not None:

@@ -18,7 +18,7 @@ from export.variants.agreement import answer, compare
 from export.variants.gates import find_shortfalls
 from hpa_sdk.errors import HpaError
 from hpa_sdk.files.file_state import FileStamp
-from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.contract import check_pictures, read_model
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.onnx_file import OnnxFile, runtime_source
 from hpa_sdk.models.variant import Variant, VariantKind
@@ -102,7 +102,7 @@ def refuse_overwriting(model: Path, out: Path) -> None:
         )
 
 
-def read_parent(path: Path, out: Path) -> Parent:
+def read_parent(path: Path, out: Path, *, single_cells: bool = False) -> Parent:
     """Read the parent of a variant.
 
     Parameters
@@ -111,9 +111,13 @@ def read_parent(path: Path, out: Path) -> Parent:
         The file.
     out : pathlib.Path
         Where the variant will be written.
+    single_cells : bool
+        Whether each picture that the variant is made or judged by is of one cell.
 
     Raises
     ------
+    SettingError
+        The pictures are not what the model answers for.
     VariantError
         The file is a variant itself, a package, does the preprocessing in its graph, or is the one to be written.
     ModelFileError, ModelCardError
@@ -121,6 +125,7 @@ def read_parent(path: Path, out: Path) -> Parent:
     """
     stamp = stable_stamp(path)
     file, card = read_model(path)
+    check_pictures(card, path, single_cells=single_cells)
     refuse_package(path)
     refuse_overwriting(path, out)
     if card.precision != "fp32" or card.variant is not None:

@@ -29,6 +29,7 @@ def export_winograd(
     judged_fields: int = JUDGED_FIELDS,
     white: White | None = None,
     force: bool = False,
+    single_cells: bool = False,
 ) -> ModelCard:
     """Make the variant of a file with Winograd's minimal filtering in its wide 3 x 3 convolutions.
 
@@ -46,6 +47,8 @@ def export_winograd(
         White level of 16-bit planes.
     force : bool
         Write it even if it does not pass the gates.
+    single_cells : bool
+        Whether each picture is of one cell, for a model that answers for cells.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def export_winograd(
     HpaError
         A file can't be read or written.
     """
-    parent = read_parent(model, out)
+    parent = read_parent(model, out, single_cells=single_cells)
     judged = read_fields(data, parent.card, least=LEAST_FIELDS, white=white).first(judged_fields)
     with raise_as_variant_errors(model):
         changed = onnx.load(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,11 @@ from hpa_sdk.adapt.last_layer import LastLayer, LastLayerError, find_last_layer
 from hpa_sdk.adapt.outcome import Outcome
 from hpa_sdk.adapt.reviewed import ReviewedFields, read_reviewed, table_of
 from hpa_sdk.errors import ModelFileError, OutputError, count_of
+from hpa_sdk.fields.exported_files import stated_scheme
 from hpa_sdk.fields.rules import FieldRules
-from hpa_sdk.fields.tables import stated_scheme
 from hpa_sdk.labels import LabelScheme
+from hpa_sdk.models.contract import check_pictures
+from hpa_sdk.models.known_data import KnownData, split_hashes
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelContent
 from hpa_sdk.prediction import log_odds, sigmoid
@@ -41,8 +44,10 @@ from hpa_sdk.preprocessing import White
 LEAST_FIELDS = 10
 """Fewest reviewed fields to adapt to."""
 
+_log = logging.getLogger("hpa_sdk")
 _LARGEST_DIFFERENCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 1e-3}
 _NEW_THRESHOLD = 0.5
+_FOR_CELLS = "Adapted to single cells, each alone in its field: use it with hpa cells, and not for whole fields."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,7 @@ def adapt(
     scheme: str | None = None,
     name: str | None = None,
     force: bool = False,
+    single_cells: bool = False,
 ) -> Adapted:
     """Adapt a model file to reviewed fields.
 
@@ -105,6 +111,9 @@ def adapt(
         Name of the new model. Default: that of the old one, followed by ``adapted``.
     force : bool
         Write the best change even if it is not better than the old model by more than chance; the card says so.
+    single_cells : bool
+        Whether each picture is of one cell: cut out as the model card says, for a model that answers for cells; alone
+        in its field, for a model that answers for fields. The card of the latter then warns of whole fields.
 
     Raises
     ------
@@ -113,6 +122,8 @@ def adapt(
         better than the old model.
     OutputError
         The file exists, or can't be written.
+    SettingError
+        The model answers for single cells, and the pictures are whole fields.
     HpaError
         The model, its card, the table or the planes can't be used.
     """
@@ -121,6 +132,8 @@ def adapt(
     predictor = Predictor.load(model, card=card, device=device, white=white, quality=False)
     with predictor:
         parent = _read_parent(model, predictor)
+        if parent.card.unit == "cell":
+            check_pictures(parent.card, model, single_cells=single_cells)
         labels = _extended(predictor.card, new_classes, scheme, reviewed)
         fields = read_reviewed(reviewed, predictor, labels, rules=rules)
     new = len(labels) - len(parent.card.labels)
@@ -136,7 +149,8 @@ def adapt(
             f"the last layer of the model's classes is refitted from {LEAST_FOR_LAYER} fields on, and there are"
             f" {len(fields.truth)}."
         )
-    written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name)
+    warning = _FOR_CELLS if single_cells and parent.card.unit == "field" else ""
+    written = write_adapted(out, parent, fields, layer, outcome, labels=labels, name=name, warning=warning)
     return Adapted(card=written, left_out=fields.left_out, not_refitted=not_refitted)
 
 
@@ -176,21 +190,41 @@ def _extended(card: ModelCard, new_classes: Sequence[str], scheme: str | None, r
 
 def _check_unknown(card: ModelCard, fields: ReviewedFields, reviewed: Path) -> None:
     """Refuse fields that the model knows already: cross-validation can't hold them out of it."""
-    if fields.as_fitted == card.training.data_fingerprint:
+    known = card.known_data or KnownData()
+    if fields.as_fitted in {*card.fitted_on, *known.fits}:
+        made = "" if fields.as_fitted in card.fitted_on else "made from a model that was "
         raise AdaptationError(
-            f"{card.name} was fitted on these fields, so it can't be judged on them",
+            f"{card.name} was {made}fitted on these fields, so it can't be judged on them",
             where=reviewed,
             remedy="Adapt it to fields of your microscope that it was not fitted on.",
         )
-    made = card.adaptation
-    known = 0 if made is None else sum(one in made.known_fields for one in fields.hashes)
-    if made is not None and known:
-        raise AdaptationError(
-            f"{card.name} was adapted to {known} of these {len(fields.hashes)} fields, so it can't be judged on them",
-            where=reviewed,
-            remedy=f"Adapt {made.parent} (SHA-256 {made.parent_sha256}), from which it was made, to all of the fields;"
-            " or adapt this file to other fields only.",
+    _check_unadapted(card, fields, reviewed)
+    if known.left_out:
+        _log.warning(
+            "%s knows %s or data sets by earlier models that its card does not list. If some of them are among these"
+            " fields, the figures are too good.",
+            *(card.name, count_of(known.left_out, "field")),
         )
+
+
+def _check_unadapted(card: ModelCard, fields: ReviewedFields, reviewed: Path) -> None:
+    found = sum(one in card.known_fields for one in fields.hashes)
+    if not found:
+        return
+    made = card.adaptation
+    if made is None or not split_hashes(made.field_hashes).intersection(fields.hashes):
+        raise AdaptationError(
+            f"{card.name} was made from a model that was adapted to {found} of these {len(fields.hashes)} fields, so it"
+            " can't be judged on them",
+            where=reviewed,
+            remedy="Adapt this file to other fields only.",
+        )
+    raise AdaptationError(
+        f"{card.name} was adapted to {found} of these {len(fields.hashes)} fields, so it can't be judged on them",
+        where=reviewed,
+        remedy=f"Adapt {made.parent} (SHA-256 {made.parent_sha256}), from which it was made, to all of the fields;"
+        " or adapt this file to other fields only.",
+    )
 
 
 def _check_fields(fields: ReviewedFields, reviewed: Path, new: int, labels: LabelScheme) -> None:

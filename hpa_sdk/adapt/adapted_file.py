@@ -21,6 +21,7 @@ from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.labels import LabelScheme
 from hpa_sdk.models.adaptation import Adaptation
 from hpa_sdk.models.checksum import CHECKSUM_KEY, add_checksum
+from hpa_sdk.models.known_data import split_hashes
 from hpa_sdk.models.model_card import METADATA_KEY, Calibration, Metrics, ModelCard
 from hpa_sdk.models.onnx_file import graph_sha256
 from hpa_sdk.prediction import sigmoid
@@ -59,6 +60,7 @@ def write_adapted(
     *,
     labels: LabelScheme,
     name: str | None,
+    warning: str = "",
 ) -> ModelCard:
     """Write the adapted file with its card and checksum, atomically.
 
@@ -78,6 +80,8 @@ def write_adapted(
         The classes of the new file.
     name : str, optional
         Its name.
+    warning : str
+        What the file must not be used for, beside what the parent must not.
 
     Raises
     ------
@@ -92,6 +96,7 @@ def write_adapted(
     metadata = [entry for entry in parent.model.metadata_props if entry.key not in {METADATA_KEY, CHECKSUM_KEY}]
     del parent.model.metadata_props[:]
     card = _card(parent, reviewed, outcome, labels, name)
+    card = replace(card, warning=" ".join(dict.fromkeys(filter(None, (card.warning, warning)))))
     card = replace(card, weights_sha256=graph_sha256(parent.model.SerializeToString(deterministic=True)))
     parent.model.metadata_props.extend([*metadata, onnx.StringStringEntryProto(key=METADATA_KEY, value=card.to_json())])
     try:
@@ -121,7 +126,7 @@ def _card(
     parent: Parent, reviewed: ReviewedFields, outcome: Outcome, labels: LabelScheme, name: str | None
 ) -> ModelCard:
     card, answers = parent.card, outcome.changes_answers
-    known = card.adaptation.known_fields if card.adaptation else frozenset()
+    known = split_hashes(card.adaptation.field_hashes if card.adaptation else b"")
     return replace(
         card,
         name=name or f"{card.name} adapted",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,16 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from hpa_sdk.adapt.errors import AdaptationError
-from hpa_sdk.errors import PlaneError, TableError
+from hpa_sdk.errors import HpaError, PlaneError, TableError
+from hpa_sdk.fields.exported_files import review_record
 from hpa_sdk.fields.listing import same_name
 from hpa_sdk.fields.rules import FieldRules
-from hpa_sdk.fields.stack_samples import scene_part
-from hpa_sdk.fields.tables import REVIEWS, is_table, labels_fingerprint, parse_labels_of, read_rows
-from hpa_sdk.fields.trained_scale import scale_notes
+from hpa_sdk.fields.sources import FoundField, find_fields
+from hpa_sdk.fields.tables import is_table, labels_fingerprint, parse_labels_of, read_rows
+from hpa_sdk.fields.trained_scale import rules_for, scale_notes, stack_rules_of
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import LabelScheme
-from hpa_sdk.models.adaptation import field_hash
+from hpa_sdk.models.known_data import field_hash
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.review.record import Review
@@ -49,7 +50,7 @@ class ReviewedFields:
     fingerprint : str
         SHA-256, in hexadecimal, of ids and labels.
     hashes : tuple of bytes
-        Identifies each field: see `hpa_sdk.models.adaptation.field_hash`.
+        Identifies each field: see `hpa_sdk.models.known_data.field_hash`.
     as_fitted : str
         What a fit on them would have as the fingerprint of its data: see `hpa_sdk.models.model_card.Training`.
     left_out : tuple of str
@@ -111,7 +112,7 @@ def read_reviewed(
     ]
     found = {name: found[name] for name in labels if name in found}
     _check_scale(found.values(), table)
-    hashes = {name: _hash_of(answer, table) for name, answer in found.items()}
+    hashes = _hashes(table, found, predictor, rules)
     _check_unchanged(found.values(), table)
     if stamp_of(table) != before:
         raise TableError(
@@ -191,14 +192,22 @@ def _labels(table: Path, scheme: LabelScheme, left_out: list[str]) -> Iterator[t
 
 def _check_scale(answers: Iterable[Prediction], table: Path) -> None:
     """Refuse fields that ``hpa review export`` wrote at the pixel size of training, and that were rescaled again."""
-    reviews = table.parent / REVIEWS
-    if not any(scale_notes(answer.notes) for answer in answers) or not reviews.is_file():
+    if not any(scale_notes(answer.notes) for answer in answers):
         return
-    if any(isinstance(one, Review) and scale_notes(one.result.notes) for one in read_reviews(reviews)):
+    record = review_record(table)
+    read = list(read_reviews(record)) if record else []
+    if any(isinstance(one, Review) and scale_notes(one.result.notes) for one in read):
         raise AdaptationError(
             "the fields were exported at the pixel size of training, and are brought to it a second time",
             where=table,
             remedy="Give no pixel size: neither --pixel-size, nor a station file with files.pixel_size.",
+        )
+    if unusable := next((one for one in read if not isinstance(one, Review)), None):
+        raise AdaptationError(
+            "the record of the reviews does not say whether the fields were exported at the pixel size of training, to"
+            f" which they are brought ({unusable.what})",
+            where=record,
+            remedy="Export the reviews again; or give no pixel size, if they were.",
         )
 
 
@@ -219,11 +228,26 @@ def _repeated(hashes: Mapping[str, bytes], labels: Mapping[str, frozenset[int]],
     return repeated
 
 
-def _hash_of(answer: Prediction, table: Path) -> bytes:
-    try:
-        return field_hash(answer.files, scene_part(answer.id, answer.files))
-    except OSError as error:
-        raise _changed(error.filename or answer.id, table) from error
+def _hashes(table: Path, found: Collection[str], predictor: Predictor, rules: FieldRules | None) -> dict[str, bytes]:
+    """Read the planes of the predicted fields once more, as they were read for the prediction, and hash them."""
+    channels = predictor.card.preprocessing.channels
+    read = find_fields(
+        table,
+        recursive=False,
+        root=None,
+        rules=rules_for(predictor.card, rules, predictor.white),
+        stack_rules=stack_rules_of(predictor.card),
+    )
+    hashes: dict[str, bytes] = {}
+    for field in read:
+        if field.id in found and isinstance(field, FoundField):
+            try:
+                hashes[field.id] = field_hash(field.read(channels).planes, channels)
+            except HpaError as error:
+                raise _changed(error.where or field.id, table) from error
+    if missing := next((name for name in found if name not in hashes), None):
+        raise _changed(missing, table)
+    return {name: hashes[name] for name in found}
 
 
 def _check_unchanged(answers: Iterable[Prediction], table: Path) -> None:

@@ -69,6 +69,8 @@ class Recall:
         fingerprint.
     unmeasured : int
         How many answers from the ledger have no quality, because a run without it or an earlier version made them.
+    remeasured : int
+        For how many fields its answer in the ledger was not used, because it has no quality and the run needs one.
     devices : set of str
         The devices that made the cached answers.
     """
@@ -78,6 +80,7 @@ class Recall:
         self.changed = 0
         self.unrecorded = 0
         self.unmeasured = 0
+        self.remeasured = 0
         self.devices: set[str] = set()
 
     def log(self, noun: str, log: Callable[[str], None]) -> None:
@@ -95,6 +98,12 @@ class Recall:
             log(
                 f"{count_of(self.hits, noun)} stood in the ledger;"
                 f" {count_of(self.changed, 'field')} had changed and {were} done again."
+            )
+        if self.remeasured:
+            has, was = ("has", "was") if self.remeasured == 1 else ("have", "were")
+            log(
+                f"{count_of(self.remeasured, noun)} of the ledger {has} no quality and {was} predicted again:"
+                " --on-warning fail needs it."
             )
         if self.unrecorded:
             log(
@@ -176,6 +185,7 @@ class AnswerCache(Recall):
             self.changed += 1
             return pending
         if self._needs_quality and known.quality is None:
+            self.remeasured += 1
             return pending
         self.hits += 1
         self.devices.add(known.device)

@@ -162,5 +162,6 @@ def open_run(
             "warned": run.warned,
             "recalled": cache.hits,
             "changed": cache.changed,
+            "remeasured": cache.remeasured,
         }
         provenance.write(output, devices=sorted({engine.device, *cache.devices}), counts=counts)

@@ -13,7 +13,7 @@ from hpa_sdk.cells.cell import Segmentation
 from hpa_sdk.cells.filtered import FilteredPlane, Plane, plane_shows_cells
 from hpa_sdk.cells.growing import at_full_size, cell_area, dark_lines, grow
 from hpa_sdk.cells.nuclei import estimated_pixel_size, find_nuclei
-from hpa_sdk.cells.regions import cells_of
+from hpa_sdk.cells.regions import cells_in_one_piece
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import Mask
@@ -24,7 +24,7 @@ from hpa_sdk.fields.trained_scale import whole_field_rules
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Planes, White
 
-VERSION = "threshold and watershed 6"
+VERSION = "threshold and watershed 7"
 """Changes with every change of the results, also of those that start from the maps of a network."""
 
 MOST_PIXELS = 2048 * 2048
@@ -78,7 +78,7 @@ class ClassicalSegmenter:
             labels, nuclei, debris = self._labels(planes, pixel, notes)
         if debris:
             notes.append(f"{count_of(debris, 'bright part')} of the blue plane too small for a nucleus")
-        cells = cells_of(labels, pixel_size)
+        cells = cells_in_one_piece(labels, pixel_size)
         if not cells:
             notes.append("no nucleus was found in the blue plane")
         return Segmentation(

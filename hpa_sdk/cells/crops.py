@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.cells.cell import Cell, Segmentation
-from hpa_sdk.cells.field_files import FieldFiles
+from hpa_sdk.cells.field_files import FieldFiles, file_name
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.samples import Channel
 from hpa_sdk.files.atomic_write import atomic_write
@@ -57,7 +57,7 @@ class CropWriter:
         OutputError
             A crop can't be written.
         SettingError
-            The planes have another size than the label image.
+            The planes have another size than the label image, or the id is too long for the name of a file.
         """
         if planes.shape[1:] != segmentation.labels.shape:
             raise SettingError(
@@ -70,20 +70,22 @@ class CropWriter:
             top, left, bottom, right = cell.box
             if max(bottom - top, right - left) > self._side:
                 cut.append(cell.number)
-            prefix = self._files.path(id, f"_cell{cell.number}")
-            name = prefix.relative_to(self._files.folder).as_posix()
+            ending = f"_cell{cell.number}_crop_masked" if self._masked else f"_cell{cell.number}_crop"
+            paths = {channel: self._files.path(id, f"{ending}_{channel}.png") for channel in Channel}
             crop = _crop(planes, segmentation.labels, cell, self._side, masked=self._masked)
-            ending = "crop_masked" if self._masked else "crop"
-            for channel, plane in zip(Channel, crop, strict=True):
-                with atomic_write(prefix.with_name(f"{prefix.name}_{ending}_{channel}.png")) as partial:
+            for path, plane in zip(paths.values(), crop, strict=True):
+                with atomic_write(path) as partial:
                     partial.write_bytes(cv2.imencode(".png", plane)[1].tobytes())
-            paths = {f"{channel[0]}_image": f"{name}_{ending}_{channel}.png" for channel in Channel}
-            self._rows.writerow({**paths, "output_prefix": name})
+            names = {f"{channel[0]}_image": self._name_of(path) for channel, path in paths.items()}
+            self._rows.writerow({**names, "output_prefix": f"{file_name(id)}_cell{cell.number}"})
         if cut:
             _log.warning(
                 "%s: %s larger than a crop of %d pixels and cut; the first: %d. Choose larger crops.",
                 *(id, count_of(len(cut), "cell"), self._side, cut[0]),
             )
+
+    def _name_of(self, path: Path) -> str:
+        return path.relative_to(self._files.folder).as_posix()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hpa_sdk.errors import OutputError, SettingError
 _UNSAFE = re.compile(
     r'[<>:"|?*\\\x00-\x1f\x7f]|^\.{1,2}$|[ .]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)', re.IGNORECASE
 )
+
+_LONGEST = 255 - len(".12345678.")  # bytes: a partial file has this before its name
 
 
 def file_name(id: str) -> str:  # noqa: A002 - the field's own word
@@ -44,7 +47,7 @@ class FieldFiles:
         Raises
         ------
         SettingError
-            Another field has this file.
+            Another field has this file, or its name is too long for a file.
         OutputError
             The folder can't be made.
         """
@@ -57,6 +60,12 @@ class FieldFiles:
                 remedy="Give the fields names that differ in letters or digits, or separate folders.",
             )
         path = self.folder / f"{name}{ending}"
+        if len(os.fsencode(path.name)) > _LONGEST:
+            raise SettingError(
+                f"the id of the field is too long for the name of a file ({name[:40]}...{ending})",
+                where=self.folder,
+                remedy="Give the field a shorter name.",
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from hpa_sdk.cells.cell import Cell, CellAnswers
 from hpa_sdk.cells.outlines import Polygon, colour_of, outline_of
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.files.file_state import escaped
 from hpa_sdk.prediction import Failure, Prediction
 
 
@@ -46,7 +47,7 @@ def write_geojson(path: Path, answers: CellAnswers) -> None:
     ):
         file.write('{"type": "FeatureCollection", "features": [')
         for at, (cell, answer) in enumerate(zip(found.cells, answers.answers, strict=True)):
-            feature = _feature(answers.id, cell, answer)
+            feature = _feature(escaped(answers.id), cell, answer)
             feature["geometry"] = _geometry(outline_of(found.labels, cell))
             if nuclei is not None and (nucleus := outline_of(nuclei, cell)):
                 feature["nucleusGeometry"] = _geometry(nucleus)

@@ -10,6 +10,7 @@ import numpy as np
 from hpa_sdk.cells.cell import Segmentation
 from hpa_sdk.fields.channel_stack import load
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.files.file_state import escaped
 
 _MOST_OF_16_BITS = 65_535
 
@@ -36,7 +37,7 @@ def write_label_image(path: Path, segmentation: Segmentation, *, id: str) -> Non
     tifffile = load("tifffile", extra="cells", path=path)
     labels = segmentation.labels
     small = labels.max(initial=0) <= _MOST_OF_16_BITS
-    metadata: dict[str, Any] = {"axes": "YX", "Name": id}
+    metadata: dict[str, Any] = {"axes": "YX", "Name": escaped(id)}
     if segmentation.pixel_size is not None:
         size = {"PhysicalSizeX": segmentation.pixel_size, "PhysicalSizeY": segmentation.pixel_size}
         metadata |= size | {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}

@@ -19,7 +19,7 @@ from hpa_sdk.errors import PlaneError, SettingError, count_of
 from hpa_sdk.fields.channel_stack import load
 from hpa_sdk.fields.planes import plane_errors
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.files.file_state import FileStamp, FileState
+from hpa_sdk.files.file_state import FileStamp, FileState, escaped
 from hpa_sdk.preprocessing import Planes
 
 ENDINGS = (
@@ -204,8 +204,8 @@ def _stem_of(name: str) -> str:
 
 def _name_notes(name: str, path: Path, id: str) -> Iterator[str]:  # noqa: A002 - the field's own word
     stem = _stem_of(name) or name
-    known = {id, id.rpartition("/")[2], _stem_of(path.name), path.name}
-    if not _GENERIC.fullmatch(stem) and known.isdisjoint({name, stem}):
+    known = {*map(escaped, (id, id.rpartition("/")[2], _stem_of(path.name), path.name))}
+    if not _GENERIC.fullmatch(stem) and known.isdisjoint({escaped(name), escaped(stem)}):
         yield f"the metadata of the mask name it {name!r}: check that it is of this field"
 
 

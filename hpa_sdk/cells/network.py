@@ -15,7 +15,7 @@ from hpa_sdk.cells.cell import Segmentation
 from hpa_sdk.cells.classical import VERSION
 from hpa_sdk.cells.growing import at_full_size, grow
 from hpa_sdk.cells.nuclei import pixel_size_of, separated
-from hpa_sdk.cells.regions import cells_of
+from hpa_sdk.cells.regions import cells_in_one_piece
 from hpa_sdk.cells.segmenter import check_packages
 from hpa_sdk.cells.settings import SegmentationSettings
 from hpa_sdk.cells.thresholds import Floats
@@ -141,7 +141,7 @@ class NetworkSegmenter:
         labels, in_nuclei = at_full_size(labels, nuclei > 0, (height, width))
         if debris:
             notes.append(f"{count_of(debris, 'part')} of the map of nuclei too small")
-        cells = cells_of(labels, pixel_size)
+        cells = cells_in_one_piece(labels, pixel_size)
         if not cells:
             notes.append("the network found no nucleus")
         return Segmentation(

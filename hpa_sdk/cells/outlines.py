@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -27,6 +28,7 @@ _RING = re.compile(r"\(([^()]+)\)")
 _POINT = r"\s*-?[\d.e+]+ -?[\d.e+]+\s*"
 _RINGS = rf"\(\({_POINT}(?:,{_POINT})+\)\)"
 _WKT = re.compile(rf"POLYGON {_RINGS}|MULTIPOLYGON \({_RINGS}(?:, {_RINGS})*\)")
+_APART = 0.45  # pixels: between two pieces is at least one pixel
 _COLOURS = 40
 _DARKEST = 50  # of a lightness from 0 to 100: outlines are drawn on black
 
@@ -48,19 +50,22 @@ def outline_of(
     tolerance : float
         By how many pixels a simplified line may lie beside the true one (Douglas and Peucker, Cartographica 10 (1973)
         112). More if there would be more than `most` points; less if the line would cross itself. 0: no simplification.
+        Of a cell in several pieces less than half a pixel, so that they stay apart.
     most : int
-        Largest number of points of a polygon.
+        Largest number of points of a polygon, if it is the only one.
 
     Returns
     -------
     tuple of numpy.ndarray
-        A `Polygon` for each piece of the cell, the largest first. None of them crosses itself.
+        A `Polygon` for each piece of the cell, the largest first. None of them crosses itself or another one.
     """
     top, left, bottom, right = cell.box
     traced, _ = cv2.findContours(
         _on_corners(labels[top:bottom, left:right] == cell.number), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
     pieces = sorted((piece[:, 0] for piece in traced), key=lambda piece: -float(cv2.contourArea(piece)))
+    if len(pieces) > 1 and tolerance > 0:
+        tolerance, most = min(tolerance, _APART), sys.maxsize
     return tuple(_simplified(piece, tolerance, most) / 2 + (left, top) for piece in pieces)
 
 
@@ -72,7 +77,9 @@ def outlines_of(segmentation: Segmentation, *, tolerance: float = 0.75) -> Itera
 
 def to_wkt(pieces: tuple[Polygon, ...]) -> str:
     """Write an outline as well-known text (OGC 06-103r4): a POLYGON, or a MULTIPOLYGON of several pieces."""
-    rings = [f"(({', '.join(f'{x:g} {y:g}' for x, y in (*piece.tolist(), piece[0].tolist()))}))" for piece in pieces]
+    rings = [
+        f"(({', '.join(f'{x:.12g} {y:.12g}' for x, y in (*piece.tolist(), piece[0].tolist()))}))" for piece in pieces
+    ]
     return f"POLYGON {rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON ({', '.join(rings)})"
 
 

@@ -14,6 +14,7 @@ from hpa_sdk.cells.cell import Cell, CellAnswers, Segmentation
 from hpa_sdk.cells.outlines import outline_of, to_wkt
 from hpa_sdk.errors import OutputError
 from hpa_sdk.files.atomic_write import atomic_write
+from hpa_sdk.files.file_state import escaped
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.results.writers import FIRST_COLUMNS, ParquetWriter, csv_row, json_row, origin_columns
@@ -130,7 +131,7 @@ def _rows_of(answers: CellAnswers | Failure) -> Iterator[_Row]:
         return
     found = answers.segmentation
     if answers.failure is not None:
-        yield answers.failure, {"segmentation": found.source, "pixel_size": found.pixel_size}
+        yield answers.failure, {"segmentation": escaped(found.source), "pixel_size": found.pixel_size}
     for cell, answer in zip(found.cells, answers.answers, strict=True):
         notes = () if isinstance(answer, Failure) else tuple(dict.fromkeys((*answer.notes, *found.notes)))
         named = (
@@ -146,7 +147,7 @@ def _values(cell: Cell, found: Segmentation) -> dict[str, Any]:
         *(cell.number, *cell.box, *(round(side, 2) for side in cell.centre), cell.area),
         *(None if cell.area_um2 is None else round(cell.area_um2, 4), int(cell.border)),
         to_wkt(outline_of(found.labels, cell, tolerance=_TOLERANCE, most=_MOST_POINTS)),
-        *(found.source, found.pixel_size),
+        *(escaped(found.source), found.pixel_size),
     )
     return dict(zip(CELL_COLUMNS, values, strict=True))
 

@@ -28,6 +28,11 @@ from hpa_sdk.preprocessing import White
 @click.option("--scheme", help="Name of the label scheme with the new classes. Default: that of MODEL with -own.")
 @click.option("--name", help="Name of the new model. Default: that of MODEL with 'adapted'.")
 @click.option("--force", is_flag=True, help="Write the best change in any case; its card says so.")
+@click.option(
+    "--single-cells",
+    is_flag=True,
+    help="Each picture is of one cell: cut out as the card says, or alone in its field if MODEL answers for fields.",
+)
 @card_option
 @device_option
 @white_option
@@ -40,6 +45,7 @@ def adapt(
     scheme: str | None,
     name: str | None,
     force: bool,
+    single_cells: bool,
     card: Path | None,
     device: str,
     white: White | None,
@@ -65,6 +71,7 @@ def adapt(
         scheme=scheme,
         name=name,
         force=force,
+        single_cells=single_cells,
     )
     if done.not_refitted:
         click.echo(done.not_refitted, err=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hpa_sdk.errors import count_of
 from hpa_sdk.models.adaptation import Adaptation
+from hpa_sdk.models.known_data import split_hashes
 from hpa_sdk.models.model_card import ModelCard, Parity
 from hpa_sdk.models.onnx_file import OnnxFile
 from hpa_sdk.models.variant import Variant
@@ -48,6 +50,7 @@ def model_text(file: OnnxFile, card: ModelCard, *, intact: bool | None, matches:
         ("weights sha256", f"{card.weights_sha256} {_MATCH[matches]}".strip()),
         *_network(file, card),
         *_training(card),
+        *_known_data(card),
         *_quality(card),
         *(_variant(card.variant) if card.variant else ()),
         *(_adaptation(card.adaptation) if card.adaptation else ()),
@@ -149,6 +152,20 @@ def _adaptation(adaptation: Adaptation) -> Iterator[_Row]:
         yield "held out", f"{figure.figure} {figure.before:.3f} before, {figure.after:.3f} after, {interval}"
     if adaptation.forced:
         yield "forced", "not all of it is better than the parent by more than chance"
+
+
+def _known_data(card: ModelCard) -> Iterator[_Row]:
+    known = card.known_data
+    if known is None:
+        return
+    for fingerprint in known.tables:
+        yield "table of the fit", fingerprint
+    for fingerprint in known.fits:
+        yield "fitted before", f"on data {fingerprint}"
+    if fields := len(split_hashes(known.field_hashes)):
+        yield "adapted before", f"to {count_of(fields, 'field')}"
+    if known.left_out:
+        yield "", f"and {known.left_out:,} further fields or data sets that the card does not list"
 
 
 def _classes(card: ModelCard) -> Iterator[str]:

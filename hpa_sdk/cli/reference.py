@@ -17,6 +17,7 @@ from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.stack_samples import scene_part
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.models.card_file import as_card
+from hpa_sdk.models.contract import check_pictures
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.preprocessing import White
@@ -32,6 +33,7 @@ from hpa_sdk.quality.reference import Reference, learn_spread
 @card_option
 @device_option
 @white_option
+@click.option("--single-cells", is_flag=True, help="Each picture is of one cell, for a MODEL that answers for cells.")
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @reading_options
 def reference(
@@ -42,6 +44,7 @@ def reference(
     card: Path | None,
     device: str,
     white: White | None,
+    single_cells: bool,
     recursive: bool,
     **reading: Any,
 ) -> None:
@@ -58,6 +61,7 @@ def reference(
     twice = 0
     measured: dict[str, list[dict[str, float]]] = {}
     with Predictor.load(model, card=as_card(card), device=device, white=white) as predictor:
+        check_pictures(predictor.card, model, single_cells=single_cells)
         network = predictor.card.network_id
         answers = (
             (path, answer)

@@ -72,8 +72,8 @@ def _channels(root: Any, place: str, path: Path, missing_chunks: MissingChunks) 
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise PlaneError(f"it describes no picture ({error!r})", where=path, remedy=EXPORT) from error
     array = _array(group, at, place, path)
-    axes = _axes(scales, ome, array.ndim, path)
-    letters = _letters(axes, array.ndim, path)
+    axes = named_axes(scales, ome, array.ndim, path)
+    letters = axis_letters(axes, array.ndim, path)
     sizes = name_axes(letters, array.shape, "", path)
     check_type(array.dtype, path)
     check_size(sizes["X"], sizes["Y"], path)
@@ -128,8 +128,14 @@ def _array(group: Any, at: str, place: str, path: Path) -> Any:  # noqa: ANN401
     return array
 
 
-def _axes(scales: dict[str, Any], ome: dict[str, Any], count: int, path: Path) -> list[dict[str, Any]]:
-    """Return the axes in the form of 0.4. Version 0.3 has only their names; before it all pictures had these five."""
+def named_axes(scales: dict[str, Any], ome: dict[str, Any], count: int, path: Path) -> list[dict[str, Any]]:
+    """Return the axes in the form of 0.4. Version 0.3 has only their names; before it all pictures had these five.
+
+    Raises
+    ------
+    PlaneError
+        They have no names.
+    """
     version = str(scales.get("version", ome.get("version", "")))
     axes = scales.get("axes", _FIRST_AXES if version in {"0.1", "0.2"} and count == len(_FIRST_AXES) else None)
     if not isinstance(axes, (list, tuple)):
@@ -144,7 +150,14 @@ def _axes(scales: dict[str, Any], ome: dict[str, Any], count: int, path: Path) -
     return listed
 
 
-def _letters(axes: list[dict[str, Any]], count: int, path: Path) -> list[str]:
+def axis_letters(axes: list[dict[str, Any]], count: int, path: Path) -> list[str]:
+    """Return the letters of axes, such as C, Y and X, and check that they are those of an array with so many axes.
+
+    Raises
+    ------
+    PlaneError
+        There are more or fewer, the last two are not y and x, or two are the same.
+    """
     letters = [_letter(axis) for axis in axes]
     if len(letters) != count:
         raise PlaneError(

@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import msgspec
-
-from hpa_sdk.errors import ModelCardError, TableError
+from hpa_sdk.errors import TableError
 from hpa_sdk.fields.table_text import SEPARATORS, Record, Records, clean, is_empty, open_text
 from hpa_sdk.labels import HPA_2018, AnyLabel, Label, LabelScheme
 
 _TABLES = (".csv", ".tsv", ".tab")
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _NAMES_IN_MESSAGE = 12
-
-SCHEME, REVIEWS = "scheme.json", "reviews.csv"
-"""Files beside a table of labels that ``hpa review export`` wrote: its classes, if they are not those of 2018; and all
-reviews."""
 
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\r\n" ])"?[\s,;|]*', re.IGNORECASE)
 
@@ -229,47 +223,6 @@ def _row(
         what, remedy = f"has an empty {columns[values.index('')]!r}", "Complete the row or delete it."
     problem = TableError(f"line {line} {what}", where=table, remedy=remedy) if what else None
     return Row(line, values, record.note, problem)
-
-
-def stated_scheme(table: Path) -> LabelScheme | None:
-    """Read the label scheme that stands beside a table of labels; None if nothing says which it is.
-
-    Raises
-    ------
-    TableError
-        The file with the scheme can't be read, or no model can have such a scheme.
-    """
-    file = table.parent / SCHEME
-    if not file.is_file():
-        return HPA_2018 if (table.parent / REVIEWS).is_file() else None
-    try:
-        scheme = msgspec.json.decode(file.read_bytes(), type=LabelScheme)
-        scheme.check()
-    except (OSError, msgspec.DecodeError, ModelCardError) as error:
-        reason = error.what if isinstance(error, ModelCardError) else error
-        raise TableError(
-            f"the label scheme can't be read ({reason})", where=file, remedy="Export the reviews again."
-        ) from error
-    return scheme
-
-
-def check_scheme(table: Path, scheme: LabelScheme) -> None:
-    """Check that the numbers in a table of labels mean classes of a scheme, as far as the files beside it say.
-
-    Those of a scheme that begins with the same classes do, if one of the two has further ones.
-
-    Raises
-    ------
-    TableError
-        They mean other classes, or the file with the scheme can't be read.
-    """
-    stated = stated_scheme(table)
-    if stated is not None and any(one != other for one, other in zip(stated.names, scheme.names, strict=False)):
-        raise TableError(
-            f"the table has labels of {stated.name}, not of {scheme.name}: the same numbers mean other classes",
-            where=table,
-            remedy="Name fields that were reviewed with these classes.",
-        )
 
 
 def labels_fingerprint(rows: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:

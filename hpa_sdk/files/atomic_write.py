@@ -39,12 +39,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         The folder is missing or not writable, the path is a folder, a pipe or a device, or the disk is full.
     """
     final = Path(path)
-    if final.is_dir():
-        raise OutputError("this is a folder, not a file", where=final, remedy="Name a file to write.")
     if final == Path("-"):
         raise OutputError("only text goes to the standard output", where=final, remedy="Name a file to write.")
-    partial = final.with_name(f".{uuid.uuid4().hex[:8]}.{final.name}")
     try:
+        if final.is_dir():
+            raise OutputError("this is a folder, not a file", where=final, remedy="Name a file to write.")
+        partial = final.with_name(f".{uuid.uuid4().hex[:8]}.{final.name}")
         if final.exists():
             if not final.is_file():
                 raise OutputError("this is a pipe or a device, not a file", where=final, remedy="Name a file to write.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hpa_sdk.fields.sources import FoundField
 from hpa_sdk.files.file_state import FileState, escaped
+from hpa_sdk.models.known_data import field_hash
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.preprocessing import Image, Planes, Preprocessing, White
 from hpa_sdk.quality.limits import LEAST_FIELDS, Limits
@@ -20,7 +21,12 @@ from hpa_sdk.quality.quality import Quality, judge
 ModelField = Image | npt.NDArray[np.uint8]
 """The input of a model for one field, without the batch dimension: an image or planes."""
 
-_WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+WHOLE_FIELD = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+"""The note of an answer of such a model for a picture that was not cut into cells."""
+
+ADAPTED_TO = "the model was adapted to this field, so the answer does not show how good the model is"
+"""The note of an answer for a field that the model, or one of which it was made, was adapted to with its labels."""
+
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -67,10 +73,21 @@ def prepare(found: FoundField, cards: Sequence[ModelCard], white: White | None, 
     for form in (other.preprocessing for other in cards[1:]):
         if form not in inputs:
             inputs[form], _ = form.model_input(read.planes, white=white, where=found.where)
-    notes = (*read.notes, _WHOLE_FIELD) if card.unit == "cell" else read.notes
+    notes = (*read.notes, *_of_models(read.planes, cards))
     judged = judge_field(read.planes, levels, card) if quality else None
     given = tuple(inputs[each.preprocessing] for each in cards)
     return PreparedField(found.id, given, levels, read.files, notes, read.channels, judged)
+
+
+def _of_models(planes: Planes, cards: Sequence[ModelCard]) -> Iterator[str]:
+    """Yield what a reader should know of the models that answer for these planes."""
+    if cards[0].unit == "cell":
+        yield WHOLE_FIELD
+    for card in cards:
+        known = card.known_fields
+        if known and field_hash(planes, card.preprocessing.channels) in known:
+            yield ADAPTED_TO
+            return
 
 
 # Limits of whole fields say nothing of crops of cells: only what needs no limit is flagged.

@@ -130,6 +130,10 @@ class FiguresOfModel:
         On the fields whose labels people settled on.
     random_reviewed, random_right, random_micro_f1
         The same on the fields of the random share alone.
+    adapted : int
+        To how many of the reviewed fields the model was adapted: the figures are too good by them.
+    other_reviewed, other_right, other_micro_f1
+        The same on the other reviewed fields, if it was adapted to some and enough others are left.
     """
 
     model: str
@@ -140,6 +144,10 @@ class FiguresOfModel:
     random_reviewed: int
     random_right: int
     random_micro_f1: float | None
+    adapted: int
+    other_reviewed: int
+    other_right: int
+    other_micro_f1: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

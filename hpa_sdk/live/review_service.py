@@ -164,6 +164,10 @@ class ReviewService:
                 random_reviewed=share.reviewed if share else 0,
                 random_right=share.right if share else 0,
                 random_micro_f1=share.micro_f1.value if share else None,
+                adapted=one.adapted,
+                other_reviewed=one.others.reviewed if one.others else 0,
+                other_right=one.others.right if one.others else 0,
+                other_micro_f1=one.others.micro_f1.value if one.others else None,
             )
 
     def _read_new(self) -> None:

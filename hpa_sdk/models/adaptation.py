@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-
-from hpa_sdk.files.file_state import FileState
-from hpa_sdk.models.onnx_file import file_sha256
-
-_HASH = 6  # bytes: two of some thousand fields are equal once in a hundred million times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +51,9 @@ class Adaptation:
     forced : bool
         Whether the user forced a change that is not better than the parent by more than chance.
     field_hashes : bytes
-        Of each of these fields, and of those that the parent was adapted to: its `field_hash`. By these, nothing is
-        judged on the fields again unnoticed, nor adapted to them once more.
+        Of each of these fields, and of those that the parent was adapted to: its
+        `hpa_sdk.models.known_data.field_hash`. By these, nothing is judged on the fields again unnoticed, nor adapted
+        to them once more.
     """
 
     parent: str
@@ -73,42 +66,3 @@ class Adaptation:
     new_labels: tuple[str, ...] = ()
     forced: bool = False
     field_hashes: bytes = b""
-
-    @property
-    def known_fields(self) -> frozenset[bytes]:
-        """The hashes of the fields that the file was adapted to."""
-        return split_hashes(self.field_hashes)
-
-
-def split_hashes(joined: bytes) -> frozenset[bytes]:
-    """Return the hashes of fields that `Adaptation.field_hashes` joins."""
-    return frozenset(joined[at : at + _HASH] for at in range(0, len(joined), _HASH))
-
-
-def field_hash(files: Iterable[FileState], scene: str = "") -> bytes:
-    """Identify a field by the content of its files, so that a copy under another name is the same field.
-
-    Parameters
-    ----------
-    files : iterable of FileState
-        The files of the planes that the model takes.
-    scene : str
-        What tells the field from others in the same files.
-
-    Raises
-    ------
-    OSError
-        A file can't be read.
-    """
-    contents = sorted(map(_content_of, files))
-    return hashlib.sha256(f"{contents} {scene}".encode("utf-8", "backslashreplace")).digest()[:_HASH]
-
-
-def _content_of(file: FileState) -> str:
-    path = Path(file.path)
-    if file.stamp.sha256 is not None or not path.is_dir():
-        return file.stamp.sha256 or file_sha256(path)
-    below = sorted(one for one in path.rglob("*") if one.is_file())  # OME-Zarr
-    return hashlib.sha256(
-        repr([(one.relative_to(path).as_posix(), file_sha256(one)) for one in below]).encode()
-    ).hexdigest()

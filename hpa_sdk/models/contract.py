@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hpa_sdk.errors import ModelCardError, ModelFileError
+from hpa_sdk.errors import ModelCardError, ModelFileError, SettingError
 from hpa_sdk.models.checksum import check_checksum, check_weights
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
 from hpa_sdk.models.model_content import ModelContent
@@ -49,6 +49,39 @@ def image_shape(form: Preprocessing) -> tuple[int, int, int]:
         )
     colours = len(form.blend)
     return (form.size, form.size, colours) if form.layout == "nhwc" else (colours, form.size, form.size)
+
+
+def check_pictures(card: ModelCard, where: Path, *, single_cells: bool) -> None:
+    """Refuse pictures that a model does not answer for: it would learn from them, or be judged on them, wrongly.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The model card.
+    where : pathlib.Path
+        The model, for messages.
+    single_cells : bool
+        Whether the user says that each picture is of one cell. Nothing in a picture says it.
+
+    Raises
+    ------
+    SettingError
+        The model answers for single cells and the pictures are whole fields, or the reverse.
+    """
+    if card.unit == "cell" and not single_cells:
+        raise SettingError(
+            f"{card.name} answers for single cells, and nothing says that the pictures are of single cells: whole"
+            " fields would be taken as crops of one cell",
+            where=where,
+            remedy="Give pictures of one cell each, cut out as the model card says, with --single-cells (in Python:"
+            " single_cells=True); or name a model that answers for fields.",
+        )
+    if card.unit != "cell" and single_cells:
+        raise SettingError(
+            f"{card.name} answers for whole fields, and the pictures are said to be of single cells",
+            where=where,
+            remedy="Give whole fields and leave --single-cells out, or name a model that answers for single cells.",
+        )
 
 
 def inputs(card: ModelCard) -> dict[str, TensorForm]:

@@ -11,6 +11,7 @@ import msgspec
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.adaptation import Adaptation
+from hpa_sdk.models.known_data import KnownData, split_hashes
 from hpa_sdk.models.network_form import CellCrop, Tensors, Unit, check_form, check_unit
 from hpa_sdk.models.variant import Variant
 from hpa_sdk.preprocessing import Preprocessing
@@ -196,6 +197,8 @@ class ModelCard:
         What fields look like for which the model can be trusted.
     adaptation : Adaptation, optional
         How the file was adapted to the fields of one lab.
+    known_data : KnownData, optional
+        What the network knows beside the data of its fit and of its adaptation.
     """
 
     name: str
@@ -221,6 +224,19 @@ class ModelCard:
     warning: str = ""
     reference: Reference | None = None
     adaptation: Adaptation | None = None
+    known_data: KnownData | None = None
+
+    @property
+    def fitted_on(self) -> tuple[str, ...]:
+        """Fingerprints of the data of its fit: of all of it, and of each table if there are several."""
+        whole = self.training.data_fingerprint
+        return (*(() if whole == NOT_STATED else (whole,)), *(self.known_data.tables if self.known_data else ()))
+
+    @property
+    def known_fields(self) -> frozenset[bytes]:
+        """Hashes of the fields that it, and the models of which it was made, were adapted to."""
+        known = (self.adaptation, self.known_data)
+        return split_hashes(*(one.field_hashes for one in known if one is not None))
 
     @property
     def label_scheme(self) -> LabelScheme:
@@ -258,7 +274,7 @@ class ModelCard:
         version_2 = [_drop_defaults(content["preprocessing"], self.preprocessing, _PREPROCESSING_2)]
         version_2.append(_drop_defaults(content, self, _CARD_2))
         version = "2.0" if any(version_2) or _beyond_version_1(self) else self.schema_version
-        if not _drop_defaults(content, self, ("adaptation",)):
+        if not _drop_defaults(content, self, ("adaptation", "known_data")):
             content["schema_version"] = version
         else:
             content["schema_version"] = "2.1" if version.startswith("2") else "1.3"

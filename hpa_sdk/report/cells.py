@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from hpa_sdk.cells.outlines import flat
 from hpa_sdk.cells.summary import FieldSummary, count_cells, shares_of
 from hpa_sdk.cells.writers import FORMS
 from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.trained_scale import scale_notes
 from hpa_sdk.labels import LabelScheme
-from hpa_sdk.results.result import Result
+from hpa_sdk.results.cell_counts import LABELS_OF_CELLS
+from hpa_sdk.results.result import Result, ResultError
 
 BYTES_OF_A_CELL = 500
 """About how many bytes of a report a cell takes."""
 
 _DIGITS = 3
+_ONE_RUN = "Give the cells of one run of hpa cells."
 _log = logging.getLogger("hpa_sdk")
 
 
@@ -86,6 +90,9 @@ def is_cells_file(path: Path) -> bool:
 def read_field_cells(path: Path) -> dict[str, FieldCells]:
     """Read the cells of each field, by its id, in the order of the file.
 
+    A field with two rows of one cell, as in a table of two runs, has an error in place of its cells: they would count
+    twice.
+
     Raises
     ------
     TableError
@@ -93,12 +100,18 @@ def read_field_cells(path: Path) -> dict[str, FieldCells]:
     """
     fields: dict[str, FieldCells] = {}
     for found in read_cells(path):
-        own = fields.setdefault(found.result.id, FieldCells(replace(found.result, probabilities=(), thresholds=())))
+        own = fields.setdefault(found.result.id, FieldCells(_of_field(found.result)))
         if found.cell is not None:
             own.result = _joined(own.result, found.result)
             own.notes = tuple(dict.fromkeys((*own.notes, *found.result.notes)))
             own.cells.append(_record(found, found.cell))
             own.measured.append(found.cell)
+    for own in fields.values():
+        number, rows = max(Counter(cell.number for cell in own.measured).items(), key=itemgetter(1), default=(0, 0))
+        if rows > 1:
+            error = ResultError(f"the table has {rows} rows of cell {number} of this field", str(path), _ONE_RUN)
+            own.result = replace(own.result, error=error, labels=(), indices=())
+            own.cells, own.measured, own.notes = [], [], ()
     return fields
 
 
@@ -163,9 +176,10 @@ def check_scheme(cells: Mapping[str, FieldCells], scheme: LabelScheme, path: Pat
 
 
 def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[int, int] | None) -> dict[str, Any]:
-    """Return what the page shows of the cells of a field: ``cells``, ``counts``, ``shares`` and ``cell_notes``.
+    """Return what the page shows of the cells of a field.
 
-    A field without cells has ``no_cells``, the reason.
+    It is ``cells``, ``counts``, ``shares``, ``mixed`` and ``cell_notes``. A field without cells has ``no_cells``, the
+    reason.
 
     Parameters
     ----------
@@ -189,6 +203,7 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
         "counts": [counts.cells, counts.border_cells, counts.failed],
         "cell_notes": [note for note in own.notes if note not in result.notes],
         "shares": [[one.index, one.shown, one.share, one.low, one.high, one.border_shown] for one in counts.shares],
+        "mixed": counts.mixed,
     }
     if size is not None and not own.fit(size):
         content["cells"] = [{**cell, "o": []} for cell in own.cells]
@@ -196,12 +211,22 @@ def cells_content(cells: Mapping[str, FieldCells], result: Result, size: tuple[i
     return content
 
 
+def _of_field(cell: Result) -> Result:
+    """Return the record of a field that begins with the row of one of its cells."""
+    if cell.error is not None:
+        return replace(cell, probabilities=(), thresholds=())
+    # The cell may have been brought to the scale of training, the field was not.
+    scaled = scale_notes(cell.notes)
+    notes = (LABELS_OF_CELLS, *(note for note in cell.notes if note not in scaled))
+    return replace(cell, probabilities=(), thresholds=(), notes=notes)
+
+
 def _joined(before: Result, cell: Result) -> Result:
     """Add the labels and warnings of a cell to those of its field. One cell that was answered is enough for a field."""
     if cell.error is not None:
         return before
     if before.error is not None:
-        return replace(cell, probabilities=(), thresholds=())
+        return _of_field(cell)
     indices = tuple(sorted({*before.indices, *cell.indices}))
     names = before.label_scheme.names
     warnings = tuple(dict.fromkeys((*before.warnings, *cell.warnings)))

@@ -12,6 +12,7 @@ import msgspec
 from hpa_sdk import __version__
 from hpa_sdk.cells.outlines import css_colours
 from hpa_sdk.fields.composite import COLOURS, WHITE_PERCENTILE
+from hpa_sdk.inference.prepared_field import ADAPTED_TO
 from hpa_sdk.labels import HPA_2018, LabelScheme
 from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.prediction import Failure
@@ -76,7 +77,14 @@ def page_content(
         "unsure": UNSURE,
         "brightest": WHITE_PERCENTILE,
         "colours": COLOURS,
-        "judged": {"fields": len(judged), "micro": micro, "macro": macro} if judged else None,
+        "judged": {
+            "fields": len(judged),
+            "micro": micro,
+            "macro": macro,
+            "adapted": sum(ADAPTED_TO in field.result.notes for field in judged),
+        }
+        if judged
+        else None,
         "repeated": sum(field.repeats_id for field in fields) or None,
         "classes": _classes(fields, len(scheme), figures if judged else None),
         "card": None if card is None else msgspec.to_builtins(card),

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
-from hpa_sdk.fields.tables import check_scheme, parse_labels_of, read_columns
+from hpa_sdk.fields.exported_files import check_scheme
+from hpa_sdk.fields.tables import parse_labels_of, read_columns
 from hpa_sdk.labels import AnyLabel, LabelScheme
 
 UNSURE = 0.1

@@ -29,10 +29,8 @@ const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : m
 const thresholds = field => field.t === undefined ? null : report.thresholds[field.t];
 const isWrong = field => field.truth !== undefined && !field.error &&
   (field.labels.length !== field.truth.length || field.labels.some(label => !field.truth.includes(label)));
-/* Only some cells show a label, the chosen one or any: the interval of the share is far from none and from all. */
-const SOME = .05;
-const isPartial = (field, chosen = null) => field.shares?.some(([label, , , low, high]) =>
-  (chosen === null || label === chosen) && low > SOME && high < 1 - SOME);
+/* Only some cells show a label, the chosen one or any. */
+const isPartial = (field, chosen = null) => field.mixed?.some(label => chosen === null || label === chosen);
 const VIEWS = [
   { key: "all", name: "all fields", has: () => true },
   { key: "wrong", name: "mistakes", has: isWrong, needs: "truth" },

@@ -51,6 +51,7 @@ function drawClasses() {
   const absent = plural(report.names.length - listed.length, "class was", "classes were");
   at("judged").textContent = [
     report.judged ? `Judged on the ${plural(report.judged.fields, "field", "fields")} that were answered and are in the truth table.` : "",
+    report.judged?.adapted ? `The model was adapted to ${count(report.judged.adapted)} of these fields: the figures are too good.` : "",
     report.repeated ? `${plural(report.repeated, "field counts", "fields count")} as without truth: several results have the id.` : "",
     listed.length < report.names.length ? `${absent} found in no field${report.judged ? ", and no field has them" : ""}.` : "",
     "Choose a class to see its fields.",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LABELS_OF_CELLS = "its labels are those that at least one cell shows"
+"""The note of a result that no model gave for the field: it is made of the answers for its cells."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellShare:

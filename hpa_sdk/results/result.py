@@ -19,7 +19,7 @@ from hpa_sdk.models.model_card import ModelCard
 from hpa_sdk.models.model_content import ModelIdentity, ensemble_sha256
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.results.cell_counts import CellCounts
-from hpa_sdk.results.writers import FIRST_COLUMNS, joined_paths, joined_stamps, origin_columns, scheme_cell
+from hpa_sdk.results.writers import FIRST_COLUMNS, joined_stamps, joined_texts, origin_columns, scheme_cell
 
 
 class Answering(Protocol):
@@ -249,10 +249,10 @@ class Result:
             self.model_sha256,
             " ".join(self.models),
             self.views,
-            joined_paths(self.files),
-            ";".join(self.notes),
+            joined_texts(self.files),
+            joined_texts(self.notes),
             joined_stamps(self.stamps),
-            joined_paths(self.channels),
+            joined_texts(self.channels),
             ";".join(self.warnings),
             "" if self.disagreement is None else self.disagreement,
             *scheme_cell(scheme),

@@ -178,7 +178,7 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
     """Convert a row to a result: with lists, as in JSON and Parquet, or joined texts, as in CSV."""
     try:
         error = row.get("error") or None
-        files = _paths(row.get("files"))
+        files = _texts(row.get("files"))
         scheme = _scheme_of(row)
         found = set() if error else {scheme.from_name(name) for name in _parts(row["labels"])}
         labels = sorted(found, key=int)
@@ -193,11 +193,11 @@ def _result(row: Mapping[str, Any], number: int) -> Result:
             model_sha256=row.get("model_sha256") or "",
             device=row.get("device") or "",
             time=str(row.get("time") or ""),
-            notes=tuple(_parts(row.get("notes"))),
+            notes=_texts(row.get("notes")),
             stamps=_stamps(row.get("stamps"), files),
             scheme=scheme.name,
             classes=() if scheme == HPA_2018 else scheme.names,
-            channels=_paths(row.get("channels")),
+            channels=_texts(row.get("channels")),
             warnings=tuple(_parts(row.get("warnings"))),
             disagreement=_disagreement(row.get("disagreement")),
             models=tuple((row.get("models") or "").split()),
@@ -213,15 +213,15 @@ def _parts(value: object) -> list[str]:
     return [part for part in value.split(";") if part] if isinstance(value, str) else list(value or ())  # type: ignore[call-overload]
 
 
-def _paths(value: object) -> tuple[str, ...]:
-    """Read paths or names: a list, or the text that `hpa_sdk.results.writers.joined_paths` makes of it."""
+def _texts(value: object) -> tuple[str, ...]:
+    """Read paths, names or notes: a list, or the text that `hpa_sdk.results.writers.joined_texts` makes of it."""
     if isinstance(value, str) and value.startswith("["):
         with suppress(ValueError):  # a table of an earlier version, with a folder of such a name
             value = json.loads(value)
-    paths = tuple(_parts(value))
-    if not all(isinstance(path, str) for path in paths):
-        raise ValueError("its files or channels are not texts")
-    return paths
+    texts = tuple(_parts(value))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("its files, channels or notes are not texts")
+    return texts
 
 
 def _stamps(value: object, files: tuple[str, ...]) -> tuple[FileStamp, ...]:

@@ -50,9 +50,9 @@ class Writer(Protocol):
 class CsvWriter:
     """One row per field: id, labels, indices, error, probability of each class under its name, `origin_columns`.
 
-    Labels, notes and warnings are joined with ``;`` and indices with a space. Probabilities are written with the digits
+    Labels and warnings are joined with ``;`` and indices with a space. Probabilities are written with the digits
     that reproduce the float32. Files are those that were read, with absolute paths, and stamps their state then: see
-    `joined_paths` and `joined_stamps`.
+    `joined_texts` and `joined_stamps`.
     """
 
     def __init__(self, file: TextIO, scheme: LabelScheme) -> None:
@@ -71,9 +71,9 @@ def csv_row(answer: Prediction | Failure, scheme: LabelScheme) -> list[object]:
         empty = [""] * (len(scheme) + len(ORIGIN_COLUMNS))
         return [answer.id, "", "", answer.error, *empty, *scheme_cell(scheme)]
     names = ";".join(label.hpa_name for label in answer)
-    paths = joined_paths([file.path for file in answer.files])
+    paths = joined_texts([file.path for file in answer.files])
     stamps = joined_stamps(file.stamp for file in answer.files)
-    origin = paths, ";".join(answer.notes), stamps, joined_paths(answer.channels)
+    origin = paths, joined_texts(answer.notes), stamps, joined_texts(answer.channels)
     doubts = ";".join(answer.warnings), answer.disagreement
     row = [answer.id, names, _indices(answer), "", *_digits(answer.probabilities), *origin, *doubts]
     return [*row, *scheme_cell(scheme)]
@@ -94,16 +94,16 @@ class JsonLinesWriter:
 def json_row(answer: Prediction | Failure, scheme: LabelScheme) -> dict[str, object]:
     """Return the object of one line of `JsonLinesWriter`."""
     if isinstance(answer, Failure):
-        return {"id": answer.id, "error": str(answer.error)}
+        return {"id": escaped(answer.id), "error": escaped(str(answer.error))}
     return {
-        "id": answer.id,
+        "id": escaped(answer.id),
         "labels": [label.hpa_name for label in answer],
         "probabilities": dict(zip(scheme.names, map(float, _digits(answer.probabilities)), strict=True)),
         "white": answer.white.tolist(),
-        "files": [file.path for file in answer.files],
-        "notes": answer.notes,
+        "files": [escaped(file.path) for file in answer.files],
+        "notes": list(map(escaped, answer.notes)),
         "stamps": [file.stamp for file in answer.files],
-        "channels": answer.channels,
+        "channels": list(map(escaped, answer.channels)),
         "warnings": answer.warnings,
         "quality": None if answer.quality is None else answer.quality.measures,
         "disagreement": answer.disagreement,
@@ -223,7 +223,10 @@ class ParquetWriter:
             row |= {"labels": [label.hpa_name for label in answer], "indices": [int(label) for label in answer]}
             row |= {"white": answer.white, "embedding": answer.embedding}
             row |= {"files": [escaped(file.path) for file in answer.files]}
-            row |= {"notes": list(answer.notes), "stamps": [file.stamp.to_text() for file in answer.files]}
+            row |= {
+                "notes": list(map(escaped, answer.notes)),
+                "stamps": [file.stamp.to_text() for file in answer.files],
+            }
             row |= {"channels": list(map(escaped, answer.channels)), "warnings": list(answer.warnings)}
             row |= {"disagreement": answer.disagreement, "deviations": answer.deviations}
         self._waiting.append(row)
@@ -263,9 +266,11 @@ def open_writer(path: Path, form: str, scheme: LabelScheme = HPA_2018) -> Iterat
                 yield WRITERS[form](file, scheme)
 
 
-def joined_paths(paths: Sequence[str]) -> str:
-    """Join paths or names with ``;`` for a table; as a JSON list if one of them contains a ``;``."""
-    return json.dumps(paths, ensure_ascii=False) if any(";" in path for path in paths) else ";".join(paths)
+def joined_texts(texts: Sequence[str]) -> str:
+    """Join paths, names or notes with ``;`` for a table; as a JSON list if one could be read as several."""
+    if any(";" in text or text.startswith("[") for text in texts):
+        return json.dumps(list(map(escaped, texts)), ensure_ascii=False)
+    return ";".join(texts)
 
 
 def joined_stamps(stamps: Iterable[FileStamp]) -> str:

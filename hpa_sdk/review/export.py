@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import HpaError, OutputError
+from hpa_sdk.fields.exported_files import REVIEWS, SCHEME
 from hpa_sdk.fields.samples import Channel
-from hpa_sdk.fields.tables import REVIEWS, SCHEME
 from hpa_sdk.files.atomic_write import atomic_write
 from hpa_sdk.files.file_state import FileState, stamp_of
 from hpa_sdk.labels import HPA_2018, LabelScheme

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpa_sdk.inference.prepared_field import ADAPTED_TO, WHOLE_FIELD
+from hpa_sdk.results.cell_counts import LABELS_OF_CELLS
 from hpa_sdk.results.result import Result
 from hpa_sdk.review.consensus import SettledField
 from hpa_sdk.review.record import picture_of
 
 RESAMPLES = 1000
 """Number of bootstrap resamples."""
+
+LEAST_OTHERS = 10
+"""Fewest fields that a model was not adapted to on which it gets figures of their own."""
 
 _SEED = 20180927
 _LEVELS = (2.5, 97.5)
@@ -69,6 +74,13 @@ class ModelFigures:
     judged : int
         Of the reviewed fields, those with settled labels: F1 needs them. Of the others it is only known that the
         answer is wrong, so F1 is too high by their share.
+    as_cells : int
+        Of the reviewed fields, those whose whole picture a model for single cells took as the crop of one cell.
+    adapted : int
+        Of the reviewed fields, those that the model was adapted to: the figures are too good by them.
+    others : ModelFigures or None
+        The figures on the other reviewed fields; None if it was adapted to none, or if fewer than `LEAST_OTHERS` are
+        left.
     micro_f1, macro_f1 : Estimate
         Over all decisions, and the mean over the classes that occur in the settled labels.
     classes : dict of int to ClassConfusion
@@ -79,6 +91,9 @@ class ModelFigures:
     reviewed: int
     right: int
     judged: int
+    as_cells: int
+    adapted: int
+    others: ModelFigures | None
     micro_f1: Estimate
     macro_f1: Estimate
     classes: dict[int, ClassConfusion]
@@ -96,30 +111,43 @@ def judge_models(
     results : iterable of Result
         Present results of these fields, which are judged instead of an earlier answer of the same model. One of a model
         that nobody reviewed is judged too, by what people said about the same picture; another picture under the same
-        id is not.
+        id is not. Labels that were made of the answers for cells are no answer of a model for the field.
     classes : int
         Number of classes of the label scheme.
     resamples : int
         Number of bootstrap resamples; 0 for no intervals.
     """
     present: dict[tuple[str, object], Result] = {(result.id, picture_of(result)): result for result in results}
-    answers: dict[str, list[tuple[frozenset[int], SettledField]]] = {}
+    answers: dict[str, list[_Answer]] = {}
     for field in fields:
-        given = [review.result for review in field.reviews]
+        given = [review.result for review in field.reviews if not is_of_cells(review.result)]
         # The present answer of a model counts, which other thresholds can give.
         if now := present.get((field.field, field.picture)):
             given.append(now)
         for model, result in {one.model_sha256: one for one in given if one.error is None}.items():
-            answers.setdefault(model, []).append((frozenset(result.indices), field))
+            answers.setdefault(model, []).append((result, field))
     found = [_judge(model, pairs, classes, resamples) for model, pairs in answers.items()]
     return sorted((figures for figures in found if figures.reviewed), key=lambda one: (-one.reviewed, one.model))
 
 
-def _judge(
-    model: str, pairs: Sequence[tuple[frozenset[int], SettledField]], classes: int, resamples: int
-) -> ModelFigures:
-    settled = [(answer, field.labels) for answer, field in pairs if field.state == "labels"]
-    refused = sum(field.state == "wrong" and answer in field.rejected for answer, field in pairs)
+def is_of_cells(result: Result) -> bool:
+    """Whether the labels of a result were made of the answers for its cells, as a report of cells shows them."""
+    return LABELS_OF_CELLS in result.notes
+
+
+_Answer = tuple[Result, SettledField]
+
+
+def _is_decided(result: Result, field: SettledField) -> bool:
+    """Whether people decided on an answer: they settled the labels, or called this label set wrong."""
+    return field.state == "labels" or (field.state == "wrong" and frozenset(result.indices) in field.rejected)
+
+
+def _judge(model: str, answers: Sequence[_Answer], classes: int, resamples: int) -> ModelFigures:
+    decided = [pair for pair in answers if _is_decided(*pair)]
+    others = [pair for pair in decided if ADAPTED_TO not in pair[0].notes]
+    adapted = len(decided) - len(others)
+    settled = [(frozenset(result.indices), field.labels) for result, field in decided if field.state == "labels"]
     found, has = (label_matrix([pair[side] for pair in settled], classes) for side in (0, 1))
     # For each field and class: true positive, false positive, false negative.
     counts = np.stack([found & has, found & ~has, ~found & has]).astype(np.float64)
@@ -132,9 +160,12 @@ def _judge(
     instead = counts[1].T @ counts[2]
     return ModelFigures(
         model=model,
-        reviewed=len(settled) + refused,
+        reviewed=len(decided),
         right=sum(answer == labels for answer, labels in settled),
         judged=len(settled),
+        as_cells=sum(WHOLE_FIELD in result.notes for result, _ in decided),
+        adapted=adapted,
+        others=_judge(model, others, classes, resamples) if adapted and len(others) >= LEAST_OTHERS else None,
         micro_f1=micro[0],
         macro_f1=macro[0],
         classes={

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
 from hpa_sdk.files.file_state import escaped
 from hpa_sdk.results.result_ledger import Ledger
-from hpa_sdk.review.record import Review, ReviewError, now
+from hpa_sdk.review.record import VERDICTS, Review, ReviewError, now
 
 _log = logging.getLogger("hpa_sdk")
 _ALL = 2**62
@@ -26,20 +27,39 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DamagedEntry:
-    """An entry that can't be used and does not count: its number, the id and the field of its review, and why.
+    """An entry that is damaged in the ledger.
 
-    Id and field are as far as they can be read, with what is no text escaped.
+    Attributes
+    ----------
+    number : int
+        Its number.
+    id, field : str
+        Those of its review, as far as they can be read, with what is no text escaped.
+    what : str
+        Why it can't be used, and what follows.
+    reviewer : str
+        Who gave it; empty if that can't be read.
+    withdraws : str
+        The id of the review that it withdraws, if it still says it: that review stays withdrawn.
+    unclear : bool
+        Whether it is a withdrawal that does not say any more of which review.
     """
 
     number: int
     id: str
     field: str
     what: str
+    reviewer: str = ""
+    withdraws: str = ""
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Some entries in their order; `following` is the number after which the next ones come, None after the last."""
+    """Some entries in their order; `following` is the number after which the next ones come, None after the last.
+
+    A damaged withdrawal that still says which review it withdraws is in both lists.
+    """
 
     entries: list[Entry]
     damaged: list[DamagedEntry]
@@ -87,7 +107,7 @@ class ReviewLog:
     def get(self, name: str) -> Entry | None:
         """Return the review of an id; None if there is none, or it is damaged."""
         found = self._one("WHERE id = ?", name)
-        return found if isinstance(found, Entry) else None
+        return None if found is None else found.entry
 
     def after(self, number: int) -> list[Entry]:
         """Return all entries after a number, oldest first."""
@@ -108,8 +128,8 @@ class ReviewLog:
         which, chosen = ("", ()) if field is None else ("field = ? AND ", (field,))
         read = self._read(f"WHERE {which}number > ? ORDER BY number LIMIT ?", *chosen, number, count)
         return LogPage(
-            entries=[one for one in read if isinstance(one, Entry)],
-            damaged=[one for one in read if isinstance(one, DamagedEntry)],
+            entries=[row.entry for row in read if row.entry is not None],
+            damaged=[row.damaged for row in read if row.damaged is not None],
             following=read[-1].number if len(read) == count else None,
         )
 
@@ -142,24 +162,75 @@ class ReviewLog:
         )
         return Entry(int(self._ledger.rows("SELECT last_insert_rowid()")[0][0]), review)
 
-    def _one(self, which: str, value: str) -> Entry | DamagedEntry | None:
+    def _one(self, which: str, value: str) -> _Row | None:
         return next(iter(self._read(which, value)), None)
 
-    def _read(self, which: str, *values: object) -> list[Entry | DamagedEntry]:
-        entries: list[Entry | DamagedEntry] = []
+    def _read(self, which: str, *values: object) -> list[_Row]:
+        rows: list[_Row] = []
         columns = ", ".join(f"CAST({column} AS BLOB)" for column in ("id", "field", "withdraws", "content"))
         for number, *row in self._ledger.rows(f"SELECT number, {columns} FROM reviews {which}", *values):  # noqa: S608 - no user input
             try:
-                entries.append(Entry(number, _review_of(*row)))
+                rows.append(_Row(number, Entry(number, _review_of(*row)), None))
             except (ReviewError, msgspec.DecodeError) as error:
-                name, field = (part.decode("utf-8", "backslashreplace") for part in row[:2])
                 why = error.what if isinstance(error, ReviewError) else str(error)
-                _log.warning(
-                    "%s: the review %s of the field %s is damaged and does not count (%s). Review the field again.",
-                    *(self._ledger.path, escaped(name), escaped(field), escaped(why)),
-                )
-                entries.append(DamagedEntry(number, name, field, f"{why}; review the field again"))
-        return entries
+                rows.append(self._damaged(number, row, why))
+        return rows
+
+    def _damaged(self, number: int, row: list[Any], why: str) -> _Row:
+        name, field = (part.decode("utf-8", "backslashreplace") for part in row[:2])
+        withdraws, told = row[2], _told(row[3])
+        entry = self._withdrawal(number, name, withdraws, told)
+        verdict = told.get("verdict")
+        unclear = entry is None and (verdict == "withdrawn" or (withdraws is not None and verdict not in VERDICTS))
+        follows = "review the field again"
+        if entry is not None:
+            follows = "it still says which review it withdraws, and that one stays withdrawn"
+        elif unclear:
+            follows = "it is a withdrawal and does not say any more of which review: withdraw that again"
+        damaged = DamagedEntry(
+            number,
+            name,
+            field,
+            f"{why}; {follows}",
+            reviewer=escaped(str(told.get("reviewer", ""))) if entry is None else entry.review.reviewer,
+            withdraws="" if entry is None else entry.review.withdraws,
+            unclear=unclear,
+        )
+        _log.warning(
+            "%s: the review %s of the field %s is damaged%s (%s).",
+            *(self._ledger.path, escaped(name), escaped(field)),
+            *("" if entry else " and does not count", escaped(damaged.what)),
+        )
+        return _Row(number, entry, damaged)
+
+    def _withdrawal(self, number: int, name: str, withdraws: bytes | None, told: dict[str, object]) -> Entry | None:
+        """Make a damaged withdrawal anew from its review, if the row or the content still names that."""
+        for target in ((withdraws or b"").decode("utf-8", "replace"), told.get("withdraws")):
+            if not isinstance(target, str) or not target:
+                continue
+            # No damage makes the id of another review. Only earlier rows: damaged ones could name each other.
+            for found in self._read("WHERE id = ? AND number < ?", target, number):
+                if found.damaged is None and found.entry is not None and found.entry.review.verdict != "withdrawn":
+                    known = found.entry.review
+                    return Entry(number, replace(known, id=name, verdict="withdrawn", labels=(), withdraws=known.id))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the ledger: its entry, what is damaged of it, or both."""
+
+    number: int
+    entry: Entry | None
+    damaged: DamagedEntry | None
+
+
+def _told(content: bytes) -> dict[str, object]:
+    """Return what a damaged content still says; nothing if it is no JSON any more."""
+    try:
+        return msgspec.json.decode(content, type=dict[str, object])
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        return {}
 
 
 def _review_of(name: bytes, field: bytes, withdraws: bytes | None, content: bytes) -> Review:
@@ -178,11 +249,11 @@ def standing(reviews: Iterable[Review]) -> list[Review]:
     return [review for review in listed if review.verdict != "withdrawn" and review.id not in withdrawn]
 
 
-def _readable(known: Entry | DamagedEntry) -> Entry:
-    if isinstance(known, DamagedEntry):
-        raise ReviewError(
-            "it is stored already, and is damaged in the ledger",
-            where=known.id,
-            remedy="Review the field again: of the reviews of a person, the newest counts.",
-        )
-    return known
+def _readable(known: _Row) -> Entry:
+    if known.entry is not None:
+        return known.entry
+    raise ReviewError(
+        "it is stored already, and is damaged in the ledger",
+        where=None if known.damaged is None else known.damaged.id,
+        remedy="Review the field again: of the reviews of a person, the newest counts.",
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hpa_sdk.errors import HpaError, OutputError, TableError
+from hpa_sdk.fields.exported_files import REVIEW_COLUMNS
 from hpa_sdk.fields.table_text import Records, open_text
 from hpa_sdk.fields.tables import missing_column, read_header
 from hpa_sdk.files.atomic_write import atomic_write
@@ -18,7 +19,7 @@ from hpa_sdk.files.file_lock import lock_beside
 from hpa_sdk.files.file_state import FileStamp
 from hpa_sdk.labels import HPA_2018, SCHEMES, LabelScheme
 from hpa_sdk.results.result import Result, ResultError
-from hpa_sdk.results.writers import joined_paths, joined_stamps
+from hpa_sdk.results.writers import joined_stamps, joined_texts
 from hpa_sdk.review.queue import in_random_share
 from hpa_sdk.review.record import VERDICTS, Review
 from hpa_sdk.review.safe_cells import from_cell, to_cell
@@ -28,11 +29,8 @@ FORM = "hpa-reviews"
 
 FORM_VERSION = 1
 
-REQUIRED = ("Id", "reviewer", "time", "verdict", "labels", "shown", "model")
-"""Columns that a table of reviews must have."""
-
 _COLUMNS = (
-    *REQUIRED,
+    *REVIEW_COLUMNS,
     "random",
     "review",
     "withdraws",
@@ -48,6 +46,7 @@ _COLUMNS = (
     "views",
 )
 _LARGEST = 2**29  # bytes of a file of reviews
+_LONGEST_ID = 64
 _PATIENCE = 10.0  # seconds to wait for another program that adds a review
 
 
@@ -172,7 +171,7 @@ def _cells(review: Review) -> tuple[str, ...]:
         *(_joined(review.labels), _joined(result.indices), result.model_sha256),
         "yes" if in_random_share(result.id) else "",
         *(review.id, review.withdraws, result.scheme, ";".join(result.classes), _joined(result.thresholds)),
-        *(joined_paths(result.files), joined_stamps(result.stamps), joined_paths(result.channels)),
+        *(joined_texts(result.files), joined_stamps(result.stamps), joined_texts(result.channels)),
         msgspec.json.encode(result.notes).decode() if result.notes else "",
         "" if result.error is None else result.error.what,
         *(" ".join(result.models), str(result.views)),
@@ -196,13 +195,13 @@ def _reviews_of_file(path: Path) -> Iterator[Review | TableError]:
         try:
             yield msgspec.convert(one, Review).checked()
         except (HpaError, ValueError) as error:
-            yield _unusable(path, f"review {number}", error)
+            yield _unusable(path, f"review {number}", error, one)
 
 
 def _reviews_of_table(path: Path) -> Iterator[Review | TableError]:
     with open_text(path) as text:
-        header, records, separator = read_header(text, REQUIRED, path)
-        missing = [column for column in REQUIRED if column not in header]
+        header, records, separator = read_header(text, REVIEW_COLUMNS, path)
+        missing = [column for column in REVIEW_COLUMNS if column not in header]
         if missing:
             raise TableError(
                 missing_column(missing[0], header, separator, path).what,
@@ -222,11 +221,11 @@ def _rows(records: Records, header: list[str], path: Path) -> Iterator[Review | 
         if problem:
             yield _unusable(path, f"line {record.line}", ValueError(f"the row {problem}"))
             continue
+        row = dict(zip(header, map(from_cell, record.cells), strict=True))
         try:
-            row = dict(zip(header, map(from_cell, record.cells), strict=True))
             yield _review_of(row).checked()
         except (HpaError, ValueError, msgspec.DecodeError) as error:
-            yield _unusable(path, f"line {record.line}", error)
+            yield _unusable(path, f"line {record.line}", error, row)
 
 
 def _review_of(row: Mapping[str, str]) -> Review:
@@ -280,7 +279,7 @@ def _indices(cell: str, scheme: LabelScheme, column: str) -> tuple[int, ...]:
 
 
 def _texts(cell: str) -> tuple[str, ...]:
-    """Read what `joined_paths` wrote."""
+    """Read what `joined_texts` wrote."""
     if cell.startswith("["):
         return msgspec.json.decode(cell, type=tuple[str, ...])
     return tuple(part for part in cell.split(";") if part)
@@ -288,11 +287,17 @@ def _texts(cell: str) -> tuple[str, ...]:
 
 def _own_id(row: Mapping[str, str]) -> str:
     """Return an id for a row that someone wrote by hand, so that it is imported once."""
-    return hashlib.sha256("\0".join(row[column] for column in REQUIRED).encode("utf-8", "replace")).hexdigest()[:32]
+    return hashlib.sha256("\0".join(row[column] for column in REVIEW_COLUMNS).encode("utf-8", "replace")).hexdigest()[
+        :32
+    ]
 
 
-def _unusable(path: Path, which: str, error: Exception) -> TableError:
+def _unusable(path: Path, which: str, error: Exception, told: object = None) -> TableError:
     what = error.what if isinstance(error, HpaError) else str(error)
+    if isinstance(told, Mapping) and told.get("withdraws"):
+        what += f"; it withdraws the review {str(told['withdraws'])[:_LONGEST_ID]!r}, which counts without it"
+        remedy = "Withdraw that review again, by the person who gave it. The others are not affected."
+        return TableError(f"{which} can't be used: {what}", where=path, remedy=remedy)
     return TableError(f"{which} can't be used: {what}", where=path, remedy="The others are not affected.")
 
 

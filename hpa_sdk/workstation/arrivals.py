@@ -279,7 +279,7 @@ class Arrivals:
                 del self._fields[field]
 
     def _path(self, name: str) -> Path:
-        return Path(self._station.watch, name)
+        return Path(self._station.watch.absolute(), name)  # as `group_names` has it
 
     def _read_stamp(self, name: str) -> FileStamp | None:
         return read_stamp(self._path(name))

@@ -24,6 +24,7 @@ from export.variants.gates import find_shortfalls
 from export.variants.variant import read_parent
 from hpa_sdk import Label, Preprocessing
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.variant import Variant
 from hpa_sdk.prediction import Probabilities
 from tests.export.spread_network import answers, write_fields
@@ -79,6 +80,15 @@ class TestGates:
         forced = variant_of(make(command, model, data, "--force"))
         assert any(reason in shortfall for shortfall in forced.shortfalls)
         return forced
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_whole_fields_judge_no_model_for_cells(parent: Path, folder: Path, tmp_path: Path, command: str) -> None:
+    model = with_card(parent, tmp_path / "parent.onnx", unit="cell", cell=CellCrop())
+    result = export(command, model, folder, "-o", tmp_path / "out.onnx")
+    assert (result.exit_code, "nothing says that the pictures are of single cells" in result.stderr) == (2, True)
+    if command == "fp16":
+        assert card_of(make(command, model, folder, "--single-cells", "--force")).unit == "cell"
 
 
 AGREEMENT = Agreement(

@@ -8,6 +8,7 @@ import pytest
 
 from hpa_sdk.errors import ModelCardError
 from hpa_sdk.labels import Label
+from hpa_sdk.models.known_data import MOST_FIELDS, MOST_FITS, KnownData
 from hpa_sdk.models.model_card import Calibration, Metrics, ModelCard, Parity
 from tests.small import CARD
 
@@ -44,6 +45,20 @@ def test_default_preprocessing_and_thresholds_are_the_study_s() -> None:
 def test_fields_of_a_later_minor_version_are_ignored() -> None:
     content = json.loads(CARD.to_json()) | {"schema_version": "1.7", "mood": "good"}
     assert ModelCard.from_json(json.dumps(content)).name == CARD.name
+
+
+def test_known_data_is_bounded_and_says_what_is_left_out() -> None:
+    hashes = b"".join(number.to_bytes(6) for number in range(MOST_FIELDS + 5))
+    known = KnownData.of(["a"], [str(number) for number in range(MOST_FITS + 2)] * 2, [hashes[:12], hashes], left_out=1)
+    assert known.fits == tuple(map(str, range(MOST_FITS)))
+    assert known.field_hashes == hashes[: 6 * MOST_FIELDS]
+    assert known.left_out == 1 + 2 + 5
+    card = replace(CARD, known_data=known)
+    text = card.to_json()
+    assert (json.loads(text)["schema_version"], len(text) < 200_000) == ("1.3", True)
+    assert ModelCard.from_json(text) == replace(card, schema_version="1.3")
+    assert len(card.known_fields) == MOST_FIELDS
+    assert "known_data" not in CARD.to_json()
 
 
 def test_a_card_from_before_calibration_is_read() -> None:

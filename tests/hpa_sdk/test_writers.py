@@ -112,7 +112,7 @@ def test_the_output_appears_whole_or_not_at_all(tmp_path: Path, form: str, answe
 
 
 def test_an_unwritable_path_is_reported(tmp_path: Path) -> None:
-    for path in (tmp_path / "gone" / "out.csv", tmp_path):
+    for path in (tmp_path / "gone" / "out.csv", tmp_path, tmp_path / f"{'x' * 300}.csv"):
         with pytest.raises(OutputError) as caught, open_writer(path, "csv"):
             pass
         assert caught.value.where == str(path)

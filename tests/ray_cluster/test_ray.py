@@ -132,7 +132,7 @@ def test_a_node_that_dies_changes_nothing(
     assert len(nodes) == 2
     assert nodes.pop(second.node_id).intersection(*nodes.values()), "nothing that the dead node began was done again"
     counts = json.loads(out.with_name("out.csv.provenance.json").read_text(encoding="utf-8"))["counts"]
-    assert counts == {"fields": COUNT, "failed": 2, "recalled": 0, "changed": 0, "warned": 0}
+    assert counts == {"fields": COUNT, "failed": 2, "recalled": 0, "changed": 0, "remeasured": 0, "warned": 0}
     # A single machine resumes where the cluster ended.
     again = predict(model, folder, "-o", out, "--resume")
     assert f"{COUNT - 2} answers stood in the ledger" in again.stderr

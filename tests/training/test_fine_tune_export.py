@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from sklearn.metrics import f1_score
 
 from hpa_sdk import Predictor
 from hpa_sdk.adapt.adapt import adapt
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.known_data import KnownData, field_hash
 from hpa_sdk.models.model_card import METADATA_KEY, ModelCard
+from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.onnx_file import file_sha256
 from hpa_sdk.models.variant import Variant
 from tests.conftest import STARTER, run_command
@@ -61,6 +64,12 @@ def with_card(path: Path, **changes: object) -> Path:
     return path
 
 
+def hashes_of(data: Path) -> bytes:
+    """Return the hashes of fields, as the card of an adapted model has them."""
+    dataset = read_dataset(data)
+    return b"".join(field_hash(read_planes(sample), LIGHT_PREPROCESSING.channels) for sample in dataset.samples)
+
+
 def test_the_network_answers_as_the_file(network: keras.Model, data: tuple[Path, Path]) -> None:
     dataset = read_dataset(data[0])
     images = DecodedImages(dataset.samples, preprocessing=LIGHT_PREPROCESSING)[np.arange(NEW)]
@@ -100,6 +109,7 @@ def test_statistics_leave_the_answers_as_they_are(data: tuple[Path, Path]) -> No
         ({"precision": "fp16"}, "is a variant"),
         ({"architecture": "vgg16"}, "of the network vgg16, not light"),
         ({"preprocessing": replace(LIGHT_PREPROCESSING, scale=100.0)}, "takes other images than light"),
+        ({"unit": "cell", "cell": CellCrop()}, "answers for single cells, and networks are fitted on whole fields"),
         ({"scheme": "own", "labels": tuple("abcdefghijklmnopqrstuvwxyzäö")}, "not those of hpa-2018"),
     ],
 )
@@ -142,16 +152,38 @@ def test_a_graph_of_another_form_is_refused(network: keras.Model, tmp_path: Path
         start_from_export(keras.models.clone_model(network), tmp_path / "other.onnx")
 
 
-def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path], tmp_path: Path) -> None:
+SIZES = "--epochs 1 --steps 2 --batch-size 4 --validation-fields 8 --statistics-fields 8 --reference-fields 0"
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A run that was fitted from a file, the file, and what the models before the file know: the fields of `grand`."""
+
+    run: Path
+    weights: Path
+    grand: Path
+    earlier: KnownData
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(data: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     new, old = data
+    tmp_path = tmp_path_factory.mktemp("fine-tuned")
     run = tmp_path / "run"
     fitted_on_old = replace(read_model(STARTER)[1].training, data_fingerprint=read_dataset(old).fingerprint)
-    weights = with_card(tmp_path / "starter.onnx", training=fitted_on_old)
-    sizes = "--epochs 1 --steps 2 --batch-size 4 --validation-fields 8 --statistics-fields 8 --reference-fields 0"
+    grand = tmp_path / "grand"
+    simulate(grand, count=6, seed=9, size=256, workers=1)
+    earlier = KnownData(fits=(read_dataset(grand).fingerprint,), field_hashes=hashes_of(grand))
+    weights = with_card(tmp_path / "starter.onnx", training=fitted_on_old, known_data=earlier)
     run_command(
         *("tests.eager_training", "fit", new, "--also", old, "--share", 0.4, "--network", "light", "--out", run),
-        *("--recipe", "fine_tune", "--weights", weights, *sizes.split()),
+        *("--recipe", "fine_tune", "--weights", weights, *SIZES.split()),
     )
+    return FineTuned(run, weights, grand, earlier)
+
+
+def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path], fine_tuned: FineTuned) -> None:
+    (new, old), run, weights = data, fine_tuned.run, fine_tuned.weights
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     parent = {"name": "starter", "sha256": file_sha256(weights)}
     assert (record["share"], record["sizes"]) == (0.4, [NEW, OLD])
@@ -192,6 +224,37 @@ def test_a_fit_from_a_file_keeps_old_data_and_is_compared(data: tuple[Path, Path
     assert "fitted from starter" not in judged.stderr
 
 
+def test_a_run_knows_what_the_models_before_it_know(
+    data: tuple[Path, Path], fine_tuned: FineTuned, tmp_path: Path
+) -> None:
+    run, grand, earlier = fine_tuned.run, fine_tuned.grand, fine_tuned.earlier
+    copies = Path(shutil.copytree(data[0].parent, tmp_path / "copies"))
+    for name in ("new", "old"):
+        (copies / name).rename(copies / f"{name}-copy")
+    card = ModelCard.from_json((run / "card.json").read_bytes())
+    own = tuple(read_dataset(source).fingerprint for source in data)
+    known = KnownData(tables=own, fits=(own[1], *earlier.fits), field_hashes=earlier.field_hashes)
+    assert card.known_data == known
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, run, grand))])
+    assert "starter, which was made from a model that was fitted on fields of grand: the figures" in judged.stderr
+    assert f"{run} was adapted to 6 of these 6 fields (starter, or a model before it)" in judged.stderr
+    # Each table of the fit is known where its data has been moved, too.
+    moved = Path(shutil.copytree(run, tmp_path / "moved"))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record["data"], record["also"] = [str(tmp_path / "gone")], [str(tmp_path / "away")]
+    (moved / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, moved, copies / "new-copy"))])
+    assert f"{moved} was fitted on fields of new-copy: its figures there are too good" in judged.stderr
+    # A fit from the network of a run knows what the run knows.
+    again = tmp_path / "again"
+    run_command(
+        *("tests.eager_training", "fit", grand, "--network", "light", "--out", again, "--recipe", "fine_tune"),
+        *("--weights", run / "network.keras", *SIZES.split()),
+    )
+    found = ModelCard.from_json((again / "card.json").read_bytes()).known_data
+    assert found == replace(known, tables=(), fits=(card.training.data_fingerprint, *own, *known.fits[1:]))
+
+
 def test_fields_of_an_adaptation_are_reported(
     data: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,7 +273,7 @@ def test_fields_of_an_adaptation_are_reported(
     plan = ("fit", data[1], "--also", data[0], "--network", "light", "--recipe", "fine_tune", "--weights", own)
     fitted = CliRunner().invoke(main, [*map(str, (*plan, "--out", taken))])
     assert (fitted.exit_code, "this is a file, not a folder" in fitted.stderr) == (2, True), fitted.output
-    assert f"{own} was adapted to {NEW} of these {NEW + OLD} fields: the figures of the validation" in caplog.text
+    assert f"was adapted to {NEW} of these {NEW + OLD} fields: the figures of the validation" in caplog.text
 
 
 def test_adapted_fields_are_known_by_the_planes_that_count(data: tuple[Path, Path], tmp_path: Path) -> None:
@@ -225,6 +288,12 @@ def test_adapted_fields_are_known_by_the_planes_that_count(data: tuple[Path, Pat
     judged = CliRunner().invoke(main, [*map(str, ("compare", parent, own, data[0], "--threshold", "card"))])
     assert judged.exit_code == 0, judged.output
     assert f"{own} was adapted to {NEW} of these {NEW} fields" in judged.stderr
+
+
+def test_a_file_for_cells_is_not_compared_on_fields(data: tuple[Path, Path], tmp_path: Path) -> None:
+    of_cells = with_card(tmp_path / "cells.onnx", unit="cell", cell=CellCrop())
+    judged = CliRunner().invoke(main, [*map(str, ("compare", STARTER, of_cells, data[0]))])
+    assert (judged.exit_code, "answers for single cells, and whole fields would" in judged.stderr) == (2, True)
 
 
 def test_a_share_without_old_data_is_refused(data: tuple[Path, Path], tmp_path: Path) -> None:

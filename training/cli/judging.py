@@ -10,14 +10,15 @@ from typing import Any, Literal, get_args
 import click
 import msgspec
 
+from hpa_sdk.errors import count_of
 from hpa_sdk.labels import Label
-from hpa_sdk.models.adaptation import split_hashes
+from hpa_sdk.models.known_data import KnownData
 from hpa_sdk.prediction import Failure
 from training.data.augmentation import VIEWS
 from training.data.dataset import Dataset
 from training.data.split import SplitName
 from training.judge.fitted_fields import count_adapted_fields, count_fitted_fields
-from training.judge.fitted_run import FittedRun, ParentRecord, Part, is_data_of
+from training.judge.fitted_run import FittedRun, Part, is_data_of
 from training.judge.tuning import Tuned, thresholds_for_views
 
 Threshold = float | Literal["card"]
@@ -66,12 +67,11 @@ def data_name(dataset: Dataset, part: Part, split: SplitName | None) -> str:
 
 
 def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> None:
-    """Warn if a network is judged on fields that it was fitted on, also in another table or in a copy."""
+    """Warn if a network is judged on fields that it knows: by its fit, its adaptation, or the models before it."""
+    _warn_of_earlier(fitted, dataset)
     if fitted.split is None:
         _warn_of_data(fitted, dataset, part)
         return
-    if fitted.parent is not None:
-        _warn_of_parent(fitted, fitted.parent, dataset)
     if part == "validation":
         return
     if is_data_of(fitted, dataset):
@@ -88,40 +88,48 @@ def warn_of_fitted_fields(fitted: FittedRun, dataset: Dataset, part: Part) -> No
             " sizes of their planes: the figures are too good.",
             err=True,
         )
+        return
+    _warn_of_data(fitted, dataset, part)  # the data of the fit may have been moved
 
 
-def _warn_of_data(file: FittedRun, dataset: Dataset, part: Part) -> None:
-    """Warn if a model file was fitted on one of the data sets; it does not say on which fields."""
+def _warn_of_data(judged: FittedRun, dataset: Dataset, part: Part) -> None:
+    """Warn if a network was fitted on one of the data sets; a model file does not say on which fields."""
     for source in dataset.sources:
-        if file.card.training.data_fingerprint in {source.fingerprint, dataset.fingerprint}:
-            judged = file.card.metrics.data if file.card.metrics else "unknown fields"
+        if {source.fingerprint, dataset.fingerprint} & set(judged.card.fitted_on):
+            on = judged.card.metrics.data if judged.card.metrics else "unknown fields"
             click.echo(
-                f"{file.folder} was fitted on fields of {source.name}: its figures there are too good"
-                + (f", unless {part} is the part that its card has figures of ({judged})." if part != "all" else "."),
+                f"{judged.folder} was fitted on fields of {source.name}: its figures there are too good"
+                + (f", unless {part} is the part that its card has figures of ({on})." if part != "all" else "."),
                 err=True,
             )
-    adapted = file.card.adaptation
-    if adapted and (count := count_adapted_fields(adapted.known_fields, dataset, file.card)):
-        click.echo(
-            f"{file.folder} was adapted to {count:,} of these {len(dataset.samples):,} fields: its figures are too"
-            " good.",
-            err=True,
-        )
 
 
-def _warn_of_parent(fitted: FittedRun, parent: ParentRecord, dataset: Dataset) -> None:
-    """Warn if a network is judged on fields that the file knew from which its fit started."""
-    fitted_from = f"{fitted.folder} was fitted from {parent.name}, which was"
+def _warn_of_earlier(judged: FittedRun, dataset: Dataset) -> None:
+    """Warn if a network is judged on fields that it was adapted to, or that the models before it know."""
+    card, parent = judged.card, judged.parent
+    known = card.known_data or KnownData()
+    of_parent = {parent.data_fingerprint} if parent else set()
+    made_from = f"{judged.folder} was fitted from {parent.name}, which was" if parent else f"{judged.folder} was"
     for source in dataset.sources:
-        if parent.data_fingerprint in {source.fingerprint, dataset.fingerprint}:
+        prints = {source.fingerprint, dataset.fingerprint}
+        if prints & (of_parent | set(known.fits)):
+            how = "" if prints & of_parent else " made from a model that was"
             click.echo(
-                f"{fitted_from} fitted on fields of {source.name}: the figures there are too good, unless these are"
+                f"{made_from}{how} fitted on fields of {source.name}: the figures there are too good, unless these are"
                 " fields that neither was fitted on.",
                 err=True,
             )
-    if count := count_adapted_fields(split_hashes(parent.field_hashes), dataset, fitted.card):
+    if count := count_adapted_fields(card.known_fields, dataset, card):
+        earlier = f" ({parent.name}, or a model before it)" if parent else ""
         click.echo(
-            f"{fitted_from} adapted to {count:,} of these {len(dataset.samples):,} fields: the figures are too good.",
+            f"{judged.folder} was adapted to {count:,} of these {len(dataset.samples):,} fields{earlier}: its figures"
+            " are too good.",
+            err=True,
+        )
+    if known.left_out:
+        click.echo(
+            f"{judged.folder} knows {count_of(known.left_out, 'field')} or data sets by earlier models that its card"
+            " does not list: judge it on fields that no model before it has seen.",
             err=True,
         )
 

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpa_sdk.errors import TableError
+from hpa_sdk.fields.exported_files import check_scheme
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.fields.tables import check_scheme, is_table, labels_fingerprint, parse_labels, read_columns
+from hpa_sdk.fields.tables import is_table, labels_fingerprint, parse_labels, read_columns
 from hpa_sdk.files.file_state import stamp_of
 from hpa_sdk.labels import HPA_2018, Label
 from hpa_sdk.preprocessing import White

@@ -31,7 +31,7 @@ from training.fit.model_card import make_card
 from training.fit.plots import HISTORY_PICTURE, TRAINING_PICTURE, draw_history, draw_training_images
 from training.fit.recipe import Stage
 from training.fit.reference import REFERENCE_FIELDS
-from training.fit.run_folder import Plan, Run, code_revision, refuse_remains
+from training.fit.run_folder import Plan, Run, code_revision, parent_run, refuse_remains
 from training.fit.stage import compile_stage
 from training.fit.tensorboard import EVENTS, write_events
 from training.judge.fitted_fields import count_adapted_fields
@@ -97,11 +97,12 @@ def fit(
     weights = HashedFile.read(plan.weights) if isinstance(plan.weights, Path) and plan.weights.is_file() else None
     exported = isinstance(plan.weights, Path) and plan.weights.suffix == EXPORT_SUFFIX
     parent = read_parent(Path(plan.weights), plan.network) if exported else None
-    adapted = parent.card.adaptation if parent else None
-    if parent and adapted and (known := count_adapted_fields(adapted.known_fields, dataset, parent.card)):
+    before = parent or (parent_run(Path(plan.weights), weights.sha256) if weights else None)
+    if before and (known := count_adapted_fields(before.card.known_fields, dataset, before.card)):
         _log.warning(
-            "%s was adapted to %d of these %d fields: the figures of the validation part are too good, and so may be"
-            " the thresholds and the temperature. Fit from the file that it was adapted from.",
+            "%s, or a model of which it was made, was adapted to %d of these %d fields: the figures of the validation"
+            " part are too good, and so may be the thresholds and the temperature. Fit from a file that was not adapted"
+            " to them.",
             *(plan.weights, known, len(dataset.samples)),
         )
     begin = partial(
@@ -112,7 +113,7 @@ def fit(
         weights_sha256=weights.sha256 if weights else None,
         planes_sha256=planes_sha256(dataset.samples),
         sizes=sizes,
-        parent=parent,
+        parent=before,
     )
     # An unsuitable folder is refused before weights are fetched; a new one is made afterwards.
     begun = begin(resume=resume) if _holds_run(out) else None
@@ -136,7 +137,12 @@ def fit(
     fitted = build_network(plan.network)
     fitted.load_weights(out / progress.best)
     parts = training, validation
-    card = make_card(fitted, plan, dataset, images, parts, revision, reference_fields=reference_fields, parent=parent)
+    card = make_card(
+        *(fitted, plan, dataset, images, parts, revision),
+        reference_fields=reference_fields,
+        parent=parent,
+        before=before.card if before else None,
+    )
     draw_history(out / HISTORY, out / HISTORY_PICTURE)
     run.finish(fitted, card)
     progress.discard(out)

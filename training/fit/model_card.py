@@ -11,6 +11,7 @@ import numpy as np
 
 from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.labels import Label
+from hpa_sdk.models.known_data import KnownData
 from hpa_sdk.models.model_card import STUDY_THRESHOLD, ModelCard, Training
 from training.data.dataset import Dataset
 from training.data.prepared import ImageSource
@@ -35,6 +36,7 @@ def make_card(
     *,
     reference_fields: int = REFERENCE_FIELDS,
     parent: Parent | None = None,
+    before: ModelCard | None = None,
 ) -> ModelCard:
     """Judge a fitted network on the validation part, and write its card.
 
@@ -62,6 +64,9 @@ def make_card(
     parent : Parent, optional
         The exported model that the fit started from. Its thresholds stay unless they are tuned; that of a class without
         a validation field always stays. Its licence, citation and warning hold for the new network too.
+    before : ModelCard, optional
+        The card of the network that the fit started from, an exported model or that of a run: the new network knows
+        what this one knows.
     """
     training, validation = parts
     truth = dataset.targets[validation]
@@ -103,10 +108,32 @@ def make_card(
             pixel_size=plan.pixel_size,
             field_side=None if plan.pixel_size is None else read_planes(dataset.samples[0]).shape[1],
         ),
+        known_data=known_data(dataset, before),
     )
     if parent is None:
         return card
     return replace(card, licence=parent.card.licence, citation=parent.card.citation, warning=parent.card.warning)
+
+
+def known_data(dataset: Dataset, before: ModelCard | None) -> KnownData | None:
+    """Return what a network knows beside its data as a whole: each table of it, and what the network before it knows.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data of the fit.
+    before : ModelCard or None
+        The card of the network that the fit started from.
+    """
+    tables = [source.fingerprint for source in dataset.sources] if len(dataset.sources) > 1 else []
+    if before is None:
+        found = KnownData.of(tables, (), ())
+    else:
+        known = before.known_data or KnownData()
+        adapted = before.adaptation.field_hashes if before.adaptation else b""
+        fields = (adapted, known.field_hashes)
+        found = KnownData.of(tables, (*before.fitted_on, *known.fits), fields, left_out=known.left_out)
+    return None if found == KnownData() else found
 
 
 def _initial_weights(plan: Plan, parent: Parent | None) -> str:

@@ -7,7 +7,6 @@ import json
 import logging
 import platform
 import subprocess
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -124,7 +123,7 @@ class Run:
     sizes : sequence of int
         Numbers of new and of old fields.
     parent : Parent, optional
-        The exported model that the fit starts from.
+        The network that the fit starts from: an exported model, or that of another run.
 
     Raises
     ------
@@ -261,14 +260,44 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in (*_PACKAGES, backend)}
 
 
+def parent_run(network: Path, sha256: str) -> Parent | None:
+    """Return the fit that left a network in its run folder; None if the network is elsewhere, or another one.
+
+    Parameters
+    ----------
+    network : pathlib.Path
+        The file of the network.
+    sha256 : str
+        SHA-256 of its content, in hexadecimal.
+
+    Raises
+    ------
+    RunError, ModelCardError
+        The record or the card beside it can't be read, so that nothing says what the network knows.
+    """
+    card, record = network.with_name(RUN_CARD), network.with_name(RUN_RECORD)
+    if network.name != RUN_NETWORK or not card.is_file() or not record.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"the record of the run can't be read ({error})",
+            where=record,
+            remedy="Without it, nothing says which data the network knows: copy the network to another folder to fit"
+            " from it all the same.",
+        ) from error
+    if found.get("network_sha256") not in {None, sha256}:  # missing in records of earlier versions
+        return None
+    return Parent(sha256, ModelCard.from_json(card.read_bytes(), where=str(card)))
+
+
 def _facts_of(parent: Parent) -> dict[str, str]:
-    """Return what names a parent, and which fields it knows."""
-    adapted = parent.card.adaptation
+    """Return what names a parent. What it knows is in the card of the fit: see `training.fit.model_card.known_data`."""
     return {
         "name": parent.card.name,
         "sha256": parent.sha256,
         "data_fingerprint": parent.card.training.data_fingerprint,
-        "field_hashes": b64encode(adapted.field_hashes if adapted else b"").decode(),
     }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import numpy as np
 
 from hpa_sdk.errors import HpaError
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.samples import Sample
-from hpa_sdk.files.file_state import FileState, stamp_of
-from hpa_sdk.models.adaptation import field_hash
+from hpa_sdk.files.file_state import stamp_of
+from hpa_sdk.models.known_data import field_hash
 from hpa_sdk.models.model_card import ModelCard
+from hpa_sdk.preprocessing import ChannelName
 from training.data.dataset import Dataset, read_datasets
 from training.judge.fitted_run import FittedRun, is_data_of, part_rows
 
@@ -41,12 +43,12 @@ def count_fitted_fields(run: FittedRun, dataset: Dataset) -> int:
 
 
 def count_adapted_fields(known: frozenset[bytes], dataset: Dataset, card: ModelCard) -> int:
-    """Count the fields of a data set that a model file was adapted to, by the content of their planes.
+    """Count the fields of a data set that a model was adapted to, by their planes.
 
     Parameters
     ----------
     known : frozenset of bytes
-        The hashes of those fields: `hpa_sdk.models.adaptation.Adaptation.known_fields`.
+        The hashes of those fields: `ModelCard.known_fields`. Without any, no plane is read.
     dataset : Dataset
         The data set.
     card : ModelCard
@@ -56,10 +58,10 @@ def count_adapted_fields(known: frozenset[bytes], dataset: Dataset, card: ModelC
     return sum(_hash_of(sample, channels) in known for sample in dataset.samples) if known else 0
 
 
-def _hash_of(sample: Sample, channels: Collection[str]) -> bytes:
+def _hash_of(sample: Sample, channels: Sequence[ChannelName]) -> bytes:
     try:
-        return field_hash(map(FileState.of, sample.files_of(channels)))
-    except OSError:  # reported when it is predicted or drawn
+        return field_hash(read_planes(sample, channels), channels)
+    except HpaError:  # reported when it is predicted or drawn
         return b""
 
 

@@ -25,7 +25,7 @@ Part = Literal["all", "training", "validation"]
 
 @dataclass(frozen=True, slots=True)
 class ParentRecord:
-    """The model file that a fit started from, and the fields that it knows.
+    """The network that a fit started from. What it knows is in the card of the run: `ModelCard.known_data`.
 
     Attributes
     ----------
@@ -33,13 +33,10 @@ class ParentRecord:
         Its name.
     data_fingerprint : str
         That of the data that it was fitted on.
-    field_hashes : bytes
-        Of the fields that it was adapted to: see `hpa_sdk.models.adaptation.Adaptation`.
     """
 
     name: str
     data_fingerprint: str = ""
-    field_hashes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +64,7 @@ class FittedRun:
     network_sha256 : str
         SHA-256, in hexadecimal, of the file that the network was read from.
     parent : ParentRecord or None
-        The exported model file that the fit started from.
+        The network that the fit started from.
     """
 
     folder: Path

@@ -64,6 +64,12 @@ def read_side(path: Path) -> FittedRun:
             where=path,
             remedy="Name a file made by python -m export onnx without --raw-planes.",
         )
+    if card.unit != "field":
+        raise RunError(
+            f"the file answers for single {card.unit}s, and whole fields would be taken as crops of one {card.unit}",
+            where=path,
+            remedy="Name a model that answers for fields.",
+        )
     settings = SessionSettings(precision=card.precision, winograd=card.winograd, tensors=card.tensors)
     return FittedRun(
         folder=path,

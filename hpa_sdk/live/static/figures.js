@@ -19,6 +19,7 @@ export async function showFigures(nameOf) {
     make("tr", {}, make("th", { scope: "rowgroup", colSpan: 4, className: "model", title: one.model }, nameOf(one.model))),
     figuresRow("all", one.reviewed, one.right, one.micro_f1),
     figuresRow("random", one.random_reviewed, one.random_right, one.random_micro_f1),
+    ...adaptedRows(one),
   ]);
   const caption = make("caption", { className: "unseen" }, "Reviewed fields of each model: number, share that is right, micro F1");
   byId("figures").replaceChildren(
@@ -33,6 +34,15 @@ export function refreshFigures(nameOf) {
     timer = null;
     showFigures(nameOf).catch(() => {}); // the connection says so
   }, REST);
+}
+
+// A model knows the fields that it was adapted to.
+function adaptedRows(one) {
+  if (!one.adapted) return [];
+  const text = `Adapted to ${one.adapted.toLocaleString()} of these fields: the figures are too good.`;
+  const rows = [make("tr", {}, make("td", { colSpan: 4, className: "soft" }, text))];
+  if (one.other_reviewed) rows.push(figuresRow("others", one.other_reviewed, one.other_right, one.other_micro_f1));
+  return rows;
 }
 
 function figuresRow(name, fields, right, f1) {

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +17,8 @@ from hpa_sdk.adapt.errors import AdaptationError
 from hpa_sdk.adapt.temperature import TEMPERATURES
 from hpa_sdk.cli import main
 from hpa_sdk.errors import SettingError
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.models.model_card import Calibration
 from tests.hpa_sdk.adapt.reviewed_fields import read_table, write_reviewed, write_table
 from tests.small import make_model_with_checksum, write_planes
@@ -113,6 +116,24 @@ def test_no_temperature_is_written_if_none_is_better(tmp_path: Path) -> None:
     assert made.calibration is None
     with pytest.raises(SettingError, match="no temperature to calibrate with"):
         Predictor.load(out, device="cpu", calibrated=True)
+
+
+def test_answers_for_known_fields_say_so(
+    parent: Path, adapted: Path, reviewed: Path, others: Path, tmp_path: Path
+) -> None:
+    def known(model: Path | list[Path], fields: Any) -> list[bool]:
+        with Predictor.load(model, device="cpu") as predictor:
+            found = predictor.predict(fields)
+        return [any("was adapted to this field" in note for note in one.notes) for one in found]
+
+    samples = list(find_samples(reviewed / "train.csv"))
+    assert known(adapted, samples) == [True] * len(samples)
+    assert not any(known(adapted, others / "train.csv") + known(parent, samples))
+    for sample in samples[:3]:
+        write_planes(tmp_path, sample.id, read_planes(sample), ".tif")
+    assert known(adapted, [tmp_path, read_planes(samples[0])]) == [True] * 4
+    # The adapted one as the second of an ensemble, too.
+    assert known([parent, adapted], samples[:2]) == [True] * 2
 
 
 def test_a_new_class_is_one_more_output(parent: Path, tmp_path: Path) -> None:

@@ -10,16 +10,24 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import numpy_helper
 
 from hpa_sdk import Predictor
 from hpa_sdk.adapt.adapt import adapt
 from hpa_sdk.adapt.errors import AdaptationError
+from hpa_sdk.cli import main
 from hpa_sdk.cli.adapt import adapt as command
 from hpa_sdk.errors import HpaError, OutputError, PlaneError, SettingError, TableError
+from hpa_sdk.fields.exported_files import stated_scheme
+from hpa_sdk.fields.finding import find_samples
+from hpa_sdk.fields.reading import read_planes
 from hpa_sdk.fields.rules import FieldRules, Files
 from hpa_sdk.labels import HPA_2018
+from hpa_sdk.models.contract import read_model
+from hpa_sdk.models.known_data import KnownData
 from hpa_sdk.models.model_card import METADATA_KEY
+from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.models.variant import Variant
 from hpa_sdk.review.tables import write_review_table
 from tests.hpa_sdk.adapt.reviewed_fields import write_reviewed, write_table
@@ -97,6 +105,58 @@ def test_fields_that_the_model_was_fitted_on(lab: Path, tmp_path: Path) -> None:
     adapt(fitted, other, tmp_path / "other.onnx", device="cpu", force=True)
 
 
+def test_tables_that_earlier_models_were_fitted_on(lab: Path, tmp_path: Path) -> None:
+    own = read_dataset(lab).fingerprint
+    for name, known, message in (
+        ("tables", KnownData(tables=("other", own)), "small was fitted on these fields"),
+        ("fits", KnownData(fits=("other", own)), "small was made from a model that was fitted on these fields"),
+    ):
+        refused(make_model(tmp_path / f"{name}.onnx", known_data=known), lab, AdaptationError, message)
+    grown = adapt(make_model(tmp_path / "m.onnx", known_data=KnownData(fits=("other",))), lab, tmp_path / "own.onnx",
+                  device="cpu", force=True)  # fmt: skip
+    assert grown.card.known_data == KnownData(fits=("other",))
+
+
+def test_fields_that_earlier_models_were_adapted_to(
+    parent: Path, lab: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = adapt(parent, lab, tmp_path / "first.onnx", device="cpu", force=True).card.adaptation
+    assert made is not None
+    known = KnownData(field_hashes=made.field_hashes)
+    fitted = make_model(tmp_path / "fitted.onnx", known_data=known)
+    refused(fitted, lab, AdaptationError, "small was made from a model that was adapted to 12 of these 12 fields")
+    forgotten = make_model(tmp_path / "forgotten.onnx", known_data=KnownData(left_out=7))
+    adapt(forgotten, lab, tmp_path / "other.onnx", device="cpu", force=True)
+    assert "small knows 7 fields or data sets by earlier models that its card does not list" in caplog.text
+
+
+def test_adapted_fields_are_known_in_another_format(parent: Path, lab: Path, tmp_path: Path) -> None:
+    adapt(parent, lab, tmp_path / "first.onnx", device="cpu", force=True)
+    copy = tmp_path / "copy"
+    for sample in find_samples(lab / "train.csv"):
+        write_planes(copy, sample.id, read_planes(sample), ".tif")
+    shutil.copy(lab / "train.csv", copy)
+    refused(tmp_path / "first.onnx", copy, AdaptationError, "small adapted was adapted to 12 of these 12 fields")
+
+
+def test_whole_fields_teach_no_model_for_cells(lab: Path, tmp_path: Path) -> None:
+    of_cells = make_model(tmp_path / "cells.onnx", unit="cell", cell=CellCrop())
+    refused(of_cells, lab, SettingError, "answers for single cells, and nothing says .* --single-cells", force=True)
+    out = tmp_path / "out.onnx"
+    command = ["adapt", str(of_cells), str(lab), "-o", str(out), "--device", "cpu", "--force", "--single-cells"]
+    completed = CliRunner().invoke(main, command)
+    assert completed.exit_code == 0, completed.output
+    made = read_model(out)[1]
+    assert (made.unit, made.warning) == ("cell", "")
+
+
+def test_a_model_for_fields_adapted_to_cells_says_so(parent: Path, lab: Path, tmp_path: Path) -> None:
+    made = adapt(parent, lab, tmp_path / "once.onnx", device="cpu", force=True, single_cells=True).card
+    assert "use it with hpa cells, and not for whole fields" in made.warning
+    plain = adapt(parent, lab, tmp_path / "plain.onnx", device="cpu", force=True).card
+    assert plain.warning == ""
+
+
 def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> None:
     scaled = make_model(tmp_path / "m.onnx", training=replace(CARD.training, pixel_size=0.32, field_side=32))
     rules = FieldRules(files=Files(pattern="hpa", pixel_size=0.3))
@@ -105,6 +165,21 @@ def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> Non
     write_review_table([review_of(answered).checked()], lab / "reviews.csv")
     refused(scaled, lab, AdaptationError, "exported at the pixel size of training", rules=rules, force=True)
     adapt(scaled, lab, tmp_path / "plain.onnx", device="cpu", force=True)
+    write_review_table([replace(review_of(result_of("field-000")), time="yesterday")], lab / "reviews.csv")
+    refused(scaled, lab, AdaptationError, "does not say whether the fields .*its time, 'yesterday'", rules=rules)
+
+
+@pytest.mark.parametrize("content", ["title,stars\nA book,5\n", "Id,model\nfield-000,x\n", "", "\0\1\2"])
+def test_other_files_of_that_name_are_no_reviews(
+    lab: Path, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (lab / "reviews.csv").write_text(content, encoding="utf-8")
+    rules = FieldRules(files=Files(pattern="hpa", pixel_size=0.3))
+    scaled = make_model(tmp_path / "m.onnx", training=replace(CARD.training, pixel_size=0.32, field_side=32))
+    adapt(scaled, lab, tmp_path / "own.onnx", device="cpu", rules=rules, force=True)
+    assert "reviews.csv is not used: it is no record of reviews that 'hpa review export' wrote" in caplog.text
+    # Nor do they say that the labels are those of 2018.
+    assert stated_scheme(lab / "train.csv") is None
 
 
 @pytest.mark.parametrize("other", ["again", "plate#2 again"])
@@ -197,5 +272,10 @@ def test_a_missing_library_names_the_extra(
     monkeypatch.setitem(sys.modules, "iterstrat.ml_stratifiers", None)
     with pytest.raises(SettingError, match=r"hpa-sdk\[adapt\]"):
         command.callback(  # type: ignore[misc]
-            parent, lab, tmp_path / "own.onnx", (), None, None, force=False, card=None, device="cpu", white=None
+            *(parent, lab, tmp_path / "own.onnx", (), None, None),
+            force=False,
+            single_cells=False,
+            card=None,
+            device="cpu",
+            white=None,
         )

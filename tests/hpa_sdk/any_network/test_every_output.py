@@ -129,7 +129,7 @@ def test_a_report_judges_the_classes_of_the_scheme(network: Network, tmp_path: P
     assert done.exit_code == 0, done.stderr
     content = content_of(page)
     assert content["names"] == list(network.interface.scheme.names)
-    assert content["judged"] == {"fields": 4, "micro": 1.0, "macro": 1.0}
+    assert content["judged"] == {"fields": 4, "micro": 1.0, "macro": 1.0, "adapted": 0}
     assert len(content["classes"]) == len(network.interface.scheme)
     assert content["card"]["name"] == "stand-in"
     for shown, answer in zip(content["fields"], network.answers, strict=True):

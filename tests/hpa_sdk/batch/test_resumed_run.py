@@ -158,10 +158,14 @@ def test_answers_without_quality_do_not_pass_as_good(model: Path, tmp_path: Path
     predicted.clear()
     done = predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
     assert (done.exit_code, sorted(predicted)) == (1, ["black", "noise"])
+    assert "2 answers of the ledger have no quality and were predicted again: --on-warning fail" in done.stderr
+    provenance = json.loads((tmp_path / "out.csv.provenance.json").read_text(encoding="utf-8"))
+    assert provenance["counts"]["remeasured"] == 2
     assert "The red plane is empty" in out.read_text(encoding="utf-8")
     predicted.clear()
-    predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
+    again = predict(model, folder, "-o", out, "--on-warning", "fail", *RESUMED)
     assert predicted == []
+    assert "predicted again" not in again.stderr
 
 
 def test_fields_without_quality_fail_where_warnings_do(model: Path, fields: list[Sample], tmp_path: Path) -> None:
@@ -247,7 +251,8 @@ def test_provenance_says_how_the_output_was_made(model: Path, fields: list[Sampl
     assert provenance["devices"] == ["cpu"]
     assert provenance["settings"]["threshold"] == 0.25
     assert provenance["settings"]["paths"] == [str(folder)]
-    assert provenance["counts"] == {"fields": 5, "failed": 1, "warned": 0, "recalled": 4, "changed": 0}
+    counts = {"fields": 5, "failed": 1, "warned": 0, "recalled": 4, "changed": 0, "remeasured": 0}
+    assert provenance["counts"] == counts
     assert provenance["output"] == {"file": str(out), "bytes": out.stat().st_size, "sha256": file_sha256(out)}
     assert provenance["started"] <= provenance["finished"]
     assert provenance["seconds"] > 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import shapely
@@ -66,6 +68,25 @@ def test_cells_are_read_back_as_written(tmp_path: Path, form: str, scheme: Label
     assert "has no mask" in str(gone.result.error)
     assert "the field has no cells (2 cells in pieces)" in str(none.result.error)
     assert none.segmentation == "field 1_cells.tif"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_are_the_same_in_every_form(tmp_path: Path, form: str) -> None:
+    """Names of files can be no Unicode, and notes can have the sign between notes."""
+    notes = ("the metadata of the mask name it 'a;b'", "[of \udcff]")
+    answers = answers_of(discs(5), id="f\udcff", files=(tmp_path,), found=notes)
+    found = replace(answers.segmentation, source="f\udcff.tif")
+    empty = replace(answers_of(np.zeros((32, 32), np.int32), id="none", found=notes).segmentation, source="f\udcff.tif")
+    path = tmp_path / f"cells.{form}"
+    *cells, none = _written(
+        path, replace(answers, segmentation=found), CellAnswers(id="g", segmentation=empty, answers=())
+    )
+    if form == "jsonl":
+        assert all(msgspec.json.decode(line) for line in path.read_bytes().splitlines())
+    assert {cell.result.id for cell in cells} == {r"f\udcff"}
+    assert {cell.segmentation for cell in (*cells, none)} == {r"f\udcff.tif"}
+    expected = ("read as it is", notes[0], r"[of \udcff]")
+    assert {cell.result.notes for cell in cells if cell.result.error is None} == {expected}
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,20 @@ def test_a_field_without_files_costs_no_row(made: Path, tmp_path: Path) -> None:
     assert "has no files for other programs: " in done.output
     assert len({cell.result.id for cell in read_cells(tmp_path / "cells.csv")}) == 3
     assert len(list((tmp_path / "g").iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits whole paths, not names alone")
+def test_an_id_too_long_for_files_costs_no_row(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "fields").mkdir()
+    for file in sorted((made / "fields").iterdir()):
+        shutil.copy(file, tmp_path / "fields" / file.name)
+        shutil.copy(file, tmp_path / "fields" / f"{'x' * 240}_{file.stem.rpartition('_')[2]}.png")
+    files = ("--label-images", tmp_path / "labels", "--geojson", tmp_path / "g", "--crops", tmp_path / "c")
+    done = _run("starter", tmp_path / "fields", "-o", tmp_path / "cells.csv", *files)
+    assert done.exit_code == 1
+    assert f"{'x' * 240} has no files for other programs: " in done.output
+    assert len({cell.result.id for cell in read_cells(tmp_path / "cells.csv")}) == 3
+    assert len(list((tmp_path / "labels").iterdir())) == 2
 
 
 def _colours(file: Path) -> tuple[str, str]:

@@ -56,6 +56,16 @@ def test_label_images_are_opened_by_tifffile(tmp_path: Path, step: int, dtype: t
     assert (again.cells, again.pixel_size, again.notes) == (found.cells, 0.25, ())
 
 
+def test_an_id_that_is_no_unicode_has_its_files(tmp_path: Path) -> None:
+    answers = answers_of(discs(5), id="f\udcff")
+    write_label_image(tmp_path / "f_cells.ome.tif", answers.segmentation, id=answers.id)
+    with tifffile.TiffFile(tmp_path / "f_cells.ome.tif") as tiff:
+        assert tifffile.xml2dict(tiff.ome_metadata or "")["OME"]["Image"]["Name"] == r"f\udcff"
+    write_geojson(tmp_path / "f.geojson", answers)
+    features = json.loads((tmp_path / "f.geojson").read_bytes())["features"]
+    assert {feature["properties"]["metadata"]["field"] for feature in features} == {r"f\udcff"}
+
+
 def test_geojson_has_the_members_that_qupath_reads(tmp_path: Path) -> None:
     labels = discs(12)
     labels[labels == 2] = 0
@@ -225,6 +235,10 @@ def test_fields_never_share_a_file(tmp_path: Path) -> None:
     assert files.path("../../up", ".x").resolve().is_relative_to(tmp_path)
     for name in ("nul", "Aux.1", "what?", "a:b", "end."):
         assert not re.fullmatch(r"(nul|aux)(\..*)?|.*[?:].*|.*\.", files.path(name, "").name, re.IGNORECASE)
+    assert len(files.path("ß" * 100, "_cells.ome.tif").name) == 114
+    for name in ("x" * 250, "ß" * 125):
+        with pytest.raises(SettingError, match="too long for the name of a file"):
+            files.path(name, ".csv")
     (tmp_path / "c").write_text("a file", "utf-8")
     with pytest.raises(OutputError, match="folder can't be made"):
         files.path("c/d", ".x")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import zarr
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hpa_sdk.cells.masks import MaskFolder
 from hpa_sdk.errors import HpaError, PlaneError, SettingError
@@ -24,15 +24,21 @@ from tests.hpa_sdk.cells.label_images import discs, grid
 SHAPE = (256, 256)
 
 
-def _write_zarr(folder: Path, name: str, labels: npt.NDArray[Any]) -> None:
+def _write_zarr(
+    folder: Path, name: str, labels: npt.NDArray[Any], *, axes: str = "yx", scale: tuple[float, ...] = ()
+) -> None:
     root = zarr.open_group(folder, mode="a")
     group = root.require_group("labels")
     before: Any = group.attrs.get("labels", [])
     group.attrs["labels"] = [*before, name]
     image = group.create_group(name)
     image.attrs["image-label"] = {"version": "0.4"}
-    image.attrs["multiscales"] = [{"version": "0.4", "axes": ["y", "x"], "datasets": [{"path": "0"}]}]
-    image.create_array("0", data=labels, chunks=(64, 64))
+    named = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in axes]
+    level: dict[str, Any] = {"path": "0"}
+    if scale:
+        level["coordinateTransformations"] = [{"type": "scale", "scale": list(scale)}]
+    image.attrs["multiscales"] = [{"version": "0.4", "axes": named, "datasets": [level]}]
+    image.create_array("0", data=labels, chunks=(*(1,) * (labels.ndim - 2), 64, 64))
 
 
 def _write(path: Path, labels: npt.NDArray[Any]) -> None:
@@ -81,6 +87,44 @@ def test_min_is_white_and_plain_arrays_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(MaskFolder(tmp_path).read("a", SHAPE).labels, labels)
     zarr.create_array(tmp_path / "b.zarr", data=labels, chunks=(64, 64))
     np.testing.assert_array_equal(MaskFolder(tmp_path).read("b", SHAPE).labels, labels)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_masks_are_turned_upright_as_planes_are(tmp_path: Path, name: str, turn: int) -> None:
+    stored = Image.fromarray(discs(30).astype(np.uint16))
+    exif = Image.Exif()
+    exif[274] = turn
+    if name == "a.png":
+        stored.save(tmp_path / name, exif=exif)
+    else:
+        tifffile.imwrite(tmp_path / name, np.asarray(stored), extratags=[(274, 3, 1, turn, True)])
+    stored.getexif()[274] = turn
+    upright = np.asarray(ImageOps.exif_transpose(stored))
+    found = MaskFolder(tmp_path).read("a", SHAPE)
+    np.testing.assert_array_equal(found.labels, upright)
+    assert len(found.notes) == (turn > 1)
+
+
+def test_pixel_sizes_of_every_format_are_read(tmp_path: Path) -> None:
+    labels = discs(9).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", labels, imagej=True, resolution=(4, 4), metadata={"unit": "um"})
+    tifffile.imwrite(tmp_path / "b.tif", labels, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
+    _write_zarr(tmp_path / "c.zarr", "cells", labels, scale=(0.25, 0.25))
+    _write_zarr(tmp_path / "d.zarr", "cells", labels[None], axes="zyx", scale=(1.0, 0.25, 0.25))
+    masks = MaskFolder(tmp_path)
+    for name in "abcd":
+        found = masks.read(name, SHAPE)
+        assert found.pixel_size == pytest.approx(0.25)
+        assert found.cells[0].area_um2 == pytest.approx(found.cells[0].area / 16)
+        notes = masks.read(name, SHAPE, pixel_size=0.5).notes
+        assert "the mask has pixels of 0.25 um and the field of 0.5 um: that of the field is used" in notes
+
+
+def test_a_label_image_with_x_before_y_is_refused(tmp_path: Path) -> None:
+    _write_zarr(tmp_path / "a.zarr", "cells", discs(9), axes="xy")
+    with pytest.raises(PlaneError, match="its axes are X, Y, and the last not y and x"):
+        MaskFolder(tmp_path).read("a", SHAPE)
 
 
 def test_id_with_folder_and_names_outside_ascii(tmp_path: Path) -> None:
@@ -169,6 +213,8 @@ def test_what_is_no_label_image_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_numbers_that_are_none_of_cells_are_refused(tmp_path: Path) -> None:
     _refused(tmp_path, "a.tif", discs(9).astype(np.float32) / 2, "no whole numbers")
+    for dtype, exact in ((np.float16, 2_048), (np.float32, 16_777_216)):
+        _refused(tmp_path, "a.tif", (discs(9) + exact).astype(dtype), "leaves out every second whole number")
     _refused(tmp_path, "a.tif", -discs(9), "between -9 and 0")
     _refused(tmp_path, "a.tif", discs(9).astype(np.uint32) + 2**31, "not between 0 and 2147483647")
     _refused(tmp_path, "a.tif", np.stack([discs(9), discs(9)]), "more than one plane", photometric="minisblack")

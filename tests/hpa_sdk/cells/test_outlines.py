@@ -70,6 +70,19 @@ def test_a_simplified_outline_is_near_and_never_crosses_itself(seed: int) -> Non
     assert points < exact_points / 2
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_of_a_cell_stay_apart(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(rng.random((60, 60)).astype(np.float32), (0, 0), 0.5 + seed % 4)
+    labels = (noise > np.quantile(noise, rng.uniform(0.4, 0.9))).astype(np.int32)
+    (cell,) = cells_of(labels, None)
+    for tolerance, most in ((0.75, MOST_POINTS), (1.0, 40)):
+        pieces = outline_of(labels, cell, tolerance=tolerance, most=most)
+        shape = shapely.MultiPolygon([shapely.Polygon(piece) for piece in pieces])
+        assert shape.is_valid, shapely.is_valid_reason(shape)
+        assert len(pieces) == len({*np.unique(label(_filled(labels > 0), connectivity=2))} - {0})
+
+
 def test_squares_single_pixels_and_pieces() -> None:
     labels = np.zeros((40, 40), np.int32)
     labels[3:7, 10:20], labels[30, 30], labels[39, 39] = 5, 6, 6
@@ -82,6 +95,8 @@ def test_squares_single_pixels_and_pieces() -> None:
 
 
 def test_outlines_are_well_known_text() -> None:
+    far = np.array([[1_234_567.5, 0], [1_234_570, 0], [1_234_570, 2.5]])
+    np.testing.assert_array_equal(from_wkt(to_wkt((far,)))[0], far)
     labels = _blobs(4)
     labels[labels == 2] = 1  # one cell in several pieces
     for cell in cells_of(labels, None):

@@ -1,4 +1,4 @@
-"""Tests the measures of cells against scikit-image."""
+"""Tests the measures of cells against scikit-image, and their pieces against SciPy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.measure import regionprops_table
 from skimage.segmentation import clear_border
 
-from hpa_sdk.cells.regions import cells_of
+from hpa_sdk.cells.regions import cells_in_one_piece, cells_of
 from tests.hpa_sdk.cells.label_images import discs
 
 
@@ -46,3 +47,24 @@ def test_many_cells_take_little_time() -> None:
     cells = cells_of(labels, None)
     assert len(cells) == 20_000
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_apart_goes_to_what_is_beside_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = discs(30, side=80, radius=9, step=1 if seed % 2 else 70_000, seed=seed)
+    for value in rng.choice(np.unique(labels), 20):
+        row, column = rng.integers(0, 80, 2)
+        labels[row : row + 2, column : column + 2] = value
+    before = labels.copy()
+    cells = cells_in_one_piece(labels, 0.5)
+    assert cells == cells_of(labels, 0.5)
+    for number in np.unique(before[before > 0]):
+        pieces, count = ndimage.label(before == number)
+        largest = 1 + np.bincount(pieces[pieces > 0])[1:].argmax()
+        assert (labels[pieces == largest] == number).all()
+        assert count > 1 or (labels == number).sum() >= (before == number).sum()
+        assert ndimage.label(labels == number)[1] == 1
+    for row, column in np.argwhere(labels != before):
+        around = labels[max(0, row - 1) : row + 2, column], labels[row, max(0, column - 1) : column + 2]
+        assert (np.concatenate(around) == labels[row, column]).sum() > 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.segmentation import watershed
 
 from benchmarks.cells.segmentation import judge_collages, judge_simulated
@@ -165,6 +166,15 @@ def test_nine_cells_are_found_in_real_collages(real_data: Path, tmp_path: Path) 
     found = judge_collages(tmp_path)
     assert np.mean(np.abs(found.cells - 9) <= 1) >= 0.95
     assert np.mean(found.overlap >= 0.9) >= 0.95
+
+
+@pytest.mark.parametrize(("radius", "spacing"), [(13, 36), (20, 90), (22, 260)])
+def test_where_cells_meet_each_is_one_piece(radius: int, spacing: int) -> None:
+    planes = crowded(radius, spacing, side=512)
+    fine = np.stack([cv2.resize(plane, (1024, 1000), interpolation=cv2.INTER_LINEAR) for plane in planes])
+    found = segment(fine, PIXEL / 2)
+    assert len(found.cells) == pytest.approx(len(segment(planes).cells), rel=0.05)
+    assert [ndimage.label(found.labels == cell.number)[1] for cell in found.cells] == [1] * len(found.cells)
 
 
 def overlaps(found: Segmentation, expected: Segmentation) -> list[float]:

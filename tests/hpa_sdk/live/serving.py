@@ -7,7 +7,7 @@ import random
 import socket
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def zip_of(name: str, content: bytes) -> bytes:
     return packed.getvalue()
 
 
-def add_results(station: Station, count: int) -> None:
+def add_results(station: Station, count: int, notes: Callable[[int], tuple[str, ...]] = lambda _: ()) -> None:
     """Add results, every other one with a label, whose files are not the station's; they count as written."""
     with ResultStore(station.output) as store:
         store.add(
@@ -135,6 +135,7 @@ def add_results(station: Station, count: int) -> None:
                     model_sha256="0",
                     device="cpu",
                     time="2026-01-01T00:00:00.000+00:00",
+                    notes=notes(at),
                 )
                 for at in range(count)
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hpa_sdk.inference.prepared_field import ADAPTED_TO
 from hpa_sdk.workstation.station import Station
 from tests.browser import AXE
 from tests.hpa_sdk.live.browsing import hold, until, visiting
@@ -243,6 +244,19 @@ def test_every_review_that_is_refused_is_reported(page_of_results: Page, browser
             )
         visit.reload()
         visit.locator(".trouble", has_text="there is no such field any more").nth(2).wait_for()
+
+
+def test_the_page_says_that_a_model_was_adapted_to_fields(station: Station, browser: Any) -> None:
+    add_results(station, 12, lambda at: (ADAPTED_TO,) * (at < 2))
+    with serving(station) as page, visiting(browser, page) as visit:
+        start(visit, "Anna")
+        for _ in range(12):
+            press(visit, page, "r")
+        visit.locator("#figures tr", has_text="others").wait_for()  # once ten others are reviewed
+        assert visit.locator("#figures td", has_text="Adapted to 2 of these fields: the figures are too good.").count()
+        rows = [row.inner_text().split() for row in visit.locator("#figures tbody tr").all()]
+    assert ["all", "12", "100", "%", "1.00"] in rows
+    assert ["others", "10", "100", "%", "1.00"] in rows
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

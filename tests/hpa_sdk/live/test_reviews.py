@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from hpa_sdk.files.file_state import FileStamp
+from hpa_sdk.inference.prepared_field import ADAPTED_TO
 from hpa_sdk.live.result_view import ResultView
 from hpa_sdk.live.review_service import ReviewService
 from hpa_sdk.results.result_store import ResultStore
@@ -61,6 +62,19 @@ def test_a_review_is_kept_seen_and_withdrawn(page_of_results: Page) -> None:
     assert page.client.post("/withdrawals", json=undo).json()["verdict"] == "withdrawn"
     assert page.get("/review-figures")["models"][0]["reviewed"] == 1
     assert len(page.get("/reviews")["reviews"]) == 3
+
+
+def test_figures_say_which_fields_the_model_knows(station: Station) -> None:
+    add_results(station, 24, lambda at: (ADAPTED_TO,) * (at >= 12))
+    with serving(station) as page:
+        for at, result in enumerate(sorted(results(page), key=lambda one: one["number"])):
+            body = asked(result) if at >= 3 else asked(result, "labels", labels=[7])
+            page.client.post("/reviews", json=body).raise_for_status()
+        (figures,) = page.get("/review-figures")["models"]
+    assert (figures["reviewed"], figures["right"], figures["adapted"]) == (24, 21, 12)
+    assert (figures["other_reviewed"], figures["other_right"]) == (12, 9)
+    # Of the others: five true positives, one wrong label and three missed ones.
+    assert figures["other_micro_f1"] == pytest.approx(2 * 5 / (2 * 5 + 1 + 3))
 
 
 def test_a_review_that_is_sent_again_is_taken_once(page_of_results: Page) -> None:

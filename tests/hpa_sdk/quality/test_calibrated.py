@@ -13,6 +13,7 @@ from hpa_sdk import Predictor, Sample
 from hpa_sdk.cli import main
 from hpa_sdk.errors import SettingError
 from hpa_sdk.models.model_card import Calibration
+from hpa_sdk.prediction import with_temperature
 from hpa_sdk.results.results_file import read_results
 from tests.small import CARD, make_model
 
@@ -37,6 +38,15 @@ def test_the_temperature_is_applied_and_labels_stay(calibrated_model: Path, fiel
         assert after.thresholds[0] == pytest.approx(1 / (1 + (0.7 / 0.3) ** (1 / TEMPERATURE)))
         assert "calibrated with the temperature 2.5" in after.notes[-1]
         assert before.notes == ()
+
+
+def test_a_threshold_of_1_is_reached_by_1_alone() -> None:
+    probabilities = np.array([0, 1e-9, 0.5, 0.999, 0.9999999, 1], np.float32)
+    for temperature in (0.05, 0.3, 2.5):
+        calibrated = with_temperature(probabilities, temperature)
+        assert ((calibrated >= 1) == (probabilities >= 1)).all()
+        assert ((calibrated <= 0) == (probabilities <= 0)).all()
+        assert (np.diff(calibrated) >= 0).all()
 
 
 def test_a_given_threshold_counts_for_calibrated_ones(calibrated_model: Path) -> None:

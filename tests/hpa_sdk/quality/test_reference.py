@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from hpa_sdk import ModelCard, Predictor
 from hpa_sdk.cli import main
 from hpa_sdk.errors import ModelCardError, SettingError
+from hpa_sdk.models.network_form import CellCrop
 from hpa_sdk.quality.limits import Limits
 from hpa_sdk.quality.reference import Reference, Spread, learn_spread, read_reference
 from tests.small import CARD, make_model, write_planes
@@ -96,6 +97,22 @@ def test_a_field_unlike_the_others_is_flagged(model: Path, made: Path, folder: P
     assert far.quality is not None
     assert far.quality.measures["outlying"] == 0
     assert any("unlike those of the training" in text for text in far.warnings)
+
+
+def test_whole_fields_are_no_reference_for_cells(model: Path, folder: Path, tmp_path: Path) -> None:
+    of_cells = make_model(tmp_path / "cells.onnx", unit="cell", cell=CellCrop())
+    out = tmp_path / "reference.json"
+
+    def learn(file: Path, *options: str) -> Result:
+        return CliRunner().invoke(main, ["reference", str(file), str(folder), "-o", str(out), *options])
+
+    for done, reason in (
+        (learn(of_cells), "answers for single cells, and nothing says that the pictures are of single cells"),
+        (learn(model, "--single-cells"), "answers for whole fields, and the pictures are said to be of single cells"),
+    ):
+        assert (done.exit_code, reason in done.stderr, out.exists()) == (2, True, False), done.output
+    assert learn(of_cells, "--single-cells").exit_code == 0
+    assert out.exists()
 
 
 def test_a_reference_in_the_card_is_used_and_stays_small(tmp_path: Path, made: Path) -> None:

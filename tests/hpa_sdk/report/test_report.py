@@ -16,12 +16,13 @@ from PIL import Image
 from hpa_sdk import HpaError, Sample
 from hpa_sdk.cli import main
 from hpa_sdk.fields.reading import read_planes
+from hpa_sdk.models.known_data import KnownData, field_hash
 from hpa_sdk.report.build import Sources, make_report
 from hpa_sdk.report.pictures import SIDES, choose_side, draw
 from tests.hpa_sdk.report.conftest import write_results
 from tests.hpa_sdk.report.earlier import as_earlier_version
 from tests.hpa_sdk.report.found import found_of
-from tests.small import make_field, make_model
+from tests.small import CARD, make_field, make_model
 
 
 def content_of(page: Path) -> Any:
@@ -76,9 +77,20 @@ def test_failures_and_lost_planes_are_in_it(results: Path, fields: list[Sample],
     assert "size" in content["fields"][4]
 
 
+def test_known_fields_are_counted_beside_the_figures(fields: list[Sample], tmp_path: Path) -> None:
+    known = b"".join(field_hash(read_planes(field), CARD.preprocessing.channels) for field in fields[:3])
+    model = make_model(tmp_path / "own.onnx", known_data=KnownData(field_hashes=known))
+    results, truth, page = (tmp_path / name for name in ("results.csv", "truth.csv", "report.html"))
+    write_results(results, model, fields)
+    truth.write_text("Id,Target\n" + "".join(f"{field.id},0\n" for field in fields[1:]), encoding="utf-8")
+    make_report(Sources(results=results, truth=truth), page=page)
+    assert content_of(page)["judged"]["adapted"] == 2
+
+
 def test_truth_is_judged_and_the_worst_mistake_leads(report: Path) -> None:
     content = content_of(report)
     wrong = [field["wrong"] for field in content["fields"] if "wrong" in field]
+    assert content["judged"]["adapted"] == 0
     assert content["judged"]["fields"] == len(wrong) == len(content["fields"]) - 1
     assert max(wrong) > min(wrong)
     assert content["classes"][25]["support"] == len(wrong)

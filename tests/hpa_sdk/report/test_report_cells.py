@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
+from scipy.stats import binomtest
 
 from hpa_sdk import Sample
 from hpa_sdk.cells.cell import CellAnswers
 from hpa_sdk.cells.outlines import UNLABELLED
-from hpa_sdk.cells.summary import summarize
+from hpa_sdk.cells.summary import counts_of, summarize
 from hpa_sdk.cells.writers import FORMS, open_cell_writer
 from hpa_sdk.cli import main
 from hpa_sdk.errors import PlaneError, SettingError
 from hpa_sdk.labels import HPA_2018, HPA_2021, LabelScheme
 from hpa_sdk.prediction import Failure, Prediction
 from hpa_sdk.report.build import Sources, make_report
+from hpa_sdk.review.log import ReviewLog
 from tests.browser import AXE
 from tests.hpa_sdk.cells.label_images import grid
 from tests.hpa_sdk.cells.made_answers import answers_of
@@ -29,6 +32,7 @@ from tests.hpa_sdk.cells.made_fields import FOUR, draw
 from tests.hpa_sdk.report.conftest import write_results
 from tests.hpa_sdk.report.found import content_of
 from tests.hpa_sdk.report.test_report_page import barriers, close_field, control, visiting
+from tests.hpa_sdk.review.made_reviews import review_of, store_of
 from tests.small import make_field, make_model
 
 
@@ -93,6 +97,28 @@ def test_a_report_of_cells_has_outlines_and_shares(fields: list[Sample], tmp_pat
         assert field["labels"] == sorted(found)
 
 
+def test_labels_of_cells_are_no_answer_for_a_field(cells: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    fields = make_report(Sources(results=cells), page=page)
+    shown = [field for field in content_of(page)["fields"] if "error" not in field]
+    assert all("at least one cell shows" in field["notes"][0] for field in shown)
+    results = [field.result for field in fields if field.result.error is None]
+    assert len(results) == len(shown) > 2
+    with store_of(
+        tmp_path / "store", *(replace(result, notes=(), indices=(), labels=()) for result in results)
+    ) as store:
+        ReviewLog(store.ledger).add_all(map(review_of, results))
+    with store_of(tmp_path / "alone") as store:
+        ReviewLog(store.ledger).add_all(map(review_of, results))
+    texts = [CliRunner().invoke(main, ["review", "status", str(tmp_path / name)]).output for name in ("store", "alone")]
+    for text in texts:
+        assert f"{len(results)} reviews of labels that cells show, in no figure of a model" in text
+        assert f"labels {len(results)}" in text
+    # The store has answers for the fields, which are judged by what people say of these.
+    assert f"0 of {len(results)} fields right" in texts[0]
+    assert "model" not in texts[1].partition("\n\n")[2]
+
+
 def test_cells_are_shown_with_the_results_of_fields(
     model: Path, fields: list[Sample], cells: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,7 +147,8 @@ def test_notes_of_cells_are_shown_with_the_results_of_fields(model: Path, fields
     assert str(failure) in second["no_cells"]
     make_report(Sources(results=cells), page=page)
     first, second = content_of(page)["fields"]
-    assert (first["notes"], first["cell_notes"]) == (["read as it is", "2 cells in pieces"], [])
+    assert first["notes"] == ["its labels are those that at least one cell shows", "read as it is", "2 cells in pieces"]
+    assert first["cell_notes"] == []
     assert ("the mask has no cells" in second["error"], second.get("no_cells")) == (True, None)
 
 
@@ -194,6 +221,22 @@ def test_cells_that_do_not_belong_to_the_results_are_refused(
     with pytest.raises(SettingError, match="a truth table has labels of fields"):
         make_report(Sources(results=cells, truth=results), page=page)
     assert not page.exists()
+
+
+@pytest.mark.parametrize("with_fields", [False, True])
+def test_cells_of_two_runs_do_not_count_twice(
+    model: Path, fields: list[Sample], tmp_path: Path, *, with_fields: bool
+) -> None:
+    results, cells, page = (tmp_path / name for name in ("results.csv", "cells.csv", "report.html"))
+    answers = _answers(fields[:2])
+    _write(cells, [*answers, answers[1]])
+    if with_fields:
+        write_results(results, model, fields[:2])
+    make_report(Sources(results=results, cells=cells) if with_fields else Sources(results=cells), page=page)
+    first, second, *_ = content_of(page)["fields"]
+    assert sum(first["counts"]) == len(first["cells"]) == 9
+    assert "cells" not in second
+    assert "2 rows of cell 1 of this field" in (second["no_cells"] if with_fields else second["error"])
 
 
 def test_the_command_reports_cells(cells: Path, tmp_path: Path) -> None:
@@ -300,6 +343,34 @@ def test_fields_in_which_only_some_cells_show_a_label(page: Path, browser: Any) 
         text = row.locator(".bins").get_attribute("aria-label")
         counts = [int(part.split(" at ")[0]) for part in text.removeprefix("fields by share of cells: ").split(", ")]
         assert sum(counts) == len(shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shown", "mixed"), [(5, False), (6, True), (50, True), (51, False)])
+def test_some_cells_are_those_of_the_live_page(
+    fields: list[Sample], tmp_path: Path, browser: Any, shown: int, *, mixed: bool
+) -> None:
+    """Of 56 cells, 6 are some by 0.00004: the interval begins at 0.05004."""
+    labels = grid(side=64, cells=8, gap=4)
+    made = answers_of(np.where(labels > 57, 0, labels), id=fields[0].id, files=fields[0].files)
+    answered = [at for at, answer in enumerate(made.answers) if isinstance(answer, Prediction)]
+    assert len(answered) == 56
+    answers = list(made.answers)
+    for place, at in enumerate(answered):
+        probabilities = np.where(np.arange(28) == 7, 0.9 if place < shown else 0.1, 0.1).astype(np.float32)
+        before = answers[at]
+        assert isinstance(before, Prediction)
+        answers[at] = Prediction.from_probabilities(
+            probabilities, id=before.id, thresholds=before.thresholds, embedding=before.embedding, white=before.white
+        )
+    field = replace(made, answers=tuple(answers))
+    low, high = binomtest(shown, 56).proportion_ci(method="wilson")
+    assert (low > 0.05 and high < 0.95) == mixed == (counts_of(field).mixed == (7,))
+    _write(tmp_path / "cells.csv", [field])
+    make_report(Sources(results=tmp_path / "cells.csv"), page=tmp_path / "report.html")
+    with visiting(browser, tmp_path / "report.html") as visit:
+        visit.locator("#show").select_option("partial")
+        assert visit.locator(".card").count() == mixed
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.figures import judge_models
 from tests.hpa_sdk.review.made_reviews import result_of, review_of
 
+ADAPTED = "the model was adapted to this field, so the answer does not show how good the model is"
 CLASSES, FIELDS = 28, 120
 RNG = np.random.default_rng(4)
 TRUTH = RNG.random((FIELDS, CLASSES)) < 0.08
@@ -96,6 +97,32 @@ def test_a_model_that_failed_on_a_field_is_not_judged_on_it() -> None:
     failed = result_of("a", (), error=ResultError("out of memory", None, ""), model_sha256="b" * 64)
     fields = settle([review_of(result_of("a", (0,))), review_of(failed, "unsure", by="Bob")])
     assert [one.model[0] for one in judge_models(fields, [failed], CLASSES)] == ["a"]
+
+
+def test_pictures_that_were_taken_as_cells_are_counted() -> None:
+    note = "the model answers for single cells, and the whole picture was taken as the crop of one cell"
+    results = [result_of(name, notes=(note,) * taken) for name, taken in (("a", True), ("b", True), ("c", False))]
+    reviews = [review_of(results[0]), review_of(results[1], "unsure"), review_of(results[2], "wrong")]
+    (found,) = judge_models(settle(reviews), [], CLASSES)
+    assert (found.reviewed, found.as_cells) == (2, 1)
+
+
+def test_fields_that_a_model_was_adapted_to_are_apart() -> None:
+    known = RNG.random(FIELDS) < 0.3
+    results = [result_of(f"f{at}", labels(ANSWERS, at), notes=(ADAPTED,) * bool(known[at])) for at in range(FIELDS)]
+    reviews = [review_of(result, "labels", labels(TRUTH, at)) for at, result in enumerate(results)]
+    (found,) = judge_models(settle(reviews), [], CLASSES)
+    assert (found.reviewed, found.adapted) == (FIELDS, known.sum())
+    assert found.micro_f1.value == pytest.approx(f1_score(TRUTH, ANSWERS, average="micro"))
+    truth, answers = TRUTH[~known], ANSWERS[~known]
+    assert found.others is not None
+    assert (found.others.reviewed, found.others.adapted, found.others.others) == ((~known).sum(), 0, None)
+    assert found.others.micro_f1.value == pytest.approx(f1_score(truth, answers, average="micro"))
+    assert found.others.right == (truth == answers).all(1).sum()
+    (few,) = judge_models(settle([*(one for one in reviews if one.result.notes), *reviews[:3]]), [], CLASSES)
+    assert (few.adapted, few.others) == (known.sum(), None)
+    (plain,) = judge_models(settle(one for one in reviews if not one.result.notes), [], CLASSES)
+    assert (plain.adapted, plain.others) == (0, None)
 
 
 def test_kappa_is_that_of_scikit_learn() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hpa_sdk.cli.review_text import status_lines
 from hpa_sdk.results.result_store import LEDGER, ResultStore
 from hpa_sdk.review.consensus import settle
 from hpa_sdk.review.log import ReviewLog, standing
@@ -195,11 +196,80 @@ def test_a_damaged_entry_is_reported_where_it_is_named(tmp_path: Path) -> None:
         for one in (kept, lost, undo):
             log.add(one)
         store.ledger.rows("UPDATE reviews SET content = '{' WHERE id IN (?, ?)", lost.id, undo.id)
-        for again in (lost, undo, withdrawal_of(kept)):
-            with pytest.raises(ReviewError, match="is damaged in the ledger"):
-                log.add(again)
+        with pytest.raises(ReviewError, match="is damaged in the ledger"):
+            log.add(lost)
+        # The withdrawal still says what it withdraws: it is there, and counts.
+        assert log.add(undo).number == log.add(withdrawal_of(kept)).number == 3
         summary = summarise(store)
-    assert (summary.reviews, summary.withdrawn, summary.damaged) == (1, 0, 2)
+    assert (summary.reviews, summary.withdrawn, summary.damaged) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "content = '{'",
+        "content = x'ff00'",
+        "content = replace(content, 'withdrawn', 'withdrawm')",
+        "content = replace(content, 'review-', 'reveiw-')",
+        "field = x'ff'",
+        "id = 'un\u2028do'",
+        "withdraws = x'ff'",
+        "withdraws = NULL",
+        "withdraws = 'other-00000000'",
+    ],
+)
+def test_a_damaged_withdrawal_that_names_its_review_holds(tmp_path: Path, damage: str) -> None:
+    kept, other = review_of(result_of("a")), review_of(result_of("a"), "wrong", by="Bob")
+    with store_of(tmp_path, result_of("a")) as store:
+        log = ReviewLog(store.ledger)
+        for one in (kept, other, withdrawal_of(kept)):
+            log.add(one)
+        store.ledger.rows(f"UPDATE reviews SET {damage} WHERE number = 3")  # noqa: S608 - of this test
+        page, summary = log.page(0), summarise(store)
+    assert standing(entry.review for entry in page.entries) == [other]
+    (damaged,) = page.damaged
+    assert (damaged.withdraws, damaged.reviewer, damaged.unclear) == (kept.id, "Anna", False)
+    assert "that one stays withdrawn" in damaged.what
+    assert (summary.reviews, summary.withdrawn, summary.damaged, summary.kept_withdrawals) == (1, 1, 1, 1)
+    assert summary.unclear_withdrawals == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "people"),
+    [
+        ("withdraws = 'other-00000000', content = '{'", ("Anna", "Bob")),
+        ("withdraws = NULL, content = replace(content, 'review-', 'reveiw-')", ("Anna",)),
+        ("withdraws = x'ff', content = '{', field = x'ff'", ("Anna", "Bob", "Cleo")),
+        ("withdraws = id, content = '{'", ("Anna", "Bob")),
+    ],
+)
+def test_a_withdrawal_that_names_no_review_is_reported(tmp_path: Path, damage: str, people: tuple[str, ...]) -> None:
+    kept = review_of(result_of("a"))
+    others = [review_of(result_of("a"), by="Bob"), review_of(result_of("b"), by="Cleo")]
+    with store_of(tmp_path, *map(result_of, "ab")) as store:
+        log = ReviewLog(store.ledger)
+        for one in (kept, *others, withdrawal_of(kept), review_of(result_of("a"), by="Dan")):
+            log.add(one)
+        store.ledger.rows(f"UPDATE reviews SET {damage} WHERE number = 4")  # noqa: S608 - of this test
+        summary = summarise(store)
+        (unclear,) = summary.unclear_withdrawals
+        assert unclear.people == people
+        text = "\n".join(status_lines(summary))
+        assert f"a review of {' or '.join(people)} that counts may have been withdrawn; withdraw it again" in text
+        # Once it is withdrawn again, as the report says, it is not named any more.
+        log.add(withdrawal_of(kept))
+        left = [one.people for one in summarise(store).unclear_withdrawals]
+    assert left == [people[1:]] * (len(people) > 1)
+
+
+def test_a_damaged_review_is_no_withdrawal(tmp_path: Path) -> None:
+    kept, lost = review_of(result_of("a")), review_of(result_of("a"), by="Bob")
+    with store_of(tmp_path, result_of("a")) as store:
+        ReviewLog(store.ledger).add_all([kept, lost])
+        for damage in ("withdraws = 'other-00000000'", "withdraws = NULL, content = '{'"):
+            store.ledger.rows(f"UPDATE reviews SET {damage} WHERE number = 2")  # noqa: S608 - of this test
+            summary = summarise(store)
+            assert (summary.reviews, summary.damaged, summary.unclear_withdrawals) == (1, 1, [])
 
 
 def test_a_review_waits_for_the_disk(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hpa_sdk.cli import main
 from hpa_sdk.fields.finding import find_samples
 from hpa_sdk.fields.reading import read_field, read_planes
 from hpa_sdk.labels import HPA_2018
+from hpa_sdk.models.known_data import KnownData, field_hash
 from hpa_sdk.predictor import Predictor
 from hpa_sdk.results.result import Result as FieldResult
 from hpa_sdk.results.result_store import ResultStore
@@ -100,6 +101,21 @@ def test_training_reads_what_is_exported(tmp_path: Path, answered: dict[str, Fie
     again = run("export", tmp_path / "other", tmp_path / "again")
     assert again.exit_code == 0, again.output
     assert (tmp_path / "again/train.csv").read_bytes() == (tmp_path / "data/train.csv").read_bytes()
+
+
+def test_status_marks_a_model_that_knows_the_fields(tmp_path: Path) -> None:
+    known = "the model was adapted to this field, so the answer does not show how good the model is"
+    results = [result_of(f"f{at}", (at % 3,), notes=(known,) * (at < 4)) for at in range(15)]
+    store_of(tmp_path / "store", *results).close()
+    store_reviews(tmp_path / "store", *map(review_of, results[:12]), *(review_of(one, "wrong") for one in results[12:]))
+    text = run("status", tmp_path / "store").output
+    assert "adapted to 4 of these 15 fields: its figures are too good" in text
+    assert "on the 11 others: 8 right, micro F1 1.000" in text
+    (model,) = json.loads(run("status", tmp_path / "store", "--json").output)["all"]["models"]
+    assert (model["adapted"], model["others"]["reviewed"], model["others"]["right"]) == (4, 11, 8)
+    store_of(tmp_path / "few", *results[:6]).close()
+    store_reviews(tmp_path / "few", *map(review_of, results[:6]))
+    assert "2 other fields, too few for figures" in run("status", tmp_path / "few").output
 
 
 def test_a_table_that_was_sorted_loses_no_withdrawal(tmp_path: Path) -> None:
@@ -225,6 +241,13 @@ def test_rescaled_fields_are_exported_as_answered(tmp_path: Path) -> None:
         assert "are exported so, as they were answered" in done.output
         (again,) = predictor.predict(tmp_path / "data")
         np.testing.assert_array_equal(again.probabilities, answered.probabilities)
+        # A model that is adapted to the exported planes knows the stack.
+        (exported,) = read_dataset(tmp_path / "data").samples
+        known = KnownData(field_hashes=field_hash(read_planes(exported), CARD.preprocessing.channels))
+        own = make_model(tmp_path / "own.onnx", training=training, known_data=known)
+        with Predictor.load(own, device="cpu", white=4095) as adapted:
+            (seen,) = adapted.predict(tmp_path / "exports", rules=watched)
+        assert any("was adapted to this field" in note for note in seen.notes)
         # Of another model, or of one that is gone, this scale is not known.
         other = tmp_path / "other.toml"
         make_model(tmp_path / "unscaled.onnx")

@@ -229,3 +229,15 @@ def test_what_holds_no_reviews_is_refused(tmp_path: Path, name: str, content: st
         path.write_text(content, encoding="utf-8")
     with pytest.raises(TableError, match=why):
         list(read_reviews(path))
+
+
+@pytest.mark.parametrize("name", ["reviews.json", "reviews.csv"])
+def test_a_withdrawal_that_is_not_read_names_its_review(tmp_path: Path, name: str) -> None:
+    review = review_of(result_of("a"))
+    reviews = [review, replace(withdrawal_of(review), time="yesterday")]
+    (write_review_file if name.endswith("json") else write_review_table)(reviews, tmp_path / name)
+    first, second = read_reviews(tmp_path / name)
+    assert isinstance(first, Review)
+    assert first.id == review.id
+    assert isinstance(second, TableError)
+    assert f"it withdraws the review '{review.id}', which counts without it" in second.what

@@ -1,6 +1,7 @@
 """With [cells] in the station file, a watched field also gets a table of its cells, before its result is published."""
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,18 @@ def test_two_fields_never_share_a_table(tmp_path: Path, model: Path) -> None:
     assert second.error is None
     assert second.cells is not None
     assert "would have one file" in second.cells.error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits whole paths, not names alone")
+def test_an_id_too_long_for_a_table_is_answered(tmp_path: Path, model: Path) -> None:
+    station = msgspec.structs.replace(make_station(tmp_path, model), cells=Cells())
+    with watching(station) as store:
+        write_planes(tmp_path / "exports", "x" * 244, draw(FOUR))
+        wait_until(lambda: store.count() == 1)
+        [result] = store.newest(1)
+    assert result.error is None
+    assert result.cells is not None
+    assert "too long for the name of a file" in result.cells.error
 
 
 def test_partial_tables_of_a_killed_watch_are_removed(tmp_path: Path, model: Path) -> None:

@@ -7,11 +7,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from hpa_sdk.fields.file_group import group_files, group_names
 from hpa_sdk.predictor import Predictor
+from hpa_sdk.workstation.station import Cells
 from hpa_sdk.workstation.watched_files import is_plane_file, list_names
 from tests.hpa_sdk.workstation.watching import (
     QUICK,
@@ -46,6 +48,23 @@ def test_planes_in_any_order_give_the_predictor_s_answer(tmp_path: Path, model: 
         np.testing.assert_array_equal(np.float32(found["probabilities"]), prediction.probabilities)
         assert found["device"] == "cpu"
         assert [Path(file).parent.name for file in found["files"]] == ["exports"] * 4
+
+
+@pytest.mark.parametrize("cells", [False, True])
+def test_a_folder_may_be_named_from_the_working_folder(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, *, cells: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    station = make_station(tmp_path, model)
+    station = msgspec.structs.replace(station, watch=Path("exports"), cells=Cells() if cells else None)
+    with watching(station) as store:
+        sample = make_field(tmp_path / "exports", "a", RNG)
+        wait_until(lambda: store.count() == 1)
+        settled()
+        [result] = store.newest(2)
+        assert store.ledger.count() == 1
+    assert sorted(result.files) == sorted(map(str, sample.files))
+    assert (result.cells is not None) == cells
 
 
 def test_warnings_are_signalled_after_their_results(tmp_path: Path, model: Path) -> None:

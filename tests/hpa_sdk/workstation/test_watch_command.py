@@ -77,6 +77,18 @@ def test_model_and_folder_suffice_a_second_watch_is_refused(tmp_path: Path, smal
         assert "Watching" in "".join(process.stderr.readline() for _ in range(2))
 
 
+def test_folders_are_named_from_the_working_folder(
+    tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = make_field(tmp_path / "exports", "a", np.random.default_rng(1))
+    (tmp_path / "answers").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with watch(small_model, "exports", "-o", "answers", "--device", "cpu"):
+        wait_until(lambda: (tmp_path / "answers" / "a.json").exists() and rows(tmp_path / "answers"), 60)
+    [row] = rows(tmp_path / "answers")
+    assert sorted(row["files"].split(";")) == sorted(map(str, sample.files))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
