@@ -35,7 +35,7 @@ _WITH_KERNEL = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The exported model that a fit starts from.
+    """The network that a fit starts from: an exported model, or that of a run.
 
     Attributes
     ----------

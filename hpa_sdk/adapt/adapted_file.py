@@ -96,7 +96,8 @@ def write_adapted(
     metadata = [entry for entry in parent.model.metadata_props if entry.key not in {METADATA_KEY, CHECKSUM_KEY}]
     del parent.model.metadata_props[:]
     card = _card(parent, reviewed, outcome, labels, name)
-    card = replace(card, warning=" ".join(dict.fromkeys(filter(None, (card.warning, warning)))))
+    if warning not in card.warning:  # a file that is adapted again has it already
+        card = replace(card, warning=f"{card.warning} {warning}".strip())
     card = replace(card, weights_sha256=graph_sha256(parent.model.SerializeToString(deterministic=True)))
     parent.model.metadata_props.extend([*metadata, onnx.StringStringEntryProto(key=METADATA_KEY, value=card.to_json())])
     try:

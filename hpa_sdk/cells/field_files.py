@@ -13,7 +13,8 @@ _UNSAFE = re.compile(
     r'[<>:"|?*\\\x00-\x1f\x7f]|^\.{1,2}$|[ .]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)', re.IGNORECASE
 )
 
-_LONGEST = 255 - len(".12345678.")  # bytes: a partial file has this before its name
+_LONGEST_FOLDER = 255  # bytes
+_LONGEST = _LONGEST_FOLDER - len(".12345678.")  # a partial file has this before its name
 
 
 def file_name(id: str) -> str:  # noqa: A002 - the field's own word
@@ -60,7 +61,8 @@ class FieldFiles:
                 remedy="Give the fields names that differ in letters or digits, or separate folders.",
             )
         path = self.folder / f"{name}{ending}"
-        if len(os.fsencode(path.name)) > _LONGEST:
+        *folders, length = (len(os.fsencode(part)) for part in f"{name}{ending}".split("/"))
+        if length > _LONGEST or max(folders, default=0) > _LONGEST_FOLDER:
             raise SettingError(
                 f"the id of the field is too long for the name of a file ({name[:40]}...{ending})",
                 where=self.folder,

@@ -84,7 +84,7 @@ def _numbers(stored: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int32]:
             where=path,
             remedy="Save the label image with whole numbers of 32 bits.",
         )
-    if stored.min() < 0 or stored.max() > _MOST:
+    if stored.min() < 0 or float(stored.max()) > _MOST:  # 16 bits can't hold the limit
         raise PlaneError(
             f"its numbers lie between {stored.min():.0f} and {stored.max():.0f}, not between 0 and {_MOST}",
             where=path,

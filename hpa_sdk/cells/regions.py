@@ -118,7 +118,7 @@ def _give_away(labels: _Labels, places: _Places, pieces: _Places) -> bool:
     last = order[np.flatnonzero(np.diff(of_piece[order], append=-1))]  # with the longest border
     at = np.minimum(np.searchsorted(of_piece[last], pieces), len(last) - 1)
     known = of_piece[last][at] == pieces
-    numbers[places[known]] = number[last][at[known]]
+    np.put(labels, places[known], number[last][at[known]])  # `numbers` can be a copy
     return not known.all()
 
 

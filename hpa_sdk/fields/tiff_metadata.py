@@ -16,6 +16,8 @@ _NAME = re.compile(
 _COUNT = re.compile(r"^(?:[ctz]:)?\d+/\d+(?: [ctz]:\d+/\d+)*\s*[-;:]?\s*")
 _INCH, _CENTIMETRE = 2, 3
 _RESOLUTION_UNITS = {_INCH: "inch", _CENTIMETRE: "cm"}
+_MICROMETRES = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
+_CODES = {factor: code for code, factor in _MICROMETRES.items()}
 _SMALLEST, _LARGEST = 0.01, 2.0
 
 
@@ -71,14 +73,19 @@ def _of_info(info: str, count: int) -> list[str]:
 def size_of_pixel(tiff: Any, path: Path) -> tuple[float | None, tuple[str, ...]]:  # noqa: ANN401
     """Return micrometres per pixel, as `hpa_sdk.fields.channel_stack.pixel_size` does.
 
-    From ImageJ's unit, from LSM or MetaMorph metadata, or else from the resolution of the TIFF, if it is in inches or
-    centimetres and means 0.01 to 2 um per pixel. Resolutions for printers and screens (72 or 300 dpi) are outside.
+    From ImageJ's unit, from LSM or MetaMorph metadata, or else from the resolution of the TIFF. In inches or
+    centimetres, it counts if it means 0.01 to 2 um per pixel: resolutions for printers and screens (72 or 300 dpi) are
+    outside.
     """
     across, down = tiff.pages.first.resolution  # pixels per unit
     sizes = (down and 1 / down, across and 1 / across)
     metadata = tiff.imagej_metadata or {}
     if unit := _unit(metadata.get("unit")):
-        return pixel_size(sizes, (_unit(metadata.get("yunit")) or unit, unit), path)
+        units = _unit(metadata.get("yunit")) or unit, unit
+        # ImageJ also writes so the resolution of a picture that it opened.
+        codes = {_CODES.get(micrometres((1, 1), each, path) or 0) for each in units}
+        code = codes.pop() if len(codes) == 1 else None
+        return pixel_size(sizes, units, path) if code is None else _of_resolution(sizes, code)
     if tiff.is_lsm:
         metres = tiff.lsm_metadata or {}
         return micrometres((metres.get("VoxelSizeY"), metres.get("VoxelSizeX")), "m", path), ()
@@ -91,7 +98,7 @@ def size_of_pixel(tiff: Any, path: Path) -> tuple[float | None, tuple[str, ...]]
 
 
 def _of_resolution(sizes: Sequence[float], code: int) -> tuple[float | None, tuple[str, ...]]:
-    factor = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}.get(code, 0.0)
+    factor = _MICROMETRES.get(code, 0.0)
     height, width = (size * factor for size in sizes)
     if not all(_SMALLEST <= size <= _LARGEST for size in (height, width)) or abs(height / width - 1) > _SQUARE:
         return None, ()

@@ -333,7 +333,7 @@ class ClassifyField(QWidget):  # type: ignore[misc] # Qt's bindings have no type
         prediction = classified.prediction
         labels = "; ".join(map(str, prediction)) or "No label reaches its threshold"
         warnings = [f"\u26a0 {warning}" for warning in prediction.warnings]
-        self.message.setText("\n".join([labels, f"on {result.device}", *warnings, *classified.notes]))
+        self.message.setText("\n".join([labels, f"on {result.device}", *warnings, *result.notes]))
         order = sorted(
             prediction.scheme, key=lambda label: (label not in prediction, -prediction.probabilities[int(label)])
         )

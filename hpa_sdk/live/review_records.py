@@ -86,7 +86,8 @@ class ReviewPage:
     reviews : list of NumberedReview
         The reviews.
     damaged : list of DamagedEntry
-        Entries between them that are damaged in the ledger. They do not count.
+        Entries between them that are damaged in the ledger. They do not count, but for withdrawals that still name
+        their review.
     next : int or None
         The value of `after` for those that follow; None if there are no more.
     store : str

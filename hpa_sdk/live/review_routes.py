@@ -50,7 +50,8 @@ def add_reviews(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """Return reviews and withdrawals, oldest first: those with a number above `after`, of one field or of all.
 
-        Entries that are damaged in the ledger do not count, and are listed in `damaged`.
+        Entries that are damaged in the ledger are listed in `damaged`. They do not count, but for withdrawals that
+        still name their review.
         """
         service.check_store(store)
         page = await run_in_threadpool(handler.page, after, count, field)

@@ -148,7 +148,7 @@ class FieldCells:
             name = escaped(own)
             try:
                 path = files.path(name, ".csv")
-            except SettingError as error:  # another field has this table; the field itself is answered all the same
+            except SettingError as error:  # there can be no such table; the field itself is answered all the same
                 _log.warning("%s", error)
                 counts[name] = CellCounts(error=str(error))
                 continue

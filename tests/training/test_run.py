@@ -9,10 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from hpa_sdk.errors import OutputError
+from hpa_sdk.models.onnx_file import file_sha256
+from tests.small import CARD
 from training.__main__ import main
 from training.errors import RunError
 from training.fit.recipe import read_recipe
-from training.fit.run_folder import Plan, Run
+from training.fit.run_folder import Plan, Run, parent_run
 
 PLAN = Plan(network="vgg16", recipe=read_recipe("study").adjusted("vgg16"), data=(Path("data"),), weights="none")
 
@@ -76,3 +78,20 @@ def test_a_run_resumed_by_another_backend_says_so(tmp_path: Path, caplog: pytest
     record.write_text(json.dumps(content), encoding="utf-8")
     Run(tmp_path, PLAN, "f", resume=True)
     assert len(caplog.messages) == 1
+
+
+def test_a_run_is_resumed_only_if_it_is_known_what_it_knows(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    network, card = earlier / "network.keras", earlier / "card.json"
+    network.write_bytes(b"weights")
+    sha256 = file_sha256(network)
+    card.write_text(CARD.to_json(), encoding="utf-8")
+    (earlier / "run.json").write_text(json.dumps({"network_sha256": sha256}), encoding="utf-8")
+    for resume in (False, True):
+        before = parent_run(network, sha256)
+        assert before is not None
+        Run(tmp_path / "run", PLAN, "f", resume=resume, weights_sha256=sha256, parent=before)
+    card.unlink()
+    with pytest.raises(RunError, match="nothing says which data"):
+        Run(tmp_path / "run", PLAN, "f", resume=True, weights_sha256=sha256, parent=parent_run(network, sha256))

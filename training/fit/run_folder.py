@@ -155,7 +155,7 @@ class Run:
             "planes_sha256": planes_sha256,
         }
         if (folder / RUN_RECORD).exists():
-            self._check(record, around, resume=resume)
+            self._check(record, around, parent, resume=resume)
         else:
             refuse_remains(folder)
             try:
@@ -171,7 +171,7 @@ class Run:
                 facts["parent"] = _facts_of(parent)
             self.write(RUN_RECORD, _as_json(record | around | facts))
 
-    def _check(self, asked: dict[str, Any], around: dict[str, Any], *, resume: bool) -> None:
+    def _check(self, asked: dict[str, Any], around: dict[str, Any], parent: Parent | None, *, resume: bool) -> None:
         if not resume:
             raise RunError(
                 "the folder already holds a run",
@@ -189,6 +189,13 @@ class Run:
                 f"the folder holds a run with another {' and another '.join(differing)}",
                 where=self.folder,
                 remedy=f"Resume with what {RUN_RECORD} says, or name another folder.",
+            )
+        if parent is None and found.get("parent"):
+            raise RunError(
+                f"the run from which this fit started is not beside its network any more ({RUN_CARD} or {RUN_RECORD} is"
+                " missing or of another network), so nothing says which data the network knows",
+                where=self.folder,
+                remedy=f"Put {RUN_CARD} and {RUN_RECORD} back beside the network, or fit anew in another folder.",
             )
         if (self.folder / RUN_CARD).exists():
             raise RunError("the run is finished", where=self.folder, remedy="There is nothing to resume.")

@@ -155,6 +155,11 @@ def test_a_model_for_fields_adapted_to_cells_says_so(parent: Path, lab: Path, tm
     assert "use it with hpa cells, and not for whole fields" in made.warning
     plain = adapt(parent, lab, tmp_path / "plain.onnx", device="cpu", force=True).card
     assert plain.warning == ""
+    warned = make_model(tmp_path / "warned.onnx", warning="Fitted on simulated fields alone.")
+    adapt(warned, lab, tmp_path / "cells.onnx", device="cpu", force=True, single_cells=True)
+    other = write_reviewed(tmp_path / "other", count=12, seed=1)
+    twice = adapt(tmp_path / "cells.onnx", other, tmp_path / "twice.onnx", device="cpu", force=True, single_cells=True)
+    assert twice.card.warning == f"Fitted on simulated fields alone. {made.warning}"
 
 
 def test_fields_are_not_brought_to_scale_twice(lab: Path, tmp_path: Path) -> None:

@@ -121,6 +121,21 @@ def test_pixel_sizes_of_every_format_are_read(tmp_path: Path) -> None:
         assert "the mask has pixels of 0.25 um and the field of 0.5 um: that of the field is used" in notes
 
 
+@pytest.mark.parametrize(("unit", "dots"), [("inch", 300), ("Inches", 96), ("cm", 118)])
+def test_dots_of_a_printer_are_no_pixel_size(tmp_path: Path, unit: str, dots: int) -> None:
+    # ImageJ writes the resolution of a picture that it opened as its scale.
+    labels = discs(9).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", labels, imagej=True, resolution=(dots, dots), metadata={"unit": unit})
+    found = MaskFolder(tmp_path).read("a", SHAPE)
+    assert (found.pixel_size, found.cells[0].area_um2, found.notes) == (None, None, ())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_whole_floating_point_numbers_are_read(tmp_path: Path, dtype: type[np.floating[Any]]) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", discs(9).astype(dtype))
+    np.testing.assert_array_equal(MaskFolder(tmp_path).read("a", SHAPE).labels, discs(9))
+
+
 def test_a_label_image_with_x_before_y_is_refused(tmp_path: Path) -> None:
     _write_zarr(tmp_path / "a.zarr", "cells", discs(9), axes="xy")
     with pytest.raises(PlaneError, match="its axes are X, Y, and the last not y and x"):

@@ -49,6 +49,15 @@ def test_many_cells_take_little_time() -> None:
     assert time.process_time() - start < 5
 
 
+def test_a_label_image_of_any_layout_is_changed_in_place() -> None:
+    numbers = np.array([[1, 1, 2, 2], [1, 2, 1, 2], [1, 1, 2, 2]], np.int32)
+    expected = numbers.copy()
+    cells = cells_in_one_piece(expected, None)
+    for labels in (np.asfortranarray(numbers), np.pad(numbers, 1)[1:-1, 1:-1]):
+        assert cells_in_one_piece(labels, None) == cells
+        np.testing.assert_array_equal(labels, expected)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_what_is_apart_goes_to_what_is_beside_it(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -22,8 +22,10 @@ from hpa_sdk.errors import PlaneError  # noqa: E402
 from hpa_sdk.fields.samples import Channel  # noqa: E402
 from hpa_sdk.integrations.napari_layers import planes_of  # noqa: E402
 from hpa_sdk.integrations.napari_widget import ClassifyField  # noqa: E402
+from hpa_sdk.models.known_data import KnownData, field_hash  # noqa: E402
+from hpa_sdk.models.network_form import CellCrop  # noqa: E402
 from hpa_sdk.predictor import Predictor  # noqa: E402
-from tests.small import make_model, random_planes  # noqa: E402
+from tests.small import CARD, make_model, random_planes  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # napari and its libraries warn of their own
 
@@ -104,6 +106,17 @@ def test_warnings_stand_under_the_labels(viewer: Any, widget: Any) -> None:
     assert widget.message.text().splitlines()[2] == (
         "\u26a0 The green plane is empty: all of its pixels have one grey level."
     )
+
+
+def test_what_to_know_of_the_model_is_shown(viewer: Any, widget: Any, tmp_path: Path) -> None:
+    planes = DEEP[:, 0]
+    known = KnownData(field_hashes=field_hash(planes, CARD.preprocessing.channels))
+    made = make_model(tmp_path / "adapted.onnx", unit="cell", cell=CellCrop(), known_data=known)
+    widget.model.setText(str(made))
+    answered(viewer, widget, planes)
+    (expected,) = Predictor.load(made, device="cpu").predict_planes(planes[None])
+    assert len(expected.notes) == 2
+    assert set(expected.notes) <= set(widget.message.text().splitlines())
 
 
 class Answered(NamedTuple):
