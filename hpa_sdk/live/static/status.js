@@ -70,5 +70,5 @@ function showCounts(status, choose) {
   while (counts.children.length > order.length) counts.lastElementChild.remove();
   if (!order.length) byId("counts").replaceChildren(make("p", { className: "empty" }, "None yet."));
   else if (!counts.isConnected) byId("counts").replaceChildren(counts);
-  if (counts.contains(focused)) focused.focus();
+  if (counts.contains(focused) && document.activeElement !== focused) focused.focus({ preventScroll: true }); // a moved element loses it
 }
