@@ -89,8 +89,7 @@ def plain_station(model: Path, folder: Path, output: Path, settings: dict[str, A
     """Create the station of a command line: fields of four files, and the options that were given."""
     given = {key: _number(value) for key, value in _given(settings).items()}
     files = {"pattern": "hpa"} | {key: given.pop(key) for key in ("white", "recursive") if key in given}
-    # As of a station file: what is read has absolute paths too.
-    paths = {"model": model, "watch": folder.absolute(), "output": output.absolute()}
+    paths = {"model": model, "watch": folder, "output": output}
     wanted, masks = given.pop("cells", None), given.pop("masks", None)
     cells = {"cells": {"masks": masks}} if wanted or masks else {}
     try:

@@ -153,7 +153,7 @@ class Arrivals:
         A further file of the same stack must have settled too, and a file of no field, such as an index, must be as it
         was read.
         """
-        own = {str(self._path(name).absolute()): stamp for name, stamp in arrived.stamps.items()}
+        own = {str(self._path(name)): stamp for name, stamp in arrived.stamps.items()}
         settled = ((file, own.get(file.path) or self._settled(Path(file.path))) for file in files)
         return all(stamp is not None and stamp.matches(file.stamp) for file, stamp in settled)
 
@@ -182,7 +182,7 @@ class Arrivals:
     def _name(self, path: Path) -> str:
         """Return the name of a file below the watched folder; for a file elsewhere, a name of no field."""
         try:
-            return path.relative_to(self._station.watch.absolute()).as_posix()
+            return path.relative_to(self._station.watch).as_posix()
         except ValueError:
             return ""
 
@@ -279,7 +279,7 @@ class Arrivals:
                 del self._fields[field]
 
     def _path(self, name: str) -> Path:
-        return Path(self._station.watch.absolute(), name)  # as `group_names` has it
+        return Path(self._station.watch, name)
 
     def _read_stamp(self, name: str) -> FileStamp | None:
         return read_stamp(self._path(name))

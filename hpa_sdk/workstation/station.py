@@ -56,6 +56,7 @@ class Station(FieldRules, frozen=True, kw_only=True):
     ----------
     model, watch, output : pathlib.Path
         The model file or its name in a catalogue, the folder that the microscope writes to, and the one for answers.
+        Both folders become absolute, as the paths of what is read are.
     others : tuple of pathlib.Path
         Further models, as `model`, whose answers are averaged with those of the first.
     views : int
@@ -88,6 +89,11 @@ class Station(FieldRules, frozen=True, kw_only=True):
     ledger: Path | None = None
     arrival: Arrival = Arrival()
     cells: Cells | None = None
+
+    def __post_init__(self) -> None:
+        """Make the folders absolute."""
+        msgspec.structs.force_setattr(self, "watch", self.watch.absolute())
+        msgspec.structs.force_setattr(self, "output", self.output.absolute())
 
     @property
     def models(self) -> tuple[Path, ...]:

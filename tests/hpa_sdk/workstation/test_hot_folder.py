@@ -57,6 +57,7 @@ def test_a_folder_may_be_named_from_the_working_folder(
     monkeypatch.chdir(tmp_path)
     station = make_station(tmp_path, model)
     station = msgspec.structs.replace(station, watch=Path("exports"), cells=Cells() if cells else None)
+    assert station.watch == tmp_path / "exports"
     with watching(station) as store:
         sample = make_field(tmp_path / "exports", "a", RNG)
         wait_until(lambda: store.count() == 1)
