@@ -10,7 +10,7 @@ import click
 
 from export.fields import LEAST_FIELDS
 from export.variants.variant import JUDGED_FIELDS
-from hpa_sdk.cli.parameters import ModelPath, white_option
+from hpa_sdk.cli.parameters import ModelPath, single_cells_option, white_option
 from hpa_sdk.models.model_card import ModelCard
 
 
@@ -19,9 +19,7 @@ def variant_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
         white_option,
         click.option("--force", is_flag=True, help="Write it even if it does not pass the gates; its card says so."),
-        click.option(
-            "--single-cells", is_flag=True, help="Each picture is of one cell, for a MODEL that answers for cells."
-        ),
+        single_cells_option,
         click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX file to write."),
         click.argument("data", type=click.Path(path_type=Path)),
         click.argument("model", type=ModelPath()),

@@ -124,6 +124,11 @@ card_option = click.option(
 )
 """The option of commands that read a model."""
 
+single_cells_option = click.option(
+    "--single-cells", is_flag=True, help="Each picture is of one cell, for a MODEL that answers for cells."
+)
+"""The option of commands that learn from pictures, or judge by them: see `hpa_sdk.models.contract.check_pictures`."""
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, white_option
+from hpa_sdk.cli.parameters import ModelPath, card_option, device_option, single_cells_option, white_option
 from hpa_sdk.cli.reading_options import reading_options, rules_from, white_for
 from hpa_sdk.errors import SettingError, count_of
 from hpa_sdk.fields.stack_samples import scene_part
@@ -33,7 +33,7 @@ from hpa_sdk.quality.reference import Reference, learn_spread
 @card_option
 @device_option
 @white_option
-@click.option("--single-cells", is_flag=True, help="Each picture is of one cell, for a MODEL that answers for cells.")
+@single_cells_option
 @click.option("-r", "--recursive", is_flag=True, help="Search the folders below a folder too.")
 @reading_options
 def reference(
