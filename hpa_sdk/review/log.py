@@ -178,9 +178,9 @@ class ReviewLog:
 
     def _damaged(self, number: int, row: list[Any], why: str) -> _Row:
         name, field = (part.decode("utf-8", "backslashreplace") for part in row[:2])
-        withdraws, told = row[2], _told(row[3])
-        entry = self._withdrawal(number, name, withdraws, told)
-        verdict = told.get("verdict")
+        withdraws, content = row[2], _decoded(row[3])
+        entry = self._withdrawal(number, name, withdraws, content)
+        verdict = content.get("verdict")
         unclear = entry is None and (verdict == "withdrawn" or (withdraws is not None and verdict not in VERDICTS))
         follows = "review the field again"
         if entry is not None:
@@ -192,7 +192,7 @@ class ReviewLog:
             name,
             field,
             f"{why}; {follows}",
-            reviewer=escaped(str(told.get("reviewer", ""))) if entry is None else entry.review.reviewer,
+            reviewer=escaped(str(content.get("reviewer", ""))) if entry is None else entry.review.reviewer,
             withdraws="" if entry is None else entry.review.withdraws,
             unclear=unclear,
         )
@@ -203,9 +203,9 @@ class ReviewLog:
         )
         return _Row(number, entry, damaged)
 
-    def _withdrawal(self, number: int, name: str, withdraws: bytes | None, told: dict[str, object]) -> Entry | None:
+    def _withdrawal(self, number: int, name: str, withdraws: bytes | None, content: dict[str, object]) -> Entry | None:
         """Make a damaged withdrawal anew from its review, if the row or the content still names that."""
-        for target in ((withdraws or b"").decode("utf-8", "replace"), told.get("withdraws")):
+        for target in ((withdraws or b"").decode("utf-8", "replace"), content.get("withdraws")):
             if not isinstance(target, str) or not target:
                 continue
             # No damage makes the id of another review. Only earlier rows: damaged ones could name each other.
@@ -225,7 +225,7 @@ class _Row:
     damaged: DamagedEntry | None
 
 
-def _told(content: bytes) -> dict[str, object]:
+def _decoded(content: bytes) -> dict[str, object]:
     """Return what a damaged content still says; nothing if it is no JSON any more."""
     try:
         return msgspec.json.decode(content, type=dict[str, object])

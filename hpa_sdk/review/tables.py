@@ -292,10 +292,10 @@ def _own_id(row: Mapping[str, str]) -> str:
     ]
 
 
-def _unusable(path: Path, which: str, error: Exception, told: object = None) -> TableError:
+def _unusable(path: Path, which: str, error: Exception, content: object = None) -> TableError:
     what = error.what if isinstance(error, HpaError) else str(error)
-    if isinstance(told, Mapping) and told.get("withdraws"):
-        what += f"; it withdraws the review {str(told['withdraws'])[:_LONGEST_ID]!r}, which counts without it"
+    if isinstance(content, Mapping) and content.get("withdraws"):
+        what += f"; it withdraws the review {str(content['withdraws'])[:_LONGEST_ID]!r}, which counts without it"
         remedy = "Withdraw that review again, by the person who gave it. The others are not affected."
         return TableError(f"{which} can't be used: {what}", where=path, remedy=remedy)
     return TableError(f"{which} can't be used: {what}", where=path, remedy="The others are not affected.")
